@@ -1,0 +1,183 @@
+/** How one failure reads on every surface: RPC code, HTTP status, exit code of the CLI, public sentence. */
+export interface ProblemRow {
+  readonly rpc:
+    | "invalid_argument"
+    | "unauthenticated"
+    | "permission_denied"
+    | "not_found"
+    | "already_exists"
+    | "failed_precondition"
+    | "resource_exhausted"
+    | "unavailable"
+    | "deadline_exceeded"
+    | "unimplemented"
+    | "internal";
+  readonly http: number;
+  readonly exit: number;
+  readonly say: string;
+}
+
+/** The closed table of failures. Add a row, never a class. Codes are stable: they stand in the public reference. */
+export const PROBLEMS = {
+  internal: { rpc: "internal", http: 500, exit: 1, say: "Something failed here." },
+
+  "config.invalid": { rpc: "invalid_argument", http: 400, exit: 2, say: "The configuration is not valid." },
+  "config.unknown_key": { rpc: "invalid_argument", http: 400, exit: 2, say: "The configuration has an unknown key." },
+  "config.socket_path_too_long": {
+    rpc: "invalid_argument",
+    http: 400,
+    exit: 2,
+    say: "The state directory's path is too long for a Unix socket (107 bytes at most).",
+  },
+  "config.port_busy": { rpc: "failed_precondition", http: 409, exit: 2, say: "The port is already in use." },
+  "usage.invalid": { rpc: "invalid_argument", http: 400, exit: 2, say: "The command was not understood." },
+
+  "state.unsafe_directory": {
+    rpc: "failed_precondition",
+    http: 500,
+    exit: 2,
+    say: "The state directory must be a real directory of this user with mode 0700.",
+  },
+  "state.unsafe_file": {
+    rpc: "failed_precondition",
+    http: 500,
+    exit: 2,
+    say: "A state file must be a regular file of this user with mode 0600.",
+  },
+  "state.corrupt": { rpc: "internal", http: 500, exit: 1, say: "A state file cannot be read." },
+  "state.locked": { rpc: "failed_precondition", http: 409, exit: 1, say: "Another daemon uses this state directory." },
+  "state.write_failed": { rpc: "internal", http: 503, exit: 1, say: "State could not be written; nothing was changed." },
+
+  "daemon.unreachable": {
+    rpc: "unavailable",
+    http: 503,
+    exit: 6,
+    say: "The Gatehouse daemon cannot be reached. Start it with: gatehouse up",
+  },
+  "daemon.timeout": { rpc: "deadline_exceeded", http: 504, exit: 7, say: "The Gatehouse daemon did not answer in time." },
+
+  "api.malformed": { rpc: "invalid_argument", http: 400, exit: 2, say: "The request is malformed." },
+  "api.too_large": { rpc: "invalid_argument", http: 413, exit: 2, say: "The request is too large." },
+  "api.unknown_path": { rpc: "not_found", http: 404, exit: 5, say: "There is no such endpoint." },
+  "api.method_not_allowed": { rpc: "invalid_argument", http: 405, exit: 2, say: "The endpoint has no such method." },
+  "api.peer_refused": { rpc: "permission_denied", http: 403, exit: 4, say: "Only this daemon's user or root may call." },
+  "api.not_supported": {
+    rpc: "unimplemented",
+    http: 400,
+    exit: 2,
+    say: "The request asks for something that this version does not do.",
+  },
+
+  "run.bad_id": { rpc: "invalid_argument", http: 400, exit: 2, say: "That is not a run id." },
+  "runs.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such run." },
+  "runs.id_taken": { rpc: "already_exists", http: 409, exit: 1, say: "A live run has this id." },
+  "runs.token_conflict": { rpc: "already_exists", http: 409, exit: 1, say: "That token belongs to another run." },
+  "runs.token_revoked": { rpc: "permission_denied", http: 410, exit: 4, say: "That run was deleted." },
+  "runs.credential_conflict": {
+    rpc: "invalid_argument",
+    http: 400,
+    exit: 2,
+    say: "Two credentials of the run fill the same header of the same host.",
+  },
+
+  "sandbox.unavailable": {
+    rpc: "failed_precondition",
+    http: 503,
+    exit: 3,
+    say: "This host cannot build the sandbox.",
+  },
+  "sandbox.workspace_refused": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "That directory may not be a workspace.",
+  },
+  "sandbox.start_failed": { rpc: "internal", http: 500, exit: 1, say: "The sandbox did not start." },
+  "sandbox.command_not_found": { rpc: "not_found", http: 404, exit: 127, say: "The command was not found in the sandbox." },
+
+  "grants.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such grant." },
+  "grants.exists": { rpc: "already_exists", http: 409, exit: 1, say: "A grant of this name exists." },
+  "grants.invalid": { rpc: "invalid_argument", http: 400, exit: 2, say: "The grant is not valid." },
+  "credentials.unknown_service": { rpc: "not_found", http: 400, exit: 2, say: "There is no template of this service." },
+  "credentials.invalid_value": { rpc: "invalid_argument", http: 400, exit: 2, say: "The credential's value is not usable." },
+  "credentials.unreadable": {
+    rpc: "internal",
+    http: 500,
+    exit: 1,
+    say: "A sealed credential cannot be opened with this node's key.",
+  },
+
+  "policy.invalid": { rpc: "invalid_argument", http: 400, exit: 2, say: "The policy is not valid." },
+
+  "gate.run_unknown": { rpc: "unauthenticated", http: 407, exit: 4, say: "The gate does not know this run." },
+  "gate.run_unregistered": { rpc: "permission_denied", http: 403, exit: 4, say: "The run's agent is not registered." },
+  "gate.run_elsewhere": { rpc: "permission_denied", http: 403, exit: 4, say: "The run token belongs to another place." },
+  "gate.ambiguous_request": { rpc: "invalid_argument", http: 400, exit: 2, say: "The request can be read in two ways." },
+  "gate.destination_mismatch": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The request names more than one destination.",
+  },
+  "gate.address_forbidden": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The destination's address is not one that runs may reach.",
+  },
+  "gate.policy_denied": { rpc: "permission_denied", http: 403, exit: 4, say: "The run's policy does not allow this request." },
+  "gate.placeholder_misplaced": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "A credential's placeholder stands where no credential may go.",
+  },
+  "gate.protocol_unknown": { rpc: "invalid_argument", http: 400, exit: 2, say: "The gate does not speak this protocol." },
+  "gate.credential_unavailable": { rpc: "unavailable", http: 502, exit: 1, say: "The credential cannot be used now." },
+  "gate.upstream_unreachable": { rpc: "unavailable", http: 502, exit: 1, say: "The destination cannot be reached." },
+  "gate.upstream_untrusted": {
+    rpc: "unavailable",
+    http: 502,
+    exit: 1,
+    say: "The destination's certificate could not be verified.",
+  },
+  "gate.upstream_protocol": { rpc: "unavailable", http: 502, exit: 1, say: "The destination's answer could not be understood." },
+  "gate.upstream_timeout": { rpc: "deadline_exceeded", http: 504, exit: 7, say: "The destination did not answer in time." },
+  "gate.overloaded": { rpc: "resource_exhausted", http: 503, exit: 1, say: "The gate has no room for this request now." },
+  "gate.audit_unavailable": { rpc: "unavailable", http: 503, exit: 1, say: "The request cannot be recorded, so it was not made." },
+} as const satisfies Readonly<Record<string, ProblemRow>>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+export interface ProblemOptions {
+  /** One sentence for the person or agent that reads it. Never holds a secret or text of another tenant. */
+  readonly detail?: string;
+  /** What went wrong underneath; goes to the log, never to the wire. */
+  readonly cause?: unknown;
+}
+
+/** The one failure that callers may see. Everything else that is thrown is a bug and leaves as `internal`. */
+export class Problem extends Error {
+  override readonly name = "Problem";
+  readonly code: ProblemCode;
+  readonly detail: string | undefined;
+
+  constructor(code: ProblemCode, options: ProblemOptions = {}) {
+    const say = PROBLEMS[code].say;
+    super(
+      options.detail === undefined ? say : `${say} ${options.detail}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    this.code = code;
+    this.detail = options.detail;
+  }
+
+  get row(): ProblemRow {
+    return PROBLEMS[this.code];
+  }
+}
+
+/** The `Problem` that an edge shows for whatever was thrown: itself, or `internal` with the rest as its cause. */
+export function toProblem(thrown: unknown): Problem {
+  return thrown instanceof Problem ? thrown : new Problem("internal", { cause: thrown });
+}

@@ -1,0 +1,58 @@
+import type { NetworkPolicyInput, RunId } from "@gatehouse/core";
+
+/** Where a run's connections arrive: the listener in its own sandbox, or the shared loopback listener. */
+export type RunPlace = { readonly kind: "sandbox"; readonly keeper: string } | { readonly kind: "shared" };
+
+/**
+ * One header that the gate sets on requests to matching hosts. `value` is the whole header value, ready to send
+ * (format applied, Basic part encoded). It is plaintext: instances live only in the gate's own processes.
+ */
+export interface Injection {
+  /** Name of the grant, or `undefined` for a credential that came inline over the local API without one. */
+  readonly grant: string | undefined;
+  /** `host`, `host:port` or `*.suffix[:port]`, normalised. Without a port: any port that policy allows. */
+  readonly host: string;
+  /** Upper case; absent = every method. */
+  readonly methods: readonly string[] | undefined;
+  /** Path patterns as in policy; absent = every path. */
+  readonly paths: readonly string[] | undefined;
+  /** Lower-case header name that this grant owns on the host. */
+  readonly header: string;
+  readonly value: string;
+  /** May stand in cleartext requests (`http://`). Only a grant that says so. */
+  readonly allowCleartext: boolean;
+}
+
+/** A value that must not come back to the sandbox, and what overwrites it (same length in bytes). */
+export interface ScrubbedValue {
+  readonly value: string;
+  readonly overwrite: string;
+}
+
+export interface HostHeader {
+  readonly host: string;
+  readonly name: string;
+  readonly value: string;
+}
+
+/**
+ * Everything a worker needs to serve one run, replaced whole whenever anything changes: a request looks the run up,
+ * keeps the object it found, and never sees half of a change. Holds plaintext credentials.
+ */
+export interface RunSnapshot {
+  readonly runId: RunId;
+  readonly agent: string | undefined;
+  readonly project: string | undefined;
+  /** SHA-256 of the run token's ASCII hex text, lower-case hex. */
+  readonly tokenHash: string;
+  readonly place: RunPlace;
+  readonly policy: NetworkPolicyInput;
+  readonly injections: readonly Injection[];
+  readonly extraHeaders: readonly HostHeader[];
+  readonly removeHeaders: readonly { readonly host: string; readonly name: string }[];
+  /** Placeholders shown to the run; one outside the header that its grant owns is refused. */
+  readonly placeholders: readonly { readonly grant: string; readonly text: string }[];
+  readonly scrub: readonly ScrubbedValue[];
+  /** Hosts on which the sandbox may keep its own authentication headers (`client_auth: allow`). */
+  readonly clientAuthHosts: readonly string[];
+}

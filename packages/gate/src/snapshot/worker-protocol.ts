@@ -1,0 +1,82 @@
+import type { RunId } from "@gatehouse/core";
+import type { RunSnapshot } from "./run-snapshot.ts";
+
+/**
+ * What the key-holder asks of a worker over child-process IPC. Every call is answered when it has taken effect, so
+ * the holder can answer its own caller only after every worker has followed.
+ */
+export interface WorkerCalls {
+  /** First call after start: the whole table, the names of the world outside, and how to serve. */
+  readonly start: { readonly params: WorkerStart; readonly result: WorkerStarted };
+  /** Adds or replaces one run. */
+  readonly putRun: { readonly params: { readonly generation: number; readonly run: RunSnapshot }; readonly result: null };
+  /** Forgets one run and cuts its tunnels. */
+  readonly dropRun: { readonly params: { readonly generation: number; readonly runId: RunId }; readonly result: null };
+  /** Takes the run's listening descriptor from its keeper and accepts on it. */
+  readonly serveListener: { readonly params: { readonly runId: RunId; readonly keeper: string }; readonly result: null };
+  /** Stops accepting, ends what is idle, lets exchanges finish until the deadline. */
+  readonly drain: { readonly params: { readonly deadlineMs: number }; readonly result: null };
+}
+
+export interface WorkerStart {
+  readonly generation: number;
+  readonly runs: readonly RunSnapshot[];
+  readonly config: WorkerConfig;
+}
+
+export interface WorkerConfig {
+  /** Port of the shared loopback listener; 0 in the first worker's start picks a free one. */
+  readonly port: number;
+  /** Directory of the keepers' sockets. */
+  readonly keepersDir: string;
+  /** Names resolved without asking the system, lower case → address. */
+  readonly hosts: Readonly<Record<string, string>>;
+  /** PEM certificates trusted for upstreams beside the system's. */
+  readonly upstreamCaPem: string | undefined;
+  /** The interception CA's certificate (PEM), sent behind each leaf. */
+  readonly caCertificatePem: string;
+  readonly connectTimeoutMs: number;
+  readonly upstreamTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** Addresses (`ip:port`) that belong to Gatehouse itself and are refused always. */
+  readonly ownAddresses: readonly string[];
+}
+
+export interface WorkerStarted {
+  readonly port: number;
+}
+
+/** What a worker asks of the key-holder. */
+export interface HolderCalls {
+  /** Signs a leaf for `name` (DNS name or IP) over the worker's own public key (SPKI DER). PEM answer, 72 h. */
+  readonly mintLeaf: {
+    readonly params: { readonly name: string; readonly publicKey: Uint8Array };
+    readonly result: { readonly certificatePem: string; readonly notAfter: number };
+  };
+}
+
+/** What a worker tells the key-holder without waiting. */
+export interface HolderNotes {
+  readonly records: readonly RequestRecord[];
+}
+
+/** One request as it is recorded. `url` holds query names without values. */
+export interface RequestRecord {
+  /** Unix milliseconds at which the head was read. */
+  readonly time: number;
+  readonly run: string | undefined;
+  readonly agent: string | undefined;
+  readonly project: string | undefined;
+  readonly method: string;
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  readonly status: number;
+  readonly duration_ms: number;
+  readonly bytes_in: number;
+  readonly bytes_out: number;
+  readonly grants: readonly string[];
+  readonly decision: "allowed" | "denied" | "failed";
+  readonly code: string | undefined;
+  readonly rule: string | undefined;
+}
