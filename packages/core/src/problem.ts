@@ -46,7 +46,12 @@ export const PROBLEMS = {
   },
   "state.corrupt": { rpc: "internal", http: 500, exit: 1, say: "A state file cannot be read." },
   "state.locked": { rpc: "failed_precondition", http: 409, exit: 1, say: "Another daemon uses this state directory." },
-  "state.write_failed": { rpc: "internal", http: 503, exit: 1, say: "State could not be written; nothing was changed." },
+  "state.write_failed": {
+    rpc: "internal",
+    http: 503,
+    exit: 1,
+    say: "State could not be written; nothing was changed.",
+  },
 
   "daemon.unreachable": {
     rpc: "unavailable",
@@ -54,13 +59,23 @@ export const PROBLEMS = {
     exit: 6,
     say: "The Gatehouse daemon cannot be reached. Start it with: gatehouse up",
   },
-  "daemon.timeout": { rpc: "deadline_exceeded", http: 504, exit: 7, say: "The Gatehouse daemon did not answer in time." },
+  "daemon.timeout": {
+    rpc: "deadline_exceeded",
+    http: 504,
+    exit: 7,
+    say: "The Gatehouse daemon did not answer in time.",
+  },
 
   "api.malformed": { rpc: "invalid_argument", http: 400, exit: 2, say: "The request is malformed." },
   "api.too_large": { rpc: "invalid_argument", http: 413, exit: 2, say: "The request is too large." },
   "api.unknown_path": { rpc: "not_found", http: 404, exit: 5, say: "There is no such endpoint." },
   "api.method_not_allowed": { rpc: "invalid_argument", http: 405, exit: 2, say: "The endpoint has no such method." },
-  "api.peer_refused": { rpc: "permission_denied", http: 403, exit: 4, say: "Only this daemon's user or root may call." },
+  "api.peer_refused": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "Only this daemon's user or root may call.",
+  },
   "api.not_supported": {
     rpc: "unimplemented",
     http: 400,
@@ -93,13 +108,23 @@ export const PROBLEMS = {
     say: "That directory may not be a workspace.",
   },
   "sandbox.start_failed": { rpc: "internal", http: 500, exit: 1, say: "The sandbox did not start." },
-  "sandbox.command_not_found": { rpc: "not_found", http: 404, exit: 127, say: "The command was not found in the sandbox." },
+  "sandbox.command_not_found": {
+    rpc: "not_found",
+    http: 404,
+    exit: 127,
+    say: "The command was not found in the sandbox.",
+  },
 
   "grants.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such grant." },
   "grants.exists": { rpc: "already_exists", http: 409, exit: 1, say: "A grant of this name exists." },
   "grants.invalid": { rpc: "invalid_argument", http: 400, exit: 2, say: "The grant is not valid." },
   "credentials.unknown_service": { rpc: "not_found", http: 400, exit: 2, say: "There is no template of this service." },
-  "credentials.invalid_value": { rpc: "invalid_argument", http: 400, exit: 2, say: "The credential's value is not usable." },
+  "credentials.invalid_value": {
+    rpc: "invalid_argument",
+    http: 400,
+    exit: 2,
+    say: "The credential's value is not usable.",
+  },
   "credentials.unreadable": {
     rpc: "internal",
     http: 500,
@@ -111,8 +136,18 @@ export const PROBLEMS = {
 
   "gate.run_unknown": { rpc: "unauthenticated", http: 407, exit: 4, say: "The gate does not know this run." },
   "gate.run_unregistered": { rpc: "permission_denied", http: 403, exit: 4, say: "The run's agent is not registered." },
-  "gate.run_elsewhere": { rpc: "permission_denied", http: 403, exit: 4, say: "The run token belongs to another place." },
-  "gate.ambiguous_request": { rpc: "invalid_argument", http: 400, exit: 2, say: "The request can be read in two ways." },
+  "gate.run_elsewhere": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The run token belongs to another place.",
+  },
+  "gate.ambiguous_request": {
+    rpc: "invalid_argument",
+    http: 400,
+    exit: 2,
+    say: "The request can be read in two ways.",
+  },
   "gate.destination_mismatch": {
     rpc: "permission_denied",
     http: 403,
@@ -125,14 +160,24 @@ export const PROBLEMS = {
     exit: 4,
     say: "The destination's address is not one that runs may reach.",
   },
-  "gate.policy_denied": { rpc: "permission_denied", http: 403, exit: 4, say: "The run's policy does not allow this request." },
+  "gate.policy_denied": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The run's policy does not allow this request.",
+  },
   "gate.placeholder_misplaced": {
     rpc: "permission_denied",
     http: 403,
     exit: 4,
     say: "A credential's placeholder stands where no credential may go.",
   },
-  "gate.protocol_unknown": { rpc: "invalid_argument", http: 400, exit: 2, say: "The gate does not speak this protocol." },
+  "gate.protocol_unknown": {
+    rpc: "invalid_argument",
+    http: 400,
+    exit: 2,
+    say: "The gate does not speak this protocol.",
+  },
   "gate.credential_unavailable": { rpc: "unavailable", http: 502, exit: 1, say: "The credential cannot be used now." },
   "gate.upstream_unreachable": { rpc: "unavailable", http: 502, exit: 1, say: "The destination cannot be reached." },
   "gate.upstream_untrusted": {
@@ -141,10 +186,30 @@ export const PROBLEMS = {
     exit: 1,
     say: "The destination's certificate could not be verified.",
   },
-  "gate.upstream_protocol": { rpc: "unavailable", http: 502, exit: 1, say: "The destination's answer could not be understood." },
-  "gate.upstream_timeout": { rpc: "deadline_exceeded", http: 504, exit: 7, say: "The destination did not answer in time." },
-  "gate.overloaded": { rpc: "resource_exhausted", http: 503, exit: 1, say: "The gate has no room for this request now." },
-  "gate.audit_unavailable": { rpc: "unavailable", http: 503, exit: 1, say: "The request cannot be recorded, so it was not made." },
+  "gate.upstream_protocol": {
+    rpc: "unavailable",
+    http: 502,
+    exit: 1,
+    say: "The destination's answer could not be understood.",
+  },
+  "gate.upstream_timeout": {
+    rpc: "deadline_exceeded",
+    http: 504,
+    exit: 7,
+    say: "The destination did not answer in time.",
+  },
+  "gate.overloaded": {
+    rpc: "resource_exhausted",
+    http: 503,
+    exit: 1,
+    say: "The gate has no room for this request now.",
+  },
+  "gate.audit_unavailable": {
+    rpc: "unavailable",
+    http: 503,
+    exit: 1,
+    say: "The request cannot be recorded, so it was not made.",
+  },
 } as const satisfies Readonly<Record<string, ProblemRow>>;
 
 export type ProblemCode = keyof typeof PROBLEMS;
