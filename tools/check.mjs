@@ -10,7 +10,12 @@ const node = bin("node");
 
 function run(command, args, cwd = root) {
   const path = `${join(root, "node_modules/.bin")}:${process.env.PATH}`;
-  const done = spawnSync(command, args, { cwd, encoding: "utf8", maxBuffer: 1 << 28, env: { ...process.env, PATH: path } });
+  const done = spawnSync(command, args, {
+    cwd,
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+    env: { ...process.env, PATH: path },
+  });
   return { ok: done.status === 0, output: `${done.stdout}${done.stderr}`, stdout: done.stdout };
 }
 
