@@ -66,6 +66,31 @@ export const PROBLEMS = {
     say: "The Gatehouse daemon did not answer in time.",
   },
 
+  "process.gone": {
+    rpc: "unavailable",
+    http: 503,
+    exit: 6,
+    say: "Another process of Gatehouse stopped before it answered.",
+  },
+  "process.timeout": {
+    rpc: "deadline_exceeded",
+    http: 504,
+    exit: 7,
+    say: "Another process of Gatehouse did not answer in time.",
+  },
+  "process.busy": {
+    rpc: "resource_exhausted",
+    http: 503,
+    exit: 1,
+    say: "Another process of Gatehouse has too many calls waiting.",
+  },
+  "native.unavailable": {
+    rpc: "failed_precondition",
+    http: 503,
+    exit: 3,
+    say: "A system call that this needs is not available here.",
+  },
+
   "api.malformed": { rpc: "invalid_argument", http: 400, exit: 2, say: "The request is malformed." },
   "api.too_large": { rpc: "invalid_argument", http: 413, exit: 2, say: "The request is too large." },
   "api.unknown_path": { rpc: "not_found", http: 404, exit: 5, say: "There is no such endpoint." },

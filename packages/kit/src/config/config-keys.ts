@@ -1,0 +1,139 @@
+import { availableParallelism } from "node:os";
+import { defaultStateDir } from "../files/default-paths.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "../log/log.ts";
+import { booleanType, hostsType, integerType, pathType, type ValueType, wordType } from "./value-types.ts";
+
+/** One setting: how it is spelled, read and explained. */
+export interface ConfigKeyRow<T> {
+  readonly type: ValueType<T>;
+  readonly env: string;
+  /** Where the command line has one. */
+  readonly flag?: string;
+  readonly unit?: string;
+  readonly default: (env: Readonly<Record<string, string | undefined>>) => T;
+  /** The default in the reference, where it depends on the machine. */
+  readonly defaultText?: string;
+  /** The version that brought it. */
+  readonly since: string;
+  readonly say: string;
+}
+
+const row = <T>(settings: ConfigKeyRow<T>): ConfigKeyRow<T> => settings;
+const MAX_WAIT_MS = 86_400_000;
+
+/** Every setting there is. The file, the environment, the reference and `config show` are all read off this table. */
+export const CONFIG_KEYS = {
+  "state.dir": row({
+    type: pathType,
+    env: "GATEHOUSE_STATE_DIR",
+    flag: "--state-dir",
+    default: defaultStateDir,
+    defaultText: "`$XDG_STATE_HOME/gatehouse`, else `~/.local/state/gatehouse`",
+    since: "0.1",
+    say: "Everything that the daemon keeps. Must be a directory of this user with mode 0700; created when absent.",
+  }),
+  "log.level": row({
+    type: wordType(LOG_LEVELS),
+    env: "GATEHOUSE_LOG_LEVEL",
+    default: () => "info" as const,
+    since: "0.1",
+    say: "The least weight of what is logged.",
+  }),
+  "log.format": row({
+    type: wordType(LOG_FORMATS),
+    env: "GATEHOUSE_LOG_FORMAT",
+    default: () => "json" as const,
+    since: "0.1",
+    say: "`json`: one object on a line; `text`: for a person at a terminal.",
+  }),
+  "gate.port": row({
+    type: integerType(0, 65_535),
+    env: "GATEHOUSE_GATE_PORT",
+    default: () => 0,
+    since: "0.1",
+    say: "Loopback port of the gate's shared listener. 0: any free one, named in `daemon.lock`.",
+  }),
+  "gate.workers": row({
+    type: integerType(1, 64),
+    env: "GATEHOUSE_GATE_WORKERS",
+    default: () => Math.min(availableParallelism(), 4),
+    defaultText: "one for each core, 4 at most",
+    since: "0.1",
+    say: "Processes that carry the traffic.",
+  }),
+  "gate.upstreamCa": row<string | undefined>({
+    type: pathType,
+    env: "GATEHOUSE_UPSTREAM_CA",
+    default: () => undefined,
+    defaultText: "none",
+    since: "0.1",
+    say: "PEM file with certificates of authorities that the gate trusts beside the system's when it connects outwards.",
+  }),
+  "gate.hosts": row({
+    type: hostsType,
+    env: "GATEHOUSE_GATE_HOSTS",
+    default: () => ({}),
+    defaultText: "none",
+    since: "0.1",
+    say: "Names that the gate resolves itself, before the system's resolver. Opens nothing: policy still decides. In the environment: `name=address,name=address`.",
+  }),
+  "gate.connectTimeoutMs": row({
+    type: integerType(1, MAX_WAIT_MS),
+    unit: "ms",
+    env: "GATEHOUSE_GATE_CONNECT_TIMEOUT_MS",
+    default: () => 10_000,
+    since: "0.1",
+    say: "How long a destination may take to accept a connection, its TLS handshake included.",
+  }),
+  "gate.upstreamTimeoutMs": row({
+    type: integerType(1, MAX_WAIT_MS),
+    unit: "ms",
+    env: "GATEHOUSE_GATE_UPSTREAM_TIMEOUT_MS",
+    default: () => 120_000,
+    since: "0.1",
+    say: "How long a destination may stay silent before the head of its answer.",
+  }),
+  "gate.idleTimeoutMs": row({
+    type: integerType(1, MAX_WAIT_MS),
+    unit: "ms",
+    env: "GATEHOUSE_GATE_IDLE_TIMEOUT_MS",
+    default: () => 300_000,
+    since: "0.1",
+    say: "How long a connection may lie unused before the gate closes it.",
+  }),
+  "node.driver": row({
+    type: wordType(["auto", "bubblewrap", "unshare", "process"]),
+    env: "GATEHOUSE_NODE_DRIVER",
+    default: () => "auto" as const,
+    since: "0.1",
+    say: "How sandboxes are built. `auto`: bubblewrap where it works, else unshare. `process` isolates nothing and is never chosen by itself.",
+  }),
+  "node.exposeCredentials": row({
+    type: booleanType,
+    env: "GATEHOUSE_NODE_EXPOSE_CREDENTIALS",
+    default: () => false,
+    since: "0.1",
+    say: "Lets runs of the `process` driver, which share the user's own processes and files, have credentials attached.",
+  }),
+  "records.maxBytes": row({
+    type: integerType(65_536, 2 ** 40),
+    unit: "bytes",
+    env: "GATEHOUSE_RECORDS_MAX_BYTES",
+    default: () => 64 * 1_048_576,
+    since: "0.1",
+    say: "Size at which a file of request records is closed and the next one begun.",
+  }),
+  "records.maxFiles": row({
+    type: integerType(1, 10_000),
+    env: "GATEHOUSE_RECORDS_MAX_FILES",
+    default: () => 8,
+    since: "0.1",
+    say: "Files of request records that are kept; the oldest goes first.",
+  }),
+} as const;
+
+export type ConfigKey = keyof typeof CONFIG_KEYS;
+/** The type of each setting's value. */
+export type ConfigValues = {
+  readonly [K in ConfigKey]: (typeof CONFIG_KEYS)[K] extends ConfigKeyRow<infer T> ? T : never;
+};

@@ -1,0 +1,76 @@
+import { isIP } from "node:net";
+import { resolve } from "node:path";
+
+/** Where a value stands, as far as its reading depends on it. */
+export interface ValueContext {
+  /** Relative paths count from here: the file's directory, or the working directory for environment and flags. */
+  readonly baseDir: string;
+}
+
+/** How a setting is read. `undefined` from either function means that the value is not of this type. */
+export interface ValueType<T> {
+  /** As the reference names it. */
+  readonly name: string;
+  /** From the YAML file. */
+  fromFile(value: unknown, context: ValueContext): T | undefined;
+  /** From the environment or a flag. */
+  fromText(text: string, context: ValueContext): T | undefined;
+}
+
+/** A file or directory; absolute once read. */
+export const pathType: ValueType<string> = {
+  name: "path",
+  fromFile: (value, { baseDir }) => (typeof value === "string" && value !== "" ? resolve(baseDir, value) : undefined),
+  fromText: (text, { baseDir }) => resolve(baseDir, text),
+};
+
+export const booleanType: ValueType<boolean> = {
+  name: "true or false",
+  fromFile: (value) => (typeof value === "boolean" ? value : undefined),
+  fromText: (text) => (text === "true" ? true : text === "false" ? false : undefined),
+};
+
+/** A whole number within inclusive bounds. */
+export function integerType(min: number, max: number): ValueType<number> {
+  const check = (value: unknown) =>
+    Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max ? (value as number) : undefined;
+  return {
+    name: `whole number, ${min} to ${max}`,
+    fromFile: check,
+    fromText: (text) => (/^\d{1,16}$/.test(text) ? check(Number(text)) : undefined),
+  };
+}
+
+/** One of some words. */
+export function wordType<const W extends string>(words: readonly W[]): ValueType<W> {
+  const check = (value: unknown) => words.find((word) => word === value);
+  return { name: words.map((word) => `\`${word}\``).join(", "), fromFile: check, fromText: check };
+}
+
+type Hosts = Readonly<Record<string, string>>;
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/;
+
+/** Host names → IP addresses; `name=address,name=address` in text. Names are lower case once read. */
+export const hostsType: ValueType<Hosts> = {
+  name: "map of host name to IP address",
+  fromFile: (value) =>
+    typeof value === "object" && value !== null && !Array.isArray(value) ? readHosts(Object.entries(value)) : undefined,
+  fromText: (text) =>
+    readHosts(
+      text.split(",").map((pair): readonly [string, string] => {
+        const [name = "", ...address] = pair.split("=");
+        return [name.trim(), address.join("=").trim()];
+      }),
+    ),
+};
+
+function readHosts(entries: readonly (readonly [string, unknown])[]): Hosts | undefined {
+  const hosts: Record<string, string> = {};
+  for (const [spelled, address] of entries) {
+    const name = spelled.toLowerCase();
+    if (!HOST_NAME.test(name) || typeof address !== "string" || isIP(address) === 0) return undefined;
+    if (Object.hasOwn(hosts, name)) return undefined;
+    hosts[name] = address;
+  }
+  return hosts;
+}

@@ -1,0 +1,101 @@
+import { join } from "node:path";
+import { Problem } from "@gatehouse/core";
+import { openExclusiveLock } from "./exclusive-lock.ts";
+import { readPrivateFile, removeFile } from "./private-file.ts";
+import { writeFileAtomic } from "./write-file-atomic.ts";
+
+const LOCK_FILE = "daemon.lock";
+
+/** What `daemon.lock` says of the daemon that runs. Field names are the wire's. */
+export interface DaemonLockDetails {
+  readonly pid: number;
+  /** Port of the gate on loopback; 0 while it starts. */
+  readonly proxy_port: number;
+  readonly sock_path: string;
+  /** RFC 3339. */
+  readonly started_at: string;
+  readonly commit: string;
+}
+
+/** The daemon's hold on its state directory. Disposing removes `daemon.lock` and lets go. */
+export interface DaemonLock extends AsyncDisposable {
+  /** Writes changed details (the port, once it is known). Fails with `state.write_failed`. */
+  update(changes: Partial<DaemonLockDetails>): Promise<void>;
+}
+
+/**
+ * Takes the state directory for one daemon and writes `daemon.lock`. The lock is the kernel's and ends with the
+ * process; the file only informs. Fails with `state.locked`, naming the pid where the file does.
+ */
+export async function openDaemonLock(directory: string, details: DaemonLockDetails): Promise<DaemonLock> {
+  const path = join(directory, LOCK_FILE);
+  const lock = openExclusiveLock(directory);
+  if (lock === undefined) throw new Problem("state.locked", { detail: await describeHolder(directory) });
+  let current = details;
+  try {
+    await writeFileAtomic(path, render(current));
+  } catch (failure) {
+    lock[Symbol.dispose]();
+    throw failure;
+  }
+  return {
+    update: async (changes) => {
+      current = { ...current, ...changes };
+      await writeFileAtomic(path, render(current));
+    },
+    [Symbol.asyncDispose]: async () => {
+      try {
+        await removeFile(path);
+      } finally {
+        lock[Symbol.dispose]();
+      }
+    },
+  };
+}
+
+/**
+ * Reads who runs. `undefined` when nobody does: no file, one that cannot be understood, or a pid that is dead. A live
+ * pid may still be a stranger that took the number over, so ask the socket too.
+ */
+export async function readDaemonLock(directory: string): Promise<DaemonLockDetails | undefined> {
+  const data = await readPrivateFile(join(directory, LOCK_FILE));
+  const details = data === undefined ? undefined : parseDetails(data.toString("utf8"));
+  return details !== undefined && isAlive(details.pid) ? details : undefined;
+}
+
+async function describeHolder(directory: string): Promise<string> {
+  const holder = await readDaemonLock(directory);
+  return holder === undefined ? `It holds ${directory}.` : `Process ${holder.pid} holds ${directory}.`;
+}
+
+function render(details: DaemonLockDetails): string {
+  return `${JSON.stringify(details)}\n`;
+}
+
+function parseDetails(text: string): DaemonLockDetails | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { pid, proxy_port, sock_path, started_at, commit } = value as Record<string, unknown>;
+  if (!isPositiveInteger(pid) || typeof proxy_port !== "number" || typeof sock_path !== "string") return undefined;
+  if (typeof started_at !== "string" || typeof commit !== "string") return undefined;
+  return { pid, proxy_port, sock_path, started_at, commit };
+}
+
+function isPositiveInteger(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) > 0;
+}
+
+/** Signal 0 only asks; EPERM means that the process is there and another user's. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (failure) {
+    return failure instanceof Error && "code" in failure && failure.code === "EPERM";
+  }
+}

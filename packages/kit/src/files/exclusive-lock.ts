@@ -1,0 +1,50 @@
+import { closeSync, constants, openSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { native } from "../native/native.ts";
+
+type Sqlite = typeof import("node:sqlite");
+
+/** Where the lock is held when `flock` cannot be called. */
+const FALLBACK_FILE = "daemon.lock.db";
+
+/**
+ * Locks a directory for this process until disposed or dead; `undefined` when another process holds it. Taken by
+ * `flock(2)` on the directory itself, which needs no file and cannot go stale; without native calls by an exclusive
+ * transaction on a SQLite file in it.
+ */
+export function openExclusiveLock(directory: string): Disposable | undefined {
+  return native.available ? lockByFlock(directory) : lockBySqlite(join(directory, FALLBACK_FILE));
+}
+
+function lockByFlock(directory: string): Disposable | undefined {
+  const descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  const release = () => closeSync(descriptor);
+  try {
+    if (native.flock(descriptor, true, true)) return { [Symbol.dispose]: release };
+  } catch (failure) {
+    release();
+    throw failure;
+  }
+  release();
+  return undefined;
+}
+
+function lockBySqlite(path: string): Disposable | undefined {
+  // Loaded here: it costs every start some milliseconds, and few hosts lack the native calls.
+  const { DatabaseSync } = createRequire(import.meta.url)("node:sqlite") as Sqlite;
+  const database = new DatabaseSync(path, { timeout: 0 });
+  try {
+    database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+    return { [Symbol.dispose]: () => database.close() };
+  } catch (failure) {
+    database.close();
+    if (isBusy(failure)) return undefined;
+    throw failure;
+  }
+}
+
+/** SQLITE_BUSY is 5. */
+function isBusy(failure: unknown): boolean {
+  return failure instanceof Error && "errcode" in failure && failure.errcode === 5;
+}

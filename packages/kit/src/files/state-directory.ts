@@ -1,0 +1,89 @@
+import type { Stats } from "node:fs";
+import { lstat, mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { Problem } from "@gatehouse/core";
+import { errorCode } from "./error-code.ts";
+
+/** The longest path that fits `sun_path` with its final NUL. */
+const MAX_SOCKET_PATH_BYTES = 107;
+/** The longest socket name that is opened below the state directory. */
+const LONGEST_SOCKET_NAME = "keepers/0123456789abcdef.sock";
+/** Names below the state directory are our own: plain segments, never what came from outside. */
+const SAFE_NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/;
+
+/** A directory that only this user can enter. */
+export interface StateDirectory {
+  /** Absolute. */
+  readonly path: string;
+  /** The path of `name` below it; `name` may hold `/` but nothing that climbs. */
+  file(name: string): string;
+  /** Makes or checks a 0700 directory below it and returns its path. Fails with `state.unsafe_directory`. */
+  directory(name: string): Promise<string>;
+}
+
+/**
+ * Opens the state directory and creates it (0700) when it is not there. A symbolic link, another owner, any access
+ * for group or others: `state.unsafe_directory`, and nothing is repaired. A path under which a socket's name would
+ * exceed 107 bytes: `config.socket_path_too_long`.
+ */
+export async function openStateDirectory(path: string): Promise<StateDirectory> {
+  const root = resolve(path);
+  const longest = Buffer.byteLength(join(root, LONGEST_SOCKET_NAME));
+  if (longest > MAX_SOCKET_PATH_BYTES) {
+    throw new Problem("config.socket_path_too_long", {
+      detail: `${root} would make socket paths of ${longest} bytes; choose a shorter state directory.`,
+    });
+  }
+  await openPrivateDirectory(root);
+  const file = (name: string) => {
+    if (!SAFE_NAME.test(name)) throw new Error(`not a name below the state directory: ${JSON.stringify(name)}`);
+    return join(root, name);
+  };
+  return {
+    path: root,
+    file,
+    directory: async (name) => {
+      const below = file(name);
+      await openPrivateDirectory(below);
+      return below;
+    },
+  };
+}
+
+async function openPrivateDirectory(path: string): Promise<void> {
+  const before = await statDirectory(path);
+  if (before === undefined) await makeDirectory(path);
+  const stats = before ?? (await statDirectory(path));
+  if (stats === undefined) throw new Problem("state.unsafe_directory", { detail: `${path} vanished.` });
+  const fault = directoryFault(stats);
+  if (fault !== undefined) throw new Problem("state.unsafe_directory", { detail: `${path} ${fault}.` });
+}
+
+async function statDirectory(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (failure) {
+    if (errorCode(failure) === "ENOENT") return undefined;
+    throw new Problem("state.unsafe_directory", { detail: `${path}: ${errorCode(failure)}.`, cause: failure });
+  }
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (failure) {
+    throw new Problem("state.write_failed", {
+      detail: `${path} cannot be created (${errorCode(failure)}).`,
+      cause: failure,
+    });
+  }
+}
+
+function directoryFault(stats: Stats): string | undefined {
+  if (stats.isSymbolicLink()) return "is a symbolic link";
+  if (!stats.isDirectory()) return "is not a directory";
+  if (stats.uid !== process.getuid?.()) return "belongs to another user";
+  const mode = stats.mode & 0o777;
+  if (mode !== 0o700) return `has mode ${mode.toString(8).padStart(4, "0")}; run: chmod 700`;
+  return undefined;
+}

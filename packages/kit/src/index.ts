@@ -1,0 +1,52 @@
+export {
+  CONFIG_KEYS,
+  type ConfigKey,
+  type ConfigKeyRow,
+  type ConfigValues,
+} from "./config/config-keys.ts";
+export { type ConfigRow, describeConfig, renderConfigReference } from "./config/describe-config.ts";
+export { type Config, type ConfigInput, type ConfigSource, loadConfig } from "./config/load-config.ts";
+export { type DaemonLock, type DaemonLockDetails, openDaemonLock, readDaemonLock } from "./files/daemon-lock.ts";
+export { defaultConfigFile, defaultStateDir } from "./files/default-paths.ts";
+export { errorCode } from "./files/error-code.ts";
+export { readPrivateFile, removeFile } from "./files/private-file.ts";
+export { openStateDirectory, type StateDirectory } from "./files/state-directory.ts";
+export { type WriteFileOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
+export { type Health, type HealthOptions, type HealthProbe, type HealthReport, openHealth } from "./health/health.ts";
+export { type WaitHealthyOptions, waitHealthy } from "./health/wait-healthy.ts";
+export {
+  type IpcContext,
+  type IpcHandlers,
+  type IpcPeer,
+  type IpcPeerOptions,
+  openIpcPeer,
+} from "./ipc/ipc-peer.ts";
+export type { IpcCallOptions } from "./ipc/pending-calls.ts";
+export {
+  createLog,
+  LOG_FORMATS,
+  LOG_LEVELS,
+  type Log,
+  type LogFormat,
+  type LogLevel,
+  type LogOptions,
+} from "./log/log.ts";
+export { scrubLine } from "./log/scrub-line.ts";
+export { type Native, native, type PeerCredentials } from "./native/native.ts";
+export { socketDescriptor } from "./native/socket-descriptor.ts";
+export { type CertificateAuthority, type CreateCaOptions, createCa } from "./pki/create-ca.ts";
+export { mintServerLeaf, type ServerLeafRequest } from "./pki/mint-server-leaf.ts";
+export { childEnvironment } from "./process/child-environment.ts";
+export { resolveEntry } from "./process/resolve-entry.ts";
+export { type RunMainOptions, runMain } from "./process/run-main.ts";
+export {
+  type ChildSpec,
+  type Crash,
+  type SupervisedChild,
+  Supervisor,
+  type SupervisorOptions,
+} from "./process/supervisor.ts";
+export { proxyToUnix } from "./unix-http/proxy-to-unix.ts";
+export { requestUnix, requestUnixOk, streamUnix, type UnixAnswer, type UnixRequest } from "./unix-http/request-unix.ts";
+export type { ApiAnswer, ApiRequest, JsonRoute, RawExchange, RawRoute, Route } from "./unix-http/route.ts";
+export { type ServeUnixOptions, serveUnix } from "./unix-http/serve-unix.ts";

@@ -1,0 +1,27 @@
+/** The C1 controls, DEL and what JSON leaves unescaped: a log line must not steer the terminal that shows it. */
+const CONTROLS = /[\u007f-\u009f\u2028\u2029]/g;
+const LEVEL_WIDTH = 5;
+
+/** One JSON log line as a person reads it: `12:30:08 INFO  node started  pid=12`. What is no log line is kept. */
+export function renderText(line: string): string {
+  const { time, level, msg, ...fields } = parseLine(line);
+  const clock = typeof time === "string" ? time.slice(11, 19) : "";
+  const name = typeof level === "string" ? level.toUpperCase().padEnd(LEVEL_WIDTH) : "";
+  const shown = Object.entries(fields).map(([key, value]) => `${key}=${renderValue(value)}`);
+  const head = `${clock} ${name} ${typeof msg === "string" ? msg : ""}`;
+  const text = shown.length === 0 ? head : `${head}  ${shown.join(" ")}`;
+  return `${text.replace(CONTROLS, escapeControl)}\n`;
+}
+
+function parseLine(line: string): Record<string, unknown> {
+  return JSON.parse(line) as Record<string, unknown>;
+}
+
+function renderValue(value: unknown): string {
+  const isPlain = typeof value === "string" && /^[\w./:@+-]+$/.test(value);
+  return isPlain ? value : JSON.stringify(value);
+}
+
+function escapeControl(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}

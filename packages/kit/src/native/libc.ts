@@ -1,0 +1,94 @@
+import { createRequire } from "node:module";
+import { getSystemErrorName } from "node:util";
+
+/** Watches a descriptor on the event loop (`uv_poll`). */
+interface PollHandle {
+  close(): void;
+}
+
+/** The part of koffi that is used. */
+interface Koffi {
+  load(path: null): { func(definition: string): (...args: unknown[]) => unknown };
+  address(buffer: Uint8Array): bigint;
+  errno(): number;
+  readonly node: {
+    poll(descriptor: number, events: { readonly readable: boolean }, callback: () => void): PollHandle;
+  };
+}
+
+/** What is left of a failed call: its name and the system's code. */
+export class SystemCallError extends Error {
+  override readonly name = "SystemCallError";
+  /** `EAGAIN`, `ECONNREFUSED`, … */
+  readonly code: string;
+
+  constructor(call: string, errno: number) {
+    const code = getSystemErrorName(-errno);
+    super(`${call} failed: ${code}`);
+    this.code = code;
+  }
+}
+
+/** The C library's calls that Node does not offer. Each throws `SystemCallError` where C returns -1. */
+export interface Libc {
+  socket(family: number, type: number): number;
+  connect(descriptor: number, address: Uint8Array): void;
+  send(descriptor: number, data: Uint8Array, flags: number): number;
+  sendmsg(descriptor: number, header: Uint8Array, flags: number): number;
+  recvmsg(descriptor: number, header: Uint8Array, flags: number): number;
+  /** Fills `value` and returns how many bytes were written. */
+  getsockopt(descriptor: number, name: number, value: Uint8Array): number;
+  ioctl(descriptor: number, request: number, argument: Uint8Array): void;
+  flock(descriptor: number, operation: number): void;
+  /** The address of a buffer's bytes, which stay where they are as long as the buffer lives. */
+  addressOf(buffer: Uint8Array): bigint;
+  /** Calls back each time the descriptor can be read or was closed by its peer. */
+  watchReadable(descriptor: number, callback: () => void): PollHandle;
+}
+
+/** Layouts of structs and numbers of options are those of 64-bit Linux; elsewhere nothing native is tried. */
+const PLATFORMS: readonly string[] = ["linux-x64", "linux-arm64"];
+const SOL_SOCKET = 1;
+
+/** Loads koffi and binds the calls. Throws with the reason where the platform or the package does not serve. */
+export function loadLibc(): Libc {
+  const platform = `${process.platform}-${process.arch}`;
+  if (!PLATFORMS.includes(platform)) throw new Error(`native calls are not built for ${platform}`);
+  const koffi = createRequire(import.meta.url)("koffi") as Koffi;
+  // The running program has its C library loaded already, whichever that is.
+  const library = koffi.load(null);
+  const bind = (definition: string) => {
+    const call = library.func(definition);
+    const name = /(\w+)\(/.exec(definition)?.[1] ?? definition;
+    return (...args: readonly unknown[]): number => {
+      const result = Number(call(...args));
+      if (result === -1) throw new SystemCallError(name, koffi.errno());
+      return result;
+    };
+  };
+  const socket = bind("int socket(int, int, int)");
+  const connect = bind("int connect(int, const void *, unsigned int)");
+  const send = bind("long send(int, const void *, size_t, int)");
+  const sendmsg = bind("long sendmsg(int, const void *, int)");
+  const recvmsg = bind("long recvmsg(int, void *, int)");
+  const getsockopt = bind("int getsockopt(int, int, int, void *, void *)");
+  const ioctl = bind("int ioctl(int, unsigned long, ...)");
+  const flock = bind("int flock(int, int)");
+  return {
+    socket: (family, type) => socket(family, type, 0),
+    connect: (descriptor, address) => void connect(descriptor, address, address.length),
+    send: (descriptor, data, flags) => send(descriptor, data, data.length, flags),
+    sendmsg,
+    recvmsg,
+    getsockopt: (descriptor, name, value) => {
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(value.length);
+      getsockopt(descriptor, SOL_SOCKET, name, value, length);
+      return length.readUInt32LE();
+    },
+    ioctl: (descriptor, request, argument) => void ioctl(descriptor, request, "void *", argument),
+    flock: (descriptor, operation) => void flock(descriptor, operation),
+    addressOf: (buffer) => koffi.address(buffer),
+    watchReadable: (descriptor, callback) => koffi.node.poll(descriptor, { readable: true }, callback),
+  };
+}

@@ -1,0 +1,125 @@
+import { closeSync } from "node:fs";
+import { Problem } from "@gatehouse/core";
+import { sendWithDescriptor } from "./ancillary-message.ts";
+import { type Libc, loadLibc, SystemCallError } from "./libc.ts";
+import { requestDescriptor } from "./receive-descriptor.ts";
+
+/** Who is at the other end of a Unix socket, as the kernel noted it when the connection was made. */
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * System calls that Node does not offer, through koffi. The library is loaded at the first use. Where it cannot be,
+ * `available` is false, `why` says the reason and every call fails with `native.unavailable`.
+ */
+export interface Native {
+  readonly available: boolean;
+  /** Why nothing native can be called; `undefined` when it can. */
+  readonly why: string | undefined;
+  /** SO_PEERCRED of a connected Unix socket. */
+  peerCredentials(socketDescriptor: number): PeerCredentials;
+  /** Sends one byte `L` that carries `descriptor` (SCM_RIGHTS). The sender keeps and closes its own copy. */
+  sendDescriptor(socketDescriptor: number, descriptor: number): void;
+  /**
+   * Connects, sends `requestLine`, and returns the descriptor in the answer: closed on exec, the caller's to close.
+   * Fails with `process.gone` or `process.timeout`, and then leaves no descriptor open.
+   */
+  receiveDescriptor(socketPath: string, requestLine: string, timeoutMs: number): Promise<number>;
+  /** Brings the loopback interface of this process's network namespace up; nothing happens when it is. */
+  bringLoopbackUp(): void;
+  /** flock(2): true when locked, false when `nonblock` and another holds it. */
+  flock(descriptor: number, exclusive: boolean, nonblock: boolean): boolean;
+}
+
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const SO_PEERCRED = 17;
+const SIOCGIFFLAGS = 0x8913;
+const SIOCSIFFLAGS = 0x8914;
+/** struct ifreq: name (16), then a union whose first short is the flags. */
+const IFREQ_BYTES = 40;
+const IFREQ_FLAGS = 16;
+const IFF_UP = 1;
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+class LazyNative implements Native {
+  #loaded: { readonly libc: Libc } | { readonly why: string } | undefined;
+
+  get available(): boolean {
+    return "libc" in this.#load();
+  }
+
+  get why(): string | undefined {
+    const loaded = this.#load();
+    return "why" in loaded ? loaded.why : undefined;
+  }
+
+  peerCredentials(socketDescriptor: number): PeerCredentials {
+    const value = Buffer.alloc(12);
+    const length = this.#libc().getsockopt(socketDescriptor, SO_PEERCRED, value);
+    if (length !== value.length) throw new Error("SO_PEERCRED gave another size than expected");
+    return { pid: value.readInt32LE(0), uid: value.readUInt32LE(4), gid: value.readUInt32LE(8) };
+  }
+
+  sendDescriptor(socketDescriptor: number, descriptor: number): void {
+    sendWithDescriptor(this.#libc(), socketDescriptor, { data: Buffer.from("L"), descriptor });
+  }
+
+  async receiveDescriptor(socketPath: string, requestLine: string, timeoutMs: number): Promise<number> {
+    return requestDescriptor(this.#libc(), { socketPath, line: requestLine, timeoutMs });
+  }
+
+  bringLoopbackUp(): void {
+    const libc = this.#libc();
+    const descriptor = libc.socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC);
+    try {
+      const request = Buffer.alloc(IFREQ_BYTES);
+      request.write("lo");
+      libc.ioctl(descriptor, SIOCGIFFLAGS, request);
+      const flags = request.readInt16LE(IFREQ_FLAGS);
+      if ((flags & IFF_UP) !== 0) return;
+      request.writeInt16LE(flags | IFF_UP, IFREQ_FLAGS);
+      libc.ioctl(descriptor, SIOCSIFFLAGS, request);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  flock(descriptor: number, exclusive: boolean, nonblock: boolean): boolean {
+    try {
+      this.#libc().flock(descriptor, (exclusive ? LOCK_EX : LOCK_SH) | (nonblock ? LOCK_NB : 0));
+      return true;
+    } catch (failure) {
+      if (nonblock && failure instanceof SystemCallError && failure.code === "EAGAIN") return false;
+      throw failure;
+    }
+  }
+
+  #libc(): Libc {
+    const loaded = this.#load();
+    if ("why" in loaded) throw new Problem("native.unavailable", { detail: `${loaded.why}.` });
+    return loaded.libc;
+  }
+
+  #load(): { readonly libc: Libc } | { readonly why: string } {
+    this.#loaded ??= tryLoad();
+    return this.#loaded;
+  }
+}
+
+function tryLoad(): { readonly libc: Libc } | { readonly why: string } {
+  try {
+    return { libc: loadLibc() };
+  } catch (failure) {
+    return { why: failure instanceof Error ? (failure.message.split("\n", 1)[0] ?? "unknown") : "unknown" };
+  }
+}
+
+/** The process's own C library: one per process by nature, holding nothing but its entry points. */
+export const native: Native = new LazyNative();

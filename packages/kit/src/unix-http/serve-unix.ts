@@ -1,0 +1,157 @@
+import { chmod, lstat, unlink } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { connect, type Socket } from "node:net";
+import { linkSignals, Problem } from "@gatehouse/core";
+import { errorCode } from "../files/error-code.ts";
+import type { Log } from "../log/log.ts";
+import { native, type PeerCredentials } from "../native/native.ts";
+import { socketDescriptor } from "../native/socket-descriptor.ts";
+import { createDispatcher, type Exchange } from "./dispatch.ts";
+import type { Route } from "./route.ts";
+import { sendProblem } from "./send-answer.ts";
+
+const DEFAULT_MAX_BODY_BYTES = 1_048_576;
+const MAX_CONNECTIONS = 512;
+/** A caller that dawdles over its request is cut off; how long an answer takes is not bounded. */
+const HEADERS_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+const KEEP_ALIVE_MS = 5_000;
+/** What still runs when the server closes has this long, then it is cut. */
+const CLOSE_DEADLINE_MS = 2_000;
+/** Longest time that is spent on asking whether anybody answers at an existing socket. */
+const STALE_CHECK_MS = 1_000;
+
+export interface ServeUnixOptions {
+  readonly socketPath: string;
+  readonly routes: readonly Route[];
+  readonly log: Log;
+  /** Closes the server when it aborts. */
+  readonly signal?: AbortSignal;
+  /** Default 1 MiB. */
+  readonly maxBodyBytes?: number;
+  /** How long requests may go on when the server closes. Default 2,000. */
+  readonly closeDeadlineMs?: number;
+}
+
+/**
+ * Serves HTTP/JSON on a Unix socket of mode 0600. Only the same user or root may call, checked by the kernel's note of
+ * the peer where native calls are there. A socket file that nobody answers is replaced; a live one fails with
+ * `state.locked`, anything else in its place with `state.unsafe_file`. Disposing stops accepting, ends idle
+ * connections at once, aborts the signals of requests, waits for them up to the deadline and removes the socket.
+ */
+export async function serveUnix(options: ServeUnixOptions): Promise<AsyncDisposable> {
+  await removeStaleSocket(options.socketPath);
+  const closing = new AbortController();
+  const respond = createResponder(options, closing.signal);
+  const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS }, respond);
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.maxConnections = MAX_CONNECTIONS;
+  await listen(server, options.socketPath);
+  let closed: Promise<void> | undefined;
+  const close = () => {
+    closed ??= closeServer(server, closing, options.closeDeadlineMs ?? CLOSE_DEADLINE_MS);
+    return closed;
+  };
+  const onAbort = () => void close();
+  options.signal?.addEventListener("abort", onAbort, { once: true });
+  if (options.signal?.aborted) onAbort();
+  return {
+    [Symbol.asyncDispose]: async () => {
+      options.signal?.removeEventListener("abort", onAbort);
+      await close();
+    },
+  };
+}
+
+type Responder = (request: IncomingMessage, response: ServerResponse) => void;
+
+function createResponder(options: ServeUnixOptions, closing: AbortSignal): Responder {
+  const dispatch = createDispatcher({
+    routes: options.routes,
+    log: options.log,
+    maxBodyBytes: options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
+  });
+  return (request, response) => {
+    const peer = identifyPeer(request.socket);
+    if (peer === "refused") {
+      options.log.warn("a caller of another user was refused");
+      response.setHeader("connection", "close");
+      sendProblem(response, new Problem("api.peer_refused"));
+      return;
+    }
+    void follow({ request, response, peer }, closing, dispatch);
+  };
+}
+
+/** Ties a request's signal to the caller's leaving and to the server's closing for as long as it is under way. */
+async function follow(
+  start: Omit<Exchange, "signal">,
+  closing: AbortSignal,
+  dispatch: (exchange: Exchange) => Promise<void>,
+): Promise<void> {
+  const left = new AbortController();
+  const onClose = () => left.abort(new DOMException("the caller left", "AbortError"));
+  start.response.once("close", onClose);
+  using linked = linkSignals(left.signal, closing);
+  if (closing.aborted) start.response.setHeader("connection", "close");
+  await dispatch({ ...start, signal: linked.signal });
+}
+
+function identifyPeer(socket: Socket): PeerCredentials | undefined | "refused" {
+  if (!native.available) return undefined;
+  const descriptor = socketDescriptor(socket);
+  if (descriptor === undefined) return "refused";
+  const peer = native.peerCredentials(descriptor);
+  return peer.uid === 0 || peer.uid === process.getuid?.() ? peer : "refused";
+}
+
+async function removeStaleSocket(path: string): Promise<void> {
+  try {
+    const stats = await lstat(path);
+    if (!stats.isSocket()) throw new Problem("state.unsafe_file", { detail: `${path} is not a socket.` });
+  } catch (failure) {
+    if (errorCode(failure) === "ENOENT") return;
+    throw failure;
+  }
+  if (await answers(path)) throw new Problem("state.locked", { detail: `Something answers at ${path}.` });
+  await unlink(path);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const settle = (isThere: boolean) => {
+      socket.destroy();
+      resolve(isThere);
+    };
+    // One that accepts nothing but is full or slow is there all the same.
+    socket.setTimeout(STALE_CHECK_MS, () => settle(true));
+    socket.once("connect", () => settle(true));
+    socket.once("error", (failure) => settle(!["ECONNREFUSED", "ENOENT"].includes(errorCode(failure))));
+  });
+}
+
+async function listen(server: Server, path: string): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(path, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    });
+  } catch (failure) {
+    throw new Problem("state.write_failed", { detail: `${path}: ${errorCode(failure)}.`, cause: failure });
+  }
+  // Until here the 0700 directory above it and the check of the peer keep others out.
+  await chmod(path, 0o600);
+}
+
+async function closeServer(server: Server, closing: AbortController, deadlineMs: number): Promise<void> {
+  const done = new Promise<void>((resolve) => server.close(() => resolve()));
+  closing.abort(new DOMException("the server is closing", "AbortError"));
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), deadlineMs);
+  await done;
+  clearTimeout(timer);
+}
