@@ -9,11 +9,17 @@ export interface WorkerCalls {
   /** First call after start: the whole table, the names of the world outside, and how to serve. */
   readonly start: { readonly params: WorkerStart; readonly result: WorkerStarted };
   /** Adds or replaces one run. */
-  readonly putRun: { readonly params: { readonly generation: number; readonly run: RunSnapshot }; readonly result: null };
+  readonly putRun: {
+    readonly params: { readonly generation: number; readonly run: RunSnapshot };
+    readonly result: null;
+  };
   /** Forgets one run and cuts its tunnels. */
   readonly dropRun: { readonly params: { readonly generation: number; readonly runId: RunId }; readonly result: null };
   /** Takes the run's listening descriptor from its keeper and accepts on it. */
-  readonly serveListener: { readonly params: { readonly runId: RunId; readonly keeper: string }; readonly result: null };
+  readonly serveListener: {
+    readonly params: { readonly runId: RunId; readonly keeper: string };
+    readonly result: null;
+  };
   /** Stops accepting, ends what is idle, lets exchanges finish until the deadline. */
   readonly drain: { readonly params: { readonly deadlineMs: number }; readonly result: null };
 }

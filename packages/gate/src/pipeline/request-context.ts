@@ -1,0 +1,42 @@
+import type { ProblemCode } from "@gatehouse/core";
+import type { Field, RequestHead } from "../http1/messages.ts";
+import type { CompiledRun, HostPlan } from "../worker/compile-run.ts";
+
+/** What a client connection claims before a request is read: the tunnel that it opened, if any. */
+export interface Tunnel {
+  readonly host: string;
+  readonly port: number;
+  /** TLS was intercepted inside the tunnel. */
+  readonly isTls: boolean;
+}
+
+/** One request on its way through the stages. Stages fill it in order; later ones rely on earlier ones. */
+export interface RequestContext {
+  readonly run: CompiledRun;
+  readonly head: RequestHead;
+  readonly tunnel: Tunnel | undefined;
+  host: string;
+  port: number;
+  isTls: boolean;
+  /** Normalised path, without query. */
+  path: string;
+  query: string | undefined;
+  plan: HostPlan;
+  rule: string | undefined;
+  /** End-to-end fields as they will be sent, framing and Host apart. */
+  fields: Field[];
+  grants: string[];
+  /** A grant applies on this host: answers are scrubbed. */
+  isGranted: boolean;
+}
+
+/** Why a request goes no further. */
+export interface Refusal {
+  readonly code: ProblemCode;
+  readonly detail: string;
+  readonly rule?: string | undefined;
+  readonly allowHint?: string;
+}
+
+/** One step; `undefined` lets the request go on. */
+export type Stage = (context: RequestContext) => Refusal | undefined;

@@ -1,0 +1,77 @@
+import { closeSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import type { RunId } from "@gatehouse/core";
+import { native } from "@gatehouse/kit";
+import { acceptClient } from "./accept-client.ts";
+import type { WorkerContext } from "./worker-context.ts";
+
+const TAKE_LISTENER = '{"op":"take-listener"}\n';
+const TAKE_TIMEOUT_MS = 5_000;
+const BACKLOG = 4_096;
+
+/** What a worker accepts on: the shared port on loopback, and one listener in each sandbox. */
+export class Listeners implements AsyncDisposable {
+  readonly #worker: WorkerContext;
+  readonly #byRun = new Map<string, Server>();
+  readonly #clients = new Set<Socket>();
+  #shared: Server | undefined;
+
+  constructor(worker: WorkerContext) {
+    this.#worker = worker;
+  }
+
+  /** Opens the shared port on loopback; several workers share it. Returns the port. */
+  async listenShared(port: number): Promise<number> {
+    const server = this.#server({ kind: "shared" });
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ port, host: "127.0.0.1", reusePort: true, backlog: BACKLOG }, resolve);
+    });
+    this.#shared = server;
+    const address = server.address();
+    return typeof address === "object" && address !== null ? address.port : port;
+  }
+
+  /** Takes the listening descriptor of a run's sandbox from its keeper, and accepts on it. */
+  async serveSandbox(runId: RunId, keeper: string): Promise<void> {
+    if (this.#byRun.has(runId)) return;
+    const socketPath = join(this.#worker.config.keepersDir, `${keeper}.sock`);
+    const descriptor = await native.receiveDescriptor(socketPath, TAKE_LISTENER, TAKE_TIMEOUT_MS);
+    if (this.#byRun.has(runId)) return closeSync(descriptor);
+    const server = this.#server({ kind: "sandbox", runId });
+    this.#byRun.set(runId, server);
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ fd: descriptor }, resolve);
+    });
+  }
+
+  /** Stops accepting for a run that has ended. */
+  dropSandbox(runId: string): void {
+    this.#byRun.get(runId)?.close();
+    this.#byRun.delete(runId);
+  }
+
+  /** Stops accepting everywhere; connections that are open go on. */
+  stopAccepting(): void {
+    this.#shared?.close();
+    for (const runId of [...this.#byRun.keys()]) this.dropSandbox(runId);
+  }
+
+  #server(place: Parameters<typeof acceptClient>[2]): Server {
+    const server = createServer((client) => {
+      this.#clients.add(client);
+      client.once("close", () => this.#clients.delete(client));
+      acceptClient(client, this.#worker, place);
+    });
+    server.on("error", () => server.close());
+    return server;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.stopAccepting();
+    for (const client of this.#clients) client.destroy();
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,35 @@
+// A gate worker: forked by the key-holder, it carries the traffic. Everything it knows came over that channel.
+import { Problem, systemClock } from "@gatehouse/core";
+import { openIpcPeer, runMain } from "@gatehouse/kit";
+import type { HolderCalls, HolderNotes, WorkerCalls } from "../snapshot/worker-protocol.ts";
+import { openWorker, type Worker } from "./open-worker.ts";
+
+await runMain(
+  async (signal) => {
+    let worker: Worker | undefined;
+    const running = (method: keyof WorkerCalls) => {
+      if (worker === undefined) throw new Problem("internal", { cause: new Error(`${method} before start`) });
+      return worker;
+    };
+    using peer = openIpcPeer<WorkerCalls, HolderCalls, object, HolderNotes>(process, {
+      start: async (params) => {
+        worker = await openWorker(params, {
+          clock: systemClock,
+          mintLeaf: (request) => peer.call("mintLeaf", request),
+          sendRecords: (records) => {
+            peer.notify("records", records);
+            return true;
+          },
+        });
+        return { port: worker.port };
+      },
+      putRun: (params) => running("putRun").handle("putRun", params),
+      dropRun: (params) => running("dropRun").handle("dropRun", params),
+      serveListener: (params) => running("serveListener").handle("serveListener", params),
+      drain: (params) => running("drain").handle("drain", params),
+    });
+    await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+    await worker?.[Symbol.asyncDispose]();
+  },
+  { endsWithParent: true },
+);

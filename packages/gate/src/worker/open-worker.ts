@@ -1,0 +1,97 @@
+import { type Clock, Lifetime } from "@gatehouse/core";
+import type { HolderCalls, RequestRecord, WorkerCalls, WorkerStart } from "../snapshot/worker-protocol.ts";
+import { LeafContexts } from "../tls/leaf-contexts.ts";
+import { UpstreamDialer } from "../upstream/open-upstream.ts";
+import { Listeners } from "./listeners.ts";
+import { RecordBatcher } from "./record-batcher.ts";
+import { RunTable } from "./run-table.ts";
+import { SWEEP_EVERY_MS, type WorkerContext } from "./worker-context.ts";
+
+/** What a worker needs of its surroundings. */
+export interface WorkerDeps {
+  readonly clock: Clock;
+  readonly mintLeaf: (request: HolderCalls["mintLeaf"]["params"]) => Promise<HolderCalls["mintLeaf"]["result"]>;
+  /** Hands records over; false when they cannot be taken now. */
+  readonly sendRecords: (records: readonly RequestRecord[]) => boolean;
+}
+
+/** A worker that serves; its calls are those of the key-holder. */
+export interface Worker extends AsyncDisposable {
+  readonly port: number;
+  handle<M extends Exclude<keyof WorkerCalls, "start">>(method: M, params: WorkerCalls[M]["params"]): Promise<null>;
+}
+
+/** Opens the data plane of one process with the runs that there are. */
+export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<Worker> {
+  const life = new Lifetime();
+  try {
+    const { config } = start;
+    const runs = new RunTable();
+    for (const run of start.runs) runs.put(run);
+    life.defer(() => runs.dropAll());
+    const records = life.own(new RecordBatcher(deps.sendRecords));
+    const ownAddresses = new Set(config.ownAddresses);
+    const worker: WorkerContext = {
+      config,
+      clock: deps.clock,
+      runs,
+      records,
+      swept: new Set(),
+      leaves: new LeafContexts({
+        mint: deps.mintLeaf,
+        caCertificatePem: config.caCertificatePem,
+        now: () => deps.clock.now(),
+      }),
+      dialer: new UpstreamDialer({ ...config, ownAddresses: () => ownAddresses }),
+    };
+    const sweeper = setInterval(() => sweep(worker), SWEEP_EVERY_MS);
+    life.defer(() => clearInterval(sweeper));
+    const listeners = life.own(new Listeners(worker));
+    const port = await listeners.listenShared(config.port);
+    ownAddresses.add(`127.0.0.1:${port}`);
+    return {
+      port,
+      handle: (method, params) => handle({ runs, listeners, worker }, method, params),
+      [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
+    };
+  } catch (failure) {
+    await life[Symbol.asyncDispose]();
+    throw failure;
+  }
+}
+
+function sweep(worker: WorkerContext): void {
+  const nowMs = worker.clock.monotonicMs();
+  for (const one of worker.swept) one.sweep(nowMs);
+}
+
+interface Parts {
+  readonly runs: RunTable;
+  readonly listeners: Listeners;
+  readonly worker: WorkerContext;
+}
+
+async function handle(
+  { runs, listeners, worker }: Parts,
+  method: Exclude<keyof WorkerCalls, "start">,
+  params: WorkerCalls[typeof method]["params"],
+): Promise<null> {
+  if (method === "putRun" && "run" in params) runs.put(params.run);
+  else if (method === "dropRun" && "runId" in params) {
+    runs.drop(params.runId);
+    listeners.dropSandbox(params.runId);
+  } else if (method === "serveListener" && "keeper" in params) {
+    await listeners.serveSandbox(params.runId, params.keeper);
+  } else if (method === "drain" && "deadlineMs" in params) {
+    listeners.stopAccepting();
+    await untilIdle(worker, params.deadlineMs);
+  }
+  return null;
+}
+
+async function untilIdle(worker: WorkerContext, deadlineMs: number): Promise<void> {
+  const endMs = worker.clock.monotonicMs() + deadlineMs;
+  while (worker.swept.size > 0 && worker.clock.monotonicMs() < endMs) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,57 @@
+import type { RunId } from "@gatehouse/core";
+import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
+import { CompiledRun } from "./compile-run.ts";
+
+/** A run that is served: its current form, and what must end with it. */
+export interface RunEntry {
+  readonly runId: RunId;
+  /** Replaced whole by `put`; look it up anew for each request. */
+  current: CompiledRun;
+  readonly connections: Set<Disposable>;
+}
+
+/** The runs of this worker, found by id and by token in constant time. */
+export class RunTable {
+  readonly #byId = new Map<string, RunEntry>();
+  readonly #byTokenHash = new Map<string, RunEntry>();
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(runId: string): RunEntry | undefined {
+    return this.#byId.get(runId);
+  }
+
+  /** Looking up a hash tells by its duration nothing about the token. */
+  findByTokenHash(tokenHash: string): RunEntry | undefined {
+    return this.#byTokenHash.get(tokenHash);
+  }
+
+  put(snapshot: RunSnapshot): void {
+    const compiled = new CompiledRun(snapshot);
+    const entry = this.#byId.get(snapshot.runId);
+    if (entry === undefined) {
+      const added = { runId: snapshot.runId, current: compiled, connections: new Set<Disposable>() };
+      this.#byId.set(snapshot.runId, added);
+      this.#byTokenHash.set(snapshot.tokenHash, added);
+      return;
+    }
+    this.#byTokenHash.delete(entry.current.snapshot.tokenHash);
+    entry.current = compiled;
+    this.#byTokenHash.set(snapshot.tokenHash, entry);
+  }
+
+  /** Forgets the run and cuts every connection that it has. */
+  drop(runId: string): void {
+    const entry = this.#byId.get(runId);
+    if (entry === undefined) return;
+    this.#byId.delete(runId);
+    this.#byTokenHash.delete(entry.current.snapshot.tokenHash);
+    for (const connection of [...entry.connections]) connection[Symbol.dispose]();
+  }
+
+  dropAll(): void {
+    for (const runId of [...this.#byId.keys()]) this.drop(runId);
+  }
+}

@@ -1,0 +1,128 @@
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import { normaliseHost, parseAuthority, type RunId } from "@gatehouse/core";
+import type { RequestHead } from "../http1/messages.ts";
+import { HttpSession } from "./http-session.ts";
+import { recordOf } from "./request-record.ts";
+import type { RunEntry } from "./run-table.ts";
+import { HEAD_TIMEOUT_MS, type Swept, type WorkerContext } from "./worker-context.ts";
+
+const TLS_HANDSHAKE = 0x16;
+const ESTABLISHED = Buffer.from("HTTP/1.1 200 Connection established\r\n\r\n");
+
+/** What a CONNECT asked for, after it was allowed. */
+export interface TunnelRequest {
+  readonly entry: RunEntry;
+  readonly head: RequestHead;
+  /** Bytes that came behind the CONNECT head. */
+  readonly rest: Buffer;
+}
+
+/** The inside of a CONNECT: its first byte tells TLS, which is intercepted, from cleartext HTTP; the rest is refused. */
+export class TunnelOpening implements Swept {
+  readonly #client: Socket;
+  readonly #worker: WorkerContext;
+  readonly #runId: RunId;
+  readonly #host: string;
+  readonly #port: number;
+  readonly #head: RequestHead;
+  readonly #sinceMs: number;
+
+  constructor(client: Socket, worker: WorkerContext, { entry, head, rest }: TunnelRequest) {
+    const authority = parseAuthority(head.target) ?? { host: "", port: 0 };
+    this.#client = client;
+    this.#worker = worker;
+    this.#runId = entry.runId;
+    this.#host = authority.host;
+    this.#port = authority.port;
+    this.#head = head;
+    this.#sinceMs = worker.clock.monotonicMs();
+    client.on("error", this.#close);
+    client.on("close", this.#close);
+    worker.swept.add(this);
+    client.write(ESTABLISHED);
+    if (rest.length > 0) this.#decide(rest);
+    else {
+      client.once("data", this.#decide);
+      client.resume();
+    }
+  }
+
+  sweep(nowMs: number): void {
+    if (nowMs - this.#sinceMs > HEAD_TIMEOUT_MS) this.#close();
+  }
+
+  readonly #close = (): void => {
+    this.#worker.swept.delete(this);
+    this.#client.destroy();
+  };
+
+  readonly #decide = (first: Buffer): void => {
+    this.#client.pause();
+    this.#client.unshift(first);
+    const kind = first[0] ?? 0;
+    if (kind === TLS_HANDSHAKE) void this.#intercept();
+    else if (kind >= 0x41 && kind <= 0x5a) this.#serve(this.#client, false);
+    else {
+      this.#record("gate.protocol_unknown", 400);
+      this.#close();
+    }
+  };
+
+  async #intercept(): Promise<void> {
+    try {
+      const secureContext = await this.#worker.leaves.contextFor(this.#host);
+      if (this.#client.destroyed) return;
+      const stream = new TLSSocket(this.#client, {
+        isServer: true,
+        secureContext,
+        ALPNProtocols: ["http/1.1"],
+        minVersion: "TLSv1.2",
+        // Called only when the client names a host; without one the certificate of the authority stands.
+        SNICallback: (name, done) => {
+          if (normaliseHost(name) === this.#host) return done(null, secureContext);
+          this.#record("gate.destination_mismatch", 403);
+          done(new Error("SNI is not the tunnel's host"));
+        },
+      });
+      this.#serve(stream, true);
+    } catch {
+      this.#record("gate.credential_unavailable", 502); // no leaf: the key-holder is away
+      this.#close();
+    }
+  }
+
+  #serve(stream: Socket, isTls: boolean): void {
+    this.#worker.swept.delete(this);
+    this.#client.off("error", this.#close);
+    this.#client.off("close", this.#close);
+    if (stream !== this.#client) this.#client.on("error", () => stream.destroy());
+    const session = new HttpSession(stream, this.#worker, {
+      tunnel: { host: this.#host, port: this.#port, isTls },
+      identify: () => {
+        const entry = this.#worker.runs.get(this.#runId);
+        if (entry !== undefined) return { entry };
+        return { refusal: { code: "gate.run_unknown", detail: "The run has ended." } };
+      },
+    });
+    this.#worker.runs.get(this.#runId)?.connections.add(session);
+    stream.once("close", () => this.#worker.runs.get(this.#runId)?.connections.delete(session));
+  }
+
+  #record(code: "gate.protocol_unknown" | "gate.destination_mismatch" | "gate.credential_unavailable", status: number) {
+    const nowMs = this.#worker.clock.monotonicMs();
+    this.#worker.records.add(
+      recordOf(
+        { time: this.#worker.clock.now(), startedMs: this.#sinceMs },
+        {
+          nowMs,
+          status,
+          code,
+          head: this.#head,
+          run: this.#worker.runs.get(this.#runId)?.current.snapshot,
+          place: { host: this.#host, port: this.#port, isTls: false },
+        },
+      ),
+    );
+  }
+}

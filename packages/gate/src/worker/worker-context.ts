@@ -1,0 +1,28 @@
+import type { Clock } from "@gatehouse/core";
+import type { RequestRecord, WorkerConfig } from "../snapshot/worker-protocol.ts";
+import type { LeafContexts } from "../tls/leaf-contexts.ts";
+import type { UpstreamDialer } from "../upstream/open-upstream.ts";
+import type { RunTable } from "./run-table.ts";
+
+/** What every connection of a worker shares. */
+export interface WorkerContext {
+  readonly config: WorkerConfig;
+  readonly clock: Clock;
+  readonly runs: RunTable;
+  readonly leaves: LeafContexts;
+  readonly dialer: UpstreamDialer;
+  /** Connections that the sweeper looks at, so that no request needs a timer of its own. */
+  readonly swept: Set<Swept>;
+  readonly records: { readonly hasRoom: boolean; add(record: RequestRecord): void };
+}
+
+/** Something that is closed when it takes too long. */
+export interface Swept {
+  /** Called every few seconds with the monotonic time; closes what is over its limit. */
+  sweep(nowMs: number): void;
+}
+
+export const SWEEP_EVERY_MS = 2_000;
+/** A head must be whole this long after its first byte; so must a TLS handshake. */
+export const HEAD_TIMEOUT_MS = 30_000;
+export const MAX_CONNECTIONS_PER_RUN = 1_024;
