@@ -13,7 +13,7 @@ const MAX_FILE_BYTES = 1_048_576;
 export function readConfigFile(path: string, mapKeys: readonly string[]): ReadonlyMap<string, unknown> | undefined {
   const text = readText(path);
   if (text === undefined) return undefined;
-  const document = parseDocument(text, { prettyErrors: true, maxAliasCount: 0 } as object);
+  const document = parseDocument(text, { prettyErrors: true });
   const [error] = document.errors;
   if (error !== undefined) throw invalid(path, error.message.split("\n", 1)[0] ?? "not YAML", error);
   const root: unknown = toValue(path, () => document.toJS({ maxAliasCount: 0 }));

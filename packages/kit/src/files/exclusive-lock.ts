@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { native } from "../native/native.ts";
+import { type Native, native } from "../native/native.ts";
 
 type Sqlite = typeof import("node:sqlite");
 
@@ -13,15 +13,17 @@ const FALLBACK_FILE = "daemon.lock.db";
  * `flock(2)` on the directory itself, which needs no file and cannot go stale; without native calls by an exclusive
  * transaction on a SQLite file in it.
  */
-export function openExclusiveLock(directory: string): Disposable | undefined {
-  return native.available ? lockByFlock(directory) : lockBySqlite(join(directory, FALLBACK_FILE));
+export function openExclusiveLock(directory: string, calls: FlockCalls = native): Disposable | undefined {
+  return calls.available ? lockByFlock(directory, calls) : lockBySqlite(join(directory, FALLBACK_FILE));
 }
 
-function lockByFlock(directory: string): Disposable | undefined {
+type FlockCalls = Pick<Native, "available" | "flock">;
+
+function lockByFlock(directory: string, calls: FlockCalls): Disposable | undefined {
   const descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
   const release = () => closeSync(descriptor);
   try {
-    if (native.flock(descriptor, true, true)) return { [Symbol.dispose]: release };
+    if (calls.flock(descriptor, true, true)) return { [Symbol.dispose]: release };
   } catch (failure) {
     release();
     throw failure;
@@ -33,6 +35,7 @@ function lockByFlock(directory: string): Disposable | undefined {
 function lockBySqlite(path: string): Disposable | undefined {
   // Loaded here: it costs every start some milliseconds, and few hosts lack the native calls.
   const { DatabaseSync } = createRequire(import.meta.url)("node:sqlite") as Sqlite;
+  closeSync(openSync(path, "a", 0o600));
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
     database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");

@@ -4,6 +4,7 @@ const REDACTED = "[redacted]";
 const MAX_DEPTH = 8;
 const MAX_ITEMS = 100;
 const MAX_STRING = 8_192;
+const MAX_FRAMES = 10;
 
 /** Parts of key names, lower case and without separators, whose values never stand in a log. */
 const SENSITIVE_PARTS = [
@@ -80,10 +81,9 @@ function redactObject(value: object, place: Place): unknown {
 }
 
 function redactError(error: Error, place: Place): Record<string, unknown> {
-  const stack = error.stack
-    ?.split("\n")
-    .slice(1, 12)
-    .map((line) => line.trim());
+  // The stack repeats the message, line by line; its frames alone are new.
+  const frames = error.stack?.split("\n").map((line) => line.trim()) ?? [];
+  const stack = frames.filter((line) => /^at .*:\d+:\d+\)?$/.test(line)).slice(0, MAX_FRAMES);
   return redactEntries(
     [
       ["type", error.name],

@@ -4,7 +4,9 @@ const LEVEL_WIDTH = 5;
 
 /** One JSON log line as a person reads it: `12:30:08 INFO  node started  pid=12`. What is no log line is kept. */
 export function renderText(line: string): string {
-  const { time, level, msg, ...fields } = parseLine(line);
+  const entry = parseLine(line);
+  if (entry === undefined) return line;
+  const { time, level, msg, ...fields } = entry;
   const clock = typeof time === "string" ? time.slice(11, 19) : "";
   const name = typeof level === "string" ? level.toUpperCase().padEnd(LEVEL_WIDTH) : "";
   const shown = Object.entries(fields).map(([key, value]) => `${key}=${renderValue(value)}`);
@@ -13,8 +15,13 @@ export function renderText(line: string): string {
   return `${text.replace(CONTROLS, escapeControl)}\n`;
 }
 
-function parseLine(line: string): Record<string, unknown> {
-  return JSON.parse(line) as Record<string, unknown>;
+function parseLine(line: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    // Logging must not fail; a line that cannot be read is shown as it is.
+    return undefined;
+  }
 }
 
 function renderValue(value: unknown): string {

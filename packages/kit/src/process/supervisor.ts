@@ -5,9 +5,9 @@ import { forwardOutput } from "./forward-output.ts";
 
 /** First wait before a restart; doubled for each that follows. Small, because connections wait meanwhile. */
 const FIRST_BACKOFF_MS = 25;
-const MAX_BACKOFF_MS = 2_000;
+const MAX_BACKOFF_MS = 1_000;
 /** A process that lived this long was well: the next restart is quick again. */
-const STABLE_AFTER_MS = 10_000;
+const STABLE_AFTER_MS = 2_000;
 const DEFAULT_STOP_DEADLINE_MS = 5_000;
 
 /** One process that is kept alive. */

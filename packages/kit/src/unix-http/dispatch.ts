@@ -30,14 +30,19 @@ export function createDispatcher(options: DispatcherOptions): (exchange: Exchang
     try {
       await dispatch(table, exchange, options.maxBodyBytes);
     } catch (failure) {
-      if (exchange.signal.aborted && exchange.response.destroyed) return;
-      const problem = toProblem(failure);
+      if (exchange.response.destroyed) return;
+      const problem = isAborted(failure, exchange.signal) ? new Problem("daemon.unreachable") : toProblem(failure);
       if (problem.code === "internal") {
         options.log.error("request failed", { method: exchange.request.method, failure: problem.cause });
       }
       refuse(exchange, problem);
     }
   };
+}
+
+/** The caller is still there, so it is the server that closes. */
+function isAborted(failure: unknown, signal: AbortSignal): boolean {
+  return signal.aborted && (failure === signal.reason || (failure instanceof Error && failure.name === "AbortError"));
 }
 
 interface TableRow {

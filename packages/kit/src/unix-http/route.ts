@@ -14,7 +14,10 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
 }
 
-/** `body` is sent as JSON; `lines` as one JSON value on a line each, as they come. */
+/**
+ * `body` is sent as JSON; `lines` as one JSON value on a line each, as they come. A source of lines must end when the
+ * request's signal aborts.
+ */
 export type ApiAnswer =
   | { readonly status: number; readonly body?: unknown }
   | { readonly status: number; readonly lines: AsyncIterable<unknown> };

@@ -6,6 +6,7 @@ import { errorCode } from "../files/error-code.ts";
 import type { Log } from "../log/log.ts";
 import { native, type PeerCredentials } from "../native/native.ts";
 import { socketDescriptor } from "../native/socket-descriptor.ts";
+import { Connections } from "./connections.ts";
 import { createDispatcher, type Exchange } from "./dispatch.ts";
 import type { Route } from "./route.ts";
 import { sendProblem } from "./send-answer.ts";
@@ -42,14 +43,15 @@ export interface ServeUnixOptions {
 export async function serveUnix(options: ServeUnixOptions): Promise<AsyncDisposable> {
   await removeStaleSocket(options.socketPath);
   const closing = new AbortController();
-  const respond = createResponder(options, closing.signal);
-  const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS }, respond);
+  const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS });
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.maxConnections = MAX_CONNECTIONS;
+  const connections = new Connections(server);
+  server.on("request", createResponder(options, connections, closing.signal));
   await listen(server, options.socketPath);
   let closed: Promise<void> | undefined;
   const close = () => {
-    closed ??= closeServer(server, closing, options.closeDeadlineMs ?? CLOSE_DEADLINE_MS);
+    closed ??= closeServer({ server, connections, closing }, options.closeDeadlineMs ?? CLOSE_DEADLINE_MS);
     return closed;
   };
   const onAbort = () => void close();
@@ -65,13 +67,14 @@ export async function serveUnix(options: ServeUnixOptions): Promise<AsyncDisposa
 
 type Responder = (request: IncomingMessage, response: ServerResponse) => void;
 
-function createResponder(options: ServeUnixOptions, closing: AbortSignal): Responder {
+function createResponder(options: ServeUnixOptions, connections: Connections, closing: AbortSignal): Responder {
   const dispatch = createDispatcher({
     routes: options.routes,
     log: options.log,
     maxBodyBytes: options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
   });
   return (request, response) => {
+    response.once("close", connections.begin(request.socket));
     const peer = identifyPeer(request.socket);
     if (peer === "refused") {
       options.log.warn("a caller of another user was refused");
@@ -93,7 +96,6 @@ async function follow(
   const onClose = () => left.abort(new DOMException("the caller left", "AbortError"));
   start.response.once("close", onClose);
   using linked = linkSignals(left.signal, closing);
-  if (closing.aborted) start.response.setHeader("connection", "close");
   await dispatch({ ...start, signal: linked.signal });
 }
 
@@ -101,8 +103,13 @@ function identifyPeer(socket: Socket): PeerCredentials | undefined | "refused" {
   if (!native.available) return undefined;
   const descriptor = socketDescriptor(socket);
   if (descriptor === undefined) return "refused";
-  const peer = native.peerCredentials(descriptor);
-  return peer.uid === 0 || peer.uid === process.getuid?.() ? peer : "refused";
+  try {
+    const peer = native.peerCredentials(descriptor);
+    return peer.uid === 0 || peer.uid === process.getuid?.() ? peer : "refused";
+  } catch {
+    // A peer that the kernel cannot name is nobody's.
+    return "refused";
+  }
 }
 
 async function removeStaleSocket(path: string): Promise<void> {
@@ -147,10 +154,16 @@ async function listen(server: Server, path: string): Promise<void> {
   await chmod(path, 0o600);
 }
 
-async function closeServer(server: Server, closing: AbortController, deadlineMs: number): Promise<void> {
+interface OpenServer {
+  readonly server: Server;
+  readonly connections: Connections;
+  readonly closing: AbortController;
+}
+
+async function closeServer({ server, connections, closing }: OpenServer, deadlineMs: number): Promise<void> {
   const done = new Promise<void>((resolve) => server.close(() => resolve()));
   closing.abort(new DOMException("the server is closing", "AbortError"));
-  server.closeIdleConnections();
+  connections.close();
   const timer = setTimeout(() => server.closeAllConnections(), deadlineMs);
   await done;
   clearTimeout(timer);
