@@ -1,0 +1,25 @@
+export { type ContactCounter, openContactCounter } from "./services/contact-counter.ts";
+export {
+  type FakeApi,
+  type FakeApiOptions,
+  openFakeApi,
+  type ReceivedRequest,
+  type Respond,
+  sendJson,
+} from "./services/fake-api.ts";
+export { type FakeGit, type FakeGitOptions, openFakeGit } from "./services/fake-git.ts";
+export { type FakeNpmRegistryOptions, openFakeNpmRegistry } from "./services/fake-npm-registry.ts";
+export { type LoopbackServer, listenOnLoopback } from "./services/loopback-server.ts";
+export { plantValue } from "./services/planted-value.ts";
+export { createTestAuthority, type TestAuthority } from "./services/test-authority.ts";
+export { type EventuallyOptions, eventually } from "./system/eventually.ts";
+export { findInFiles } from "./system/find-in-files.ts";
+export { countInMemory } from "./system/memory-scan.ts";
+export { findProcessTree, isAlive, listProcesses, type ProcessEntry } from "./system/process-table.ts";
+export { type Finished, type RunProcessOptions, runProcess } from "./system/run-process.ts";
+export type { ReadyLine, WorldDaemon } from "./world/daemon.ts";
+export { findLeftovers, findLiveFiles, type Leftovers } from "./world/leftovers.ts";
+export { REPOSITORY } from "./world/product.ts";
+export type { RunningCommand } from "./world/running-command.ts";
+export { startWorld, type WorldOptions } from "./world/start-world.ts";
+export type { NewCredential, Role, RunOptions, World } from "./world/world.ts";
