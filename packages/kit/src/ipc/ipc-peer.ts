@@ -28,8 +28,11 @@ export interface IpcPeer<C extends Calls<C>, N> extends Disposable {
     params: C[M]["params"],
     options?: IpcCallOptions,
   ): Promise<C[M]["result"]>;
-  /** Sends without an answer. Lost without a word when the other side is gone. */
-  notify<M extends keyof N & string>(method: M, params: N[M]): void;
+  /**
+   * Sends without an answer. False when it was dropped: the other side is gone, or reads so slowly that too many notes
+   * wait to be written.
+   */
+  notify<M extends keyof N & string>(method: M, params: N[M]): boolean;
   /** Resolves when the other side is gone or the peer was disposed. */
   readonly closed: Promise<void>;
 }
@@ -65,6 +68,8 @@ export function openIpcPeer<
 
 type Handler = (params: unknown, context: IpcContext) => unknown;
 const DEFAULT_MAX_PENDING = 1_024;
+/** Notes that may wait for room in the channel. */
+const MAX_UNWRITTEN_NOTES = 256;
 
 class ChannelPeer {
   readonly closed: Promise<void>;
@@ -74,6 +79,7 @@ class ChannelPeer {
   readonly #pending: PendingCalls;
   readonly #answering = new Map<number, AbortController>();
   readonly #settleClosed: () => void;
+  #unwrittenNotes = 0;
   #isClosed = false;
 
   constructor(port: IpcPort, handlers: Readonly<Record<string, Handler>>, options: IpcPeerOptions) {
@@ -94,16 +100,19 @@ class ChannelPeer {
     if (this.#isClosed) throw new Problem("process.gone");
     const { id, answer } = this.#pending.open(options);
     this.#send({ channel: CHANNEL, kind: "call", id, method, params }, (failure) => {
-      this.#pending.reject(id, toSendProblem(failure));
+      if (failure !== null) this.#pending.reject(id, toSendProblem(failure));
     });
     return answer;
   }
 
-  notify(method: string, params: unknown): void {
-    if (this.#isClosed) return;
+  notify(method: string, params: unknown): boolean {
+    if (this.#isClosed || this.#unwrittenNotes >= MAX_UNWRITTEN_NOTES) return false;
+    this.#unwrittenNotes += 1;
     this.#send({ channel: CHANNEL, kind: "note", method, params }, (failure) => {
-      if (!this.#isClosed) this.#options.onFault?.(method, failure);
+      this.#unwrittenNotes -= 1;
+      if (failure !== null && !this.#isClosed) this.#options.onFault?.(method, failure);
     });
+    return true;
   }
 
   [Symbol.dispose](): void {
@@ -148,7 +157,9 @@ class ChannelPeer {
     this.#answering.set(id, abort);
     try {
       const value = await this.#handler(method)(params, { signal: abort.signal });
-      this.#send({ channel: CHANNEL, kind: "result", id, value }, (failure) => this.#fail(id, method, failure));
+      this.#send({ channel: CHANNEL, kind: "result", id, value }, (failure) => {
+        if (failure !== null) this.#fail(id, method, failure);
+      });
     } catch (failure) {
       this.#fail(id, method, failure);
     } finally {
@@ -158,7 +169,7 @@ class ChannelPeer {
 
   #fail(id: number, method: string, failure: unknown): void {
     if (toProblem(failure).code === "internal") this.#options.onFault?.(method, failure);
-    this.#send({ channel: CHANNEL, kind: "failure", id, problem: toIpcProblem(failure) }, () => this.#close());
+    this.#send({ channel: CHANNEL, kind: "failure", id, problem: toIpcProblem(failure) }, this.#closeOnFailure);
   }
 
   #receive(method: string, params: unknown): void {
@@ -176,23 +187,33 @@ class ChannelPeer {
   }
 
   #cancel(id: number): void {
-    this.#send({ channel: CHANNEL, kind: "cancel", id }, () => this.#close());
+    this.#send({ channel: CHANNEL, kind: "cancel", id }, this.#closeOnFailure);
   }
 
-  /** `onFailure` hears of a payload that cannot be cloned and of a channel that closed meanwhile. */
-  #send(message: IpcMessage, onFailure: (failure: unknown) => void): void {
+  readonly #closeOnFailure = (failure: unknown): void => {
+    if (failure !== null) this.#close();
+  };
+
+  /** `onWritten` gets null, or why not: a payload that cannot be cloned, a channel that closed meanwhile. */
+  #send(message: IpcMessage, onWritten: (failure: unknown) => void): void {
     if (this.#isClosed || this.#port.send === undefined) return;
     try {
-      this.#port.send(message, undefined, undefined, (failure) => {
-        if (failure !== null) onFailure(failure);
-      });
+      this.#port.send(message, undefined, undefined, onWritten);
     } catch (failure) {
-      onFailure(failure);
+      // Serialisation alone throws here; what the channel does is told to the callback.
+      onWritten(new UnsendablePayload(failure));
     }
   }
 }
 
+/** A payload that cannot be cloned: the sender's bug. */
+class UnsendablePayload extends Error {
+  constructor(cause: unknown) {
+    super("the payload cannot be sent to another process", { cause });
+  }
+}
+
+/** Whatever else keeps a message from leaving is the channel's end. */
 function toSendProblem(failure: unknown): Problem {
-  const isClosed = failure instanceof Error && "code" in failure && failure.code === "ERR_IPC_CHANNEL_CLOSED";
-  return isClosed ? new Problem("process.gone", { cause: failure }) : toProblem(failure);
+  return failure instanceof UnsendablePayload ? toProblem(failure) : new Problem("process.gone", { cause: failure });
 }

@@ -1,6 +1,7 @@
 import { createPrivateKey, sign, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
-import { type CertificateAuthority, keyIdentifier, randomSerial, toPem } from "./create-ca.ts";
+import { BACKDATED_MS, keyIdentifier, randomSerial, toPem } from "./certificate-parts.ts";
+import type { CertificateAuthority } from "./create-ca.ts";
 import { contextTag, der, derBits, derOid, derTime, derUnsigned, readElement, readElements, TAG } from "./der.ts";
 import { ipBytes } from "./ip-bytes.ts";
 
@@ -14,8 +15,6 @@ export interface ServerLeafRequest {
   readonly ttlMs: number;
 }
 
-/** Clocks of those who check may be behind. */
-const BACKDATED_MS = 300_000;
 /** X.520's bound on common names. */
 const MAX_COMMON_NAME = 64;
 const DNS_NAME =

@@ -16,6 +16,8 @@ const MAX_CONNECTIONS = 512;
 /** A caller that dawdles over its request is cut off; how long an answer takes is not bounded. */
 const HEADERS_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** How often Node looks for callers that have dawdled too long. */
+const DAWDLE_CHECK_MS = 1_000;
 const KEEP_ALIVE_MS = 5_000;
 /** What still runs when the server closes has this long, then it is cut. */
 const CLOSE_DEADLINE_MS = 2_000;
@@ -43,7 +45,11 @@ export interface ServeUnixOptions {
 export async function serveUnix(options: ServeUnixOptions): Promise<AsyncDisposable> {
   await removeStaleSocket(options.socketPath);
   const closing = new AbortController();
-  const server = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS });
+  const server = createServer({
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: DAWDLE_CHECK_MS,
+  });
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.maxConnections = MAX_CONNECTIONS;
   const connections = new Connections(server);

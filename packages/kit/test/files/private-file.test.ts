@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -51,6 +52,20 @@ test.runIf(process.getuid?.() === 0)("a full disk leaves the old content and say
   } finally {
     await run("umount", [mount]);
   }
+});
+
+test.runIf(existsSync("/usr/bin/strace"))("a disk that fails to sync leaves the old content and says EIO", async () => {
+  await using place = await temporaryDirectory();
+  const path = join(place.path, "runs.json");
+  await writeFileAtomic(path, "old");
+  const source = new URL("../../src/index.ts", import.meta.url).href;
+  const script = `import { writeFileAtomic } from ${JSON.stringify(source)};
+    await writeFileAtomic(process.argv[1], "new").catch(({ code, detail }) => console.log(code, detail));`;
+  const node = [process.execPath, "--input-type=module", "-e", script, path];
+  const fault = ["-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync:error=EIO", ...node];
+  expect((await run("strace", fault)).stdout).toBe(`state.write_failed ${path}: EIO.\n`);
+  expect(await readFile(path, "utf8")).toBe("old");
+  expect(await readdir(place.path)).toEqual(["runs.json"]);
 });
 
 test("concurrent writers leave one of the contents, never a mixture", async () => {

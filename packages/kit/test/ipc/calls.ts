@@ -11,6 +11,7 @@ export interface ChildCalls {
   readonly hang: Call<null, null>;
   readonly countAborted: Call<null, number>;
   readonly giveFunction: Call<null, null>;
+  readonly block: Call<number, null>;
   readonly exit: Call<null, null>;
 }
 

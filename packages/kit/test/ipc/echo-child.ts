@@ -22,6 +22,11 @@ const peer = openIpcPeer<ChildCalls, ParentCalls, ChildNotes, ParentNotes>(proce
   countAborted: () => aborted,
   giveFunction: () => (() => undefined) as unknown as null,
   exit: () => process.exit(7),
+  block: (ms) => {
+    const end = performance.now() + ms;
+    while (performance.now() < end);
+    return null;
+  },
   noted: (text) => peer.notify("heard", `noted ${text}`),
 });
 await peer.closed;

@@ -97,6 +97,22 @@ test("more calls than may wait are refused without being sent", async () => {
   await expect(pair.peer.call("echo", 1)).rejects.toMatchObject({ code: "process.busy" });
 });
 
+test("notes to a side that does not read are dropped, not hoarded, and flow again when it does", async () => {
+  await using pair = openPair();
+  await pair.peer.call("echo", 1);
+  const blocked = pair.peer.call("block", 300);
+  const big = "x".repeat(100_000);
+  let taken = 0;
+  while (pair.peer.notify("noted", big)) {
+    taken += 1;
+    if (taken % 16 === 0) await new Promise(setImmediate);
+    expect(taken).toBeLessThan(1_000);
+  }
+  await blocked;
+  await eventually(() => pair.peer.notify("noted", "again"));
+  await eventually(() => pair.heard.includes("noted again"));
+});
+
 test("disposing, or the signal, ends the peer and lets the child go", async () => {
   const abort = new AbortController();
   await using pair = openPair({ signal: abort.signal });

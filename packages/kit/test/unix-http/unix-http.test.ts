@@ -336,6 +336,26 @@ test("a proxied exchange passes through whole, streams included, and answers whe
   });
 });
 
+test("a caller that dawdles over its head is cut off, one that waits for its answer is not", async () => {
+  const release = Promise.withResolvers<void>();
+  await using world = await open([
+    {
+      method: "GET",
+      path: "/waits",
+      handle: async () => {
+        await release.promise;
+        return { status: 200, body: "at last" };
+      },
+    },
+  ]);
+  const waiting = world.call("GET", "/waits");
+  const dawdler = connect(world.socketPath);
+  dawdler.write("GET /waits HTTP/1.1\r\nhost:");
+  expect(await text(dawdler)).toMatch(/^HTTP\/1\.1 408 /);
+  release.resolve();
+  expect(await waiting).toEqual({ status: 200, body: "at last" });
+}, 15_000);
+
 test("a client whose server is no server of ours is told so, not given its text", async () => {
   await using place = await temporaryDirectory();
   const socketPath = join(place.path, "s");
