@@ -21,12 +21,17 @@ export function parseRunId(text: string): RunId {
 
 /** The only place where a string becomes a `ResourceName`. Fails with `grants.invalid`. */
 export function parseResourceName(text: string): ResourceName {
-  if (!RESOURCE_NAME.test(text)) {
+  if (!isResourceName(text)) {
     throw new Problem("grants.invalid", {
       detail: "A name starts with a lower-case letter or digit and holds at most 63 of a-z, 0-9, '.', '_', '-'.",
     });
   }
   return text as ResourceName;
+}
+
+/** Whether the text follows the rule of resource names. */
+export function isResourceName(text: string): boolean {
+  return RESOURCE_NAME.test(text);
 }
 
 /** The only place where a string becomes a `NameSegment`. Fails with `usage.invalid`. */

@@ -157,6 +157,14 @@ export const PROBLEMS = {
     say: "A sealed credential cannot be opened with this node's key.",
   },
 
+  "credentials.exposed": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "A run without isolation gets no credential.",
+  },
+  "gate.not_ready": { rpc: "failed_precondition", http: 503, exit: 6, say: "The gate is starting." },
+
   "policy.invalid": { rpc: "invalid_argument", http: 400, exit: 2, say: "The policy is not valid." },
 
   "gate.run_unknown": { rpc: "unauthenticated", http: 407, exit: 4, say: "The gate does not know this run." },

@@ -1,5 +1,5 @@
 import { encodeTuple } from "../encoding/signed-tuple.ts";
-import { fromBase64url, toBase64url } from "../encoding/text.ts";
+import { fromBase64url, base64url } from "../encoding/text.ts";
 import { type AuditEntry, type AuditHead, type AuditHeader, asEntry, asHead, asHeader, entryBytes } from "./entry.ts";
 import { type Hash, leafHash, MerkleFrontier, rootOfInclusion } from "./merkle.ts";
 
@@ -31,7 +31,7 @@ export function headBytes(log: string, head: Pick<AuditHead, "size" | "root" | "
 
 /** Names a key: base64url of the first 8 bytes of its SHA-256. */
 export function auditKeyId(hash: Hash, publicKey: Uint8Array): string {
-  return toBase64url(hash(publicKey).subarray(0, 8));
+  return base64url(hash(publicKey).subarray(0, 8));
 }
 
 /**
@@ -92,7 +92,7 @@ export class AuditVerifier {
   #takeHeader(header: AuditHeader | undefined): string | undefined {
     const own = header === undefined ? undefined : fromBase64url(header.key);
     if (header === undefined || own?.length !== 32) return "the first line is no header";
-    if (this.#pinnedKey !== undefined && toBase64url(this.#pinnedKey) !== header.key)
+    if (this.#pinnedKey !== undefined && base64url(this.#pinnedKey) !== header.key)
       return "another key signs this log";
     this.#header = header;
     this.#key = this.#pinnedKey ?? own;
@@ -110,7 +110,7 @@ export class AuditVerifier {
   #takeHead(head: AuditHead): string | undefined {
     if (head.size !== this.#tree.size) return `a head over ${head.size} entries stands after ${this.#tree.size}`;
     if (this.#lastHead !== undefined && head.time < this.#lastHead.time) return "a head is older than the one before";
-    if (toBase64url(this.#tree.root()) !== head.root) return "the entries do not lead to the head's root";
+    if (base64url(this.#tree.root()) !== head.root) return "the entries do not lead to the head's root";
     const why = checkSignature(this.#crypto, { key: this.#key, log: this.#header?.log ?? "", head });
     if (why !== undefined) return why;
     this.#heads += 1;
@@ -136,7 +136,7 @@ export function verifyProof(crypto: AuditCrypto, proof: AuditProof, key: Uint8Ar
   const bytes = canonicalBytes(entry);
   if (bytes === undefined || entry.seq !== index || head.size !== size) return "the proof is malformed";
   const root = rootOfInclusion(crypto.hash, { leaf: leafHash(crypto.hash, bytes), index, size, path });
-  if (root === undefined || toBase64url(root) !== head.root) return "the entry does not lead to the head's root";
+  if (root === undefined || base64url(root) !== head.root) return "the entry does not lead to the head's root";
   return checkSignature(crypto, { key, log: proof.log, head });
 }
 

@@ -1,31 +1,30 @@
-import { formatIpv4, parseIpv4 } from "./ipv4.ts";
+import { formatIpv4, isDottedIpv4, parseIpv4 } from "./ipv4.ts";
 
 /** The eight 16-bit groups of an IPv6 address without brackets or zone, or `undefined`. */
 export function parseIpv6(text: string): readonly number[] | undefined {
   if (!/^[0-9a-f:.]{2,45}$/i.test(text)) return undefined;
-  const halves = text.split("::");
-  if (halves.length > 2) return undefined;
-  const head = parseGroups(halves[0] ?? "", halves.length === 1);
-  const tail = halves.length === 2 ? parseGroups(halves[1] ?? "", true) : [];
-  if (head === undefined || tail === undefined) return undefined;
-  const missing = 8 - head.length - tail.length;
-  if (halves.length === 1 ? missing !== 0 : missing < 1) return undefined;
-  return [...head, ...new Array<number>(missing).fill(0), ...tail];
+  const [before = "", after, ...more] = text.split("::");
+  if (more.length > 0) return undefined;
+  if (after === undefined) {
+    const groups = parseGroups(before);
+    return groups?.length === 8 ? groups : undefined;
+  }
+  const head = before.includes(".") ? undefined : parseGroups(before);
+  const tail = parseGroups(after);
+  if (head === undefined || tail === undefined || head.length + tail.length > 7) return undefined;
+  return [...head, ...new Array<number>(8 - head.length - tail.length).fill(0), ...tail];
 }
 
-function parseGroups(text: string, mayEndInIpv4: boolean): number[] | undefined {
+/** Groups of one side of `::`; its last part may be a dotted IPv4 address. */
+function parseGroups(text: string): readonly number[] | undefined {
   if (text === "") return [];
-  const groups: number[] = [];
   const parts = text.split(":");
-  for (const [index, part] of parts.entries()) {
-    if (part.includes(".")) {
-      const address = /^\d+\.\d+\.\d+\.\d+$/.test(part) ? parseIpv4(part) : undefined;
-      if (!mayEndInIpv4 || index !== parts.length - 1 || address === undefined) return undefined;
-      groups.push(Math.floor(address / 65_536), address % 65_536);
-    } else if (/^[0-9a-f]{1,4}$/i.test(part)) groups.push(Number.parseInt(part, 16));
-    else return undefined;
-  }
-  return groups;
+  const dotted = parts.at(-1)?.includes(".") ? (parts.pop() ?? "") : undefined;
+  if (!parts.every((part) => /^[0-9a-f]{1,4}$/i.test(part))) return undefined;
+  const groups = parts.map((part) => Number.parseInt(part, 16));
+  if (dotted === undefined) return groups;
+  const address = isDottedIpv4(dotted) ? parseIpv4(dotted) : undefined;
+  return address === undefined ? undefined : [...groups, Math.floor(address / 65_536), address % 65_536];
 }
 
 /** RFC 5952 text: lower case, the longest run of zero groups (two or more, the first of equals) shortened. */
@@ -44,15 +43,69 @@ export function formatIpv6(groups: readonly number[]): string {
   return `${text(groups.slice(0, best.start))}::${text(groups.slice(best.start + best.length))}`;
 }
 
-/** The IPv4 address that an IPv6 one carries: mapped, compatible, NAT64, 6to4, Teredo, ISATAP. */
-export function embeddedIpv4(groups: readonly number[]): string | undefined {
-  const at = (index: number) => formatIpv4((groups[index] ?? 0) * 65_536 + (groups[index + 1] ?? 0));
-  const startsWith = (...prefix: readonly number[]) => prefix.every((group, index) => groups[index] === group);
-  if (startsWith(0, 0, 0, 0, 0, 0xffff) || startsWith(0, 0, 0, 0, 0xffff, 0)) return at(6);
-  if (startsWith(0, 0, 0, 0, 0, 0) && (groups[6] !== 0 || (groups[7] ?? 0) > 1)) return at(6);
-  if (startsWith(0x64, 0xff9b, 0, 0, 0, 0) || startsWith(0x64, 0xff9b, 1)) return at(6);
-  if (startsWith(0x2002)) return at(1);
-  if (startsWith(0x2001, 0)) return formatIpv4((~(groups[6] ?? 0) & 0xffff) * 65_536 + (~(groups[7] ?? 0) & 0xffff));
-  if ((groups[4] === 0 || groups[4] === 0x200) && groups[5] === 0x5efe) return at(6);
-  return undefined;
+/** One way to carry an IPv4 address inside an IPv6 one. */
+interface Embedding {
+  /** Groups that must stand at the given places; the mask says which of their bits count. */
+  readonly marks: readonly (readonly [place: number, value: number, mask?: number])[];
+  /** Which four of the sixteen bytes are the address. */
+  readonly bytes: readonly number[];
+  /** Teredo keeps its client's address with every bit flipped (RFC 4380 §4). */
+  readonly isInverted?: true;
+}
+
+const LOW: readonly number[] = [12, 13, 14, 15];
+const ZERO_PREFIX = [0, 1, 2, 3].map((place) => [place, 0] as const);
+// RFC 8215 leaves the length of the local-use NAT64 prefix open, so every layout of RFC 6052 §2.2 is looked at.
+const LOCAL_NAT64 = [
+  [0, 0x64],
+  [1, 0xff9b],
+  [2, 1],
+] as const;
+
+const EMBEDDINGS: readonly Embedding[] = [
+  // Mapped (RFC 4291), compatible (deprecated there), translated (RFC 2765).
+  { marks: [...ZERO_PREFIX, [4, 0], [5, 0xffff]], bytes: LOW },
+  { marks: [...ZERO_PREFIX, [4, 0], [5, 0]], bytes: LOW },
+  { marks: [...ZERO_PREFIX, [4, 0xffff], [5, 0]], bytes: LOW },
+  // NAT64 with the well-known prefix (RFC 6052).
+  { marks: [[0, 0x64], [1, 0xff9b], ...[2, 3, 4, 5].map((place) => [place, 0] as const)], bytes: LOW },
+  { marks: LOCAL_NAT64, bytes: LOW },
+  { marks: LOCAL_NAT64, bytes: [6, 7, 9, 10] },
+  { marks: LOCAL_NAT64, bytes: [7, 9, 10, 11] },
+  { marks: LOCAL_NAT64, bytes: [9, 10, 11, 12] },
+  // 6to4 (RFC 3056); Teredo (RFC 4380), its server and its client.
+  { marks: [[0, 0x2002]], bytes: [2, 3, 4, 5] },
+  {
+    marks: [
+      [0, 0x2001],
+      [1, 0],
+    ],
+    bytes: [4, 5, 6, 7],
+  },
+  {
+    marks: [
+      [0, 0x2001],
+      [1, 0],
+    ],
+    bytes: LOW,
+    isInverted: true,
+  },
+  // ISATAP (RFC 5214) under any prefix, whatever its universal and group bits say.
+  {
+    marks: [
+      [4, 0, 0xfcff],
+      [5, 0x5efe],
+    ],
+    bytes: LOW,
+  },
+];
+
+/** Every IPv4 address, dotted, that an IPv6 one may lead to: mapped, compatible, NAT64, 6to4, Teredo, ISATAP. */
+export function embeddedIpv4(groups: readonly number[]): readonly string[] {
+  const byteAt = (place: number) => ((groups[place >> 1] ?? 0) >> (place % 2 === 0 ? 8 : 0)) & 0xff;
+  return EMBEDDINGS.filter(({ marks }) =>
+    marks.every(([place, value, mask = 0xffff]) => ((groups[place] ?? 0) & mask) === value),
+  ).map(({ bytes, isInverted }) =>
+    formatIpv4(bytes.reduce((sum, place) => sum * 256 + (byteAt(place) ^ (isInverted ? 0xff : 0)), 0)),
+  );
 }

@@ -6,26 +6,29 @@ export function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The bytes of lower-case hex; `undefined` for anything else. */
+/** The bytes of lower-case hex; `undefined` for anything else, so that one value has one text. */
 export function fromHex(text: string): Uint8Array | undefined {
   if (!HEX.test(text)) return undefined;
   return Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
 /** Base64url without padding (RFC 4648 §5). */
-export function toBase64url(bytes: Uint8Array): string {
+export function base64url(bytes: Uint8Array): string {
   const text = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
   return text.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
-/** The bytes of unpadded base64url; `undefined` for anything else, non-canonical endings included. */
+/**
+ * The bytes of unpadded base64url; `undefined` for anything else. Endings whose spare bits are not zero are refused
+ * too (RFC 4648 §3.5): two texts of one value would let a signature or a token be written in several ways.
+ */
 export function fromBase64url(text: string): Uint8Array | undefined {
   if (!BASE64URL.test(text) || text.length % 4 === 1) return undefined;
   const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
-  return toBase64url(bytes) === text ? bytes : undefined;
+  return base64url(bytes) === text ? bytes : undefined;
 }
 
-/** Compares without telling by its duration where two byte strings of one length differ. */
+/** Compares without telling by its duration where two byte strings of one length differ. Lengths are not secret. */
 export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   let difference = 0;

@@ -1,20 +1,27 @@
-import { parseCidr } from "../destination/address.ts";
+import { parseCidr } from "../destination/cidr.ts";
+import { isResourceName } from "../ids.ts";
 import { Problem } from "../problem.ts";
-import { parseHostPattern } from "./host-pattern.ts";
-import { parsePathPattern } from "./path.ts";
+import { readHostPattern } from "./host-pattern.ts";
+import { parsePathPattern } from "./path-pattern.ts";
 import type { HostRules, NetworkPolicyInput, PolicyAction, PolicyRule } from "./policy-input.ts";
 
-const METHOD = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}$/;
-const MAX_RULES = 10_000;
+const METHOD = /^(?:\*|[A-Za-z0-9!#$%&'+.^_`|~-]{1,32})$/;
+const MAX_ITEMS = 10_000;
+const MAX_TEXT = 2_048;
 
-/** Reads a policy strictly: every key known, every value of its shape. Fails with `policy.invalid`, saying where. */
+/**
+ * Reads a policy strictly: every key known, every value of its shape, nothing that could have no effect. Fails with
+ * `policy.invalid`, saying where; with `api.not_supported` for `ask`.
+ */
 export function parsePolicy(written: unknown): NetworkPolicyInput {
   const at = "policy";
-  const { name, mode, hostRules, allow, rules } = object(written, at, ["name", "mode", "hostRules", "allow", "rules"]);
+  const known = ["name", "mode", "guards", "hostRules", "allow", "rules"];
+  const { name, mode = "strict", guards, hostRules, allow, rules } = object(written, at, known);
   if (mode !== "strict" && mode !== "permissive") throw invalid(`${at}.mode`, "strict or permissive");
   return {
     mode,
-    ...(name === undefined ? {} : { name: text(name, `${at}.name`) }),
+    ...(name === undefined ? {} : { name: parseName(name, `${at}.name`) }),
+    ...(guards === undefined ? {} : { guards: list(guards, `${at}.guards`, parseGuard) }),
     ...(hostRules === undefined ? {} : { hostRules: list(hostRules, `${at}.hostRules`, parseHostRules) }),
     ...(allow === undefined ? {} : { allow: list(allow, `${at}.allow`, parseHost) }),
     ...(rules === undefined ? {} : { rules: list(rules, `${at}.rules`, parseRule) }),
@@ -29,40 +36,72 @@ function parseHostRules(written: unknown, at: string): HostRules {
       const { action, method, pathPattern } = object(rule, place, ["action", "method", "pathPattern"]);
       return {
         action: parseAction(action, `${place}.action`),
-        method: method === undefined || method === "*" || method === "" ? "*" : parseMethod(method, `${place}.method`),
-        pathPattern:
-          pathPattern === undefined || pathPattern === "" ? "**" : parsePath(pathPattern, `${place}.pathPattern`),
+        method: isAbsent(method) ? "*" : parseMethod(method, `${place}.method`),
+        pathPattern: isAbsent(pathPattern) ? "**" : parsePath(pathPattern, `${place}.pathPattern`),
       };
     }),
   };
 }
 
+/** Existing tools write an empty text where a rule says nothing. */
+function isAbsent(written: unknown): boolean {
+  return written === undefined || written === "";
+}
+
 function parseRule(written: unknown, at: string): PolicyRule {
   const rule = object(written, at, ["action", "hosts", "ports", "methods", "paths", "cidr", "reason"]);
-  const action = parseAction(rule.action, `${at}.action`);
-  const hosts = list(rule.hosts, `${at}.hosts`, parseHost);
-  if (hosts.length === 0) throw invalid(`${at}.hosts`, "at least one host");
-  if (rule.cidr !== undefined && action !== "allow") throw invalid(`${at}.cidr`, "absent unless the rule allows");
-  return {
-    action,
-    hosts,
-    ...(rule.ports === undefined ? {} : { ports: list(rule.ports, `${at}.ports`, parsePort) }),
-    ...(rule.methods === undefined ? {} : { methods: list(rule.methods, `${at}.methods`, parseMethod) }),
-    ...(rule.paths === undefined ? {} : { paths: list(rule.paths, `${at}.paths`, parsePath) }),
-    ...(rule.cidr === undefined ? {} : { cidr: list(rule.cidr, `${at}.cidr`, parseRange) }),
+  const parsed: PolicyRule = {
+    action: parseAction(rule.action, `${at}.action`),
+    hosts: someOf(rule.hosts, `${at}.hosts`, parseHost),
+    ...(rule.ports === undefined ? {} : { ports: someOf(rule.ports, `${at}.ports`, parsePort) }),
+    ...(rule.methods === undefined ? {} : { methods: someOf(rule.methods, `${at}.methods`, parseMethod) }),
+    ...(rule.paths === undefined ? {} : { paths: someOf(rule.paths, `${at}.paths`, parsePath) }),
+    ...(rule.cidr === undefined ? {} : { cidr: someOf(rule.cidr, `${at}.cidr`, parseRange) }),
     ...(rule.reason === undefined ? {} : { reason: text(rule.reason, `${at}.reason`) }),
   };
+  checkPlaces(parsed, at);
+  return parsed;
+}
+
+/** Two ports that disagree would make a refusal that never refuses; a range without host and port is never used. */
+function checkPlaces({ action, hosts, ports, cidr }: PolicyRule, at: string): void {
+  if (cidr !== undefined && action !== "allow") throw invalid(`${at}.cidr`, "absent unless the rule allows");
+  for (const [index, host] of hosts.entries()) {
+    const pattern = readHostPattern(host);
+    const hasPort = pattern?.port !== undefined;
+    const place = `${at}.hosts[${index}]`;
+    if (hasPort && ports !== undefined) throw invalid(place, "without a port beside ports");
+    if (cidr !== undefined && pattern?.kind === "any") throw invalid(place, "a stated host beside cidr");
+    if (cidr !== undefined && !hasPort && ports === undefined) throw invalid(place, "with its port beside cidr");
+  }
+}
+
+function parseGuard(written: unknown, at: string): PolicyRule {
+  const rule = parseRule(written, at);
+  if (rule.action !== "deny") throw invalid(`${at}.action`, "deny");
+  return rule;
 }
 
 function parseAction(written: unknown, at: string): PolicyAction {
-  if (written === "ask") throw invalid(at, "allow or deny: this version has no approvals");
+  if (written === "ask") {
+    throw new Problem("api.not_supported", {
+      detail: `${at} is ask: there are no approvals yet, write allow or deny.`,
+    });
+  }
   if (written !== "allow" && written !== "deny") throw invalid(at, "allow or deny");
   return written;
 }
 
+function parseName(written: unknown, at: string): string {
+  const name = text(written, at);
+  if (!isResourceName(name))
+    throw invalid(at, "at most 63 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit");
+  return name;
+}
+
 function parseHost(written: unknown, at: string): string {
   const host = text(written, at);
-  parseHostPattern(host);
+  if (readHostPattern(host) === undefined) throw invalid(at, "host, host:port, *.suffix, an address, or *");
   return host;
 }
 
@@ -75,13 +114,15 @@ function parsePort(written: unknown, at: string): number {
 
 function parseMethod(written: unknown, at: string): string {
   const method = text(written, at);
-  if (!METHOD.test(method)) throw invalid(at, "an HTTP method");
+  if (!METHOD.test(method)) throw invalid(at, "an HTTP method or *");
   return method.toUpperCase();
 }
 
 function parsePath(written: unknown, at: string): string {
   const path = text(written, at);
-  if (parsePathPattern(path) === undefined) throw invalid(at, "a path pattern that starts with /");
+  if (parsePathPattern(path) === undefined) {
+    throw invalid(at, "a clean path that starts with /, in which * and ** are whole segments; every path is **");
+  }
   return path;
 }
 
@@ -99,13 +140,24 @@ function object(written: unknown, at: string, known: readonly string[]): Readonl
   return written as Readonly<Record<string, unknown>>;
 }
 
-function list<T>(written: unknown, at: string, parse: (item: unknown, at: string) => T): readonly T[] {
-  if (!Array.isArray(written) || written.length > MAX_RULES) throw invalid(at, `a list of at most ${MAX_RULES}`);
-  return written.map((item, index) => parse(item, `${at}[${index}]`));
+type ParseItem<T> = (item: unknown, at: string) => T;
+
+function list<T>(written: unknown, at: string, parse: ParseItem<T>): readonly T[] {
+  if (!Array.isArray(written) || written.length > MAX_ITEMS) throw invalid(at, `a list of at most ${MAX_ITEMS}`);
+  return Array.from(written, (item, index) => parse(item, `${at}[${index}]`));
+}
+
+/** An empty list could mean everything or nothing. */
+function someOf<T>(written: unknown, at: string, parse: ParseItem<T>): readonly T[] {
+  const items = list(written, at, parse);
+  if (items.length === 0) throw invalid(at, "a list of at least one");
+  return items;
 }
 
 function text(written: unknown, at: string): string {
-  if (typeof written !== "string" || written === "" || written.length > 1024) throw invalid(at, "a short text");
+  if (typeof written !== "string" || written === "" || written.length > MAX_TEXT) {
+    throw invalid(at, `a text of 1 to ${MAX_TEXT} characters`);
+  }
   return written;
 }
 

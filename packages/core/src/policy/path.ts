@@ -1,116 +1,111 @@
-/** A request target's path as it is matched and sent, and whether it has exactly one reading. */
+/** A request's path as it is matched and sent, and whether it has exactly one reading. */
 export interface NormalisedPath {
   readonly path: string;
   /** Without its `?`; `undefined` when there was none. Kept as sent. */
   readonly query: string | undefined;
-  /** Why the path can be read in two ways; refused where a path rule holds. */
-  readonly ambiguity: string | undefined;
+  /** Why servers may read the path in more than one way; refused where a path rule holds. */
+  readonly ambiguity: PathAmbiguity | undefined;
 }
 
-const decoder = new TextDecoder("utf-8", { fatal: true });
-// RFC 3986 unreserved: encoded or not, they are the same character.
-const UNRESERVED = /[A-Za-z0-9._~-]/;
+/** Reasons why a path can be read in two ways. */
+export type PathAmbiguity =
+  | "encoded slash"
+  | "encoded backslash"
+  | "encoded control character"
+  | "double encoding"
+  | "broken escape"
+  | "invalid UTF-8"
+  | "backslash"
+  | "fragment"
+  | "byte outside ASCII"
+  | "parameters on a dot or empty segment"
+  | "no leading slash";
+
+// Segments of harmless characters that do not begin with a dot: most paths, and nothing to do for them.
+const PLAIN = /^(?:\/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)*\/?$/;
+const ESCAPE = /%([0-9A-Fa-f]{2})/g;
+const ENCODED_SLASH = /%2f/gi;
+// RFC 3986 §2.3: encoded or not, these are the same character.
+const UNRESERVED = /^[A-Za-z0-9._~-]$/;
+
+// On the path after unreserved characters were decoded: `%25%32%66` is `%252f`.
+const AMBIGUITIES: readonly (readonly [PathAmbiguity, RegExp])[] = [
+  ["no leading slash", /^(?!\/)/],
+  ["byte outside ASCII", /[^\x21-\x7e]/],
+  ["backslash", /\\/],
+  ["fragment", /#/],
+  ["broken escape", /%(?![0-9A-Fa-f]{2})/],
+  ["double encoding", /%25[0-9A-Fa-f]{2}/],
+  ["encoded backslash", /%5c/i],
+  ["encoded control character", /%(?:[01][0-9A-Fa-f]|7f)/i],
+  // Java servers drop the parameters first and then see `..` (or nothing) where others see a name.
+  ["parameters on a dot or empty segment", /(?:\/|%2f)\.{0,2}(?:;|%3b)/i],
+];
 
 /**
- * Brings an origin-form target into one form: unreserved characters decoded, other escapes in upper case, dot
- * segments and empty segments removed. The result is its own normal form.
+ * Brings an origin-form target into one form: unreserved characters decoded, dot segments and empty segments removed.
+ * Everything else stays as it was sent, and the result is its own normal form: what is matched is what goes out. A
+ * path that has no single reading is left alone, save that one whose slashes are encoded (a registry's scoped names)
+ * is cleaned as if these were part of their segments.
  */
 export function normalisePath(target: string): NormalisedPath {
   const mark = target.indexOf("?");
   const raw = mark < 0 ? target : target.slice(0, mark);
   const query = mark < 0 ? undefined : target.slice(mark + 1);
-  if (!raw.includes("%") && !raw.includes("//") && !raw.includes("/.") && !raw.includes("\\")) {
-    return { path: raw, query, ambiguity: undefined };
-  }
-  const unescaped = raw.replace(/%([0-9A-Fa-f]{2})/g, (escape, hex: string) => {
+  if (raw !== "" && PLAIN.test(raw)) return { path: raw, query, ambiguity: undefined };
+  const text = raw.replace(ESCAPE, (escaped, hex: string) => {
     const char = String.fromCharCode(Number.parseInt(hex, 16));
-    return UNRESERVED.test(char) ? char : escape.toUpperCase();
+    return UNRESERVED.test(char) ? char : escaped;
   });
-  return { path: removeDotSegments(unescaped), query, ambiguity: findAmbiguity(raw) };
+  const ambiguity = findAmbiguity(raw) ?? findAmbiguity(text);
+  if (ambiguity !== undefined) return { path: raw, query, ambiguity };
+  return {
+    path: removeDotSegments(text),
+    query,
+    ambiguity: text.search(ENCODED_SLASH) < 0 ? undefined : "encoded slash",
+  };
 }
 
-function removeDotSegments(path: string): string {
-  const kept: string[] = [];
-  const segments = path.split("/").slice(1);
-  for (const [index, segment] of segments.entries()) {
-    const isLast = index === segments.length - 1;
-    if (segment === "..") kept.pop();
-    if (segment !== "." && segment !== ".." && segment !== "") kept.push(segment);
-    else if (isLast) kept.push("");
-  }
-  return `/${kept.join("/")}`;
-}
-
-function findAmbiguity(raw: string): string | undefined {
-  if (raw.includes("\\")) return "backslash";
-  if (/%(?![0-9A-Fa-f]{2})/.test(raw)) return "broken escape";
-  if (/%(?:2f|5c|00|25)/i.test(raw)) return "encoded separator";
-  if (/%[01][0-9A-Fa-f]|%7f/i.test(raw)) return "encoded control character";
+function findAmbiguity(path: string): PathAmbiguity | undefined {
+  const found = AMBIGUITIES.find(([, sign]) => sign.test(path))?.[0];
+  if (found !== undefined) return found;
   try {
-    decoder.decode(Uint8Array.from(unescapeAll(raw), (char) => char.charCodeAt(0)));
+    // Refuses overlong forms and encoded surrogates too.
+    decodeURIComponent(path);
     return undefined;
   } catch {
     return "invalid UTF-8";
   }
 }
 
-function unescapeAll(text: string): string {
-  return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-}
-
-/** A compiled path pattern: `*` one segment, `**` any number. */
-export interface PathPattern {
-  readonly segments: readonly string[];
-}
-
-/** Parses a pattern that starts with `/` (or is `*` or `**`: everything). `undefined` when it is none. */
-export function parsePathPattern(text: string): PathPattern | undefined {
-  if (text === "*" || text === "**") return { segments: ["**"] };
-  if (!text.startsWith("/") || /[?#\s]/.test(text)) return undefined;
-  return { segments: decodePath(normalisePath(text).path).split("/").slice(1) };
-}
-
-/** Whether a normalised path falls under the pattern; each segment with and without its `;` parameters. */
-export function matchPath({ segments }: PathPattern, path: string): boolean {
-  return matchFrom(segments, decodePath(path).split("/").slice(1));
-}
-
-// Two pointers and one remembered `**` keep the work at |pattern| × |path| in the worst case.
-function matchFrom(pattern: readonly string[], path: readonly string[]): boolean {
-  let at = 0;
-  let step = 0;
-  let star = -1;
-  let mark = 0;
-  while (at < path.length) {
-    if (pattern[step] === "**") {
-      star = step;
-      mark = at;
-      step += 1;
-    } else if (step < pattern.length && matchSegment(pattern[step] ?? "", path[at] ?? "")) {
-      step += 1;
-      at += 1;
-    } else if (star >= 0) {
-      step = star + 1;
-      mark += 1;
-      at = mark;
-    } else return false;
+/** RFC 3986 §5.2.4, with empty segments dropped before `..` takes its parent; a trailing slash stays. */
+function removeDotSegments(path: string): string {
+  const kept: string[] = [];
+  const segments = path.split("/").slice(1);
+  const last = segments.at(-1) ?? "";
+  for (const segment of segments) {
+    if (segment === "..") kept.pop();
+    else if (segment !== "." && segment !== "") kept.push(segment);
   }
-  while (pattern[step] === "**") step += 1;
-  return step === pattern.length;
+  const isFolder = kept.length > 0 && (last === "" || last === "." || last === "..");
+  return `/${kept.join("/")}${isFolder ? "/" : ""}`;
 }
 
-function matchSegment(pattern: string, segment: string): boolean {
-  if (pattern === "*") return segment !== "";
-  if (pattern === segment) return true;
-  const parameters = segment.indexOf(";");
-  return parameters >= 0 && pattern === segment.slice(0, parameters);
+/** One reading of a path: its segments, decoded once. A trailing slash makes no segment. */
+export type PathReading = readonly string[];
+
+/**
+ * The ways in which servers read a path that has no ambiguity, or none but encoded slashes: these are part of a
+ * segment to some (registries, project names) and separators to others.
+ */
+export function readPath({ path }: NormalisedPath): readonly PathReading[] {
+  const literal = readSegments(path);
+  const separated = path.replace(ENCODED_SLASH, "/");
+  return separated === path ? [literal] : [literal, readSegments(removeDotSegments(separated))];
 }
 
-function decodePath(path: string): string {
-  if (!path.includes("%")) return path;
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
+function readSegments(path: string): PathReading {
+  const segments = path.split("/").slice(1);
+  if (segments.at(-1) === "") segments.pop();
+  return path.includes("%") ? segments.map(decodeURIComponent) : segments;
 }

@@ -6,13 +6,13 @@ export interface PolicyRule {
   readonly action: PolicyAction;
   /** `host`, `host:port`, `*.suffix` (any depth, not the apex), an IP literal, or `*`. */
   readonly hosts: readonly string[];
-  /** Absent = 80 and 443, unless the host states its port. */
+  /** Absent = 80 and 443, unless the host states its port. Hosts with a port of their own may not stand beside it. */
   readonly ports?: readonly number[];
-  /** Compared without case; absent = every method. */
+  /** Compared without case; `*` or absent = every method. */
   readonly methods?: readonly string[];
-  /** `*` one segment, `**` any number; absent = every path. */
+  /** Compared with case: `*` one segment, `**` any number; `**` alone or absent = every path. */
   readonly paths?: readonly string[];
-  /** Address ranges that the host may resolve to beside public ones (`127.0.0.0/8`); allow rules alone. */
+  /** Address ranges that the hosts may resolve to beside public ones. Allow rules that state hosts and ports alone. */
   readonly cidr?: readonly string[];
   /** Shown to the agent when the rule refuses. */
   readonly reason?: string;
@@ -29,6 +29,8 @@ export interface NetworkPolicyInput {
   readonly name?: string;
   /** What happens when nothing matches: `strict` denies, `permissive` allows. */
   readonly mode: "strict" | "permissive";
+  /** Refusals that stand before everything else: a granted service's endpoints that hand out credentials. */
+  readonly guards?: readonly PolicyRule[];
   readonly hostRules?: readonly HostRules[];
   /** `network_allow`: hosts allowed with every method and path. Tried after `hostRules`, before `rules`. */
   readonly allow?: readonly string[];
