@@ -34,7 +34,8 @@ export {
 export { scrubLine } from "./log/scrub-line.ts";
 export { type Native, native, type PeerCredentials } from "./native/native.ts";
 export { socketDescriptor } from "./native/socket-descriptor.ts";
-export { type CertificateAuthority, type CreateCaOptions, createCa } from "./pki/create-ca.ts";
+export type { CertificateAuthority, CreateCaOptions } from "./pki/certificate-authority.ts";
+export { createCa } from "./pki/create-ca.ts";
 export { mintServerLeaf, type ServerLeafRequest } from "./pki/mint-server-leaf.ts";
 export { childEnvironment } from "./process/child-environment.ts";
 export { resolveEntry } from "./process/resolve-entry.ts";

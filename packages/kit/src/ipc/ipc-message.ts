@@ -1,4 +1,5 @@
-import { PROBLEMS, Problem, type ProblemCode, toProblem } from "@gatehouse/core";
+import { Problem, toProblem } from "@gatehouse/core";
+import { isProblemCode } from "../problem-code.ts";
 
 /** A failure as it crosses the channel: nothing but what anyone may read. */
 export interface IpcProblem {
@@ -33,8 +34,4 @@ export function toIpcProblem(failure: unknown): IpcProblem {
 export function fromIpcProblem({ code, detail }: IpcProblem): Problem {
   if (!isProblemCode(code)) return new Problem("internal", { detail: `Code ${code}.` });
   return new Problem(code, detail === undefined ? {} : { detail });
-}
-
-function isProblemCode(code: string): code is ProblemCode {
-  return Object.hasOwn(PROBLEMS, code);
 }

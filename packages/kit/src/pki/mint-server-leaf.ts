@@ -1,7 +1,7 @@
 import { createPrivateKey, sign, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
+import type { CertificateAuthority } from "./certificate-authority.ts";
 import { BACKDATED_MS, keyIdentifier, randomSerial, toPem } from "./certificate-parts.ts";
-import type { CertificateAuthority } from "./create-ca.ts";
 import { contextTag, der, derBits, derOid, derTime, derUnsigned, readElement, readElements, TAG } from "./der.ts";
 import { ipBytes } from "./ip-bytes.ts";
 

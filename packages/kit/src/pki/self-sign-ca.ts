@@ -9,8 +9,8 @@ import {
   SubjectKeyIdentifierExtension,
   X509CertificateGenerator,
 } from "@peculiar/x509";
+import type { CertificateAuthority, CreateCaOptions } from "./certificate-authority.ts";
 import { BACKDATED_MS, keyIdentifier, randomSerial, toPem } from "./certificate-parts.ts";
-import type { CertificateAuthority, CreateCaOptions } from "./create-ca.ts";
 
 const DAY_MS = 86_400_000;
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;

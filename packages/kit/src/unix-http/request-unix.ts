@@ -1,7 +1,8 @@
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { createInterface } from "node:readline";
-import { linkSignals, PROBLEMS, Problem, type ProblemCode } from "@gatehouse/core";
+import { linkSignals, PROBLEMS, Problem } from "@gatehouse/core";
 import { errorCode } from "../files/error-code.ts";
+import { isProblemCode } from "../problem-code.ts";
 import { readJson } from "./read-json.ts";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -108,8 +109,4 @@ function toProblemOfAnswer(status: number, body: unknown): Problem {
   const say: string = PROBLEMS[code].say;
   if (typeof error !== "string" || error === say) return new Problem(code);
   return new Problem(code, { detail: error.startsWith(`${say} `) ? error.slice(say.length + 1) : error });
-}
-
-function isProblemCode(code: string): code is ProblemCode {
-  return Object.hasOwn(PROBLEMS, code);
 }
