@@ -6,15 +6,7 @@ interface PollHandle {
   close(): void;
 }
 
-/** The part of koffi that is used. */
-interface Koffi {
-  load(path: null): { func(definition: string): (...args: unknown[]) => unknown };
-  address(buffer: Uint8Array): bigint;
-  errno(): number;
-  readonly node: {
-    poll(descriptor: number, events: { readonly readable: boolean }, callback: () => void): PollHandle;
-  };
-}
+type Koffi = typeof import("koffi");
 
 /** What is left of a failed call: its name and the system's code. */
 export class SystemCallError extends Error {
