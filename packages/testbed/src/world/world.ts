@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, link, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Lifetime, PolicyRule } from "@gatehouse/core";
 import { requestUnix, type UnixAnswer } from "@gatehouse/kit";
@@ -135,6 +135,12 @@ export class World implements AsyncDisposable {
     return this.writePolicy([{ action: "allow", hosts, cidr: ["127.0.0.0/8"] }]);
   }
 
+  /** Puts the Node that runs the tests into the workspace, as `./node`: the host's own may lack a proxy-aware fetch. */
+  async placeNode(): Promise<void> {
+    const path = join(this.paths.workspace, "node");
+    await link(process.execPath, path).catch(() => copyFile(process.execPath, path));
+  }
+
   /** One call of the local API. */
   request(method: string, path: string, body?: unknown): Promise<UnixAnswer> {
     const socketPath = join(this.paths.stateDir, "daemon.sock");
@@ -209,9 +215,13 @@ export class World implements AsyncDisposable {
     for (const { run_id } of runs) await this.cli(["stop", run_id]);
   }
 
+  /** Flags go before the sandboxed command, or at the end. */
   #withState(args: readonly string[]): readonly string[] {
-    const [verb = "", ...rest] = args;
-    return [verb, "--state-dir", this.paths.stateDir, "--config", this.paths.config, ...rest];
+    const dashes = args.indexOf("--");
+    const end = dashes < 0 ? args.length : dashes;
+    const state = args.includes("--state-dir") ? [] : ["--state-dir", this.paths.stateDir];
+    const config = args[0] === "up" ? ["--config", this.paths.config] : [];
+    return [...args.slice(0, end), ...state, ...config, ...args.slice(end)];
   }
 
   #runArguments(command: readonly string[], options: RunOptions): readonly string[] {

@@ -1,0 +1,250 @@
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openContactCounter, plantValue, REPOSITORY, runProcess, startWorld, type World } from "@gatehouse/testbed";
+import { expect, test } from "vitest";
+import { openGrantedApi } from "./granted-api.ts";
+
+/** Starts the daemon where it must not come up; returns what it said. */
+async function failToStart(world: World) {
+  const finished = await world.cli(["up", "--json"], { timeoutMs: 15_000 });
+  expect(finished.stdout).not.toContain('"ready":true');
+  expect(finished.stderr + finished.stdout).not.toMatch(/\n\s+at .+:\d+:\d+/);
+  return { code: finished.code, said: finished.stderr + finished.stdout };
+}
+
+test("malformed JSON on the socket is 400 and changes nothing", async () => {
+  await using world = await startWorld();
+  await world.request("POST", "/v1/runs", { run_id: "kept" });
+  const cases = ["{", "[]", "null", '"text"', '{"run_id": 5}', '{"run_id":"a"', "\u0000", ""];
+  for (const body of cases) {
+    const answer = await sendRaw(world, [
+      "POST /v1/runs HTTP/1.1",
+      "Host: localhost",
+      "Content-Type: application/json",
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      "Connection: close",
+      "",
+      body,
+    ]);
+    expect(answer, body).toMatch(/^HTTP\/1\.1 400 /);
+    expect(JSON.parse(answer.slice(answer.indexOf("\r\n\r\n")))).toMatchObject({ error: expect.any(String) });
+  }
+  expect(await sendRaw(world, ["nonsense", "", ""])).toMatch(/^HTTP\/1\.1 400 /);
+  expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
+});
+
+test("an unknown service is refused by name, and nothing is stored", async () => {
+  await using world = await startWorld();
+  const value = plantValue();
+  const { code, stderr, stdout } = await world.cli(["grant", "githbu"], { stdin: value });
+  expect(code).toBe(2);
+  expect(stderr).toContain("githbu");
+  expect(stderr).toContain("github");
+  expect(stderr + stdout).not.toContain(value);
+  expect(await world.cliJson(["credentials", "ls"])).toEqual([]);
+});
+
+test("an empty or unusable value is refused", async () => {
+  await using world = await startWorld();
+  for (const stdin of ["", "\n", "two\nlines\n", "nul\u0000byte"]) {
+    const { code } = await world.cli(["grant", "github"], { stdin });
+    expect(code, JSON.stringify(stdin)).toBe(2);
+  }
+  expect(await world.cliJson(["credentials", "ls"])).toEqual([]);
+});
+
+test("where namespaces are not permitted, run is 125 and doctor 3, and both name the probe and the fix", async () => {
+  await using world = await startWorld({ isStarted: false });
+  const command = `${process.execPath} ${REPOSITORY}/dist/gatehouse.js`;
+  const state = `--state-dir ${world.paths.stateDir}`;
+  // The limits belong to the new user namespace and to nothing else on this machine.
+  const script = `
+    for kind in user net mnt pid; do echo 0 > /proc/sys/user/max_\${kind}_namespaces; done
+    ${command} up --json ${state} --config ${world.paths.config} > ${world.paths.directory}/up.txt 2>&1 &
+    for i in $(seq 200); do grep -q ready ${world.paths.directory}/up.txt && break; sleep 0.05; done
+    ${command} run ${state} -- echo ran; echo "run $?"
+    ${command} doctor ${state}; echo "doctor $?"
+    kill $!; wait $!`;
+  const { stdout, stderr } = await runProcess("unshare", ["-Ur", "sh", "-c", script], { env: world.environment });
+  expect(stdout).not.toContain("ran\n");
+  expect(stdout, stderr).toContain("run 125\n");
+  expect(stdout).toContain("doctor 3\n");
+  expect(stderr).toMatch(/namespace/i);
+  expect(stdout + stderr).toMatch(/user[_. ]|max_user_namespaces|unprivileged_userns_clone|sysctl/);
+});
+
+test("an explicit port that is busy stops the start, naming the port", async () => {
+  await using counter = await openContactCounter();
+  await using world = await startWorld({ isStarted: false, settings: { gate: { port: counter.port } } });
+  const { code, said } = await failToStart(world);
+  expect(code).toBe(2);
+  expect(said).toContain(String(counter.port));
+});
+
+test("a corrupt or truncated runs.json stops the start, and is left as it was", async () => {
+  await using world = await startWorld();
+  await using granted = await openGrantedApi(world);
+  await world.request("POST", "/v1/runs", { run_id: "kept", grants: [granted.grant] });
+  await world.daemon.stop();
+  const path = join(world.paths.stateDir, "runs.json");
+  const whole = await readFile(path);
+  const broken: readonly Buffer[] = [
+    whole.subarray(0, whole.length - 5),
+    Buffer.from("not JSON"),
+    Buffer.from('{"version": 99, "runs": []}'),
+    Buffer.alloc(0),
+  ];
+  for (const content of broken) {
+    await writeFile(path, content, { mode: 0o600 });
+    const { code, said } = await failToStart(world);
+    expect(code).toBe(1);
+    expect(said).toContain("runs.json");
+    expect(await readFile(path)).toEqual(content);
+  }
+  await writeFile(path, whole, { mode: 0o600 });
+  await world.daemon.start();
+  expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
+  expect(JSON.stringify(await world.cliJson(["credentials", "ls"]))).toContain(granted.grant);
+});
+
+test("a state directory or file that others may read stops the start", async () => {
+  await using world = await startWorld();
+  await world.request("POST", "/v1/runs", { run_id: "kept" });
+  await world.daemon.stop();
+  for (const [name, loose, tight] of [
+    ["", 0o755, 0o700],
+    ["runs.json", 0o644, 0o600],
+    ["encryption.key", 0o640, 0o600],
+  ] as const) {
+    const path = join(world.paths.stateDir, name);
+    await chmod(path, loose);
+    const { code, said } = await failToStart(world);
+    expect(code, name).toBe(2);
+    expect(said).toContain(path);
+    // Nothing is mended behind the owner's back.
+    expect((await stat(path)).mode & 0o777).toBe(loose);
+    await chmod(path, tight);
+  }
+  await world.daemon.start();
+  expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
+});
+
+test("a symlinked state directory or file stops the start", async () => {
+  await using world = await startWorld();
+  await world.request("POST", "/v1/runs", { run_id: "kept" });
+  await world.daemon.stop();
+  const { stateDir, directory } = world.paths;
+  for (const name of ["", "runs.json", "ca"]) {
+    const path = join(stateDir, name);
+    const moved = join(directory, "moved");
+    await rename(path, moved);
+    await symlink(moved, path.replace(/\/$/, ""));
+    const { code, said } = await failToStart(world);
+    expect(code, name).toBe(2);
+    expect(said).toContain(stateDir);
+    await rm(path.replace(/\/$/, ""));
+    await rename(moved, path);
+  }
+  await world.daemon.start();
+  expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
+});
+
+test("a second daemon is refused and names the first, which goes on", async () => {
+  await using world = await startWorld();
+  const { code, said } = await failToStart(world);
+  expect(code).toBe(1);
+  expect(said).toContain(String(world.daemon.pid));
+  expect((await world.request("GET", "/v1/health")).status).toBe(200);
+  const lock = JSON.parse(await readFile(join(world.paths.stateDir, "daemon.lock"), "utf8"));
+  expect(lock).toMatchObject({ pid: world.daemon.pid });
+});
+
+test("a full disk refuses what cannot be kept, says so, and loses nothing", async (context) => {
+  if (process.getuid?.() !== 0) context.skip("only root may mount the small file system");
+  await using disk = await mountSmallDisk();
+  await using world = await startWorld({ stateDir: join(disk.path, "state") });
+  await using granted = await openGrantedApi(world);
+  const { grant, policy, origin, value } = granted;
+  expect((await world.request("POST", "/v1/runs", { run_id: "kept" })).status).toBe(201);
+  await runProcess("dd", ["if=/dev/zero", `of=${disk.path}/filler`, "bs=4096"]);
+
+  const refused = await world.request("POST", "/v1/runs", { run_id: "lost", network_allow: padding() });
+  expect(refused).toMatchObject({ status: 503, body: { code: "state.write_failed" } });
+  const sealed = await world.cli(["grant", "github"], { stdin: plantValue() });
+  expect(sealed.code).toBe(1);
+  expect(sealed.stderr).toMatch(/written|space|disk/i);
+  expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
+
+  await rm(`${disk.path}/filler`);
+  const curl = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", origin];
+  expect((await world.run(curl, { grants: [grant], policy })).stdout).toBe("200");
+  await world.daemon.kill();
+  await world.daemon.start();
+  expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
+  expect((await world.run(curl, { grants: [grant], policy })).stdout).toBe("200");
+  expect(granted.api.requests.every(({ headers }) => headers.authorization === `Bearer ${value}`)).toBe(true);
+});
+
+test("an unknown or wrong setting stops the start, naming the nearest known one", async () => {
+  for (const [settings, named] of [
+    [{ gate: { worker: 2 } }, "gate.workers"],
+    [{ gate: { workers: "many" } }, "gate.workers"],
+    [{ node: { driver: "docker" } }, "node.driver"],
+  ] as const) {
+    await using world = await startWorld({ isStarted: false, settings });
+    const { code, said } = await failToStart(world);
+    expect(code).toBe(2);
+    expect(said).toContain(named);
+  }
+});
+
+test("a state directory whose socket path would be too long is refused", async () => {
+  await using world = await startWorld({ isStarted: false });
+  const long = join(world.paths.directory, "x".repeat(90));
+  const { code, stderr } = await world.cli(["up", "--json", "--state-dir", long], { timeoutMs: 15_000 });
+  expect(code).toBe(2);
+  expect(stderr).toContain("107");
+});
+
+test("commands that need a daemon say that there is none, and how to start it", async () => {
+  await using world = await startWorld({ isStarted: false });
+  await mkdir(world.paths.stateDir, { mode: 0o700 });
+  for (const args of [["ls"], ["credentials", "ls"], ["stop", "a"]]) {
+    const { code, stderr } = await world.cli(args);
+    expect(code, args.join(" ")).toBe(6);
+    expect(stderr).toContain("gatehouse up");
+  }
+  expect((await world.cli(["run", "--", "true"])).code).toBe(125);
+  expect((await world.cli(["no-such-command"])).code).toBe(2);
+});
+
+/** What a peer answers to bytes that no client library would send. */
+async function sendRaw(world: World, lines: readonly string[]): Promise<string> {
+  const socket = connect(join(world.paths.stateDir, "daemon.sock"));
+  let text = "";
+  socket.setEncoding("utf8").on("data", (part: string) => {
+    text += part;
+  });
+  socket.write(lines.join("\r\n"));
+  await once(socket, "close");
+  return text;
+}
+
+/** Enough text that the file grows by a block. */
+const padding = () => Array.from({ length: 1_000 }, (_, index) => `host-${index}.example.test`);
+
+async function mountSmallDisk() {
+  const path = await mkdtemp(join(tmpdir(), "gh-disk-"));
+  const mounted = await runProcess("mount", ["-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", path]);
+  if (mounted.code !== 0) throw new Error(mounted.stderr);
+  return {
+    path,
+    [Symbol.asyncDispose]: async () => {
+      await runProcess("umount", [path]);
+      await rm(path, { recursive: true });
+    },
+  };
+}

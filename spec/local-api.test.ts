@@ -1,0 +1,201 @@
+import { readFile, stat } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
+import { eventually, findInFiles, openFakeApi, plantValue, startWorld, type World } from "@gatehouse/testbed";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+let world: World;
+
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+interface Registered {
+  readonly auth_token: string;
+  readonly proxy_port: number;
+}
+
+async function register(body: unknown): Promise<Registered> {
+  const { status, body: answer } = await world.request("POST", "/v1/runs", body);
+  expect(status, JSON.stringify(answer)).toBe(201);
+  return answer as Registered;
+}
+
+test("health says who runs, since when, and what it can do", async () => {
+  const { status, body } = await world.request("GET", "/v1/health");
+  expect(status).toBe(200);
+  expect(body).toMatchObject({
+    pid: expect.any(Number),
+    proxy_port: expect.any(Number),
+    run_count: 0,
+    started_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+    commit: expect.any(String),
+    capabilities: expect.any(Array),
+  });
+  const lock = JSON.parse(await readFile(join(world.paths.stateDir, "daemon.lock"), "utf8"));
+  expect(lock).toMatchObject({
+    proxy_port: (body as { proxy_port: number }).proxy_port,
+    sock_path: expect.any(String),
+  });
+});
+
+test("the socket and its directory are the owner's alone", async () => {
+  expect((await stat(world.paths.stateDir)).mode & 0o777).toBe(0o700);
+  expect((await stat(join(world.paths.stateDir, "daemon.sock"))).mode & 0o777).toBe(0o600);
+  expect((await stat(join(world.paths.stateDir, "runs.json")).catch(() => ({ mode: 0o600 }))).mode & 0o777).toBe(0o600);
+});
+
+test("a run is registered, listed without its token, named, deleted, and its token then refused", async () => {
+  const { auth_token, proxy_port } = await register({ run_id: "outside" });
+  expect(auth_token).toMatch(/^[0-9a-f]{64}$/);
+  expect(proxy_port).toBeGreaterThan(0);
+  expect((await world.request("PATCH", `/v1/runs/${auth_token}`, { container_id: "abc" })).status).toBe(204);
+  const listed = await world.request("GET", "/v1/runs");
+  expect(listed.body).toMatchObject([{ run_id: "outside", container_id: "abc", registered_at: expect.any(String) }]);
+  expect(JSON.stringify(listed.body)).not.toContain(auth_token);
+  expect(await findInFiles(world.paths.stateDir, auth_token)).toEqual([]);
+
+  expect((await world.request("POST", "/v1/runs", { run_id: "outside" })).status).toBe(409);
+  expect((await world.request("POST", "/v1/runs", { run_id: "outside", auth_token })).status).toBe(201);
+  const stolen = await world.request("POST", "/v1/runs", { run_id: "another", auth_token });
+  expect(stolen).toMatchObject({ status: 409, body: { code: "runs.token_conflict" } });
+
+  expect((await world.request("DELETE", `/v1/runs/${auth_token}`)).status).toBe(204);
+  expect((await world.request("DELETE", `/v1/runs/${auth_token}`)).status).toBe(404);
+  expect((await world.request("PATCH", `/v1/runs/${auth_token}`, { container_id: "x" })).status).toBe(404);
+  const revived = await world.request("POST", "/v1/runs", { run_id: "outside", auth_token });
+  expect(revived).toMatchObject({ status: 410, body: { code: "runs.token_revoked" } });
+});
+
+test("unknown paths are 404, other methods 405, and fields that are not built 400 by name", async () => {
+  expect((await world.request("GET", "/v1/nothing")).status).toBe(404);
+  expect((await world.request("DELETE", "/v1/health")).status).toBe(405);
+  expect((await world.request("POST", "/v1/runs", {})).status).toBe(400);
+  expect((await world.request("POST", "/v1/runs", { run_id: ".." })).status).toBe(400);
+  expect((await world.request("POST", "/v1/runs", { run_id: "a", network_policy: "lax" })).status).toBe(400);
+  for (const field of [
+    { policy_yaml: "rules: []" },
+    { policy_rule_sets: [{}] },
+    { aws_config: { role_arn: "a", region: "b" } },
+    { mcp_servers: [{ name: "a", url: "https://b" }] },
+  ]) {
+    const { status, body } = await world.request("POST", "/v1/runs", { run_id: "a", ...field });
+    expect(status).toBe(400);
+    expect((body as { error: string }).error).toContain(Object.keys(field)[0]);
+  }
+  const conflict = await world.request("POST", "/v1/runs", {
+    run_id: "a",
+    credentials: ["one", "two"].map((value) => ({ host: "api.example.test", header: "Authorization", value })),
+  });
+  expect(conflict).toMatchObject({ status: 400, body: { code: "runs.credential_conflict" } });
+  expect((await world.request("GET", "/v1/runs")).body).toEqual([]);
+});
+
+test("key names are matched without case and unknown fields are ignored", async () => {
+  const { auth_token } = await register({ Run_ID: "cased", NETWORK_ALLOW: ["a.example.test"], later_field: 1 });
+  expect((await world.request("DELETE", `/v1/runs/${auth_token}`)).status).toBe(204);
+});
+
+test("a registered run's credential opens nothing until a rule does, then is attached at the shared listener", async () => {
+  const value = plantValue();
+  await using api = await openFakeApi({ authority: world.authority, expects: `Bearer ${value}` });
+  const host = `127.0.0.1:${api.port}`;
+  const credentials = [{ host, header: "Authorization", value: `Bearer ${value}`, grant: "theirs" }];
+  const closed = await register({ run_id: "closed", credentials });
+  expect(await askThrough(closed, host)).toMatch(/^HTTP\/1\.1 403 /);
+  expect(api.connections).toBe(0);
+
+  const open = await register({ run_id: "open", credentials, network_allow: [host] });
+  expect(await askThrough(open, host)).toMatch(/^HTTP\/1\.1 200 /);
+  expect(api.requests[0]?.headers.authorization).toBe(`Bearer ${value}`);
+  expect(await findInFiles(world.paths.stateDir, value)).toEqual([]);
+  await world.record({ run: "open", decision: "allowed", status: 200 });
+  await world.record({ run: "closed", decision: "denied", code: "gate.policy_denied" });
+  for (const { auth_token } of [closed, open]) await world.request("DELETE", `/v1/runs/${auth_token}`);
+});
+
+test("deleting a run cuts its open tunnel", async () => {
+  await using api = await openFakeApi({ authority: world.authority });
+  const host = `127.0.0.1:${api.port}`;
+  const run = await register({ run_id: "cut", network_allow: [host] });
+  const tunnel = await openTunnel(run, host);
+  expect(tunnel.text).toMatch(/^HTTP\/1\.1 200 /);
+  await world.request("DELETE", `/v1/runs/${run.auth_token}`);
+  await eventually("the tunnel's end", () => tunnel.isClosed);
+  expect(await askThrough(run, host)).toMatch(/^HTTP\/1\.1 407 /);
+});
+
+test("network rules come before the allowed hosts, and the first that matches decides", async () => {
+  await using api = await openFakeApi({ authority: world.authority });
+  const host = `127.0.0.1:${api.port}`;
+  const run = await register({
+    run_id: "ruled",
+    network_allow: [host],
+    network_rules: [{ host, rules: [{ action: "deny", method: "GET", path_pattern: "/private/**" }] }],
+  });
+  expect(await askThrough(run, host, "/public")).toMatch(/^HTTP\/1\.1 200 /);
+  expect(await askThrough(run, host, "/private/a")).toMatch(/^HTTP\/1\.1 403 /);
+  await world.request("DELETE", `/v1/runs/${run.auth_token}`);
+  expect(api.requests.map(({ url }) => url)).toEqual(["/public"]);
+});
+
+test("hundreds of runs are registered at once, found again after a restart, and deleted", async () => {
+  await using large = await startWorld();
+  const count = 500;
+  const tokens = await Promise.all(
+    Array.from({ length: count }, async (_, index) => {
+      const { body } = await large.request("POST", "/v1/runs", {
+        run_id: `run-${index}`,
+        network_allow: ["a.example.test"],
+      });
+      return (body as Registered).auth_token;
+    }),
+  );
+  await large.daemon.kill();
+  await large.daemon.start();
+  expect((await large.request("GET", "/v1/runs")).body).toHaveLength(count);
+  const answers = await Promise.all(tokens.map((token) => large.request("DELETE", `/v1/runs/${token}`)));
+  expect(answers.filter(({ status }) => status !== 204)).toEqual([]);
+});
+
+test("shutdown is answered, then everything ends in order", async () => {
+  const ending = await startWorld();
+  expect((await ending.request("POST", "/v1/shutdown")).status).toBe(200);
+  await eventually("the daemon's end", () => !ending.daemon.isRunning);
+  await ending[Symbol.asyncDispose]();
+});
+
+/** A tunnel through the shared listener, as a client on this host opens it. */
+async function openTunnel({ auth_token, proxy_port }: Registered, host: string) {
+  const socket = connect(proxy_port, "127.0.0.1");
+  const seen = { text: "", isClosed: false, socket };
+  socket.on("data", (part: Buffer) => {
+    seen.text += part.toString("latin1");
+  });
+  socket.once("error", () => socket.destroy());
+  socket.once("close", () => {
+    seen.isClosed = true;
+  });
+  const auth = `Proxy-Authorization: Basic ${btoa(`any:${auth_token}`)}`;
+  socket.write(`CONNECT ${host} HTTP/1.1\r\nHost: ${host}\r\n${auth}\r\n\r\n`);
+  await eventually("the proxy's answer", () => seen.text.includes("\r\n\r\n") || seen.isClosed);
+  return seen;
+}
+
+/** The answer to one GET inside a tunnel, or to the CONNECT if that was refused. */
+async function askThrough(run: Registered, host: string, path = "/"): Promise<string> {
+  const { text, socket } = await openTunnel(run, host);
+  if (!text.startsWith("HTTP/1.1 200 ")) {
+    socket.destroy();
+    return text;
+  }
+  socket.removeAllListeners("data");
+  // What is asked here is the gate's answer; that its certificate is good is the clients' suite's question.
+  const secure = connectTls({ socket, rejectUnauthorized: false });
+  secure.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+  let answer = "";
+  for await (const part of secure) answer += (part as Buffer).toString("latin1");
+  return answer;
+}

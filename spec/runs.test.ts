@@ -1,0 +1,186 @@
+import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { eventually, openContactCounter, runProcess, startWorld, type World } from "@gatehouse/testbed";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+let world: World;
+
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+test("a run passes on the command's code, streams, arguments and input", async () => {
+  const script = 'cat; echo bad >&2; echo "$1"; exit 7';
+  const finished = await world.run(["sh", "-c", script, "sh", "two words"], { stdin: "hello\n" });
+  expect(finished).toMatchObject({ code: 7, stdout: "hello\ntwo words\n" });
+  expect(finished.stderr).toContain("bad\n");
+});
+
+test("a command that a signal ended is 128 + n, one that is not there 127, one that is no program 126", async () => {
+  expect((await world.run(["sh", "-c", "kill -TERM $$"])).code).toBe(143);
+  expect((await world.run(["no-such-command"])).code).toBe(127);
+  await writeFile(join(world.paths.workspace, "data.txt"), "no program");
+  await chmod(join(world.paths.workspace, "data.txt"), 0o644);
+  expect((await world.run(["./data.txt"])).code).toBe(126);
+});
+
+test("a failure of Gatehouse itself is 125 and says what to do", async () => {
+  const unknown = await world.run(["true"], { grants: ["nothing-of-this-name"] });
+  expect(unknown.code).toBe(125);
+  expect(unknown.stderr).toContain("nothing-of-this-name");
+  expect((await world.run(["true"], { policy: "/does/not/exist.yaml" })).code).toBe(125);
+  const malformed = join(world.paths.directory, "malformed.yaml");
+  await writeFile(malformed, "rules: [{action: ask, hosts: [a.example.test]}]\nmode: strict\n");
+  const asked = await world.run(["true"], { policy: malformed });
+  expect(asked.code).toBe(125);
+  expect(asked.stderr).toContain("ask");
+});
+
+test("signals to the command line reach the command, and its code comes back", async () => {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    const name = signal.slice(3);
+    const running = world.startRun([
+      "sh",
+      "-c",
+      `trap 'echo got ${name}; exit 9' ${name}; echo up; while :; do sleep 0.05; done`,
+    ]);
+    await running.line("the start", (line) => line === "up");
+    running.kill(signal);
+    const { code, stdout } = await running.finished;
+    expect(stdout).toContain(`got ${name}`);
+    expect(code).toBe(9);
+  }
+});
+
+test("on a terminal the command has one too, with its size and the size's changes", async () => {
+  const script = join(world.paths.directory, "terminal.py");
+  await writeFile(script, TERMINAL);
+  const inner = "tty; stty size; trap 'stty size; exit 5' WINCH; echo waiting; while :; do sleep 0.05; done";
+  const started = [process.execPath, join(import.meta.dirname, "../dist/gatehouse.js"), "run"];
+  const state = ["--state-dir", world.paths.stateDir, "--env", `TESTBED_WORLD=${world.paths.directory}`];
+  const { code, stdout } = await runProcess(
+    "/usr/bin/python3",
+    [script, ...started, ...state, "--", "sh", "-c", inner],
+    {
+      env: { ...world.environment, TERM: "xterm" },
+      cwd: world.paths.workspace,
+    },
+  );
+  expect(stdout).toMatch(/\/dev\/(pts\/|console|tty)/);
+  expect(stdout).toContain("33 101");
+  expect(stdout).toContain("44 122");
+  expect(code).toBe(5);
+}, 60_000);
+
+test("a detached run is listed, followed and stopped", async () => {
+  const script = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done";
+  const env = ["--env", `TESTBED_WORLD=${world.paths.directory}`];
+  const { code, stdout, stderr } = await world.cli(["run", "--detach", "--json", ...env, "--", "sh", "-c", script]);
+  expect(code, stderr).toBe(0);
+  const { run_id } = JSON.parse(stdout) as { readonly run_id: string };
+  const listed = (await world.cliJson(["ls"])) as readonly Readonly<Record<string, unknown>>[];
+  expect(listed.map((run) => run.run_id)).toContain(run_id);
+  const following = world.startCli(["logs", run_id, "-f"]);
+  await following.line("the third line", (line) => line.includes("line 3"));
+  expect((await world.cli(["stop", run_id])).code).toBe(0);
+  expect((await following.finished).stdout).toContain("line 1\n");
+  await eventually("its end", async () => ((await world.cliJson(["ls"])) as unknown[]).length === 0);
+  expect((await world.cli(["stop", "no-such-run"])).code).toBe(5);
+});
+
+test("a sandbox sees its workspace and nothing of the host that could hold a secret", async () => {
+  await writeFile(join(world.paths.workspace, "mine.txt"), "mine");
+  await writeFile(join(world.paths.directory, "home/secret.txt"), "of the host");
+  const probe = `
+    cat mine.txt; echo; pwd
+    for path in ${world.paths.stateDir} ${world.paths.directory}/home/secret.txt /root/.ssh /var/run/docker.sock /etc/shadow; do
+      test -e $path && echo "sees $path"
+    done
+    ls /proc | grep -c '^[0-9]'
+    env | cut -d= -f1 | grep -E 'XDG|SSH|AWS_S|TOKEN|GATEHOUSE_STATE' && echo "has variables"
+    grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status
+    echo own > kept.txt; touch /usr/x 2>/dev/null && echo "writes /usr"; touch /etc/x 2>/dev/null && echo "writes /etc"
+    true`;
+  const { stdout, code, stderr } = await world.run(["sh", "-c", probe]);
+  expect(code, stderr).toBe(0);
+  expect(stdout).toContain("mine\n");
+  expect(stdout).not.toMatch(/sees |has variables|writes /);
+  expect(stdout).toMatch(/CapEff:\s+0000000000000000/);
+  expect(stdout).toMatch(/NoNewPrivs:\s+1/);
+  expect(await readFile(join(world.paths.workspace, "kept.txt"), "utf8")).toBe("own\n");
+});
+
+test("a workspace that holds the state, equals it or links to it is refused", async () => {
+  await mkdir(join(world.paths.directory, "links"), { recursive: true });
+  await symlink(world.paths.stateDir, join(world.paths.directory, "links/state"));
+  for (const workspace of [
+    world.paths.directory,
+    world.paths.stateDir,
+    join(world.paths.directory, "links/state"),
+    "/",
+  ]) {
+    const { code, stderr } = await world.run(["true"], { flags: ["--workspace", workspace] });
+    expect(code, workspace).toBe(125);
+    expect(stderr).toMatch(/workspace/i);
+  }
+});
+
+test("there is no way out but the gate: no TCP, UDP, name service or Unix socket of the host", async () => {
+  await using counter = await openContactCounter();
+  const probe = [
+    "import socket, sys, os",
+    `port = ${counter.port}`,
+    "hits = []",
+    "def attempt(name, act):",
+    "  try:",
+    "    act(); hits.append(name)",
+    "  except OSError: pass",
+    "def tcp(host):",
+    "  s = socket.create_connection((host, port), 1); assert s.recv(5) == b'hello'; s.close()",
+    "def udp(host):",
+    "  s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(0.5); s.sendto(b'x', (host, port)); s.recv(1)",
+    "def unix(path):",
+    "  s = socket.socket(socket.AF_UNIX); s.connect(path)",
+    "attempt('tcp', lambda: tcp('127.0.0.1'))",
+    "attempt('udp', lambda: udp('127.0.0.1'))",
+    `attempt('unix', lambda: unix('${world.paths.stateDir}/daemon.sock'))`,
+    "attempt('name', lambda: socket.getaddrinfo('api.example.test', 443))",
+    "attempt('packet', lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))",
+    "attempt('raw', lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1))",
+    "print('hits', ' '.join(hits))",
+  ].join("\n");
+  await writeFile(join(world.paths.workspace, "probe.py"), probe);
+  // The control: the same probe succeeds where nothing enforces.
+  const outside = await runProcess("/usr/bin/python3", [join(world.paths.workspace, "probe.py")]);
+  expect(outside.stdout).toMatch(/^hits tcp udp unix/);
+  const reached = { tcp: counter.tcp, udp: counter.udp };
+  const inside = await world.run(["/usr/bin/python3", "probe.py"]);
+  expect(inside.stdout.trim(), inside.stderr).toBe("hits");
+  expect({ tcp: counter.tcp, udp: counter.udp }).toEqual(reached);
+});
+
+/** Starts a command on a terminal of 33 by 101 cells, makes it 44 by 122 once it prints `waiting`, ends as it ends. */
+const TERMINAL = `
+import fcntl, os, pty, struct, sys, termios
+pid, fd = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+    os.execvp(sys.argv[1], sys.argv[1:])
+seen = b""
+resized = False
+while True:
+    try:
+        part = os.read(fd, 4096)
+    except OSError:
+        break
+    if not part:
+        break
+    seen += part
+    sys.stdout.buffer.write(part)
+    if b"waiting" in seen and not resized:
+        resized = True
+        fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 122, 0, 0))
+sys.stdout.flush()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;

@@ -1,0 +1,94 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { type Respond, startWorld, type World } from "@gatehouse/testbed";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openGrantedApi } from "./granted-api.ts";
+
+let world: World;
+
+beforeAll(async () => {
+  world = await startWorld();
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+/** Lets the service answer with the value it was sent, and returns all that curl saw of it. */
+async function curlEcho(respond: Respond) {
+  const granted = await openGrantedApi(world, respond);
+  await using _owned = granted;
+  const { grant, policy, origin, value } = granted;
+  const { code, stdout, stderr } = await world.run(["curl", "-sS", "-i", origin], { grants: [grant], policy });
+  expect(code, stderr).toBe(0);
+  expect(granted.api.requests).toHaveLength(1);
+  return { stdout, value };
+}
+
+const sentValue = (headers: Readonly<Record<string, string>>) => (headers.authorization ?? "").slice("Bearer ".length);
+
+test("a value in the head of an answer is overwritten by as many other characters", async () => {
+  const { stdout, value } = await curlEcho(({ headers }, response) => {
+    response.writeHead(200, { "x-echo": `<${sentValue(headers)}>`, "content-length": 2 }).end("ok");
+    return true;
+  });
+  expect(stdout).not.toContain(value);
+  expect(stdout).toMatch(new RegExp(`x-echo: <.{${value.length}}>`, "i"));
+  expect(stdout.endsWith("ok")).toBe(true);
+});
+
+test("a value in a text body is overwritten, and its framing stands", async () => {
+  const { stdout, value } = await curlEcho(({ headers }, response) => {
+    const body = JSON.stringify({ before: 1, token: sentValue(headers), after: 2 });
+    response.writeHead(200, { "content-type": "application/json", "content-length": body.length }).end(body);
+    return true;
+  });
+  expect(stdout).not.toContain(value);
+  const { before, token, after } = JSON.parse(stdout.slice(stdout.indexOf("{")));
+  expect([before, after, token.length]).toEqual([1, 2, value.length]);
+});
+
+test("a value that is split across chunks, at every place, is overwritten", async () => {
+  const { stdout, value } = await curlEcho(({ headers }, response) => {
+    const text = sentValue(headers);
+    const write = async () => {
+      response.writeHead(200, { "content-type": "text/plain" });
+      for (let at = 1; at < text.length; at += 7) {
+        for (const part of ["[", text.slice(0, at), text.slice(at), "]"]) {
+          response.write(part);
+          // Each part leaves as a segment of its own.
+          await nextTurn();
+        }
+      }
+      response.end("end");
+    };
+    write().catch(() => response.destroy());
+    return true;
+  });
+  expect(stdout).not.toContain(value);
+  expect(stdout).not.toContain(value.slice(-16));
+  expect(stdout.endsWith("]end")).toBe(true);
+});
+
+test("an encoded text body, which could not be searched, is refused when the service sends it all the same", async () => {
+  const { gzipSync } = await import("node:zlib");
+  const { stdout, value } = await curlEcho(({ headers }, response) => {
+    expect(headers["accept-encoding"]).toBe("identity");
+    const body = gzipSync(sentValue(headers));
+    response.writeHead(200, {
+      "content-type": "text/plain",
+      "content-encoding": "gzip",
+      "content-length": body.length,
+    });
+    response.end(body);
+    return true;
+  });
+  expect(stdout).toMatch(/^HTTP\/1\.1 502 /);
+  expect(stdout).toContain("gate.upstream_protocol");
+  expect(stdout).not.toContain(value);
+});
+
+test("a value that comes back in base64 is overwritten too", async () => {
+  const { stdout, value } = await curlEcho(({ headers }, response) => {
+    const body = btoa(sentValue(headers));
+    response.writeHead(200, { "content-type": "text/plain", "content-length": body.length }).end(body);
+    return true;
+  });
+  expect(stdout).not.toContain(btoa(value));
+});

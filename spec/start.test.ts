@@ -1,0 +1,72 @@
+import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findLeftovers, REPOSITORY, runProcess } from "@gatehouse/testbed";
+import { expect, test } from "vitest";
+
+const CHECKS = [
+  "sandboxed-call-authenticated",
+  "secret-not-in-sandbox",
+  "denied-host-refused",
+  "no-route-but-gate",
+  "response-carries-no-secret",
+  "request-recorded",
+  "revoked-next-request",
+];
+/** What a clone does not bring. */
+const NOT_CLONED = new Set(["node_modules", "dist", ".git", "coverage", ".state"]);
+
+async function temporaryDirectory() {
+  const path = await mkdtemp(join(tmpdir(), "gh-start-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+async function start(repository: string, home: string, timeoutMs: number) {
+  const env = {
+    // The host's own Node, as a newcomer has it.
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    HOME: home,
+    TMPDIR: home,
+    npm_config_cache: join(process.env.HOME ?? "/root", ".npm"),
+    npm_config_prefer_offline: "true",
+  };
+  const before = performance.now();
+  const finished = await runProcess("npm", ["start", "--", "--once", "--json"], { cwd: repository, env, timeoutMs });
+  return { ...finished, tookMs: performance.now() - before };
+}
+
+function expectAllChecks(stdout: string): void {
+  const last = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as {
+    readonly ok: boolean;
+    readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
+  };
+  expect(last.checks.filter(({ ok }) => !ok)).toEqual([]);
+  expect(last.checks.map(({ name }) => name)).toEqual(expect.arrayContaining(CHECKS));
+  expect(last.checks.every(({ detail }) => detail !== "")).toBe(true);
+  expect(last.ok).toBe(true);
+}
+
+test("npm start runs the demo, passes every check and ends by itself", async () => {
+  await using home = await temporaryDirectory();
+  const { code, stdout, stderr, tookMs } = await start(REPOSITORY, home.path, 60_000);
+  expect(code, stderr.slice(-3_000)).toBe(0);
+  expectAllChecks(stdout);
+  // Six seconds on a quiet machine; a busy one gets room without losing the order of magnitude.
+  expect(tookMs).toBeLessThan(15_000);
+  const { processes, mounts, sockets } = await findLeftovers(home.path);
+  expect([processes, mounts, sockets]).toEqual([[], [], []]);
+});
+
+test("npm start on a fresh clone installs what it needs first", async () => {
+  await using home = await temporaryDirectory();
+  const clone = join(home.path, "clone");
+  for (const name of await readdir(REPOSITORY)) {
+    if (NOT_CLONED.has(name)) continue;
+    const filter = (path: string) => !/\/(?:node_modules|dist)(?:\/|$)/.test(path.slice(REPOSITORY.length));
+    await cp(join(REPOSITORY, name), join(clone, name), { recursive: true, filter });
+  }
+  const { code, stdout, stderr, tookMs } = await start(clone, home.path, 180_000);
+  expect(code, stderr.slice(-3_000)).toBe(0);
+  expectAllChecks(stdout);
+  expect(tookMs).toBeLessThan(90_000);
+}, 200_000);

@@ -1,0 +1,73 @@
+// `npm test`: install what the lockfile names where it is missing, build, check, run every test. Runs on Node 20 and
+// newer; the tests themselves run on the Node that the lockfile brings. The last line is `N passed, N failed, N skipped`.
+// Arguments are vitest's file filters; with some, the static checks are left out. `--soak` runs the long leak test alone.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const bin = join(root, "node_modules/.bin");
+const isSoak = process.argv.includes("--soak");
+const filters = isSoak ? ["spec/leaks"] : process.argv.slice(2);
+/** Hosts preset variables that load code, trust or proxies into every process; tests start without them. */
+const KEPT = ["HOME", "USER", "LOGNAME", "LANG", "TERM", "TMPDIR", "TZ", "CI"];
+
+function run(command, args, env = process.env) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"], env });
+  if (error) console.error(String(error));
+  return status === 0;
+}
+
+/** Whether every package that the lockfile names for this platform is there in its version. */
+function isInstalled() {
+  const installedPath = join(root, "node_modules/.package-lock.json");
+  if (!existsSync(installedPath)) return false;
+  const wanted = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages;
+  const there = JSON.parse(readFileSync(installedPath, "utf8")).packages;
+  return Object.entries(wanted).every(([path, { version, optional, link }]) => {
+    if (!path.includes("node_modules/") || optional || link) return true;
+    return there[path]?.version === version;
+  });
+}
+
+function runTests() {
+  const scratch = mkdtempSync(join(tmpdir(), "gatehouse-test-"));
+  try {
+    const report = join(scratch, "report.json");
+    const kept = KEPT.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
+    const env = {
+      ...Object.fromEntries(kept),
+      PATH: `${bin}:${process.env.PATH}`,
+      ...(isSoak ? { TESTBED_SOAK: "1" } : {}),
+    };
+    run(join(bin, "node"), [join(root, "tools/run-vitest.mjs"), report, ...filters], env);
+    return existsSync(report) ? JSON.parse(readFileSync(report, "utf8")) : undefined;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+function main() {
+  const failures = [];
+  if (!isInstalled() && !run("npm", ["ci"])) return { failures: ["npm ci"] };
+  if (!run(process.execPath, [join(root, "tools/build.mjs")])) return { failures: ["the build"] };
+  const check = join(root, "tools/check.mjs");
+  if (filters.length === 0 && existsSync(check) && !run(process.execPath, [check])) failures.push("the static checks");
+  const report = runTests();
+  if (report === undefined) failures.push("vitest, which did not come to its end");
+  else if (Object.values(report.counts).every((count) => count === 0)) failures.push("there was no test to run");
+  return { failures, report };
+}
+
+const { failures, report } = main();
+const { passed, failed, skipped } = report?.counts ?? { passed: 0, failed: 0, skipped: 0 };
+for (const { name, why } of report?.skips ?? []) console.log(`skipped: ${name} (${why})`);
+for (const what of failures) console.log(`failed: ${what}`);
+const failedInAll = failed + failures.length;
+// A machine that runs tests for others has what they need: a skip there is a hole.
+const isClean = failedInAll === 0 && !(skipped > 0 && process.env.CI === "true");
+if (failedInAll === 0 && !isClean) console.log("failed: skipped tests are failures when CI=true");
+process.exitCode = isClean ? 0 : 1;
+console.log(`${passed} passed, ${failedInAll} failed, ${skipped} skipped`);
