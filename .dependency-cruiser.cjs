@@ -27,7 +27,8 @@ module.exports = {
     },
     {
       name: "gate-stands-alone",
-      comment: "The data plane holds plaintext credentials: nothing of the host daemon or the CLI is loaded beside them.",
+      comment:
+        "The data plane holds plaintext credentials: nothing of the host daemon or the CLI is loaded beside them.",
       severity: "error",
       from: { path: `${inside("gate")}src` },
       to: { path: "^packages/(node|cli|testbed|server)/" },

@@ -4,6 +4,9 @@ import { openIpcPeer, runMain } from "@gatehouse/kit";
 import type { HolderCalls, HolderNotes, WorkerCalls } from "../snapshot/worker-protocol.ts";
 import { openWorker, type Worker } from "./open-worker.ts";
 
+// biome-ignore lint/complexity/noBannedTypes: the key-holder sends no notes
+type NoNotes = {};
+
 await runMain(
   async (signal) => {
     let worker: Worker | undefined;
@@ -11,7 +14,7 @@ await runMain(
       if (worker === undefined) throw new Problem("internal", { cause: new Error(`${method} before start`) });
       return worker;
     };
-    using peer = openIpcPeer<WorkerCalls, HolderCalls, object, HolderNotes>(process, {
+    using peer = openIpcPeer<WorkerCalls, HolderCalls, NoNotes, HolderNotes>(process, {
       start: async (params) => {
         worker = await openWorker(params, {
           clock: systemClock,

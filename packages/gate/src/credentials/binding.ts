@@ -1,0 +1,75 @@
+import { encodeTuple, Problem, parseHostPattern, parsePathPattern } from "@gatehouse/core";
+import { getDomain, getPublicSuffix } from "tldts";
+import { z } from "zod";
+
+/** The org of a node that belongs to no server yet; sealed credentials are bound to it. */
+export const LOCAL_ORG = "local";
+
+/** Where a credential goes: one header, in one format, on these hosts. */
+export const bindingSchema = z.strictObject({
+  hosts: z.array(z.string().min(1).max(260)).min(1).max(64),
+  header: z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/),
+  /** Text with `{value}`; what follows `Basic ` is base64-encoded by the gate. */
+  format: z.string().max(256),
+  methods: z.array(z.string().regex(/^[A-Za-z]{1,16}$/)).optional(),
+  paths: z.array(z.string().max(512)).optional(),
+});
+
+export type Binding = Readonly<z.infer<typeof bindingSchema>>;
+
+// Headers that frame or route a message; a credential there would break or redirect it.
+const UNUSABLE =
+  /^(?:host|content-length|transfer-encoding|connection|upgrade|te|trailer|expect|keep-alive|proxy-.*|accept-encoding|range)$/i;
+
+/** Checks what the schema cannot: patterns, the format, and wildcards over suffixes that strangers share. */
+export function checkBinding(binding: Binding): void {
+  for (const host of binding.hosts) checkHost(host);
+  if (UNUSABLE.test(binding.header)) throw invalid(`A credential cannot go into the header ${binding.header}.`);
+  if (binding.format.split("{value}").length !== 2) throw invalid("A format holds {value} once.");
+  if (!/^[\x20-\x7e]*$/.test(binding.format)) throw invalid("A format holds printable ASCII alone.");
+  for (const path of binding.paths ?? []) {
+    if (parsePathPattern(path) === undefined) throw invalid(`Not a path pattern: ${path}.`);
+  }
+}
+
+function checkHost(host: string): void {
+  const pattern = parseHostPattern(host);
+  if (pattern.kind === "any") throw invalid("A credential needs a host; * is everybody's.");
+  if (pattern.kind === "exact") return;
+  const suffix = pattern.host.slice(1);
+  const options = { allowPrivateDomains: true };
+  if (getDomain(suffix, options) === null || getPublicSuffix(suffix, options) === suffix) {
+    throw invalid(`*.${suffix} is a suffix that strangers share.`);
+  }
+}
+
+/** What identifies a sealed credential, beside its bindings. */
+export interface SealedIdentity {
+  readonly id: string;
+  readonly name: string;
+  readonly version: number;
+}
+
+/** The bytes that a credential is bound to: change a host or a slot and it cannot be opened. */
+export function bindingBytes({ id, name, version }: SealedIdentity, bindings: readonly Binding[]): Uint8Array {
+  const destinations = bindings.flatMap(({ hosts }) => hosts);
+  const slots = bindings.map(({ hosts, header, format, methods, paths }) => [
+    [...hosts],
+    header.toLowerCase(),
+    format,
+    [...(methods ?? [])],
+    [...(paths ?? [])],
+  ]);
+  return encodeTuple("gatehouse/credential/v1", LOCAL_ORG, id, version, "static", destinations, slots, [], name);
+}
+
+/** The header value that is sent. */
+export function formatHeader(format: string, value: string): string {
+  const filled = format.replace("{value}", () => value);
+  const basic = /^basic /i.exec(filled);
+  return basic === null ? filled : `Basic ${Buffer.from(filled.slice(basic[0].length)).toString("base64")}`;
+}
+
+function invalid(detail: string): Problem {
+  return new Problem("grants.invalid", { detail });
+}

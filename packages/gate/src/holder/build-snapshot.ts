@@ -1,0 +1,114 @@
+import { encodeTuple, Problem, parseHostPattern, Secret } from "@gatehouse/core";
+import type { FlattenedJWE } from "jose";
+import { type Binding, formatHeader } from "../credentials/binding.ts";
+import type { CredentialStore } from "../credentials/credential-store.ts";
+import type { NodeKey } from "../credentials/node-key.ts";
+import { PLAIN_PLACEHOLDER, scrubbedForms } from "../credentials/placeholder.ts";
+import { open, seal } from "../credentials/seal.ts";
+import type { InlineValues, RegisteredRun } from "../registry/registered-run.ts";
+import type { Injection, RunSnapshot, ScrubbedValue } from "../snapshot/run-snapshot.ts";
+
+/** What opening a run's credentials needs. */
+export interface SnapshotDeps {
+  readonly credentials: CredentialStore;
+  readonly key: NodeKey;
+}
+
+const NO_VALUES: InlineValues = { credentials: [], extraHeaders: [] };
+
+/**
+ * Opens everything that a run may use into the form that workers serve. Fails when any part cannot be had: a run is
+ * refused whole, never served with less than it was promised or checked against.
+ */
+export async function buildSnapshot(run: RegisteredRun, { credentials, key }: SnapshotDeps): Promise<RunSnapshot> {
+  const inline = await openInlineValues(run, key);
+  const granted: Injection[] = [];
+  const scrub: ScrubbedValue[] = [];
+  for (const name of run.grants) {
+    const info = credentials.get(name);
+    // A label that came with inline values needs no stored credential of its own.
+    if (info === undefined && inline.credentials.some(({ grant }) => grant === name)) continue;
+    const value = (await credentials.reveal(name)).reveal();
+    for (const binding of info?.bindings ?? []) {
+      const headerValue = formatHeader(binding.format, value);
+      granted.push(...injectionsOf(name, binding, headerValue));
+      scrub.push(...scrubbedForms(value, headerValue, run.placeholders[name] ?? PLAIN_PLACEHOLDER.prefix));
+    }
+  }
+  for (const { host, header, value, grant } of inline.credentials) {
+    granted.push({ grant, host, methods: undefined, paths: undefined, header, value, allowCleartext: false });
+    scrub.push(...scrubbedForms(bareValue(value), value, PLAIN_PLACEHOLDER.prefix));
+  }
+  refuseConflicts(granted);
+  return {
+    runId: run.runId,
+    agent: run.agent,
+    project: run.project,
+    tokenHash: run.tokenHash,
+    place: run.place,
+    policy: run.policy,
+    injections: granted,
+    extraHeaders: inline.extraHeaders,
+    removeHeaders: run.removeHeaders,
+    placeholders: Object.entries(run.placeholders).map(([grant, text]) => ({ grant, text })),
+    scrub: [...new Map(scrub.map((one) => [one.value, one])).values()],
+    clientAuthHosts: [],
+  };
+}
+
+function injectionsOf(grant: string, binding: Binding, value: string): Injection[] {
+  return binding.hosts.map((host) => ({
+    grant,
+    host,
+    methods: binding.methods?.map((method) => method.toUpperCase()),
+    paths: binding.paths,
+    header: binding.header.toLowerCase(),
+    value,
+    allowCleartext: false,
+  }));
+}
+
+/** The credential in a whole header value: `Bearer x` → `x`, Basic decoded to its password. */
+function bareValue(headerValue: string): string {
+  const [, scheme = "", rest = ""] = /^([A-Za-z]+) (\S+)$/.exec(headerValue) ?? [];
+  if (scheme === "") return headerValue;
+  if (scheme.toLowerCase() !== "basic") return rest;
+  const decoded = Buffer.from(rest, "base64").toString("latin1");
+  return decoded.slice(decoded.indexOf(":") + 1);
+}
+
+/** Two values for one header of one place cannot both be right; which one wins must not be left to order. */
+function refuseConflicts(injections: readonly Injection[]): void {
+  const taken = new Map<string, string | undefined>();
+  for (const { host, header, grant, value, methods, paths } of injections) {
+    const pattern = parseHostPattern(host);
+    const key = JSON.stringify([pattern.host, pattern.port ?? 0, header, methods ?? [], paths ?? []]);
+    if (taken.has(key) && taken.get(key) !== value) {
+      throw new Problem("runs.credential_conflict", {
+        detail: `${grant ?? "A credential"} and another fill ${header} of ${host}.`,
+      });
+    }
+    taken.set(key, value);
+  }
+}
+
+/** Seals what came inline, bound to its run. */
+export async function sealInlineValues(
+  runId: string,
+  values: InlineValues,
+  key: NodeKey,
+): Promise<FlattenedJWE | undefined> {
+  if (values.credentials.length === 0 && values.extraHeaders.length === 0) return undefined;
+  return seal(key, new Secret(JSON.stringify(values)), inlineBytes(runId));
+}
+
+async function openInlineValues(run: RegisteredRun, key: NodeKey): Promise<InlineValues> {
+  if (run.sealedValues === undefined) return NO_VALUES;
+  const text = await open(key, run.sealedValues, inlineBytes(run.runId));
+  return JSON.parse(text.reveal()) as InlineValues;
+}
+
+function inlineBytes(runId: string): Uint8Array {
+  return encodeTuple("gatehouse/run-values/v1", runId);
+}
+

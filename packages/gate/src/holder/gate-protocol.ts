@@ -1,0 +1,80 @@
+import type { NetworkPolicyInput } from "@gatehouse/core";
+
+/** What the daemon tells the key-holder when it starts it. */
+export interface GateConfig {
+  readonly stateDir: string;
+  readonly port: number;
+  readonly workers: number;
+  readonly upstreamCaFile: string | undefined;
+  readonly hosts: Readonly<Record<string, string>>;
+  readonly connectTimeoutMs: number;
+  readonly upstreamTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** Lets runs without isolation have credentials attached. */
+  readonly exposesCredentials: boolean;
+  readonly recordsMaxBytes: number;
+  readonly recordsMaxFiles: number;
+  readonly logLevel: "error" | "warn" | "info" | "debug";
+  readonly logFormat: "json" | "text";
+  /** Commit of this build, shown in health. */
+  readonly commit: string;
+}
+
+/** A run that the node starts itself, in a sandbox of its own. */
+export interface StartRun {
+  readonly runId: string;
+  readonly agent: string | undefined;
+  readonly project: string | undefined;
+  readonly grants: readonly string[];
+  readonly policy: NetworkPolicyInput;
+  /** The run shares the user's own processes and files. */
+  readonly isExposed: boolean;
+  /** Name of the keeper's socket without `.sock`; absent when the run uses the shared listener. */
+  readonly keeper: string | undefined;
+}
+
+export interface StartedRun {
+  /** The run token, 64 hex characters. Goes into the sandbox, nowhere else. */
+  readonly token: string;
+  readonly proxyPort: number;
+  /** Variables with placeholders that the grants' templates name. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Hosts that the grants opened. */
+  readonly allowed: readonly string[];
+  /** Certificate of the interception CA, PEM. */
+  readonly caCertificatePem: string;
+  /** A rule or grant states a loopback host, so loopback must go through the gate too. */
+  readonly statesLoopback: boolean;
+}
+
+export interface GateStatus {
+  readonly pid: number;
+  readonly proxyPort: number;
+  readonly runCount: number;
+  readonly workers: readonly { readonly pid: number | undefined; readonly isReady: boolean }[];
+  /** What a restart brought back, and what it refused, with the reason. */
+  readonly restored: number;
+  readonly refused: readonly { readonly runId: string; readonly reason: string }[];
+  readonly recordsFailing: boolean;
+}
+
+/** Calls of the daemon to its key-holder over child-process IPC; no other process can make them. */
+export interface GateCalls {
+  readonly open: { readonly params: GateConfig; readonly result: { readonly proxyPort: number } };
+  readonly startRun: { readonly params: StartRun; readonly result: StartedRun };
+  /** Returns when every worker accepts on the run's listener. */
+  readonly serveListener: { readonly params: { readonly runId: string }; readonly result: null };
+  /** Returns when the end is durable and the run's connections are cut. */
+  readonly endRun: { readonly params: { readonly runId: string }; readonly result: null };
+  readonly listRuns: {
+    readonly params: null;
+    readonly result: readonly { readonly runId: string; readonly keeper: string | undefined }[];
+  };
+  readonly status: { readonly params: null; readonly result: GateStatus };
+}
+
+/** What the key-holder tells the daemon. */
+export interface GateNotes {
+  /** Somebody asked over the local API that the daemon stop. */
+  readonly shutdownRequested: null;
+}

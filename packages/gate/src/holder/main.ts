@@ -1,0 +1,37 @@
+// The gate's key-holder: forked by the daemon. Credentials are parsed and opened here and in its workers, nowhere else.
+import { Problem, systemClock, systemRandom } from "@gatehouse/core";
+import { createLog, openIpcPeer, runMain } from "@gatehouse/kit";
+import type { GateCalls, GateNotes } from "./gate-protocol.ts";
+import { type Holder, openHolder } from "./open-holder.ts";
+
+// biome-ignore lint/complexity/noBannedTypes: the daemon is asked nothing
+type NoCalls = {};
+
+await runMain(
+  async (signal) => {
+    let holder: Holder | undefined;
+    const running = () => {
+      if (holder === undefined) throw new Problem("gate.not_ready");
+      return holder.calls;
+    };
+    using peer = openIpcPeer<GateCalls, NoCalls, NoCalls, GateNotes>(process, {
+      open: async (config) => {
+        holder = await openHolder(config, {
+          log: createLog({ level: config.logLevel, format: config.logFormat }).child({ process: "gate-holder" }),
+          clock: systemClock,
+          random: systemRandom,
+          requestShutdown: () => peer.notify("shutdownRequested", null),
+        });
+        return { proxyPort: holder.proxyPort };
+      },
+      startRun: (run) => running().startRun(run),
+      serveListener: (params) => running().serveListener(params),
+      endRun: (params) => running().endRun(params),
+      listRuns: (params) => running().listRuns(params),
+      status: (params) => running().status(params),
+    });
+    await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+    await holder?.[Symbol.asyncDispose]();
+  },
+  { endsWithParent: true },
+);

@@ -1,0 +1,92 @@
+import { compilePolicy, type NetworkPolicyInput, Problem, parseRunId, type Random } from "@gatehouse/core";
+import type { CertificateAuthority } from "@gatehouse/kit";
+import type { CredentialInfo, CredentialStore } from "../credentials/credential-store.ts";
+import { makePlaceholder, PLAIN_PLACEHOLDER } from "../credentials/placeholder.ts";
+import type { Template } from "../credentials/templates.ts";
+import type { RunRegistry } from "../registry/run-registry.ts";
+import type { GateConfig, StartedRun, StartRun } from "./gate-protocol.ts";
+
+export interface StartRunDeps {
+  readonly registry: RunRegistry;
+  readonly credentials: CredentialStore;
+  readonly templates: ReadonlyMap<string, Template>;
+  readonly random: Random;
+  readonly config: GateConfig;
+  readonly proxyPort: number;
+  readonly ca: CertificateAuthority;
+}
+
+/**
+ * Registers a run that the node starts: its grants open their hosts, their templates' endpoints that hand out
+ * credentials are closed, and each gets a placeholder. Fails with `grants.not_found`, `runs.id_taken` and what the
+ * policy fails with; a run without isolation and with grants fails with `credentials.exposed` unless configured.
+ */
+export async function startRun(start: StartRun, deps: StartRunDeps): Promise<StartedRun> {
+  const granted = start.grants.map((name) => requireGrant(deps.credentials, name));
+  if (start.isExposed && granted.length > 0 && !deps.config.exposesCredentials) {
+    throw new Problem("credentials.exposed", { detail: "Use an isolating driver, or set node.exposeCredentials." });
+  }
+  const templates = granted.map(({ service }) => (service === undefined ? undefined : deps.templates.get(service)));
+  const allowed = hostsOf(granted, templates);
+  const policy = withGrants(start.policy, { allowed, templates });
+  const placeholders: Record<string, string> = {};
+  const env: Record<string, string> = {};
+  for (const [index, { name }] of granted.entries()) {
+    const template = templates[index];
+    const placeholder = makePlaceholder(template?.placeholder ?? PLAIN_PLACEHOLDER, deps.random);
+    placeholders[name] = placeholder;
+    for (const variable of template?.env ?? []) env[variable] = placeholder;
+  }
+  const runId = parseRunId(start.runId);
+  if (deps.registry.get(runId) !== undefined) throw new Problem("runs.id_taken");
+  const token = await deps.registry.add({
+    values: { credentials: [], extraHeaders: [] },
+    run: {
+      runId,
+      containerId: undefined,
+      agent: start.agent,
+      project: start.project,
+      place: start.keeper === undefined ? { kind: "shared" } : { kind: "sandbox", keeper: start.keeper },
+      isExposed: start.isExposed,
+      grants: granted.map(({ name }) => name),
+      placeholders,
+      policy,
+      removeHeaders: [],
+    },
+  });
+  return {
+    token,
+    proxyPort: deps.proxyPort,
+    env,
+    allowed,
+    caCertificatePem: deps.ca.certificatePem,
+    statesLoopback: compilePolicy(policy).statesLoopback(),
+  };
+}
+
+function requireGrant(credentials: CredentialStore, name: string): CredentialInfo {
+  const info = credentials.get(name);
+  if (info === undefined) throw new Problem("grants.not_found", { detail: `Make it with: gatehouse grant ${name}` });
+  return info;
+}
+
+function hostsOf(granted: readonly CredentialInfo[], templates: readonly (Template | undefined)[]): readonly string[] {
+  const bound = granted.flatMap(({ bindings }) => bindings.flatMap(({ hosts }) => hosts));
+  return [...new Set([...bound, ...templates.flatMap((template) => template?.allow ?? [])])];
+}
+
+function withGrants(
+  policy: NetworkPolicyInput,
+  { allowed, templates }: { readonly allowed: readonly string[]; readonly templates: readonly (Template | undefined)[] },
+): NetworkPolicyInput {
+  const guards = templates.flatMap((template) =>
+    (template?.denied ?? []).map(({ hosts, methods, paths }) => ({
+      action: "deny" as const,
+      hosts,
+      paths,
+      ...(methods === undefined ? {} : { methods }),
+      reason: "It hands out credentials of a granted service.",
+    })),
+  );
+  return { ...policy, guards: [...(policy.guards ?? []), ...guards], allow: [...(policy.allow ?? []), ...allowed] };
+}

@@ -1,0 +1,19 @@
+import type { CredentialStore } from "../credentials/credential-store.ts";
+import type { Template } from "../credentials/templates.ts";
+import type { GateStatus } from "../holder/gate-protocol.ts";
+import type { RecordStore } from "../records/record-store.ts";
+import type { RunRegistry } from "../registry/run-registry.ts";
+
+/** What the local API stands on. */
+export interface ApiContext {
+  readonly registry: RunRegistry;
+  readonly credentials: CredentialStore;
+  readonly templates: ReadonlyMap<string, Template>;
+  readonly records: RecordStore;
+  readonly status: () => GateStatus;
+  readonly startedAt: number;
+  readonly commit: string;
+  /** Socket of the daemon, which answers for sandboxes. */
+  readonly nodeSocketPath: string;
+  readonly requestShutdown: () => void;
+}

@@ -1,0 +1,103 @@
+import { Problem, parseResourceName } from "@gatehouse/core";
+import type { Route } from "@gatehouse/kit";
+import { z } from "zod";
+import { type Binding, bindingSchema } from "../credentials/binding.ts";
+import type { CredentialInfo } from "../credentials/credential-store.ts";
+import type { ApiContext } from "./api-context.ts";
+
+const grantSchema = z.strictObject({
+  name: z.string().optional(),
+  service: z.string().optional(),
+  bindings: z.array(bindingSchema).optional(),
+  value: z.string(),
+});
+
+/** Credentials and the grants of the same name: add, list, take back. Values go in and never come out. */
+export function grantRoutes(context: ApiContext): readonly Route[] {
+  const { credentials, registry, templates } = context;
+  return [
+    {
+      method: "POST",
+      path: "/v1/grants",
+      handle: async ({ body }) => {
+        const parsed = grantSchema.safeParse(body);
+        // What zod says of a wrong value could quote it, so nothing of it is passed on.
+        if (!parsed.success) throw new Problem("grants.invalid", { detail: "A grant has value, and service or bindings." });
+        const { service, value } = parsed.data;
+        const name = parseResourceName(parsed.data.name ?? service ?? "");
+        const bindings = bindingsOf(context, parsed.data);
+        const info = await credentials.add({ name, service, bindings, value });
+        return { status: 201, body: describeGrant(info) };
+      },
+    },
+    {
+      method: "GET",
+      path: "/v1/grants",
+      handle: () => ({ status: 200, body: credentials.list().map(describeGrant) }),
+    },
+    {
+      method: "DELETE",
+      path: "/v1/grants/{name}",
+      handle: async ({ params }) => {
+        const name = parseResourceName(params.name ?? "");
+        if (credentials.get(name) === undefined) throw new Problem("grants.not_found");
+        // Out of every run first: should the file not go, nothing is attached any more.
+        await registry.withdrawGrant(name);
+        await credentials.remove(name);
+        return { status: 204 };
+      },
+    },
+    {
+      method: "GET",
+      path: "/v1/credentials",
+      handle: () => ({
+        status: 200,
+        body: credentials.list().map(({ id, name, service, createdAt, bindings }) => ({
+          id,
+          name,
+          service,
+          created_at: new Date(createdAt).toISOString(),
+          hosts: bindings.flatMap(({ hosts }) => hosts),
+        })),
+      }),
+    },
+    {
+      method: "GET",
+      path: "/v1/services",
+      handle: () => ({
+        status: 200,
+        body: [...templates.values()].map(({ service, title, bindings, env }) => ({
+          service,
+          title,
+          hosts: bindings.flatMap(({ hosts }) => hosts),
+          env,
+        })),
+      }),
+    },
+  ];
+}
+
+function bindingsOf(
+  { templates }: ApiContext,
+  { service, bindings }: z.infer<typeof grantSchema>,
+): readonly Binding[] {
+  if (service === undefined) {
+    if (bindings === undefined || bindings.length === 0) throw new Problem("grants.invalid", { detail: "It names no host." });
+    return bindings;
+  }
+  if (bindings !== undefined) throw new Problem("grants.invalid", { detail: "It has a service or bindings, not both." });
+  const template = templates.get(service);
+  if (template === undefined) {
+    throw new Problem("credentials.unknown_service", { detail: `Known are: ${[...templates.keys()].join(", ")}.` });
+  }
+  return template.bindings;
+}
+
+function describeGrant({ name, service, createdAt, bindings }: CredentialInfo): object {
+  return {
+    name,
+    service,
+    created_at: new Date(createdAt).toISOString(),
+    bindings: bindings.map(({ hosts, header, methods, paths }) => ({ hosts, header, methods, paths })),
+  };
+}

@@ -1,0 +1,55 @@
+import type { Route } from "@gatehouse/kit";
+import type { ApiContext } from "./api-context.ts";
+
+/** Features that a caller may rely on; names are never reused. */
+export const CAPABILITIES: readonly string[] = [
+  "runs",
+  "runs.extra_headers",
+  "runs.remove_headers",
+  "runs.network_rules",
+  "runs.grants",
+  "grants",
+  "credentials",
+  "records",
+  "policy.explain",
+  "sandboxes",
+  "services",
+];
+
+/** `GET /v1/health`, `POST /v1/shutdown`. */
+export function healthRoutes(context: ApiContext): readonly Route[] {
+  return [
+    {
+      method: "GET",
+      path: "/v1/health",
+      handle: () => {
+        const { proxyPort, runCount, restored, refused, recordsFailing, workers } = context.status();
+        return {
+          status: 200,
+          body: {
+            pid: process.pid,
+            proxy_port: proxyPort,
+            run_count: runCount,
+            started_at: new Date(context.startedAt).toISOString(),
+            commit: context.commit,
+            capabilities: CAPABILITIES,
+            runs_restored: restored,
+            runs_refused: refused.map(({ runId, reason }) => ({ run_id: runId, reason })),
+            credentials_unreadable: context.credentials.unreadable,
+            records_failing: recordsFailing,
+            workers_ready: workers.filter(({ isReady }) => isReady).length,
+          },
+        };
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/shutdown",
+      handle: () => {
+        // The answer leaves before the daemon takes this process down.
+        setImmediate(context.requestShutdown);
+        return { status: 200, body: {} };
+      },
+    },
+  ];
+}

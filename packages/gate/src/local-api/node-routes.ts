@@ -1,0 +1,11 @@
+import { proxyToUnix, type Route } from "@gatehouse/kit";
+import type { ApiContext } from "./api-context.ts";
+
+/** Calls that are the daemon's: they pass through to its own socket, byte for byte. */
+export function nodeRoutes({ nodeSocketPath }: ApiContext): readonly Route[] {
+  return ["/v1/sandboxes/**", "/v1/status"].map((path) => ({
+    method: "*",
+    path,
+    relay: ({ request, response }) => proxyToUnix(request, response, nodeSocketPath),
+  }));
+}

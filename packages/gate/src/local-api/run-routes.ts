@@ -1,0 +1,78 @@
+import { compilePolicy, Problem, parseAuthority } from "@gatehouse/core";
+import type { Route } from "@gatehouse/kit";
+import { z } from "zod";
+import { parseRegistration } from "../registry/parse-registration.ts";
+import type { ApiContext } from "./api-context.ts";
+
+const containerSchema = z.object({ container_id: z.string().min(1).max(256) });
+const explainSchema = z.object({
+  run_id: z.string().optional(),
+  policy: z.unknown().optional(),
+  method: z.string().default("GET"),
+  url: z.string(),
+});
+
+/** Runs of outside tools: register, list, note the container, delete; and what a policy says of a request. */
+export function runRoutes({ registry, status }: ApiContext): readonly Route[] {
+  return [
+    {
+      method: "POST",
+      path: "/v1/runs",
+      handle: async ({ body }) => {
+        const token = await registry.register(parseRegistration(body));
+        return { status: 201, body: { auth_token: token, proxy_port: status().proxyPort } };
+      },
+    },
+    {
+      method: "GET",
+      path: "/v1/runs",
+      handle: () => ({
+        status: 200,
+        body: registry.list().map(({ runId, containerId, registeredAt }) => ({
+          run_id: runId,
+          container_id: containerId,
+          registered_at: new Date(registeredAt).toISOString(),
+        })),
+      }),
+    },
+    {
+      method: "PATCH",
+      path: "/v1/runs/{token}",
+      handle: async ({ params, body }) => {
+        const parsed = containerSchema.safeParse(body);
+        if (!parsed.success) throw new Problem("api.malformed", { detail: "container_id is missing." });
+        await registry.setContainer(params.token ?? "", parsed.data.container_id);
+        return { status: 204 };
+      },
+    },
+    {
+      method: "DELETE",
+      path: "/v1/runs/{token}",
+      handle: async ({ params }) => {
+        const run = registry.findByToken(params.token ?? "");
+        if (run === undefined) throw new Problem("runs.not_found");
+        await registry.end(run.runId);
+        return { status: 204 };
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/policy/explain",
+      handle: ({ body }) => {
+        const parsed = explainSchema.safeParse(body);
+        if (!parsed.success) throw new Problem("api.malformed", { detail: "url, and run_id or policy, are needed." });
+        const { run_id: runId, policy, method, url } = parsed.data;
+        const written = runId === undefined ? policy : registry.get(runId)?.policy;
+        if (written === undefined) throw new Problem("runs.not_found");
+        return { status: 200, body: compilePolicy(written).decide({ ...placeOf(url), method }) };
+      },
+    },
+  ];
+}
+
+function placeOf(url: string): { readonly host: string; readonly port: number; readonly path: string } {
+  const [, scheme = "", authority = "", path = ""] = /^(https?):\/\/([^/?#]+)([^#]*)$/i.exec(url) ?? [];
+  const place = parseAuthority(authority, scheme.toLowerCase() === "http" ? 80 : 443);
+  if (place === undefined) throw new Problem("api.malformed", { detail: "url is no http or https URL." });
+  return { ...place, path: path.startsWith("/") ? path : `/${path}` };
+}

@@ -1,0 +1,172 @@
+import { createReadStream, type WriteStream, createWriteStream } from "node:fs";
+import { mkdir, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { removeFile } from "@gatehouse/kit";
+import type { RequestRecord } from "../snapshot/worker-protocol.ts";
+
+/** Which records, and whether to wait for more. */
+export interface RecordQuery {
+  readonly run: string | undefined;
+  /** The newest so many before following. */
+  readonly limit: number;
+  readonly follows: boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface RecordStoreOptions {
+  readonly folder: string;
+  /** Bytes of all files together. */
+  readonly maxBytes: number;
+  readonly maxFiles: number;
+  /** Told when writing fails, and again when it works once more. */
+  readonly onFailing: (isFailing: boolean) => void;
+}
+
+const FILE = /^requests-(\d{12})\.jsonl$/;
+const MAX_FOLLOWER_QUEUE = 10_000;
+
+/** One JSON line per request in rotated files; the oldest file goes when the bound is reached. */
+export class RecordStore implements AsyncDisposable {
+  readonly #options: RecordStoreOptions;
+  readonly #followers = new Set<(record: RequestRecord) => void>();
+  #number: number;
+  #stream: WriteStream;
+  #bytes = 0;
+  #isFailing = false;
+
+  private constructor(options: RecordStoreOptions, number: number) {
+    this.#options = options;
+    this.#number = number;
+    this.#stream = this.#openFile();
+  }
+
+  static async open(options: RecordStoreOptions): Promise<RecordStore> {
+    await mkdir(options.folder, { recursive: true, mode: 0o700 });
+    const numbers = await fileNumbers(options.folder);
+    return new RecordStore(options, (numbers.at(-1) ?? 0) + 1);
+  }
+
+  get isFailing(): boolean {
+    return this.#isFailing;
+  }
+
+  /** Takes records of a worker; they are on their way to the disk when this returns. */
+  add(records: readonly RequestRecord[]): void {
+    if (records.length === 0) return;
+    const text = records.map((record) => `${JSON.stringify(record)}\n`).join("");
+    this.#bytes += Buffer.byteLength(text);
+    this.#stream.write(text, (failure) => this.#setFailing(failure instanceof Error));
+    for (const record of records) for (const follow of this.#followers) follow(record);
+    if (this.#bytes > this.#options.maxBytes / this.#options.maxFiles) this.#rotate();
+  }
+
+  /** Records as stored, oldest first; then, when following, new ones as they come until the signal aborts. */
+  async *read(query: RecordQuery): AsyncGenerator<unknown> {
+    const live: RequestRecord[] = [];
+    let wake = () => {};
+    const follow = (record: RequestRecord) => {
+      if (live.length < MAX_FOLLOWER_QUEUE) live.push(record);
+      wake();
+    };
+    if (query.follows) this.#followers.add(follow);
+    const onAbort = () => wake();
+    query.signal.addEventListener("abort", onAbort);
+    try {
+      yield* await this.#newest(query);
+      while (query.follows && !query.signal.aborted) {
+        const record = live.shift();
+        if (record === undefined) await new Promise<void>((resolve) => (wake = resolve));
+        else if (query.run === undefined || record.run === query.run) yield record;
+      }
+    } finally {
+      this.#followers.delete(follow);
+      query.signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async #newest({ run, limit, signal }: RecordQuery): Promise<readonly unknown[]> {
+    await this.#flush();
+    let found: unknown[] = [];
+    for (const number of (await fileNumbers(this.#options.folder)).reverse()) {
+      if (found.length >= limit || signal.aborted) break;
+      found = [...(await readLines(this.#path(number), run)), ...found];
+    }
+    return found.slice(-limit);
+  }
+
+  #flush(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#stream.destroyed) resolve();
+      else this.#stream.write("", () => resolve());
+    });
+  }
+
+  #rotate(): void {
+    this.#stream.end();
+    this.#number += 1;
+    this.#bytes = 0;
+    this.#stream = this.#openFile();
+    void this.#removeOldest();
+  }
+
+  async #removeOldest(): Promise<void> {
+    const numbers = await fileNumbers(this.#options.folder);
+    for (const number of numbers.slice(0, -this.#options.maxFiles)) await removeFile(this.#path(number));
+  }
+
+  #openFile(): WriteStream {
+    const stream = createWriteStream(this.#path(this.#number), { flags: "a", mode: 0o600 });
+    stream.on("error", () => {
+      this.#setFailing(true);
+      // A stream that failed is dead; the next one tries again.
+      if (stream === this.#stream) this.#stream = this.#openFile();
+    });
+    return stream;
+  }
+
+  #setFailing(isFailing: boolean): void {
+    if (isFailing === this.#isFailing) return;
+    this.#isFailing = isFailing;
+    this.#options.onFailing(isFailing);
+  }
+
+  #path(number: number): string {
+    return join(this.#options.folder, `requests-${String(number).padStart(12, "0")}.jsonl`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const stream = this.#stream;
+    await new Promise<void>((resolve) => {
+      stream.once("error", () => resolve());
+      stream.end(() => resolve());
+    });
+    const { size } = await stat(this.#path(this.#number)).catch(() => ({ size: 1 }));
+    if (size === 0) await removeFile(this.#path(this.#number));
+  }
+}
+
+async function fileNumbers(folder: string): Promise<number[]> {
+  const names = await readdir(folder);
+  return names.flatMap((name) => (FILE.test(name) ? [Number(FILE.exec(name)?.[1])] : [])).sort((a, b) => a - b);
+}
+
+async function readLines(path: string, run: string | undefined): Promise<unknown[]> {
+  const records: unknown[] = [];
+  const lines = createInterface({ input: createReadStream(path).on("error", () => lines.close()) });
+  for await (const line of lines) {
+    const record = parseLine(line);
+    if (record !== undefined && (run === undefined || record.run === run)) records.push(record);
+  }
+  return records;
+}
+
+/** A line that a crash cut short is left out. */
+function parseLine(line: string): { readonly run?: unknown } | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,130 @@
+import { type NetworkPolicyInput, Problem, parseHostPattern, parseRunId, type RunId } from "@gatehouse/core";
+import { z } from "zod";
+import type { HostHeader } from "../snapshot/run-snapshot.ts";
+import type { InlineCredential } from "./registered-run.ts";
+
+/** What `POST /v1/runs` asks for, read strictly where it has effect. */
+export interface Registration {
+  readonly runId: RunId;
+  readonly token: string | undefined;
+  readonly credentials: readonly InlineCredential[];
+  readonly extraHeaders: readonly HostHeader[];
+  readonly removeHeaders: readonly { readonly host: string; readonly name: string }[];
+  readonly grants: readonly string[];
+  readonly policy: NetworkPolicyInput;
+}
+
+/** Fields of the wire shape that this version cannot honour. One that is not empty is refused, never ignored. */
+const NOT_SERVED = [
+  "token_substitutions",
+  "response_transformers",
+  "mcp_servers",
+  "aws_config",
+  "slots",
+  "expires_at",
+  "policy",
+  "policy_yaml",
+  "policy_rule_sets",
+] as const;
+
+const HEADER_NAME = z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/);
+const HEADER_VALUE = z.string().max(65_536).regex(/^[\t\x20-\x7e]*$/); // biome-ignore lint/suspicious/noControlCharactersInRegex: TAB may stand in a field value
+const HOST = z.string().min(1).max(260);
+const list = <T extends z.ZodType>(item: T) => z.array(item).max(10_000).nullish();
+
+const registrationSchema = z.object({
+  run_id: z.string(),
+  auth_token: z.string().regex(/^[0-9a-f]{64}$/).nullish(),
+  credentials: list(
+    z.object({ host: HOST, header: HEADER_NAME, value: HEADER_VALUE.min(1), grant: z.string().max(128).nullish() }),
+  ),
+  extra_headers: list(z.object({ host: HOST, header_name: HEADER_NAME, value: HEADER_VALUE })),
+  remove_headers: list(z.object({ host: HOST, header_name: HEADER_NAME })),
+  grants: list(z.string().max(64)),
+  network_policy: z.enum(["permissive", "strict"]).nullish(),
+  network_allow: list(HOST),
+  network_rules: list(
+    z.object({
+      host: HOST,
+      rules: list(
+        z.object({
+          action: z.enum(["allow", "deny"]),
+          method: z.string().max(32).nullish(),
+          path_pattern: z.string().max(2_048).nullish(),
+        }),
+      ),
+    }),
+  ),
+});
+
+/** Reads a registration. Key names are matched without case; unknown ones are ignored. */
+export function parseRegistration(body: unknown): Registration {
+  const written = lowerKeys(body);
+  if (typeof written !== "object" || written === null || Array.isArray(written)) throw malformed("the body is no object");
+  const fields = written as Readonly<Record<string, unknown>>;
+  for (const name of NOT_SERVED) if (!isEmpty(fields[name])) throw notServed(name);
+  if (typeof fields.run_id !== "string" || fields.run_id === "") throw malformed("run_id is missing");
+  const parsed = registrationSchema.safeParse(fields);
+  if (!parsed.success) throw malformed(describe(parsed.error));
+  const read = parsed.data;
+  for (const { host } of [...(read.credentials ?? []), ...(read.extra_headers ?? []), ...(read.remove_headers ?? [])]) {
+    parseHostPattern(host);
+  }
+  return {
+    runId: parseRunId(read.run_id),
+    token: read.auth_token ?? undefined,
+    credentials: (read.credentials ?? []).map(({ host, header, value, grant }) => ({
+      host,
+      header: header.toLowerCase(),
+      value,
+      grant: grant ?? undefined,
+    })),
+    extraHeaders: (read.extra_headers ?? []).map(({ host, header_name, value }) => ({ host, name: header_name, value })),
+    removeHeaders: (read.remove_headers ?? []).map(({ host, header_name }) => ({ host, name: header_name.toLowerCase() })),
+    grants: [...new Set(read.grants ?? [])],
+    policy: policyOf(read),
+  };
+}
+
+function policyOf(read: z.infer<typeof registrationSchema>): NetworkPolicyInput {
+  return {
+    mode: read.network_policy ?? "strict",
+    hostRules: (read.network_rules ?? []).map(({ host, rules }) => ({
+      host,
+      rules: (rules ?? []).map(({ action, method, path_pattern }) => ({
+        action,
+        method: method ?? "*",
+        pathPattern: path_pattern ?? "**",
+      })),
+    })),
+    allow: read.network_allow ?? [],
+  };
+}
+
+/** Lower-cases every key of the wire shape, whatever its depth; values stay. */
+function lowerKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(lowerKeys);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).map(([key, inner]) => [key.toLowerCase(), lowerKeys(inner)] as const);
+  const keys = new Set(entries.map(([key]) => key));
+  if (keys.size !== entries.length) throw malformed("a key stands twice");
+  return Object.fromEntries(entries);
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null || value === "" || value === false) return true;
+  return typeof value === "object" && Object.keys(value).length === 0;
+}
+
+function notServed(name: string): Problem {
+  return new Problem("api.not_supported", { detail: `The field ${name} is not supported.` });
+}
+
+function malformed(detail: string): Problem {
+  return new Problem("api.malformed", { detail: `${detail}.` });
+}
+
+function describe({ issues }: z.ZodError): string {
+  const [first] = issues;
+  return `${first?.path.join(".") ?? "body"}: ${first?.message ?? "malformed"}`;
+}

@@ -1,0 +1,85 @@
+import type { ChildProcess } from "node:child_process";
+import { Problem } from "@gatehouse/core";
+import type { GateCalls, GateConfig, GateNotes } from "@gatehouse/gate";
+import { type IpcPeer, type Log, openIpcPeer, resolveEntry, Supervisor } from "@gatehouse/kit";
+
+// biome-ignore lint/complexity/noBannedTypes: the gate asks the daemon nothing
+type Nothing = {};
+type GatePeer = IpcPeer<GateCalls, Nothing>;
+
+export interface GateLinkOptions {
+  readonly config: GateConfig;
+  readonly log: Log;
+  readonly onShutdownRequested: () => void;
+  /** Called each time the gate is ready, with its port. */
+  readonly onReady: (proxyPort: number) => void;
+}
+
+const READY_TIMEOUT_MS = 20_000;
+
+/** The gate's key-holder as a supervised child: started, started again when it dies, asked when it is there. */
+export class GateLink implements AsyncDisposable {
+  readonly #options: GateLinkOptions;
+  readonly #supervisor: Supervisor;
+  #ready = Promise.withResolvers<GatePeer>();
+
+  constructor(options: GateLinkOptions) {
+    this.#options = options;
+    this.#supervisor = new Supervisor({ log: options.log });
+  }
+
+  /** Starts the gate and returns when it serves. Its first failure to open is the caller's. */
+  async start(): Promise<void> {
+    const firstFailure = Promise.withResolvers<never>();
+    this.#supervisor.start({
+      name: "gate-holder",
+      entry: resolveEntry("gate-holder"),
+      onStart: async (child, signal) => {
+        try {
+          await this.#greet(child, signal);
+        } catch (failure) {
+          if (failure instanceof Problem) firstFailure.reject(failure);
+          throw failure;
+        }
+      },
+    });
+    await Promise.race([this.#ready.promise, firstFailure.promise]);
+  }
+
+  /** Asks the gate; while it restarts, waits for it. */
+  async call<M extends keyof GateCalls & string>(
+    method: M,
+    params: GateCalls[M]["params"],
+  ): Promise<GateCalls[M]["result"]> {
+    const peer = await within(this.#ready.promise, READY_TIMEOUT_MS);
+    return peer.call(method, params, { timeoutMs: READY_TIMEOUT_MS });
+  }
+
+  async #greet(child: ChildProcess, signal: AbortSignal): Promise<void> {
+    const peer: GatePeer = openIpcPeer<Nothing, GateCalls, GateNotes>(
+      child,
+      { shutdownRequested: () => this.#options.onShutdownRequested() },
+      { signal },
+    );
+    void peer.closed.then(() => {
+      this.#ready = Promise.withResolvers<GatePeer>();
+    });
+    const { proxyPort } = await peer.call("open", this.#options.config);
+    this.#options.onReady(proxyPort);
+    this.#ready.resolve(peer);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#supervisor[Symbol.asyncDispose]();
+  }
+}
+
+async function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Problem("gate.not_ready")), timeoutMs);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

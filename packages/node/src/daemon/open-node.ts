@@ -1,0 +1,113 @@
+import { dirname } from "node:path";
+import { Lifetime, systemClock } from "@gatehouse/core";
+import type { GateConfig } from "@gatehouse/gate";
+import { type Config, defaultConfigFile, type Log, openDaemonLock, openStateDirectory, serveUnix } from "@gatehouse/kit";
+import { RunFiles } from "../runs/run-files.ts";
+import { Sandboxes } from "../runs/sandboxes.ts";
+import type { DriverName } from "../sandbox/driver.ts";
+import { ENFORCES } from "../sandbox/driver.ts";
+import { probeDriver, requireDriver } from "../sandbox/probe.ts";
+import { GateLink } from "./gate-link.ts";
+import { nodeRoutes } from "./node-routes.ts";
+
+export interface NodeDeps {
+  readonly log: Log;
+  /** Commit of this build. */
+  readonly commit: string;
+  readonly onShutdownRequested: () => void;
+}
+
+/** The host daemon. Disposing stops the gate; runs go on waiting for the next daemon. */
+export interface Node extends AsyncDisposable {
+  readonly stateDir: string;
+  readonly proxyPort: number;
+  readonly runCount: number;
+}
+
+const RECONCILE_EVERY_MS = 30_000;
+
+/** Opens state directory, lock, gate, runs and the daemon's socket, in this order. */
+export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
+  const life = new Lifetime();
+  try {
+    const { log, commit } = deps;
+    const startedAt = systemClock.now();
+    const state = await openStateDirectory(config.state.dir);
+    const lock = life.own(
+      await openDaemonLock(state.path, {
+        pid: process.pid,
+        proxy_port: 0,
+        sock_path: state.file("daemon.sock"),
+        started_at: new Date(startedAt).toISOString(),
+        commit,
+      }),
+    );
+    let proxyPort = 0;
+    const gate = life.own(
+      new GateLink({
+        config: gateConfig(config, state.path, commit),
+        log,
+        onShutdownRequested: deps.onShutdownRequested,
+        onReady: (port) => {
+          proxyPort = port;
+          life.run(() => lock.update({ proxy_port: port }));
+        },
+      }),
+    );
+    await gate.start();
+    const files = new RunFiles(state.path);
+    const own = { stateDir: state.path, configDir: dirname(defaultConfigFile(process.env)) };
+    const configured = config.node.driver === "auto" ? undefined : config.node.driver;
+    const chooseDriver = (asked: DriverName | undefined) => requireDriver(asked ?? configured);
+    const sandboxes = await Sandboxes.open({ gate, files, clock: systemClock, log, own, chooseDriver });
+    const status = async () => ({
+      pid: process.pid,
+      commit,
+      started_at: new Date(startedAt).toISOString(),
+      state_dir: state.path,
+      gate: await gate.call("status", null),
+      runs: sandboxes.list().length,
+      drivers: await describeDrivers(),
+    });
+    const routes = nodeRoutes({ sandboxes, files, status });
+    life.own(await serveUnix({ socketPath: state.file("node.sock"), routes, log, signal: life.signal }));
+    const timer = setInterval(() => life.run(() => sandboxes.reconcile()), RECONCILE_EVERY_MS);
+    life.defer(() => clearInterval(timer));
+    return {
+      stateDir: state.path,
+      proxyPort,
+      runCount: sandboxes.list().filter(({ state: one }) => one !== "exited").length,
+      [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
+    };
+  } catch (failure) {
+    await life[Symbol.asyncDispose]();
+    throw failure;
+  }
+}
+
+async function describeDrivers(): Promise<object> {
+  const names: readonly DriverName[] = ["bubblewrap", "unshare", "process"];
+  const rows = await Promise.all(
+    names.map(async (name) => [name, { ...(await probeDriver(name)), enforces: ENFORCES[name] }] as const),
+  );
+  return Object.fromEntries(rows);
+}
+
+function gateConfig(config: Config, stateDir: string, commit: string): GateConfig {
+  return {
+    stateDir,
+    port: config.gate.port,
+    workers: config.gate.workers,
+    upstreamCaFile: config.gate.upstreamCa,
+    hosts: config.gate.hosts,
+    connectTimeoutMs: config.gate.connectTimeoutMs,
+    upstreamTimeoutMs: config.gate.upstreamTimeoutMs,
+    idleTimeoutMs: config.gate.idleTimeoutMs,
+    exposesCredentials: config.node.exposeCredentials,
+    recordsMaxBytes: config.records.maxBytes,
+    recordsMaxFiles: config.records.maxFiles,
+    logLevel: config.log.level,
+    logFormat: config.log.format,
+    commit,
+  };
+}

@@ -1,0 +1,94 @@
+import { chmod } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
+import { removeFile, native, socketDescriptor } from "@gatehouse/kit";
+import { z } from "zod";
+
+const requestSchema = z.discriminatedUnion("op", [
+  z.strictObject({ op: z.literal("take-listener") }),
+  z.strictObject({ op: z.literal("status") }),
+  z.strictObject({ op: z.literal("signal"), signal: z.string().regex(/^SIG[A-Z0-9]{2,8}$/) }),
+  z.strictObject({ op: z.literal("stop"), graceMs: z.number().int().min(0).max(600_000) }),
+]);
+
+type KeeperRequest = z.infer<typeof requestSchema>;
+
+/** What a keeper does when asked over its socket. */
+export interface KeeperActions {
+  readonly listenerFd: () => number | undefined;
+  readonly status: () => object;
+  readonly signal: (name: NodeJS.Signals) => void;
+  /** Resolves when the sandbox is gone. */
+  readonly stop: (graceMs: number) => Promise<void>;
+}
+
+const MAX_LINE_BYTES = 4_096;
+const LINE_TIMEOUT_MS = 5_000;
+
+/** Serves one JSON line per connection on a socket of mode 0600, to the same user or root. */
+export async function serveKeeper(socketPath: string, actions: KeeperActions): Promise<AsyncDisposable> {
+  await removeFile(socketPath);
+  const server = createServer((socket) => serveOne(socket, actions));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(socketPath, resolve);
+  });
+  await chmod(socketPath, 0o600);
+  return {
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      await removeFile(socketPath);
+    },
+  };
+}
+
+function serveOne(socket: Socket, actions: KeeperActions): void {
+  let text = "";
+  socket.setTimeout(LINE_TIMEOUT_MS, () => socket.destroy());
+  socket.on("error", () => socket.destroy());
+  if (!isAllowed(socket)) return void socket.destroy();
+  socket.on("data", (chunk: Buffer) => {
+    text += chunk.toString();
+    if (text.length > MAX_LINE_BYTES) return void socket.destroy();
+    const end = text.indexOf("\n");
+    if (end < 0) return;
+    socket.removeAllListeners("data");
+    socket.setTimeout(0);
+    void answer(socket, text.slice(0, end), actions);
+  });
+}
+
+async function answer(socket: Socket, line: string, actions: KeeperActions): Promise<void> {
+  const request = parse(line);
+  if (request === undefined) socket.end(`${JSON.stringify({ error: "malformed request" })}\n`);
+  else if (request.op === "take-listener") giveListener(socket, actions.listenerFd());
+  else socket.end(`${JSON.stringify(await act(request, actions))}\n`);
+}
+
+async function act(request: Exclude<KeeperRequest, { op: "take-listener" }>, actions: KeeperActions): Promise<object> {
+  if (request.op === "status") return actions.status();
+  if (request.op === "signal") actions.signal(request.signal as NodeJS.Signals);
+  else await actions.stop(request.graceMs);
+  return { ok: true };
+}
+
+function giveListener(socket: Socket, fd: number | undefined): void {
+  const own = socketDescriptor(socket);
+  if (fd === undefined || own === undefined) return void socket.end('{"error":"no listener"}\n');
+  native.sendDescriptor(own, fd);
+  socket.end();
+}
+
+function isAllowed(socket: Socket): boolean {
+  const own = socketDescriptor(socket);
+  if (!native.available || own === undefined) return true; // 0600 in 0700 is the check then
+  const { uid } = native.peerCredentials(own);
+  return uid === 0 || uid === process.getuid?.();
+}
+
+function parse(line: string): KeeperRequest | undefined {
+  try {
+    return requestSchema.parse(JSON.parse(line));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,73 @@
+// A keeper: parent of one sandbox, outside the daemon, so that a daemon's death costs a run nothing.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { Lifetime, Problem, toProblem } from "@gatehouse/core";
+import { removeFile } from "@gatehouse/kit";
+import { launchSandbox } from "../sandbox/launch.ts";
+import { serveKeeper } from "./keeper-socket.ts";
+import { type Launch, launchSchema } from "./launch-file.ts";
+import { OutputLog } from "./output-log.ts";
+import { reportExited, reportStarted } from "./report.ts";
+import { type ExitStatus, type SandboxProcess, spawnSandbox } from "./sandbox-process.ts";
+import { type HeldListener, takeListener } from "./take-listener.ts";
+
+/** Signals that go on to the command. The terminal's own keys reach it by its terminal. */
+const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT"] as const;
+
+process.exitCode = await keep(process.argv[2] ?? "");
+
+async function keep(launchPath: string): Promise<number> {
+  let launch: Launch | undefined;
+  try {
+    launch = launchSchema.parse(JSON.parse(await readFile(launchPath, "utf8")));
+    await removeFile(launchPath);
+    const exit = await run(launch);
+    await reportExited(launch, exit);
+    return exit.code;
+  } catch (failure) {
+    const problem = toProblem(failure);
+    process.stderr.write(`gatehouse: ${problem.message}\n`);
+    if (launch !== undefined) await reportExited(launch, { code: 125 }).catch(() => undefined);
+    return 125;
+  }
+}
+
+async function run(launch: Launch): Promise<ExitStatus> {
+  await using life = new Lifetime();
+  const { child, sandbox } = await spawnSandbox(
+    launchSandbox(launch.driver, { ...launch, runtime: process.execPath }),
+    launch.isDetached ? ["ignore", "pipe", "pipe"] : ["inherit", "inherit", "inherit"],
+  );
+  life.own(sandbox);
+  if (launch.isDetached) {
+    const output = life.own(new OutputLog(launch.runDir));
+    for (const stream of [child.stdout, child.stderr]) output.follow(stream as Readable);
+  }
+  const listener = sandbox.initPid === undefined ? undefined : life.own(await takeListener(sandbox.initPid));
+  let state: "starting" | "running" | "exited" = "starting";
+  const startedAt = Date.now();
+  life.own(
+    await serveKeeper(join(launch.stateDir, "keepers", `${launch.keeper}.sock`), {
+      listenerFd: () => (listener as HeldListener | undefined)?.fd,
+      status: () => ({ runId: launch.runId, pid: process.pid, startedAt, state }),
+      signal: (name) => sandbox.signal(name),
+      stop: (graceMs) => stop(sandbox, graceMs),
+    }),
+  );
+  const isEarly = await Promise.race([reportStarted(launch, process.pid), sandbox.exited.then(() => true)]);
+  if (isEarly) throw new Problem("sandbox.start_failed");
+  for (const name of FORWARDED) process.on(name, () => sandbox.signal(name));
+  state = "running";
+  sandbox.release();
+  const exit = await sandbox.exited;
+  state = "exited";
+  return exit;
+}
+
+async function stop(sandbox: SandboxProcess, graceMs: number): Promise<void> {
+  sandbox.signal("SIGTERM");
+  const timer = setTimeout(() => sandbox.kill(), graceMs);
+  await sandbox.exited;
+  clearTimeout(timer);
+}

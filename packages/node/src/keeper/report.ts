@@ -1,0 +1,33 @@
+import { join } from "node:path";
+import { requestUnixOk, writeFileAtomic } from "@gatehouse/kit";
+import type { Launch } from "./launch-file.ts";
+import type { ExitStatus } from "./sandbox-process.ts";
+
+const STARTED_TIMEOUT_MS = 15_000;
+const EXITED_TIMEOUT_MS = 3_000;
+
+/** Tells the daemon that the sandbox is built; returns when the gate serves its listener. */
+export async function reportStarted({ stateDir, runId }: Launch, pid: number): Promise<void> {
+  await requestUnixOk({
+    socketPath: join(stateDir, "node.sock"),
+    method: "POST",
+    path: `/v1/sandboxes/${runId}/started`,
+    body: { pid },
+    timeoutMs: STARTED_TIMEOUT_MS,
+  });
+}
+
+/** Tells the daemon that the command ended; leaves a note when the daemon is away. */
+export async function reportExited({ stateDir, runId, runDir }: Launch, { code }: ExitStatus): Promise<void> {
+  try {
+    await requestUnixOk({
+      socketPath: join(stateDir, "node.sock"),
+      method: "POST",
+      path: `/v1/sandboxes/${runId}/exited`,
+      body: { code },
+      timeoutMs: EXITED_TIMEOUT_MS,
+    });
+  } catch {
+    await writeFileAtomic(join(runDir, "exit.json"), JSON.stringify({ code }));
+  }
+}

@@ -1,0 +1,119 @@
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { getCACertificates } from "node:tls";
+import { join } from "node:path";
+import { writeFileAtomic } from "@gatehouse/kit";
+import { z } from "zod";
+import { SANDBOX_HOME, SANDBOX_UID } from "../sandbox/driver.ts";
+import { ROOT_MOUNT } from "../sandbox/unshare.ts";
+
+const recordSchema = z.strictObject({
+  runId: z.string(),
+  keeper: z.string(),
+  driver: z.enum(["bubblewrap", "unshare", "process"]),
+  agent: z.string().optional(),
+  project: z.string().optional(),
+  command: z.array(z.string()),
+  workspace: z.string(),
+  grants: z.array(z.string()),
+  isDetached: z.boolean(),
+  createdAt: z.number(),
+  state: z.enum(["starting", "running", "exited"]),
+  endedAt: z.number().optional(),
+  code: z.number().optional(),
+});
+
+/** What the daemon knows of a run; nothing in it is secret. */
+export type RunRecord = Readonly<z.infer<typeof recordSchema>>;
+
+/** Name of a run's directory and of its keeper's socket: 16 hex characters, never text from outside. */
+export function keeperOf(runId: string): string {
+  return createHash("sha256").update(runId).digest("hex").slice(0, 16);
+}
+
+const PASSWD = `root:x:0:0:root:/:/usr/sbin/nologin
+agent:x:${SANDBOX_UID}:${SANDBOX_UID}:agent:${SANDBOX_HOME}:/bin/sh
+nobody:x:65534:65534:nobody:/:/usr/sbin/nologin
+`;
+const GROUP = `root:x:0:\nagent:x:${SANDBOX_UID}:\nnogroup:x:65534:\n`;
+const HOSTS = "127.0.0.1 localhost sandbox\n::1 localhost\n";
+const NSSWITCH = "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n";
+
+/** The runs' directories: `runs/<keeper>/` with `run.json`, what a sandbox is made of, and its output. */
+export class RunFiles {
+  readonly #folder: string;
+
+  constructor(stateDir: string) {
+    this.#folder = join(stateDir, "runs");
+  }
+
+  directory(keeper: string): string {
+    return join(this.#folder, keeper);
+  }
+
+  /** Makes the directory and the files that the sandbox reads. */
+  async prepare(keeper: string, caCertificatePem: string): Promise<string> {
+    const directory = this.directory(keeper);
+    await mkdir(join(directory, ROOT_MOUNT), { recursive: true, mode: 0o700 });
+    const files: Readonly<Record<string, string>> = {
+      passwd: PASSWD,
+      group: GROUP,
+      hosts: HOSTS,
+      "nsswitch.conf": NSSWITCH,
+      "resolv.conf": "# Names are resolved by the gate.\n",
+      "ca-bundle.pem": [...trustedRoots(), caCertificatePem].map((pem) => pem.trimEnd()).join("\n"),
+    };
+    await Promise.all(
+      // Inside, another user id reads them.
+      Object.entries(files).map(([name, text]) => writeFileAtomic(join(directory, name), text, { mode: 0o644 })),
+    );
+    return directory;
+  }
+
+  async write(record: RunRecord): Promise<void> {
+    await writeFileAtomic(join(this.directory(record.keeper), "run.json"), JSON.stringify(record));
+  }
+
+  async remove(keeper: string): Promise<void> {
+    await rm(this.directory(keeper), { recursive: true, force: true });
+  }
+
+  /** Every run that left a readable record; directories without one are removed. */
+  async list(): Promise<readonly RunRecord[]> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    const records: RunRecord[] = [];
+    for (const keeper of await readdir(this.#folder)) {
+      const record = await this.#read(keeper);
+      if (record === undefined) await this.remove(keeper);
+      else records.push(record);
+    }
+    return records;
+  }
+
+  /** The code that a keeper left while the daemon was away. */
+  async exitCode(keeper: string): Promise<number | undefined> {
+    try {
+      const text = await readFile(join(this.directory(keeper), "exit.json"), "utf8");
+      return z.object({ code: z.number() }).parse(JSON.parse(text)).code;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #read(keeper: string): Promise<RunRecord | undefined> {
+    try {
+      return recordSchema.parse(JSON.parse(await readFile(join(this.directory(keeper), "run.json"), "utf8")));
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function trustedRoots(): readonly string[] {
+  try {
+    const system = getCACertificates("system");
+    return system.length > 0 ? system : getCACertificates("bundled");
+  } catch {
+    return getCACertificates("bundled");
+  }
+}

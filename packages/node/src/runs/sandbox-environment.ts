@@ -1,0 +1,68 @@
+import { SANDBOX_GATE_PORT, SANDBOX_HOME, SANDBOX_OWN, SANDBOX_PATH } from "../sandbox/driver.ts";
+
+/** What a run's variables are made of. */
+export interface EnvironmentParts {
+  readonly token: string;
+  /** Port at which the gate is found from where the run is. */
+  readonly gatePort: number;
+  readonly caBundle: string;
+  /** Loopback must go through the gate too: a rule states it. */
+  readonly statesLoopback: boolean;
+  /** Placeholders of the grants. */
+  readonly placeholders: Readonly<Record<string, string>>;
+  /** What the caller asked for. */
+  readonly asked: Readonly<Record<string, string>>;
+}
+
+const CA_VARIABLES = [
+  "SSL_CERT_FILE",
+  "NODE_EXTRA_CA_CERTS",
+  "REQUESTS_CA_BUNDLE",
+  "CURL_CA_BUNDLE",
+  "GIT_SSL_CAINFO",
+  "AWS_CA_BUNDLE",
+  "CARGO_HTTP_CAINFO",
+  "DENO_CERT",
+  "PIP_CERT",
+];
+
+/** Variables by which clients find the gate and trust it, and nothing else of the caller's environment. */
+export function gateEnvironment(parts: EnvironmentParts): Record<string, string> {
+  const proxy = `http://run:${parts.token}@127.0.0.1:${parts.gatePort}`;
+  const noProxy = parts.statesLoopback ? "" : "localhost,127.0.0.1,::1";
+  const variables: Record<string, string> = { NODE_USE_ENV_PROXY: "1" };
+  for (const name of ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"]) {
+    variables[name] = proxy;
+    variables[name.toLowerCase()] = proxy;
+  }
+  variables.NO_PROXY = noProxy;
+  variables.no_proxy = noProxy;
+  for (const name of CA_VARIABLES) variables[name] = parts.caBundle;
+  return { ...variables, ...parts.placeholders, ...parts.asked };
+}
+
+/** The whole environment inside a sandbox. */
+export function sandboxEnvironment(
+  parts: Omit<EnvironmentParts, "gatePort" | "caBundle">,
+  terminal: Readonly<Record<string, string>>,
+): Record<string, string> {
+  return {
+    PATH: SANDBOX_PATH,
+    HOME: SANDBOX_HOME,
+    USER: "agent",
+    LOGNAME: "agent",
+    SHELL: "/bin/sh",
+    ...terminal,
+    ...gateEnvironment({ ...parts, gatePort: SANDBOX_GATE_PORT, caBundle: `${SANDBOX_OWN}/ca-bundle.pem` }),
+  };
+}
+
+/** What of the daemon's own environment says how text is shown. */
+export function terminalVariables(env: NodeJS.ProcessEnv): Record<string, string> {
+  const kept: Record<string, string> = { LANG: env.LANG ?? "C.UTF-8" };
+  for (const name of ["TERM", "COLORTERM", "TZ"]) {
+    const value = env[name];
+    if (value !== undefined) kept[name] = value;
+  }
+  return kept;
+}

@@ -1,0 +1,40 @@
+import { FD, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
+import { type RootEntry, planRoot } from "./root-plan.ts";
+import { seccompProgram } from "./seccomp.ts";
+import { inOwnTerminal, untilParentDies, viaShell } from "./wrap-command.ts";
+
+/** A sandbox by bubblewrap. Its arguments travel over a descriptor: the run token is in no argv. */
+export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
+  const seccomp = seccompProgram();
+  const options = [
+    ...["--unshare-user", "--uid", String(SANDBOX_UID), "--gid", String(SANDBOX_UID)],
+    ...["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup-try"],
+    ...["--disable-userns", "--die-with-parent", "--cap-drop", "ALL", "--hostname", "sandbox"],
+    ...(spec.isTerminal ? [] : ["--new-session"]),
+    ...["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--perms", "0700", "--tmpfs", SANDBOX_HOME],
+    ...planRoot(spec).flatMap(mountOption),
+    ...["--remount-ro", "/", "--chdir", spec.workspace, "--clearenv"],
+    ...Object.entries(spec.env).flatMap(([name, value]) => ["--setenv", name, value]),
+    ...["--info-fd", String(FD.info), "--block-fd", String(FD.block)],
+    ...(seccomp === undefined ? [] : ["--seccomp", String(FD.seccomp)]),
+  ];
+  const command = ["bwrap", "--args", String(FD.args), "--", ...viaShell(spec.command)];
+  const [file = "", ...args] = untilParentDies(spec.isTerminal ? inOwnTerminal(command) : command);
+  return {
+    file,
+    args,
+    env: { PATH: process.env.PATH, TERM: spec.env.TERM },
+    cwd: "/",
+    feeds: [
+      { fd: FD.args, data: Buffer.from(options.map((option) => `${option}\0`).join("")) },
+      ...(seccomp === undefined ? [] : [{ fd: FD.seccomp, data: seccomp }]),
+    ],
+    info: "bubblewrap-json",
+  };
+}
+
+function mountOption(entry: RootEntry): readonly string[] {
+  if (entry.kind === "link") return ["--symlink", entry.target, entry.to];
+  if (entry.kind === "empty") return ["--tmpfs", entry.to];
+  return [entry.kind === "write" ? "--bind" : "--ro-bind", entry.from, entry.to];
+}

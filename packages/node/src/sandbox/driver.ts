@@ -1,0 +1,58 @@
+import type { SpawnOptions } from "node:child_process";
+
+/** How a run is held in. */
+export type DriverName = "bubblewrap" | "unshare" | "process";
+
+/** What a driver holds, as it is shown to people. Probed, not believed: see `probeDriver`. */
+export interface Enforcement {
+  readonly network: boolean;
+  readonly filesystem: boolean;
+  readonly processes: boolean;
+  readonly noNewPrivileges: boolean;
+  readonly seccomp: boolean;
+}
+
+export const ENFORCES: Readonly<Record<DriverName, Enforcement>> = {
+  bubblewrap: { network: true, filesystem: true, processes: true, noNewPrivileges: true, seccomp: true },
+  unshare: { network: true, filesystem: true, processes: true, noNewPrivileges: true, seccomp: false },
+  process: { network: false, filesystem: false, processes: false, noNewPrivileges: false, seccomp: false },
+};
+
+/** What a sandbox is made of. Paths are absolute and resolved. */
+export interface SandboxSpec {
+  readonly command: readonly string[];
+  readonly workspace: string;
+  /** Read-only directories that the caller asked for beside. */
+  readonly mounts: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Files made for this run: `ca-bundle.pem`, `passwd`, `group`, `hosts`, `nsswitch.conf`, `resolv.conf`. */
+  readonly runDir: string;
+  readonly runtime: string;
+  /** The command gets a terminal of its own from `script`; it keeps its session then. */
+  readonly isTerminal: boolean;
+}
+
+/** Descriptors between keeper and sandbox: what is written into each once, and the two that talk. */
+export const FD = { args: 3, seccomp: 4, info: 5, block: 6 } as const;
+
+/** A process to spawn. Its sandbox waits, built, until a byte comes on `FD.block`. */
+export interface SandboxLaunch {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: SpawnOptions["env"];
+  readonly cwd: string;
+  /** Written to the descriptor and closed. */
+  readonly feeds: readonly { readonly fd: number; readonly data: Buffer }[];
+  /** How the process id of the sandbox's init is learned; absent where there is no sandbox. */
+  readonly info: "bubblewrap-json" | "child-of-unshare" | undefined;
+}
+
+/** Home directory inside. */
+export const SANDBOX_HOME = "/home/agent";
+/** Where our own files stand inside, read-only. */
+export const SANDBOX_OWN = "/.gatehouse";
+export const SANDBOX_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/** Port of the gate inside the sandbox's own network namespace. */
+export const SANDBOX_GATE_PORT = 3128;
+/** User and group inside. */
+export const SANDBOX_UID = 1000;

@@ -1,0 +1,18 @@
+import type { DriverName, SandboxLaunch, SandboxSpec } from "./driver.ts";
+import { launchBubblewrap } from "./bubblewrap.ts";
+import { launchUnshare } from "./unshare.ts";
+import { inOwnTerminal, untilParentDies, viaShell } from "./wrap-command.ts";
+
+/** How a driver starts a sandbox. */
+export function launchSandbox(driver: DriverName, spec: SandboxSpec): SandboxLaunch {
+  if (driver === "bubblewrap") return launchBubblewrap(spec);
+  if (driver === "unshare") return launchUnshare(spec);
+  return launchProcess(spec);
+}
+
+/** No sandbox at all: a child with the variables set. */
+function launchProcess(spec: SandboxSpec): SandboxLaunch {
+  const command = viaShell(spec.command);
+  const [file = "", ...args] = untilParentDies(spec.isTerminal ? inOwnTerminal(command) : command);
+  return { file, args, env: { ...spec.env }, cwd: spec.workspace, feeds: [], info: undefined };
+}
