@@ -16,6 +16,7 @@ export class Lifetime implements AsyncDisposable {
     return this.#abort.signal;
   }
 
+  /** Whether closing began, finished or not. */
   get isClosing(): boolean {
     return this.#closing !== undefined;
   }
@@ -37,14 +38,21 @@ export class Lifetime implements AsyncDisposable {
 
   /** Runs a task in the background; closing awaits it and reports its failure. Give it `signal` so that it can end. */
   run(task: (signal: AbortSignal) => Promise<void>): void {
-    const running = task(this.signal)
+    const running = (async () => task(this.signal))()
       .catch((failure: unknown) => {
-        if (!(this.signal.aborted && failure === this.signal.reason)) this.#failures.push(failure);
+        if (!this.#isOwnCancellation(failure)) this.#failures.push(failure);
       })
       .finally(() => this.#tasks.delete(running));
     this.#tasks.add(running);
   }
 
+  /** Node's timers, events and streams throw an `AbortError` of their own, with the signal's reason as its cause. */
+  #isOwnCancellation(failure: unknown): boolean {
+    if (!this.signal.aborted) return false;
+    return failure === this.signal.reason || (failure instanceof Error && failure.cause === this.signal.reason);
+  }
+
+  /** Closes everything; a second call waits for the first and reports the same. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#closing ??= this.#closeAll();
     return this.#closing;

@@ -82,15 +82,21 @@ export function rootOfInclusion(hash: Hash, { leaf, index, size, path }: Inclusi
     if (last === 0) return undefined;
     if (node % 2 === 1 || node === last) {
       root = nodeHash(hash, sibling, root);
-      while (node % 2 === 0 && node !== 0) {
-        node = Math.floor(node / 2);
-        last = Math.floor(last / 2);
-      }
+      // Up to the first level where the node is a right child: the levels between have no sibling.
+      const skipped = levelsBelowRightChild(node);
+      node = Math.floor(node / 2 ** skipped);
+      last = Math.floor(last / 2 ** skipped);
     } else root = nodeHash(hash, root, sibling);
     node = Math.floor(node / 2);
     last = Math.floor(last / 2);
   }
   return last === 0 ? root : undefined;
+}
+
+function levelsBelowRightChild(node: number): number {
+  let levels = 0;
+  for (let rest = node; rest !== 0 && rest % 2 === 0; rest /= 2) levels += 1;
+  return levels;
 }
 
 function largestPowerBelow(size: number): number {

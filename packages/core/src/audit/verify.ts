@@ -1,5 +1,5 @@
 import { encodeTuple } from "../encoding/signed-tuple.ts";
-import { fromBase64url, base64url } from "../encoding/text.ts";
+import { base64url, fromBase64url } from "../encoding/text.ts";
 import { type AuditEntry, type AuditHead, type AuditHeader, asEntry, asHead, asHeader, entryBytes } from "./entry.ts";
 import { type Hash, leafHash, MerkleFrontier, rootOfInclusion } from "./merkle.ts";
 
@@ -92,8 +92,7 @@ export class AuditVerifier {
   #takeHeader(header: AuditHeader | undefined): string | undefined {
     const own = header === undefined ? undefined : fromBase64url(header.key);
     if (header === undefined || own?.length !== 32) return "the first line is no header";
-    if (this.#pinnedKey !== undefined && base64url(this.#pinnedKey) !== header.key)
-      return "another key signs this log";
+    if (this.#pinnedKey !== undefined && base64url(this.#pinnedKey) !== header.key) return "another key signs this log";
     this.#header = header;
     this.#key = this.#pinnedKey ?? own;
     return undefined;

@@ -33,7 +33,6 @@ const RANGES: Readonly<Record<Exclude<AddressClass, "public">, readonly string[]
     "fe80::a9fe:a9fe",
   ],
   link_local: ["169.254.0.0/16", "fe80::/10"],
-  unspecified: ["0.0.0.0/8", "::"],
   loopback: ["127.0.0.0/8", "::1"],
   private: [
     "10.0.0.0/8",
@@ -45,6 +44,8 @@ const RANGES: Readonly<Record<Exclude<AddressClass, "public">, readonly string[]
     "fc00::/7",
     "fec0::/10",
   ],
+  // Below the private ones: the unused layouts of a local NAT64 prefix read as zeros.
+  unspecified: ["0.0.0.0/8", "::"],
   multicast: ["224.0.0.0/4", "ff00::/8"],
   reserved: [
     "192.0.0.0/24",

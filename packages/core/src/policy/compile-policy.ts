@@ -53,9 +53,8 @@ function decideRequest(walk: RuleWalk, request: PolicyRequest): PolicyDecision |
     if (rule.methods !== undefined && !rule.methods.has(method)) continue;
     if (rule.paths === undefined) return rule.decision;
     target ??= readTarget(request.path);
-    const doubt = doubtOf(rule, target);
-    if (doubt !== undefined) return doubt;
-    if (matchesAnyReading(rule, target)) return rule.decision;
+    const decision = decideByPath(rule, target);
+    if (decision !== undefined) return decision;
   }
   return undefined;
 }
@@ -71,18 +70,19 @@ function readTarget(path: string): Target {
   return { ambiguity, readings: ambiguity === undefined || ambiguity === "encoded slash" ? readPath(normalised) : [] };
 }
 
-/** Where a path rule holds, a path with two readings is refused, whatever the rule says. */
-function doubtOf({ isGuard, decision }: CompiledRule, { ambiguity }: Target): PolicyDecision | undefined {
-  if (ambiguity === undefined || (isGuard && ambiguity === "encoded slash")) return undefined;
-  return { action: "deny", rule: decision.rule, reason: `The path can be read in two ways: ${ambiguity}.` };
-}
-
-/** Only guards, which deny, come here with more than one reading: one that matches is enough. */
-function matchesAnyReading({ paths }: CompiledRule, { readings }: Target): boolean {
-  for (const pattern of paths ?? []) {
-    for (const reading of readings) if (matchReading(pattern, reading)) return true;
+/**
+ * Where a path rule holds, a path with two readings is refused, whatever the rule says. A guard, which only denies,
+ * looks at both readings of an encoded slash instead: one that matches is enough.
+ */
+function decideByPath({ paths = [], isGuard, decision }: CompiledRule, target: Target): PolicyDecision | undefined {
+  const { ambiguity, readings } = target;
+  if (ambiguity !== undefined && !(isGuard && ambiguity === "encoded slash")) {
+    return { action: "deny", rule: decision.rule, reason: `The path can be read in two ways: ${ambiguity}.` };
   }
-  return false;
+  for (const reading of readings) {
+    for (const pattern of paths) if (matchReading(pattern, reading)) return decision;
+  }
+  return undefined;
 }
 
 function decideTunnel(walk: RuleWalk, fallback: PolicyDecision): PolicyDecision {

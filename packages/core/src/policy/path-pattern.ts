@@ -91,7 +91,6 @@ export function matchReading({ segments }: PathPattern, path: PathReading): bool
 }
 
 function matchSegment(pattern: PatternSegment, segment: string): boolean {
-  if (typeof pattern !== "string") return true;
-  if (!segment.startsWith(pattern)) return false;
-  return segment.length === pattern.length || segment[pattern.length] === ";";
+  if (typeof pattern !== "string" || pattern === segment) return true;
+  return segment.length > pattern.length && segment[pattern.length] === ";" && segment.startsWith(pattern);
 }

@@ -6,7 +6,11 @@ interface IndexedHost {
   readonly order: number;
   readonly rule: CompiledRule;
   readonly pattern: HostPattern;
+  /** The pattern's own port, or the rule's. */
+  readonly ports: readonly number[];
 }
+
+type OrderedHosts = readonly IndexedHost[];
 
 /** Rules by the hosts that they name, so that a thousand rules about other hosts cost a request nothing. */
 export class RuleIndex {
@@ -16,23 +20,22 @@ export class RuleIndex {
 
   constructor(rules: readonly CompiledRule[]) {
     for (const [order, rule] of rules.entries()) {
-      for (const pattern of rule.hosts) this.#listFor(pattern).push({ order, rule, pattern });
+      for (const pattern of rule.hosts) {
+        const ports = pattern.port === undefined ? rule.ports : [pattern.port];
+        this.#listFor(pattern).push({ order, rule, pattern, ports });
+      }
     }
   }
 
   /** Walks the rules about a normalised host and a port, in order. */
   about(host: string, port: number): RuleWalk {
-    const lists = [this.#everywhere, this.#byHost.get(host) ?? []];
+    let found: OrderedHosts = merge(this.#everywhere, this.#byHost.get(host));
     if (this.#bySuffix.size > 0) {
       for (let dot = host.indexOf("."); dot >= 0; dot = host.indexOf(".", dot + 1)) {
-        const list = this.#bySuffix.get(host.slice(dot));
-        if (list !== undefined) lists.push(list);
+        found = merge(found, this.#bySuffix.get(host.slice(dot)));
       }
     }
-    return new RuleWalk(
-      lists.filter((list) => list.length > 0),
-      port,
-    );
+    return new RuleWalk(found, port);
   }
 
   #listFor({ kind, host }: HostPattern): IndexedHost[] {
@@ -44,44 +47,37 @@ export class RuleIndex {
   }
 }
 
-/** Merges the ordered lists of one host, and keeps to the first `hostRules` entry that matched. */
+/** Copies only where both hold something, which is rare. */
+function merge(a: OrderedHosts, b: OrderedHosts | undefined): OrderedHosts {
+  if (b === undefined || b.length === 0) return a;
+  return a.length === 0 ? b : [...a, ...b].sort((one, other) => one.order - other.order);
+}
+
+/** Gives the rules about one host and port, and keeps to the first `hostRules` entry that matched. */
 export class RuleWalk {
-  readonly #lists: readonly (readonly IndexedHost[])[];
-  readonly #positions: number[];
+  readonly #hosts: OrderedHosts;
   readonly #port: number;
+  #position = 0;
   #entry: number | undefined;
 
-  constructor(lists: readonly (readonly IndexedHost[])[], port: number) {
-    this.#lists = lists;
-    this.#positions = lists.map(() => 0);
+  constructor(hosts: OrderedHosts, port: number) {
+    this.#hosts = hosts;
     this.#port = port;
   }
 
   /** The next rule whose host and port match, with the pattern that did; a rule may come once for each of its hosts. */
   next(): IndexedHost | undefined {
-    for (let found = this.#take(); found !== undefined; found = this.#take()) {
-      const { rule, pattern } = found;
-      if (pattern.port === undefined ? !rule.ports.includes(this.#port) : pattern.port !== this.#port) continue;
-      if (rule.entry !== undefined) {
-        this.#entry ??= rule.entry;
-        if (this.#entry !== rule.entry) continue;
-      }
-      return found;
+    while (this.#position < this.#hosts.length) {
+      const found = this.#hosts[this.#position];
+      this.#position += 1;
+      if (found?.ports.includes(this.#port) && this.#isOfChosenEntry(found.rule)) return found;
     }
     return undefined;
   }
 
-  #take(): IndexedHost | undefined {
-    let first: IndexedHost | undefined;
-    let from = 0;
-    for (let list = 0; list < this.#lists.length; list += 1) {
-      const candidate = this.#lists[list]?.[this.#positions[list] ?? 0];
-      if (candidate !== undefined && (first === undefined || candidate.order < first.order)) {
-        first = candidate;
-        from = list;
-      }
-    }
-    if (first !== undefined) this.#positions[from] = (this.#positions[from] ?? 0) + 1;
-    return first;
+  #isOfChosenEntry({ entry }: CompiledRule): boolean {
+    if (entry === undefined) return true;
+    this.#entry ??= entry;
+    return this.#entry === entry;
   }
 }
