@@ -1,5 +1,7 @@
 // Bundles the shipped processes into dist/. Runs on Node 20 and newer; takes well under a second.
-import { cp, mkdir, rm } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -38,3 +40,21 @@ await build({
   logLevel: "warning",
 });
 await cp(join(root, "packages/gate/templates"), join(outdir, "templates"), { recursive: true });
+await writeFile(join(outdir, "build.json"), `${JSON.stringify({ version: version(), commit: commit() })}\n`);
+
+function version() {
+  return JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version;
+}
+
+/** A tree without git (an archive, an image) has no commit to name. */
+function commit() {
+  try {
+    return execFileSync("git", ["rev-parse", "--short=12", "HEAD"], {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  } catch {
+    return "unknown";
+  }
+}

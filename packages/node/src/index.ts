@@ -1,4 +1,4 @@
 export { type Node, type NodeDeps, openNode } from "./daemon/open-node.ts";
 export { type DoctorCheck, runDoctor } from "./doctor/run-doctor.ts";
-export { startForegroundKeeper } from "./runs/spawn-keeper.ts";
 export type { CreatedRun } from "./runs/sandboxes.ts";
+export { startForegroundKeeper } from "./runs/spawn-keeper.ts";

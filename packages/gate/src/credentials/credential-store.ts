@@ -51,7 +51,8 @@ export class CredentialStore {
   /** Reads the folder. A file that is damaged is reported and takes no part; nothing is deleted. */
   static async open(folder: string, key: NodeKey, clock: Clock): Promise<CredentialStore> {
     const store = new CredentialStore(folder, key, clock);
-    for (const entry of (await readdir(folder)).filter((name) => name.endsWith(".jwe")).sort()) await store.#load(entry);
+    for (const entry of (await readdir(folder)).filter((name) => name.endsWith(".jwe")).sort())
+      await store.#load(entry);
     return store;
   }
 
@@ -77,7 +78,8 @@ export class CredentialStore {
     readonly value: string;
   }): Promise<CredentialInfo> {
     const { name, service, bindings } = request;
-    if (this.#byName.has(name)) throw new Problem("grants.exists", { detail: `Revoke ${name} first, or choose a name.` });
+    if (this.#byName.has(name))
+      throw new Problem("grants.exists", { detail: `Revoke ${name} first, or choose a name.` });
     for (const binding of bindings) checkBinding(binding);
     const value = checkValue(request.value);
     const id = makeCredentialId(this.#clock.now());
@@ -136,7 +138,8 @@ function asInfo({ id, name, service, created_at, bindings }: StoredCredential): 
 export function checkValue(text: string): Secret {
   const value = text.replace(/\r?\n$/, "");
   if (value === "") throw new Problem("credentials.invalid_value", { detail: "It is empty." });
-  if (Buffer.byteLength(value) > MAX_VALUE_BYTES) throw new Problem("credentials.invalid_value", { detail: "It is too long." });
+  if (Buffer.byteLength(value) > MAX_VALUE_BYTES)
+    throw new Problem("credentials.invalid_value", { detail: "It is too long." });
   if (!/^[\x20-\x7e]+$/.test(value)) {
     throw new Problem("credentials.invalid_value", { detail: "It holds line ends, control or non-ASCII characters." });
   }

@@ -15,7 +15,13 @@ const templateSchema = z.strictObject({
   allow: z.array(z.string()).default([]),
   /** Endpoints that make, exchange or show credentials. */
   denied: z
-    .array(z.strictObject({ hosts: z.array(z.string()), methods: z.array(z.string()).optional(), paths: z.array(z.string()) }))
+    .array(
+      z.strictObject({
+        hosts: z.array(z.string()),
+        methods: z.array(z.string()).optional(),
+        paths: z.array(z.string()),
+      }),
+    )
     .default([]),
   /** How a placeholder looks, so that clients accept it. */
   placeholder: z.strictObject({ prefix: z.string(), length: z.number().int().min(16).max(256) }),

@@ -111,4 +111,3 @@ async function openInlineValues(run: RegisteredRun, key: NodeKey): Promise<Inlin
 function inlineBytes(runId: string): Uint8Array {
   return encodeTuple("gatehouse/run-values/v1", runId);
 }
-

@@ -24,7 +24,9 @@ export interface HolderDeps {
 export interface Holder extends AsyncDisposable {
   readonly proxyPort: number;
   readonly calls: {
-    readonly [M in Exclude<keyof GateCalls, "open">]: (params: GateCalls[M]["params"]) => Promise<GateCalls[M]["result"]>;
+    readonly [M in Exclude<keyof GateCalls, "open">]: (
+      params: GateCalls[M]["params"],
+    ) => Promise<GateCalls[M]["result"]>;
   };
 }
 
@@ -36,7 +38,8 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
   try {
     const { stateDir } = config;
     const { log, clock } = deps;
-    for (const folder of ["credentials", "keepers"]) await mkdir(join(stateDir, folder), { recursive: true, mode: 0o700 });
+    for (const folder of ["credentials", "keepers"])
+      await mkdir(join(stateDir, folder), { recursive: true, mode: 0o700 });
     const key = await openNodeKey(stateDir);
     const ca = await openInterceptionCa(stateDir, clock.now());
     const templates = await loadTemplates();

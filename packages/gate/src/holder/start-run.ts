@@ -77,7 +77,10 @@ function hostsOf(granted: readonly CredentialInfo[], templates: readonly (Templa
 
 function withGrants(
   policy: NetworkPolicyInput,
-  { allowed, templates }: { readonly allowed: readonly string[]; readonly templates: readonly (Template | undefined)[] },
+  {
+    allowed,
+    templates,
+  }: { readonly allowed: readonly string[]; readonly templates: readonly (Template | undefined)[] },
 ): NetworkPolicyInput {
   const guards = templates.flatMap((template) =>
     (template?.denied ?? []).map(({ hosts, methods, paths }) => ({

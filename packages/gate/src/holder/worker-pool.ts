@@ -1,6 +1,14 @@
 import type { ChildProcess } from "node:child_process";
 import type { RunId } from "@gatehouse/core";
-import { errorCode, type IpcPeer, type Log, openIpcPeer, resolveEntry, type SupervisedChild, Supervisor } from "@gatehouse/kit";
+import {
+  errorCode,
+  type IpcPeer,
+  type Log,
+  openIpcPeer,
+  resolveEntry,
+  type SupervisedChild,
+  Supervisor,
+} from "@gatehouse/kit";
 import type { RunPublisher } from "../registry/run-registry.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import type { HolderCalls, HolderNotes, WorkerCalls, WorkerConfig } from "../snapshot/worker-protocol.ts";
@@ -97,7 +105,10 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
   async #greet(child: ChildProcess, signal: AbortSignal): Promise<void> {
     const peer = openIpcPeer<HolderCalls, WorkerCalls, HolderNotes>(
       child,
-      { mintLeaf: (request) => this.#options.mintLeaf(request), records: (records) => this.#options.onRecords(records) },
+      {
+        mintLeaf: (request) => this.#options.mintLeaf(request),
+        records: (records) => this.#options.onRecords(records),
+      },
       { signal },
     );
     const pid = child.pid ?? 0;

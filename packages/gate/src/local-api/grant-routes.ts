@@ -22,7 +22,8 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
       handle: async ({ body }) => {
         const parsed = grantSchema.safeParse(body);
         // What zod says of a wrong value could quote it, so nothing of it is passed on.
-        if (!parsed.success) throw new Problem("grants.invalid", { detail: "A grant has value, and service or bindings." });
+        if (!parsed.success)
+          throw new Problem("grants.invalid", { detail: "A grant has value, and service or bindings." });
         const { service, value } = parsed.data;
         const name = parseResourceName(parsed.data.name ?? service ?? "");
         const bindings = bindingsOf(context, parsed.data);
@@ -77,15 +78,14 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
   ];
 }
 
-function bindingsOf(
-  { templates }: ApiContext,
-  { service, bindings }: z.infer<typeof grantSchema>,
-): readonly Binding[] {
+function bindingsOf({ templates }: ApiContext, { service, bindings }: z.infer<typeof grantSchema>): readonly Binding[] {
   if (service === undefined) {
-    if (bindings === undefined || bindings.length === 0) throw new Problem("grants.invalid", { detail: "It names no host." });
+    if (bindings === undefined || bindings.length === 0)
+      throw new Problem("grants.invalid", { detail: "It names no host." });
     return bindings;
   }
-  if (bindings !== undefined) throw new Problem("grants.invalid", { detail: "It has a service or bindings, not both." });
+  if (bindings !== undefined)
+    throw new Problem("grants.invalid", { detail: "It has a service or bindings, not both." });
   const template = templates.get(service);
   if (template === undefined) {
     throw new Problem("credentials.unknown_service", { detail: `Known are: ${[...templates.keys()].join(", ")}.` });

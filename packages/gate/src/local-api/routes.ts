@@ -1,10 +1,10 @@
 import type { Route } from "@gatehouse/kit";
-import { grantRoutes } from "./grant-routes.ts";
-import { recordRoutes } from "./record-routes.ts";
-import { runRoutes } from "./run-routes.ts";
 import type { ApiContext } from "./api-context.ts";
+import { grantRoutes } from "./grant-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
 import { nodeRoutes } from "./node-routes.ts";
+import { recordRoutes } from "./record-routes.ts";
+import { runRoutes } from "./run-routes.ts";
 
 /** Everything that `daemon.sock` answers. */
 export function localApiRoutes(context: ApiContext): readonly Route[] {

@@ -28,13 +28,19 @@ const NOT_SERVED = [
 ] as const;
 
 const HEADER_NAME = z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/);
-const HEADER_VALUE = z.string().max(65_536).regex(/^[\t\x20-\x7e]*$/); // biome-ignore lint/suspicious/noControlCharactersInRegex: TAB may stand in a field value
+const HEADER_VALUE = z
+  .string()
+  .max(65_536)
+  .regex(/^[\t\x20-\x7e]*$/); // biome-ignore lint/suspicious/noControlCharactersInRegex: TAB may stand in a field value
 const HOST = z.string().min(1).max(260);
 const list = <T extends z.ZodType>(item: T) => z.array(item).max(10_000).nullish();
 
 const registrationSchema = z.object({
   run_id: z.string(),
-  auth_token: z.string().regex(/^[0-9a-f]{64}$/).nullish(),
+  auth_token: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .nullish(),
   credentials: list(
     z.object({ host: HOST, header: HEADER_NAME, value: HEADER_VALUE.min(1), grant: z.string().max(128).nullish() }),
   ),
@@ -60,7 +66,8 @@ const registrationSchema = z.object({
 /** Reads a registration. Key names are matched without case; unknown ones are ignored. */
 export function parseRegistration(body: unknown): Registration {
   const written = lowerKeys(body);
-  if (typeof written !== "object" || written === null || Array.isArray(written)) throw malformed("the body is no object");
+  if (typeof written !== "object" || written === null || Array.isArray(written))
+    throw malformed("the body is no object");
   const fields = written as Readonly<Record<string, unknown>>;
   for (const name of NOT_SERVED) if (!isEmpty(fields[name])) throw notServed(name);
   if (typeof fields.run_id !== "string" || fields.run_id === "") throw malformed("run_id is missing");
@@ -79,8 +86,15 @@ export function parseRegistration(body: unknown): Registration {
       value,
       grant: grant ?? undefined,
     })),
-    extraHeaders: (read.extra_headers ?? []).map(({ host, header_name, value }) => ({ host, name: header_name, value })),
-    removeHeaders: (read.remove_headers ?? []).map(({ host, header_name }) => ({ host, name: header_name.toLowerCase() })),
+    extraHeaders: (read.extra_headers ?? []).map(({ host, header_name, value }) => ({
+      host,
+      name: header_name,
+      value,
+    })),
+    removeHeaders: (read.remove_headers ?? []).map(({ host, header_name }) => ({
+      host,
+      name: header_name.toLowerCase(),
+    })),
     grants: [...new Set(read.grants ?? [])],
     policy: policyOf(read),
   };

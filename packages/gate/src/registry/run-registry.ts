@@ -6,8 +6,8 @@ import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import { hashToken } from "../worker/identify-run.ts";
 import type { Registration } from "./parse-registration.ts";
 import type { InlineValues, RegisteredRun } from "./registered-run.ts";
-import { RunsWriter } from "./runs-writer.ts";
 import { readRuns } from "./runs-file.ts";
+import { RunsWriter } from "./runs-writer.ts";
 import { Tombstones } from "./tombstones.ts";
 
 /** Tells every worker; resolves when each has followed. */
@@ -62,7 +62,10 @@ export class RunRegistry {
         compilePolicy(run.policy);
         registry.#insert(run, await buildSnapshot(run, deps));
       } catch (failure) {
-        refused.push({ runId: run.runId, reason: failure instanceof Problem ? failure.message : "it cannot be restored" });
+        refused.push({
+          runId: run.runId,
+          reason: failure instanceof Problem ? failure.message : "it cannot be restored",
+        });
       }
     }
     registry.#refused = refused;
@@ -107,7 +110,8 @@ export class RunRegistry {
     const { runId, token } = registration;
     const known = this.#runs.get(runId);
     const hash = token === undefined ? undefined : hashToken(token);
-    if (hash !== undefined && this.#tombstones.has(runId, hash) && known === undefined) throw new Problem("runs.token_revoked");
+    if (hash !== undefined && this.#tombstones.has(runId, hash) && known === undefined)
+      throw new Problem("runs.token_revoked");
     const holder = hash === undefined ? undefined : this.#byTokenHash.get(hash);
     if (holder !== undefined && holder.runId !== runId) throw new Problem("runs.token_conflict");
     if (known !== undefined && (hash === undefined || known.tokenHash !== hash)) throw new Problem("runs.id_taken");

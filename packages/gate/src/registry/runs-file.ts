@@ -13,7 +13,10 @@ const runSchema = z.object({
   container_id: z.string().optional(),
   agent: z.string().optional(),
   project: z.string().optional(),
-  keeper: z.string().regex(/^[0-9a-f]{16}$/).optional(),
+  keeper: z
+    .string()
+    .regex(/^[0-9a-f]{16}$/)
+    .optional(),
   exposed: z.boolean().optional(),
   grants: z.array(z.string()),
   placeholders: z.record(z.string(), z.string()),

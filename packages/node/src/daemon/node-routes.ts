@@ -79,7 +79,8 @@ export function nodeRoutes({ sandboxes, files, status }: NodeApi): readonly Rout
         const record = sandboxes.get(runId);
         if (!record.isDetached) throw new Problem("runs.not_found", { detail: "A foreground run keeps no output." });
         response.writeHead(200, { "content-type": "application/octet-stream" });
-        const isRunning = () => follows && sandboxes.list().some((one) => one.runId === runId && one.state !== "exited");
+        const isRunning = () =>
+          follows && sandboxes.list().some((one) => one.runId === runId && one.state !== "exited");
         await sendLog({ response, signal, isRunning, path: join(files.directory(record.keeper), "output.log") });
       },
     },

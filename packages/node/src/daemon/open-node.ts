@@ -1,7 +1,14 @@
 import { dirname } from "node:path";
 import { Lifetime, systemClock } from "@gatehouse/core";
 import type { GateConfig } from "@gatehouse/gate";
-import { type Config, defaultConfigFile, type Log, openDaemonLock, openStateDirectory, serveUnix } from "@gatehouse/kit";
+import {
+  type Config,
+  defaultConfigFile,
+  type Log,
+  openDaemonLock,
+  openStateDirectory,
+  serveUnix,
+} from "@gatehouse/kit";
 import { RunFiles } from "../runs/run-files.ts";
 import { Sandboxes } from "../runs/sandboxes.ts";
 import type { DriverName } from "../sandbox/driver.ts";

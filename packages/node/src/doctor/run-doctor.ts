@@ -66,7 +66,12 @@ async function checkDriver(driver: DriverName): Promise<DoctorCheck> {
     const outside = await codeOutside(port);
     if (outside !== 0) return { ...base, ok: false, detail: "the control probe failed outside", fix: "Report this." };
     if (inside === 0) return { ...base, ok: true, detail: "no route out, host files unseen, host processes unseen" };
-    return { ...base, ok: false, detail: INSIDE[inside] ?? `the probe ended with ${inside}`, fix: "Use another driver." };
+    return {
+      ...base,
+      ok: false,
+      detail: INSIDE[inside] ?? `the probe ended with ${inside}`,
+      fix: "Use another driver.",
+    };
   } catch (failure) {
     return { ...base, ok: false, detail: toProblem(failure).message, fix: "Run with GATEHOUSE_LOG_LEVEL=debug." };
   } finally {

@@ -1,6 +1,6 @@
 import { chmod } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
-import { removeFile, native, socketDescriptor } from "@gatehouse/kit";
+import { native, removeFile, socketDescriptor } from "@gatehouse/kit";
 import { z } from "zod";
 
 const requestSchema = z.discriminatedUnion("op", [

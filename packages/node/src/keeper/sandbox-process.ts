@@ -39,7 +39,9 @@ export async function spawnSandbox(
   });
   const exited = new Promise<ExitStatus>((resolve) => {
     child.once("error", () => resolve({ code: 125 }));
-    child.once("exit", (code, signal) => resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]) }));
+    child.once("exit", (code, signal) =>
+      resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]) }),
+    );
   });
   for (const { fd, data } of launch.feeds) feed(pipeOf(child, fd), data);
   const initPid = isBuilt ? await untilBuilt(child, launch, exited) : undefined;

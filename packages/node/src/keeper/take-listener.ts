@@ -19,7 +19,16 @@ const OPEN_TIMEOUT_MS = 10_000;
 export async function takeListener(initPid: number): Promise<HeldListener> {
   const opener = spawn(
     "nsenter",
-    ["--target", String(initPid), "--user", "--net", "--preserve-credentials", "--", process.execPath, resolveEntry("open-listener")],
+    [
+      "--target",
+      String(initPid),
+      "--user",
+      "--net",
+      "--preserve-credentials",
+      "--",
+      process.execPath,
+      resolveEntry("open-listener"),
+    ],
     { stdio: ["ignore", "ignore", "pipe", "ipc"], env: childEnvironment(), timeout: OPEN_TIMEOUT_MS },
   );
   let complaint = "";
@@ -34,7 +43,10 @@ export async function takeListener(initPid: number): Promise<HeldListener> {
   });
   await exited;
   if (handle === undefined || handle.fd < 0) {
-    throw new Problem("sandbox.start_failed", { detail: "Its listener could not be opened.", cause: new Error(complaint) });
+    throw new Problem("sandbox.start_failed", {
+      detail: "Its listener could not be opened.",
+      cause: new Error(complaint),
+    });
   }
   return { fd: handle.fd, [Symbol.dispose]: () => handle.close() };
 }

@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { createHash } from "node:crypto";
-import { getCACertificates } from "node:tls";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { getCACertificates } from "node:tls";
 import { writeFileAtomic } from "@gatehouse/kit";
 import { z } from "zod";
 import { SANDBOX_HOME, SANDBOX_UID } from "../sandbox/driver.ts";

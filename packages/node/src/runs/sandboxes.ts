@@ -122,7 +122,13 @@ export class Sandboxes {
       await writeFileAtomic(launchPath, JSON.stringify(launch));
       this.#runs.set(runId, record);
       deps.log.info("run created", { runId, driver, agent, project, grants });
-      const answer = { run_id: runId, driver, exposed: isExposed, allowed: started.allowed, warnings: workspace.warnings };
+      const answer = {
+        run_id: runId,
+        driver,
+        exposed: isExposed,
+        allowed: started.allowed,
+        warnings: workspace.warnings,
+      };
       if (!request.detach) return { ...answer, launch: launchPath };
       await this.#startDetached(runId, launchPath);
       return answer;
@@ -178,7 +184,11 @@ export class Sandboxes {
       const code = (await this.#deps.files.exitCode(record.keeper)) ?? 137;
       await this.exited(record.runId, code);
     }
-    const known = new Set(this.list().filter(({ state }) => state !== "exited").map(({ runId }) => runId));
+    const known = new Set(
+      this.list()
+        .filter(({ state }) => state !== "exited")
+        .map(({ runId }) => runId),
+    );
     for (const { runId, keeper } of await this.#deps.gate.call("listRuns", null)) {
       if (keeper !== undefined && !known.has(runId)) await this.#deps.gate.call("endRun", { runId });
     }
@@ -195,7 +205,8 @@ export class Sandboxes {
     void keeperExit.then(() => {
       hasEnded = true;
     });
-    while (this.#runs.get(runId)?.state === "starting" && !hasEnded) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (this.#runs.get(runId)?.state === "starting" && !hasEnded)
+      await new Promise((resolve) => setTimeout(resolve, 10));
     if (this.#runs.get(runId)?.state === "starting") throw new Problem("sandbox.start_failed");
   }
 

@@ -9,9 +9,36 @@ export interface OwnDirectories {
   readonly configDir: string;
 }
 
-const SYSTEM = ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root/.ssh", "/run", "/sbin", "/sys", "/usr", "/var/run", "/var/lib/docker"];
-const IN_HOME = [".ssh", ".gnupg", ".aws", ".azure", ".config/gcloud", ".docker", ".kube", ".password-store", ".netrc", ".config/gh"];
-const TELLING = /^(?:\.env(?:\..+)?|\.npmrc|\.pypirc|\.netrc|\.git-credentials|id_(?:rsa|ed25519|ecdsa)|.*\.pem|.*\.key|credentials\.json)$/;
+const SYSTEM = [
+  "/bin",
+  "/boot",
+  "/dev",
+  "/etc",
+  "/lib",
+  "/lib64",
+  "/proc",
+  "/root/.ssh",
+  "/run",
+  "/sbin",
+  "/sys",
+  "/usr",
+  "/var/run",
+  "/var/lib/docker",
+];
+const IN_HOME = [
+  ".ssh",
+  ".gnupg",
+  ".aws",
+  ".azure",
+  ".config/gcloud",
+  ".docker",
+  ".kube",
+  ".password-store",
+  ".netrc",
+  ".config/gh",
+];
+const TELLING =
+  /^(?:\.env(?:\..+)?|\.npmrc|\.pypirc|\.netrc|\.git-credentials|id_(?:rsa|ed25519|ecdsa)|.*\.pem|.*\.key|credentials\.json)$/;
 
 /** A directory that may be a workspace, resolved, and what to warn of. */
 export interface CheckedWorkspace {

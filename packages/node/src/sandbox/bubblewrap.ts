@@ -1,5 +1,5 @@
 import { FD, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
-import { type RootEntry, planRoot } from "./root-plan.ts";
+import { planRoot, type RootEntry } from "./root-plan.ts";
 import { seccompProgram } from "./seccomp.ts";
 import { inOwnTerminal, untilParentDies, viaShell } from "./wrap-command.ts";
 

@@ -1,5 +1,5 @@
-import type { DriverName, SandboxLaunch, SandboxSpec } from "./driver.ts";
 import { launchBubblewrap } from "./bubblewrap.ts";
+import type { DriverName, SandboxLaunch, SandboxSpec } from "./driver.ts";
 import { launchUnshare } from "./unshare.ts";
 import { inOwnTerminal, untilParentDies, viaShell } from "./wrap-command.ts";
 

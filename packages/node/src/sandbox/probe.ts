@@ -16,15 +16,34 @@ const NAMESPACES = ["--user", "--map-root-user", "--mount", "--net", "--ipc", "-
 export async function probeDriver(driver: DriverName): Promise<ProbeResult> {
   if (driver === "process") return { ok: true, detail: "no isolation: runs are marked exposed" };
   if (process.platform !== "linux") {
-    return { ok: false, detail: "namespaces are Linux's", fix: "Use Linux, or --driver process, which isolates nothing." };
+    return {
+      ok: false,
+      detail: "namespaces are Linux's",
+      fix: "Use Linux, or --driver process, which isolates nothing.",
+    };
   }
   if (!native.available) {
-    return { ok: false, detail: `native calls are missing: ${native.why ?? ""}`, fix: "Run npm install again on this machine." };
+    return {
+      ok: false,
+      detail: `native calls are missing: ${native.why ?? ""}`,
+      fix: "Run npm install again on this machine.",
+    };
   }
   const isBubblewrap = driver === "bubblewrap";
   const tool = isBubblewrap ? "bwrap" : "unshare";
   const args = isBubblewrap
-    ? ["--unshare-all", "--unshare-user", "--disable-userns", "--ro-bind", "/", "/", "--proc", "/proc", "--", "/bin/true"]
+    ? [
+        "--unshare-all",
+        "--unshare-user",
+        "--disable-userns",
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "--",
+        "/bin/true",
+      ]
     : [...NAMESPACES, "--", "/bin/sh", "-c", "mount -t tmpfs tmpfs /tmp"];
   const complaint = await tryRun(tool, args);
   if (complaint === undefined) return { ok: true, detail: `${tool} builds namespaces` };

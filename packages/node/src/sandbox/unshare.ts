@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { FD, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
-import { type RootEntry, planRoot } from "./root-plan.ts";
+import { planRoot, type RootEntry } from "./root-plan.ts";
 import { inOwnTerminal, quote, untilParentDies, viaShell } from "./wrap-command.ts";
 
 /**

@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+// Starts the built command with a Node.js that is new enough: the host's own, or the one that came with the packages.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const NEEDED_MAJOR = 24;
+const entry = fileURLToPath(new URL("../../../dist/gatehouse.js", import.meta.url));
+
+function packagedNode() {
+  try {
+    const name = `node-${process.platform}-${process.arch}`;
+    return createRequire(import.meta.url).resolve(`${name}/bin/node`);
+  } catch {
+    return undefined;
+  }
+}
+
+if (!existsSync(entry)) {
+  console.error("gatehouse: it is not built yet. Run: npm run build");
+  process.exitCode = 2;
+} else if (Number(process.versions.node.split(".")[0]) >= NEEDED_MAJOR) {
+  await import(entry);
+} else {
+  const node = packagedNode();
+  if (node === undefined) {
+    console.error(`gatehouse: Node.js ${NEEDED_MAJOR} or newer is needed. Run: npm install`);
+    process.exitCode = 2;
+  } else {
+    const child = spawn(node, ["--disable-sigusr1", entry, ...process.argv.slice(2)], { stdio: "inherit" });
+    // A terminal sends its signals to both; others reach this process alone and are passed on.
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => child.kill(name));
+    child.once("exit", (code, signal) => {
+      process.exitCode = code ?? (signal === null ? 1 : 128);
+    });
+  }
+}

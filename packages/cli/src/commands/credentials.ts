@@ -1,0 +1,48 @@
+import { Problem } from "@gatehouse/core";
+import { requestUnixOk } from "@gatehouse/kit";
+import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { printJson, printLine, printTable } from "../terminal/print.ts";
+import { storeGrant } from "./grant.ts";
+
+interface ListedCredential {
+  readonly id: string;
+  readonly name: string;
+  readonly service?: string;
+  readonly created_at: string;
+  readonly hosts: readonly string[];
+}
+
+/** Lists credentials by name; a value is never shown. */
+export async function listCredentials(invocation: Invocation): Promise<number> {
+  const { socketPath } = invocation;
+  const listed = (await requestUnixOk({ socketPath, path: "/v1/credentials" })) as readonly ListedCredential[];
+  if (isSet(invocation, "json")) printJson(listed);
+  else if (listed.length === 0) printLine("No credentials. Store one: gatehouse grant github");
+  else {
+    printTable(
+      ["NAME", "SERVICE", "STORED", "HOSTS"],
+      listed.map(({ name, service, created_at, hosts }) => [
+        name,
+        service ?? "-",
+        created_at.slice(0, 19).replace("T", " "),
+        hosts.join(", "),
+      ]),
+    );
+  }
+  return 0;
+}
+
+/** Stores a credential for hosts of one's own, or under a service's template. */
+export async function addCredential(invocation: Invocation): Promise<number> {
+  const name = invocation.args[0] ?? "";
+  const service = textOption(invocation, "service");
+  const hosts = listOption(invocation, "host");
+  if (service !== undefined && hosts.length > 0) {
+    throw new Problem("usage.invalid", { detail: "Give --service or --host, not both." });
+  }
+  if (service !== undefined) return storeGrant(invocation, { name, service });
+  if (hosts.length === 0) throw new Problem("usage.invalid", { detail: "Give --service, or --host with --header." });
+  const header = textOption(invocation, "header") ?? "Authorization";
+  const format = textOption(invocation, "format") ?? "Bearer {value}";
+  return storeGrant(invocation, { name, bindings: [{ hosts, header, format }] });
+}

@@ -1,0 +1,43 @@
+import { requestUnixOk } from "@gatehouse/kit";
+import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { printJson, printLine } from "../terminal/print.ts";
+import { readValue } from "../terminal/read-value.ts";
+
+/** What the daemon says of a stored grant. */
+export interface StoredGrant {
+  readonly name: string;
+  readonly service?: string;
+  readonly bindings: readonly { readonly hosts: readonly string[]; readonly header: string }[];
+}
+
+/** Stores a service's credential under its template. */
+export async function grant(invocation: Invocation): Promise<number> {
+  const service = invocation.args[0] ?? "";
+  const name = textOption(invocation, "name") ?? service;
+  return storeGrant(invocation, { name, service });
+}
+
+/** What is to be stored: under a service's template, or for hosts of one's own. */
+interface GrantRequest {
+  readonly name: string;
+  readonly service?: string;
+  readonly bindings?: readonly { readonly hosts: readonly string[]; readonly header: string; readonly format: string }[];
+}
+
+/** Reads the value and hands it to the key-holder, which seals it. */
+export async function storeGrant(invocation: Invocation, request: GrantRequest): Promise<number> {
+  const value = await readValue(textOption(invocation, "valueFile"), request.name);
+  const stored = (await requestUnixOk({
+    socketPath: invocation.socketPath,
+    method: "POST",
+    path: "/v1/grants",
+    body: { ...request, value },
+  })) as StoredGrant;
+  if (isSet(invocation, "json")) printJson(stored);
+  else {
+    const places = stored.bindings.flatMap(({ hosts, header }) => hosts.map((host) => `${host} (${header})`));
+    printLine(`Stored ${stored.name}: sealed to this node, for ${places.join(", ")}.`);
+    printLine(`Use it: gatehouse run --grant ${stored.name} -- COMMAND`);
+  }
+  return 0;
+}

@@ -1,0 +1,25 @@
+import { request } from "node:http";
+import { pipeline } from "node:stream/promises";
+import { PROBLEMS, Problem, type ProblemCode } from "@gatehouse/core";
+import { type Invocation, isSet } from "../invocation.ts";
+
+/** Prints what a detached run wrote, byte for byte; with --follow until it ends. */
+export async function logs(invocation: Invocation): Promise<number> {
+  const runId = encodeURIComponent(invocation.args[0] ?? "");
+  const path = `/v1/sandboxes/${runId}/logs${isSet(invocation, "follow") ? "?follow" : ""}`;
+  const answer = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
+    const call = request({ socketPath: invocation.socketPath, path }, resolve);
+    call.once("error", (cause) => reject(new Problem("daemon.unreachable", { cause })));
+    call.end();
+  });
+  if (answer.statusCode !== 200) throw await problemOf(answer);
+  await pipeline(answer, process.stdout, { end: false });
+  return 0;
+}
+
+async function problemOf(answer: AsyncIterable<Buffer>): Promise<Problem> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer) chunks.push(chunk);
+  const { code } = JSON.parse(Buffer.concat(chunks).toString()) as { readonly code?: string };
+  return new Problem(code !== undefined && code in PROBLEMS ? (code as ProblemCode) : "internal");
+}

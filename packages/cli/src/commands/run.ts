@@ -1,0 +1,75 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { Problem } from "@gatehouse/core";
+import { requestUnixOk } from "@gatehouse/kit";
+import { type CreatedRun, startForegroundKeeper } from "@gatehouse/node";
+import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { note, printJson, printLine } from "../terminal/print.ts";
+
+const CREATE_TIMEOUT_MS = 60_000;
+
+/** Runs a command in a sandbox: its streams, terminal, signals and exit code are the command's own. */
+export async function run(invocation: Invocation): Promise<number> {
+  const isDetached = isSet(invocation, "detach");
+  if (isSet(invocation, "json") && !isDetached) {
+    throw new Problem("usage.invalid", {
+      detail: "A foreground run's output is the command's; --json goes with --detach.",
+    });
+  }
+  const isTerminal = !isDetached && process.stdin.isTTY === true && process.stdout.isTTY === true;
+  const created = (await requestUnixOk({
+    socketPath: invocation.socketPath,
+    method: "POST",
+    path: "/v1/sandboxes",
+    timeoutMs: CREATE_TIMEOUT_MS,
+    body: {
+      command: invocation.args,
+      workspace: resolve(textOption(invocation, "workspace") ?? "."),
+      mounts: listOption(invocation, "mount").map((path) => resolve(path)),
+      grants: listOption(invocation, "grant"),
+      allow: listOption(invocation, "allow"),
+      policy: await readPolicy(textOption(invocation, "policy") ?? "strict"),
+      env: readVariables(listOption(invocation, "env")),
+      driver: textOption(invocation, "driver"),
+      project: textOption(invocation, "project"),
+      agent: textOption(invocation, "agent"),
+      detach: isDetached,
+      tty: isTerminal,
+    },
+  })) as CreatedRun;
+  speakUp(created, isTerminal || isSet(invocation, "verbose"));
+  if (created.launch !== undefined) return startForegroundKeeper({ path: created.launch, isTerminal });
+  if (isSet(invocation, "json")) printJson({ run_id: created.run_id, node: "local", driver: created.driver });
+  else printLine(created.run_id);
+  return 0;
+}
+
+function speakUp({ exposed, warnings, allowed, driver }: CreatedRun, isTalkative: boolean): void {
+  if (exposed)
+    note("WARNING: the process driver isolates nothing. This run is exposed: it can read what you can read.");
+  for (const warning of warnings) note(`warning: ${warning}`);
+  if (isTalkative && allowed.length > 0) note(`its grants allow ${allowed.join(", ")} (${driver})`);
+}
+
+async function readPolicy(policy: string): Promise<unknown> {
+  if (policy === "strict" || policy === "permissive") return { mode: policy };
+  const { parse } = await import("yaml");
+  try {
+    return parse(await readFile(policy, "utf8"));
+  } catch (cause) {
+    throw new Problem("policy.invalid", {
+      detail: `${policy} is neither strict, permissive nor a readable policy file.`,
+      cause,
+    });
+  }
+}
+
+function readVariables(pairs: readonly string[]): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const pair of pairs) {
+    const at = pair.indexOf("=");
+    if (at < 1) throw new Problem("usage.invalid", { detail: `--env takes NAME=VALUE, not ${pair.slice(0, 40)}.` });
+    variables[pair.slice(0, at)] = pair.slice(at + 1);
+  }
+  return variables;
+}

@@ -1,0 +1,37 @@
+import { Problem } from "@gatehouse/core";
+import type { RequestRecord } from "@gatehouse/gate";
+import { streamUnix } from "@gatehouse/kit";
+import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { colour, printLine, shown } from "../terminal/print.ts";
+
+/** Shows request records, one on a line; with --follow as they happen. */
+export async function trace(invocation: Invocation): Promise<number> {
+  const limit = textOption(invocation, "limit") ?? "100";
+  if (!/^[0-9]{1,6}$/.test(limit)) throw new Problem("usage.invalid", { detail: "--limit takes a number." });
+  const query = new URLSearchParams({ limit });
+  const [run] = invocation.args;
+  if (run !== undefined) query.set("run", run);
+  if (isSet(invocation, "follow")) query.set("follow", "1");
+  const stopped = new AbortController();
+  process.once("SIGINT", () => stopped.abort());
+  const lines = streamUnix({ socketPath: invocation.socketPath, path: `/v1/records?${query}`, signal: stopped.signal });
+  try {
+    for await (const line of lines)
+      printLine(isSet(invocation, "json") ? line : render(JSON.parse(line) as RequestRecord));
+  } catch (failure) {
+    if (!stopped.signal.aborted) throw failure;
+  }
+  return 0;
+}
+
+/** A record as a line for people. */
+export function render(record: RequestRecord): string {
+  const { time, run, method, url, status, decision, code, grants, duration_ms } = record;
+  const tint = decision === "allowed" ? "green" : decision === "denied" ? "red" : "yellow";
+  const why = code === undefined ? (grants.length > 0 ? `with ${grants.join(", ")}` : "") : code;
+  const at = new Date(time).toISOString().slice(11, 23);
+  const what = `${method.padEnd(7)} ${shown(url)}`;
+  return [at, (run ?? "-").slice(0, 16), colour(String(status).padStart(3), tint), what, `${duration_ms} ms`, why]
+    .filter((part) => part !== "")
+    .join("  ");
+}

@@ -1,0 +1,43 @@
+import { stripVTControlCharacters } from "node:util";
+
+/** Prints one JSON value on a line. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+export function printLine(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** To people, beside what a command's own output is. */
+export function note(text: string): void {
+  process.stderr.write(`gatehouse: ${text}\n`);
+}
+
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Text from a sandbox as it may be shown: no control or direction characters reach a terminal. */
+export function shown(text: string): string {
+  return stripVTControlCharacters(text).replace(
+    CONTROL,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+type Colour = "red" | "green" | "yellow" | "dim" | "bold";
+const CODES: Readonly<Record<Colour, string>> = { red: "31", green: "32", yellow: "33", dim: "2", bold: "1" };
+
+/** Colours where a terminal shows them and nobody said no (NO_COLOR). */
+export function colour(text: string, name: Colour): string {
+  const isOn = process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "";
+  return isOn ? `\u001b[${CODES[name]}m${text}\u001b[0m` : text;
+}
+
+/** Columns aligned by their widest cell, the last one as it is. */
+export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
+  const widths = head.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0))).join("  ");
+  printLine(colour(line(head), "dim"));
+  for (const row of rows) printLine(line(row));
+}

@@ -1,0 +1,33 @@
+import { readFile } from "node:fs/promises";
+import { Problem } from "@gatehouse/core";
+
+const MAX_BYTES = 65_536;
+
+/** A credential's value: from a file, from standard input, or asked for without echo. Never from an argument. */
+export async function readValue(from: string | undefined, name: string): Promise<string> {
+  if (from === "-" || (from === undefined && process.stdin.isTTY !== true)) return readStandardInput();
+  if (from !== undefined) return readValueFile(from);
+  const { password, isCancel } = await import("@clack/prompts");
+  const value = await password({ message: `Value of ${name}` });
+  if (isCancel(value)) throw new Problem("usage.invalid", { detail: "Nothing was stored." });
+  return value;
+}
+
+async function readValueFile(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw new Problem("usage.invalid", { detail: `${path} cannot be read.`, cause });
+  }
+}
+
+async function readStandardInput(): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > MAX_BYTES) throw new Problem("credentials.invalid_value", { detail: "It is too long." });
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
