@@ -38,21 +38,21 @@ export function compilePolicy(written: unknown): CompiledPolicy {
       : { action: "deny", rule: "default", reason: "No rule allows this request." };
   return {
     input,
-    decide: (request) => decideRequest(index.about(request.host, request.port), request) ?? fallback,
+    decide: (request) => decideRequest(index, request) ?? fallback,
     decideConnect: (host, port) => decideTunnel(index.about(host, port), fallback),
     addressRanges: (host, port) => statedRanges(index.about(host, port), host),
     statesLoopback: () => rules.some(statesLoopback),
   };
 }
 
-function decideRequest(walk: RuleWalk, request: PolicyRequest): PolicyDecision | undefined {
+function decideRequest(index: RuleIndex, request: PolicyRequest): PolicyDecision | undefined {
   const method = request.method.toUpperCase();
-  let target: Target | undefined;
+  const target = readTarget(request.path);
+  const walk = index.about(request.host, request.port, target.firstSegment);
   for (let found = walk.next(); found !== undefined; found = walk.next()) {
     const { rule } = found;
     if (rule.methods !== undefined && !rule.methods.has(method)) continue;
     if (rule.paths === undefined) return rule.decision;
-    target ??= readTarget(request.path);
     const decision = decideByPath(rule, target);
     if (decision !== undefined) return decision;
   }
@@ -62,12 +62,16 @@ function decideRequest(walk: RuleWalk, request: PolicyRequest): PolicyDecision |
 interface Target {
   readonly ambiguity: PathAmbiguity | undefined;
   readonly readings: readonly PathReading[];
+  /** Absent where every rule must be looked at: two readings, or parameters that may count or not. */
+  readonly firstSegment: string | undefined;
 }
 
 function readTarget(path: string): Target {
   const normalised = normalisePath(path);
   const { ambiguity } = normalised;
-  return { ambiguity, readings: ambiguity === undefined || ambiguity === "encoded slash" ? readPath(normalised) : [] };
+  const readings = ambiguity === undefined || ambiguity === "encoded slash" ? readPath(normalised) : [];
+  const first = readings[0]?.[0] ?? "";
+  return { ambiguity, readings, firstSegment: ambiguity === undefined && !first.includes(";") ? first : undefined };
 }
 
 /**

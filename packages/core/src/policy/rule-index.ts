@@ -12,44 +12,84 @@ interface IndexedHost {
 
 type OrderedHosts = readonly IndexedHost[];
 
-/** Rules by the hosts that they name, so that a thousand rules about other hosts cost a request nothing. */
+/** The rules that name one host, and the same ones by the first segment of their paths. */
+interface HostLists {
+  readonly all: IndexedHost[];
+  /** Those that may match whatever a path begins with. */
+  readonly general: IndexedHost[];
+  readonly byFirstSegment: Map<string, IndexedHost[]>;
+}
+
+/** Rules by hosts and first path segments, so that a thousand rules about other things cost a request nothing. */
 export class RuleIndex {
-  readonly #byHost = new Map<string, IndexedHost[]>();
-  readonly #bySuffix = new Map<string, IndexedHost[]>();
-  readonly #everywhere: IndexedHost[] = [];
+  readonly #byHost = new Map<string, HostLists>();
+  readonly #bySuffix = new Map<string, HostLists>();
+  readonly #everywhere: HostLists = emptyLists();
 
   constructor(rules: readonly CompiledRule[]) {
     for (const [order, rule] of rules.entries()) {
       for (const pattern of rule.hosts) {
         const ports = pattern.port === undefined ? rule.ports : [pattern.port];
-        this.#listFor(pattern).push({ order, rule, pattern, ports });
+        addTo(this.#listsFor(pattern), { order, rule, pattern, ports });
       }
     }
   }
 
-  /** Walks the rules about a normalised host and a port, in order. */
-  about(host: string, port: number): RuleWalk {
-    let found: OrderedHosts = merge(this.#everywhere, this.#byHost.get(host));
+  /**
+   * Walks the rules about a normalised host and a port, in order; with a first path segment, those alone that can
+   * match it.
+   */
+  about(host: string, port: number, firstSegment?: string): RuleWalk {
+    let found = select(this.#everywhere, firstSegment);
+    found = merge(found, select(this.#byHost.get(host), firstSegment));
     if (this.#bySuffix.size > 0) {
       for (let dot = host.indexOf("."); dot >= 0; dot = host.indexOf(".", dot + 1)) {
-        found = merge(found, this.#bySuffix.get(host.slice(dot)));
+        found = merge(found, select(this.#bySuffix.get(host.slice(dot)), firstSegment));
       }
     }
     return new RuleWalk(found, port);
   }
 
-  #listFor({ kind, host }: HostPattern): IndexedHost[] {
+  #listsFor({ kind, host }: HostPattern): HostLists {
     if (kind === "any") return this.#everywhere;
-    const lists = kind === "exact" ? this.#byHost : this.#bySuffix;
-    const list = lists.get(host) ?? [];
-    lists.set(host, list);
-    return list;
+    const byName = kind === "exact" ? this.#byHost : this.#bySuffix;
+    const lists = byName.get(host) ?? emptyLists();
+    byName.set(host, lists);
+    return lists;
   }
 }
 
+function emptyLists(): HostLists {
+  return { all: [], general: [], byFirstSegment: new Map() };
+}
+
+function addTo({ all, general, byFirstSegment }: HostLists, indexed: IndexedHost): void {
+  all.push(indexed);
+  const firsts = firstSegments(indexed.rule);
+  if (firsts === undefined) general.push(indexed);
+  for (const first of firsts ?? []) {
+    const list = byFirstSegment.get(first) ?? [];
+    list.push(indexed);
+    byFirstSegment.set(first, list);
+  }
+}
+
+/** What the rule's paths begin with. A `hostRules` entry is chosen by its host, so that none of its rules is skipped. */
+function firstSegments({ paths, entry }: CompiledRule): ReadonlySet<string> | undefined {
+  if (paths === undefined || entry !== undefined) return undefined;
+  const firsts = paths.map(({ segments }) => segments[0]);
+  return firsts.every((first) => typeof first === "string") ? new Set(firsts) : undefined;
+}
+
+function select(lists: HostLists | undefined, firstSegment: string | undefined): OrderedHosts {
+  if (lists === undefined) return [];
+  if (firstSegment === undefined) return lists.all;
+  return merge(lists.general, lists.byFirstSegment.get(firstSegment) ?? []);
+}
+
 /** Copies only where both hold something, which is rare. */
-function merge(a: OrderedHosts, b: OrderedHosts | undefined): OrderedHosts {
-  if (b === undefined || b.length === 0) return a;
+function merge(a: OrderedHosts, b: OrderedHosts): OrderedHosts {
+  if (b.length === 0) return a;
   return a.length === 0 ? b : [...a, ...b].sort((one, other) => one.order - other.order);
 }
 

@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { compilePolicy, type NetworkPolicyInput, type PolicyRequest } from "../../src/index.ts";
+import {
+  compilePolicy,
+  matchPath,
+  type NetworkPolicyInput,
+  normalisePath,
+  type PolicyRequest,
+  parsePathPattern,
+} from "../../src/index.ts";
 
 function decide(policy: NetworkPolicyInput, text: string): string {
   const [method = "", url = ""] = text.split(" ");
@@ -250,15 +257,25 @@ function decideSlowly(policy: NetworkPolicyInput, request: PolicyRequest): strin
       host === "*" || (host.startsWith("*.") ? request.host.endsWith(host.slice(1)) : host === request.host);
     return isHost && (isPort ?? [80, 443].includes(request.port));
   };
+  // An ambiguous path is decided, by refusal, by the first rule that looks at paths.
+  const isAmbiguous = normalisePath(request.path).ambiguity !== undefined;
+  const holdsPath = (path: string) => {
+    const pattern = parsePathPattern(path);
+    return isAmbiguous || (pattern !== undefined && matchPath(pattern, request.path));
+  };
   const entry = (policy.hostRules ?? []).findIndex(({ host }) => holds(host));
   const chosen = policy.hostRules?.[entry];
   if (chosen?.rules.length === 0) return `host_rules[${entry}]`;
-  const rule = chosen?.rules.findIndex(({ method }) => method === "*" || method === request.method) ?? -1;
+  const rule =
+    chosen?.rules.findIndex(
+      ({ method, pathPattern }) => ["*", request.method].includes(method) && holdsPath(pathPattern),
+    ) ?? -1;
   if (rule >= 0) return `host_rules[${entry}].rules[${rule}]`;
   const allowed = (policy.allow ?? []).findIndex(holds);
   if (allowed >= 0) return `allow[${allowed}]`;
   const found = (policy.rules ?? []).findIndex(
-    ({ hosts, methods }) => hosts.some(holds) && (methods?.includes(request.method) ?? true),
+    ({ hosts, methods, paths }) =>
+      hosts.some(holds) && (methods?.includes(request.method) ?? true) && (paths?.some(holdsPath) ?? true),
   );
   return found >= 0 ? `rules[${found}]` : "default";
 }
@@ -267,15 +284,13 @@ const hosts = ["a.x", "b.a.x", "c.b.a.x", "x", "y"];
 const hostPattern = fc.constantFrom(...hosts, "*", "*.x", "*.a.x", "*.b.a.x", "a.x:80", "*.x:8443", "*:443");
 const action = fc.constantFrom("allow", "deny");
 const method = fc.constantFrom("GET", "POST");
+const pathPattern = fc.constantFrom("/", "/a", "/a/**", "/*", "/**", "**", "/b/*", "/**/b", "/a;x");
 const policyInput = fc.record({
   mode: fc.constantFrom("strict", "permissive"),
   hostRules: fc.array(
     fc.record({
       host: hostPattern,
-      rules: fc.array(
-        fc.record({ action, method: fc.oneof(method, fc.constant("*")), pathPattern: fc.constant("**") }),
-        { maxLength: 2 },
-      ),
+      rules: fc.array(fc.record({ action, method: fc.oneof(method, fc.constant("*")), pathPattern }), { maxLength: 2 }),
     }),
     { maxLength: 3 },
   ),
@@ -286,6 +301,7 @@ const policyInput = fc.record({
         action,
         hosts: fc.array(hostPattern, { minLength: 1, maxLength: 3 }),
         methods: fc.array(method, { minLength: 1, maxLength: 2 }),
+        paths: fc.array(pathPattern, { minLength: 1, maxLength: 2 }),
       },
       { requiredKeys: ["action", "hosts"] },
     ),
@@ -296,7 +312,7 @@ const request = fc.record({
   host: fc.constantFrom(...hosts),
   port: fc.constantFrom(80, 443, 8443),
   method,
-  path: fc.constantFrom("/", "/a"),
+  path: fc.constantFrom("/", "/a", "/a/", "/a/b", "/b/b", "/b", "/a;x", "/a;x/b", "/c/../a", "/a%2fb", "/a/..;/b", "*"),
 });
 
 test("the indexed policy decides as the definition does", () => {
