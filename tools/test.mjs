@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setUp } from "./set-up.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = join(root, "node_modules/.bin");
@@ -18,18 +19,6 @@ function run(command, args, env = process.env) {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"], env });
   if (error) console.error(String(error));
   return status === 0;
-}
-
-/** Whether every package that the lockfile names for this platform is there in its version. */
-function isInstalled() {
-  const installedPath = join(root, "node_modules/.package-lock.json");
-  if (!existsSync(installedPath)) return false;
-  const wanted = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages;
-  const there = JSON.parse(readFileSync(installedPath, "utf8")).packages;
-  return Object.entries(wanted).every(([path, { version, optional, link }]) => {
-    if (!path.includes("node_modules/") || optional || link) return true;
-    return there[path]?.version === version;
-  });
 }
 
 function runTests() {
@@ -49,19 +38,22 @@ function runTests() {
   }
 }
 
-function main() {
+async function main() {
   const failures = [];
-  if (!isInstalled() && !run("npm", ["ci"])) return { failures: ["npm ci"] };
-  if (!run(process.execPath, [join(root, "tools/build.mjs")])) return { failures: ["the build"] };
+  try {
+    await setUp(root);
+  } catch (failure) {
+    return { failures: [`the set-up: ${failure.message}`] };
+  }
   const check = join(root, "tools/check.mjs");
-  if (filters.length === 0 && existsSync(check) && !run(process.execPath, [check])) failures.push("the static checks");
+  if (filters.length === 0 && !run(process.execPath, [check])) failures.push("the static checks");
   const report = runTests();
   if (report === undefined) failures.push("vitest, which did not come to its end");
   else if (Object.values(report.counts).every((count) => count === 0)) failures.push("there was no test to run");
   return { failures, report };
 }
 
-const { failures, report } = main();
+const { failures, report } = await main();
 const { passed, failed, skipped } = report?.counts ?? { passed: 0, failed: 0, skipped: 0 };
 for (const { name, why } of report?.skips ?? []) console.log(`skipped: ${name} (${why})`);
 for (const what of failures) console.log(`failed: ${what}`);

@@ -82,9 +82,11 @@ command(
   "prove what a run needs on this machine",
   async () => (await import("./commands/doctor.ts")).doctor,
 ).option("--json", "print JSON");
-command("demo", "show the whole promise on real processes", async () => (await import("./commands/demo.ts")).demo)
-  .option("--once", "end after the checks")
-  .option("--json", "print the result as JSON on the last line");
+command(
+  "demo",
+  "show the whole promise on real processes",
+  async () => (await import("./commands/demo.ts")).demo,
+).option("--json", "print the result as JSON on the last line");
 command("version", "print the version", async () => (await import("./commands/version.ts")).version).option(
   "--json",
   "print JSON",

@@ -21,7 +21,11 @@ export async function grant(invocation: Invocation): Promise<number> {
 interface GrantRequest {
   readonly name: string;
   readonly service?: string;
-  readonly bindings?: readonly { readonly hosts: readonly string[]; readonly header: string; readonly format: string }[];
+  readonly bindings?: readonly {
+    readonly hosts: readonly string[];
+    readonly header: string;
+    readonly format: string;
+  }[];
 }
 
 /** Reads the value and hands it to the key-holder, which seals it. */

@@ -32,6 +32,8 @@ export interface Libc {
   getsockopt(descriptor: number, name: number, value: Uint8Array): number;
   ioctl(descriptor: number, request: number, argument: Uint8Array): void;
   flock(descriptor: number, operation: number): void;
+  /** FD_CLOEXEC, and nothing else of F_SETFD. */
+  closeOnExec(descriptor: number): void;
   /** The address of a buffer's bytes, which stay where they are as long as the buffer lives. */
   addressOf(buffer: Uint8Array): bigint;
   /** Calls back each time the descriptor can be read or was closed by its peer. */
@@ -41,6 +43,8 @@ export interface Libc {
 /** Layouts of structs and numbers of options are those of 64-bit Linux; elsewhere nothing native is tried. */
 const PLATFORMS: readonly string[] = ["linux-x64", "linux-arm64"];
 const SOL_SOCKET = 1;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 
 /** Loads koffi and binds the calls. Throws with the reason where the platform or the package does not serve. */
 export function loadLibc(): Libc {
@@ -66,6 +70,7 @@ export function loadLibc(): Libc {
   const getsockopt = bind("int getsockopt(int, int, int, void *, void *)");
   const ioctl = bind("int ioctl(int, unsigned long, ...)");
   const flock = bind("int flock(int, int)");
+  const fcntl = bind("int fcntl(int, int, ...)");
   return {
     socket: (family, type) => socket(family, type, 0),
     connect: (descriptor, address) => void connect(descriptor, address, address.length),
@@ -80,6 +85,7 @@ export function loadLibc(): Libc {
     },
     ioctl: (descriptor, request, argument) => void ioctl(descriptor, request, "void *", argument),
     flock: (descriptor, operation) => void flock(descriptor, operation),
+    closeOnExec: (descriptor) => void fcntl(descriptor, F_SETFD, "int", FD_CLOEXEC),
     addressOf: (buffer) => koffi.address(buffer),
     watchReadable: (descriptor, callback) => koffi.node.poll(descriptor, { readable: true }, callback),
   };

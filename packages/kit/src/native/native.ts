@@ -1,4 +1,4 @@
-import { closeSync } from "node:fs";
+import { closeSync, readdirSync } from "node:fs";
 import { Problem } from "@gatehouse/core";
 import { sendWithDescriptor } from "./ancillary-message.ts";
 import { type Libc, loadLibc, SystemCallError } from "./libc.ts";
@@ -32,6 +32,11 @@ export interface Native {
   bringLoopbackUp(): void;
   /** flock(2): true when locked, false when `nonblock` and another holds it. */
   flock(descriptor: number, exclusive: boolean, nonblock: boolean): boolean;
+  /**
+   * Keeps descriptors that this process inherited, standard streams apart, from every program that it starts: Node
+   * closes only its own, and one of a shell's would open a way into a sandbox.
+   */
+  withholdInheritedDescriptors(): void;
 }
 
 const AF_INET = 2;
@@ -98,6 +103,19 @@ class LazyNative implements Native {
     } catch (failure) {
       if (nonblock && failure instanceof SystemCallError && failure.code === "EAGAIN") return false;
       throw failure;
+    }
+  }
+
+  withholdInheritedDescriptors(): void {
+    const libc = this.#libc();
+    for (const name of readdirSync("/proc/self/fd")) {
+      const descriptor = Number(name);
+      try {
+        if (descriptor > 2) libc.closeOnExec(descriptor);
+      } catch (failure) {
+        // The one that listed the directory is closed by now.
+        if (!(failure instanceof SystemCallError && failure.code === "EBADF")) throw failure;
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { Problem } from "@gatehouse/core";
@@ -32,6 +33,7 @@ export async function spawnSandbox(
   stdio: readonly ("inherit" | "pipe" | "ignore")[],
 ): Promise<{ readonly child: ChildProcess; readonly sandbox: SandboxProcess }> {
   const isBuilt = launch.info !== undefined;
+  for (const { path, text } of launch.files) await writeFile(path, text, { mode: 0o600 });
   const child = spawn(launch.file, [...launch.args], {
     cwd: launch.cwd,
     env: launch.env,

@@ -1,4 +1,4 @@
-import { FD, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
+import { FD, KERNEL_SWITCHES, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
 import { planRoot, type RootEntry } from "./root-plan.ts";
 import { seccompProgram } from "./seccomp.ts";
 import { inOwnTerminal, untilParentDies, viaShell } from "./wrap-command.ts";
@@ -12,6 +12,8 @@ export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
     ...["--disable-userns", "--die-with-parent", "--cap-drop", "ALL", "--hostname", "sandbox"],
     ...(spec.isTerminal ? [] : ["--new-session"]),
     ...["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--perms", "0700", "--tmpfs", SANDBOX_HOME],
+    // bubblewrap leaves these writable where the caller is root: the kernel's own switches, its crash handler among them.
+    ...KERNEL_SWITCHES.flatMap((path) => ["--ro-bind-try", path, path]),
     ...planRoot(spec).flatMap(mountOption),
     ...["--remount-ro", "/", "--chdir", spec.workspace, "--clearenv"],
     ...Object.entries(spec.env).flatMap(([name, value]) => ["--setenv", name, value]),
@@ -29,6 +31,7 @@ export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
       { fd: FD.args, data: Buffer.from(options.map((option) => `${option}\0`).join("")) },
       ...(seccomp === undefined ? [] : [{ fd: FD.seccomp, data: seccomp }]),
     ],
+    files: [],
     info: "bubblewrap-json",
   };
 }

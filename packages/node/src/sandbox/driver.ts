@@ -43,6 +43,8 @@ export interface SandboxLaunch {
   readonly cwd: string;
   /** Written to the descriptor and closed. */
   readonly feeds: readonly { readonly fd: number; readonly data: Buffer }[];
+  /** Written before it starts; only the owner reads them. */
+  readonly files: readonly { readonly path: string; readonly text: string }[];
   /** How the process id of the sandbox's init is learned; absent where there is no sandbox. */
   readonly info: "bubblewrap-json" | "child-of-unshare" | undefined;
 }
@@ -56,3 +58,7 @@ export const SANDBOX_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 export const SANDBOX_GATE_PORT = 3128;
 /** User and group inside. */
 export const SANDBOX_UID = 1000;
+/** Parts of /proc through which the kernel is set; read-only in every sandbox, whoever the caller is. */
+export const KERNEL_SWITCHES = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"].map(
+  (name) => `/proc/${name}`,
+);

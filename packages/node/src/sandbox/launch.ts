@@ -14,5 +14,5 @@ export function launchSandbox(driver: DriverName, spec: SandboxSpec): SandboxLau
 function launchProcess(spec: SandboxSpec): SandboxLaunch {
   const command = viaShell(spec.command);
   const [file = "", ...args] = untilParentDies(spec.isTerminal ? inOwnTerminal(command) : command);
-  return { file, args, env: { ...spec.env }, cwd: spec.workspace, feeds: [], info: undefined };
+  return { file, args, env: { ...spec.env }, cwd: spec.workspace, feeds: [], files: [], info: undefined };
 }

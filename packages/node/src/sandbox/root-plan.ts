@@ -45,7 +45,7 @@ const ETC = [
 const SYNTHETIC = ["passwd", "group", "hosts", "nsswitch.conf", "resolv.conf"];
 
 // Where administrators keep what is theirs; a daemon that runs as root could read it.
-const HIDDEN = ["/usr/local/etc", "/usr/src", "/usr/share/polkit-1/rules.d"];
+const HIDDEN = ["/usr/etc", "/usr/local/etc", "/usr/src", "/usr/share/polkit-1/rules.d"];
 
 /** The root of a sandbox, in the order in which it is built. */
 export function planRoot({ runDir, runtime, workspace, mounts }: SandboxSpec): readonly RootEntry[] {

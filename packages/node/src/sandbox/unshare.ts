@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { FD, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
+import { FD, KERNEL_SWITCHES, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
 import { planRoot, type RootEntry } from "./root-plan.ts";
 import { inOwnTerminal, quote, untilParentDies, viaShell } from "./wrap-command.ts";
 
@@ -9,9 +9,10 @@ import { inOwnTerminal, quote, untilParentDies, viaShell } from "./wrap-command.
  */
 export function launchUnshare(spec: SandboxSpec): SandboxLaunch {
   const namespaces = ["--user", "--map-root-user", "--mount", "--net", "--ipc", "--uts", "--cgroup", "--pid", "--fork"];
+  const script = join(spec.runDir, "init.sh");
   const command = [
     ...["unshare", ...namespaces, "--kill-child=KILL", "--"],
-    ...["/bin/sh", "-c", `. /dev/fd/${FD.args}`, "sh", ...viaShell(spec.command)],
+    ...["/bin/sh", script, ...viaShell(spec.command)],
   ];
   const [file = "", ...args] = untilParentDies(spec.isTerminal ? inOwnTerminal(command) : command);
   return {
@@ -19,14 +20,14 @@ export function launchUnshare(spec: SandboxSpec): SandboxLaunch {
     args,
     env: { ...spec.env },
     cwd: "/",
-    feeds: [{ fd: FD.args, data: Buffer.from(initScript(spec)) }],
+    feeds: [],
+    files: [{ path: script, text: initScript(spec) }],
     info: "child-of-unshare",
   };
 }
 
 /** Directory of the run over which its root is built. */
 export const ROOT_MOUNT = "root";
-const PROC_COVERED = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"];
 const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"];
 
 /** What the sandbox's first process runs, POSIX sh. It stays as its init: the shell waits for orphans too. */
@@ -49,8 +50,8 @@ mount -t proc -o nosuid,nodev,noexec proc proc
 ${planRoot(spec).map(mountLines).join("\n")}
 # One more user namespace, the command's own, and none inside it.
 echo 1 > proc/sys/user/max_user_namespaces
-for name in ${PROC_COVERED.join(" ")}; do
-  [ ! -e proc/$name ] || { mount --bind proc/$name proc/$name; mount -o remount,bind,ro,nosuid,nodev,noexec proc/$name; }
+for path in ${KERNEL_SWITCHES.join(" ")}; do
+  [ ! -e .$path ] || { mount --bind .$path .$path; mount -o remount,bind,ro,nosuid,nodev,noexec .$path; }
 done
 mkdir .old
 mount -o remount,bind,ro,nosuid,nodev .
@@ -60,7 +61,7 @@ umount -l /.old
 hostname sandbox 2>/dev/null || :
 printf r >&${FD.info}
 read -r go <&${FD.block}
-exec ${FD.args}<&- ${FD.info}>&- ${FD.block}<&-
+exec ${FD.args}<&- ${FD.seccomp}<&- ${FD.info}>&- ${FD.block}<&-
 set +e
 unshare --user --map-user=${SANDBOX_UID} --map-group=${SANDBOX_UID} -- setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --ambient-caps=-all -- "$@"
 exit $?
