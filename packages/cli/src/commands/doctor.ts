@@ -1,4 +1,4 @@
-import { runDoctor } from "@gatehouse/node";
+import { type DoctorCheck, runDoctor } from "@gatehouse/node";
 import { type Invocation, isSet } from "../invocation.ts";
 import { colour, printJson, printLine } from "../terminal/print.ts";
 
@@ -11,12 +11,14 @@ export async function doctor(invocation: Invocation): Promise<number> {
   if (isSet(invocation, "json")) {
     printJson({ ok: isFit, checks: checks.map(({ isNeeded, ...check }) => ({ ...check, needed: isNeeded })) });
   } else {
-    for (const { name, ok, detail, fix, isNeeded } of checks) {
-      const mark = ok ? colour("ok  ", "green") : isNeeded ? colour("FAIL", "red") : colour("--  ", "yellow");
-      printLine(`${mark} ${name.padEnd(18)} ${detail}`);
-      if (!ok && fix !== undefined) printLine(`     ${" ".repeat(18)} fix: ${fix}`);
-    }
+    for (const check of checks) printCheck(check);
     printLine(isFit ? "This machine can run sandboxes." : "This machine cannot run sandboxes yet.");
   }
   return isFit ? 0 : HOST_CANNOT;
+}
+
+function printCheck({ name, ok, detail, fix, isNeeded }: DoctorCheck): void {
+  const failed = isNeeded ? colour("FAIL", "red") : colour("--  ", "yellow");
+  printLine(`${ok ? colour("ok  ", "green") : failed} ${name.padEnd(18)} ${detail}`);
+  if (!ok && fix !== undefined) printLine(`     ${" ".repeat(18)} fix: ${fix}`);
 }

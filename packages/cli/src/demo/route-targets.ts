@@ -33,7 +33,7 @@ export async function openRouteTargets(directory: string): Promise<RouteTargets>
   const udp = createSocket("udp4", (data) => arrived.add(data.toString().trim()));
   await new Promise<void>((resolve) => udp.bind(0, "127.0.0.1", resolve));
   return {
-    tcpPort: (streams[0]?.server.address() as AddressInfo).port,
+    tcpPort: portOf(streams[0]?.server.address()),
     udpPort: udp.address().port,
     unixPath,
     abstractName,
@@ -43,4 +43,8 @@ export async function openRouteTargets(directory: string): Promise<RouteTargets>
       for (const { server } of streams) server.close();
     },
   };
+}
+
+function portOf(address: AddressInfo | string | null | undefined): number {
+  return typeof address === "object" && address !== null ? address.port : 0;
 }

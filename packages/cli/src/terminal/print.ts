@@ -14,6 +14,7 @@ export function note(text: string): void {
   process.stderr.write(`gatehouse: ${text}\n`);
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to be shown as escapes
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** Text from a sandbox as it may be shown: no control or direction characters reach a terminal. */

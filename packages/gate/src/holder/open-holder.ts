@@ -1,13 +1,15 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Clock, Lifetime, type Random } from "@gatehouse/core";
+import { type Clock, Lifetime, type Random, type RunId } from "@gatehouse/core";
 import { type CertificateAuthority, type Log, mintServerLeaf, serveUnix } from "@gatehouse/kit";
 import { CredentialStore } from "../credentials/credential-store.ts";
-import { openNodeKey } from "../credentials/node-key.ts";
-import { loadTemplates } from "../credentials/templates.ts";
+import { type NodeKey, openNodeKey } from "../credentials/node-key.ts";
+import { loadTemplates, type Template } from "../credentials/templates.ts";
 import { localApiRoutes } from "../local-api/routes.ts";
 import { RecordStore } from "../records/record-store.ts";
-import { RunRegistry } from "../registry/run-registry.ts";
+import { type RunPublisher, RunRegistry } from "../registry/run-registry.ts";
+import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
+import { choosePort } from "./choose-port.ts";
 import type { GateCalls, GateConfig, GateStatus } from "./gate-protocol.ts";
 import { openInterceptionCa } from "./interception-ca.ts";
 import { startRun } from "./start-run.ts";
@@ -38,23 +40,14 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
   try {
     const { stateDir } = config;
     const { log, clock } = deps;
-    for (const folder of ["credentials", "keepers"])
-      await mkdir(join(stateDir, folder), { recursive: true, mode: 0o700 });
-    const key = await openNodeKey(stateDir);
-    const ca = await openInterceptionCa(stateDir, clock.now());
-    const templates = await loadTemplates();
-    const credentials = await CredentialStore.open(join(stateDir, "credentials"), key, clock);
+    const vault = await openVault(stateDir, clock);
     const records = life.own(await openRecords(config, log));
-    const pool: { current: WorkerPool | undefined } = { current: undefined };
-    const publisher = {
-      put: async (...[run]: Parameters<WorkerPool["put"]>) => pool.current?.put(run),
-      drop: async (...[runId]: Parameters<WorkerPool["drop"]>) => pool.current?.drop(runId),
-    };
-    const registry = await RunRegistry.open({ credentials, key, clock, stateDir, publisher });
-    reportRestored(registry, credentials, log);
+    const publisher = new LatePublisher();
+    const registry = await RunRegistry.open({ ...vault, clock, stateDir, publisher });
+    reportRestored(registry, vault.credentials, log);
     const restored = registry.size;
-    const workers = life.own(new WorkerPool(await poolOptions(config, { log, ca, clock, registry, records })));
-    pool.current = workers;
+    const workers = life.own(new WorkerPool(await poolOptions(config, { ...vault, log, clock, registry, records })));
+    publisher.pool = workers;
     const proxyPort = await workers.start();
     await registry.setProxyPort(proxyPort);
     const status = (): GateStatus => ({
@@ -67,9 +60,8 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
       recordsFailing: records.isFailing,
     });
     const routes = localApiRoutes({
+      ...vault,
       registry,
-      credentials,
-      templates,
       records,
       status,
       startedAt: clock.now(),
@@ -80,31 +72,77 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     life.own(await serveUnix({ socketPath: join(stateDir, "daemon.sock"), routes, log, signal: life.signal }));
     return {
       proxyPort,
-      calls: {
-        startRun: (run) =>
-          startRun(run, { registry, credentials, templates, random: deps.random, config, proxyPort, ca }),
-        serveListener: async ({ runId }) => {
-          const run = registry.get(runId);
-          if (run?.place.kind === "sandbox") await workers.serveListener(run.runId, run.place.keeper);
-          return null;
-        },
-        endRun: async ({ runId }) => {
-          await registry.end(runId);
-          return null;
-        },
-        listRuns: async () =>
-          registry.list().map(({ runId, place }) => ({
-            runId,
-            keeper: place.kind === "sandbox" ? place.keeper : undefined,
-          })),
-        status: async () => status(),
-      },
+      calls: callsOf({ ...vault, registry, workers, status, config, proxyPort, random: deps.random }),
       [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
     };
   } catch (failure) {
     await life[Symbol.asyncDispose]();
     throw failure;
   }
+}
+
+/** What the key-holder alone holds. */
+interface Vault {
+  readonly key: NodeKey;
+  readonly ca: CertificateAuthority;
+  readonly templates: ReadonlyMap<string, Template>;
+  readonly credentials: CredentialStore;
+}
+
+async function openVault(stateDir: string, clock: Clock): Promise<Vault> {
+  for (const folder of ["credentials", "keepers"])
+    await mkdir(join(stateDir, folder), { recursive: true, mode: 0o700 });
+  const key = await openNodeKey(stateDir);
+  return {
+    key,
+    ca: await openInterceptionCa(stateDir, clock.now()),
+    templates: await loadTemplates(),
+    credentials: await CredentialStore.open(join(stateDir, "credentials"), key, clock),
+  };
+}
+
+/** The registry is restored before there are workers: until then there is nobody to tell. */
+class LatePublisher implements RunPublisher {
+  pool: WorkerPool | undefined;
+
+  async put(run: RunSnapshot): Promise<void> {
+    await this.pool?.put(run);
+  }
+
+  async drop(runId: RunId): Promise<void> {
+    await this.pool?.drop(runId);
+  }
+}
+
+interface CallParts extends Vault {
+  readonly registry: RunRegistry;
+  readonly workers: WorkerPool;
+  readonly status: () => GateStatus;
+  readonly config: GateConfig;
+  readonly proxyPort: number;
+  readonly random: Random;
+}
+
+function callsOf(parts: CallParts): Holder["calls"] {
+  const { registry, workers } = parts;
+  return {
+    startRun: (run) => startRun(run, parts),
+    serveListener: async ({ runId }) => {
+      const run = registry.get(runId);
+      if (run?.place.kind === "sandbox") await workers.serveListener(run.runId, run.place.keeper);
+      return null;
+    },
+    endRun: async ({ runId }) => {
+      await registry.end(runId);
+      return null;
+    },
+    listRuns: async () =>
+      registry.list().map(({ runId, place }) => ({
+        runId,
+        keeper: place.kind === "sandbox" ? place.keeper : undefined,
+      })),
+    status: async () => parts.status(),
+  };
 }
 
 function openRecords({ stateDir, recordsMaxBytes, recordsMaxFiles }: GateConfig, log: Log): Promise<RecordStore> {
@@ -138,8 +176,7 @@ async function poolOptions(config: GateConfig, { log, ca, clock, registry, recor
   return {
     count: config.workers,
     log,
-    port: config.port === 0 ? registry.proxyPort : config.port,
-    mustHavePort: config.port !== 0,
+    port: await choosePort(config.port, registry.proxyPort),
     config: {
       keepersDir: join(config.stateDir, "keepers"),
       hosts: config.hosts,

@@ -64,7 +64,7 @@ export class RecordStore implements AsyncDisposable {
   /** Records as stored, oldest first; then, when following, new ones as they come until the signal aborts. */
   async *read(query: RecordQuery): AsyncGenerator<unknown> {
     const live: RequestRecord[] = [];
-    let wake = () => {};
+    let wake: () => void = () => undefined;
     const follow = (record: RequestRecord) => {
       if (live.length < MAX_FOLLOWER_QUEUE) live.push(record);
       wake();

@@ -31,9 +31,14 @@ const HEADER_NAME = z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/);
 const HEADER_VALUE = z
   .string()
   .max(65_536)
-  .regex(/^[\t\x20-\x7e]*$/); // biome-ignore lint/suspicious/noControlCharactersInRegex: TAB may stand in a field value
+  .regex(/^[\t\x20-\x7e]*$/);
 const HOST = z.string().min(1).max(260);
-const list = <T extends z.ZodType>(item: T) => z.array(item).max(10_000).nullish();
+const list = <T extends z.ZodType>(item: T) =>
+  z
+    .array(item)
+    .max(10_000)
+    .nullish()
+    .transform((items) => items ?? []);
 
 const registrationSchema = z.object({
   run_id: z.string(),
@@ -65,53 +70,48 @@ const registrationSchema = z.object({
 
 /** Reads a registration. Key names are matched without case; unknown ones are ignored. */
 export function parseRegistration(body: unknown): Registration {
-  const written = lowerKeys(body);
-  if (typeof written !== "object" || written === null || Array.isArray(written))
-    throw malformed("the body is no object");
-  const fields = written as Readonly<Record<string, unknown>>;
+  const fields = requireObject(lowerKeys(body));
   for (const name of NOT_SERVED) if (!isEmpty(fields[name])) throw notServed(name);
   if (typeof fields.run_id !== "string" || fields.run_id === "") throw malformed("run_id is missing");
   const parsed = registrationSchema.safeParse(fields);
   if (!parsed.success) throw malformed(describe(parsed.error));
   const read = parsed.data;
-  for (const { host } of [...(read.credentials ?? []), ...(read.extra_headers ?? []), ...(read.remove_headers ?? [])]) {
-    parseHostPattern(host);
-  }
+  const { credentials, extra_headers: extra, remove_headers: removed } = read;
+  for (const { host } of [...credentials, ...extra, ...removed]) parseHostPattern(host);
   return {
     runId: parseRunId(read.run_id),
     token: read.auth_token ?? undefined,
-    credentials: (read.credentials ?? []).map(({ host, header, value, grant }) => ({
-      host,
-      header: header.toLowerCase(),
-      value,
-      grant: grant ?? undefined,
-    })),
-    extraHeaders: (read.extra_headers ?? []).map(({ host, header_name, value }) => ({
-      host,
-      name: header_name,
-      value,
-    })),
-    removeHeaders: (read.remove_headers ?? []).map(({ host, header_name }) => ({
-      host,
-      name: header_name.toLowerCase(),
-    })),
-    grants: [...new Set(read.grants ?? [])],
+    credentials: credentials.map(asCredential),
+    extraHeaders: extra.map(({ host, header_name, value }) => ({ host, name: header_name, value })),
+    removeHeaders: removed.map(({ host, header_name }) => ({ host, name: header_name.toLowerCase() })),
+    grants: [...new Set(read.grants)],
     policy: policyOf(read),
   };
 }
 
-function policyOf(read: z.infer<typeof registrationSchema>): NetworkPolicyInput {
+type Read = z.infer<typeof registrationSchema>;
+
+function asCredential({ host, header, value, grant }: Read["credentials"][number]): InlineCredential {
+  return { host, header: header.toLowerCase(), value, grant: grant ?? undefined };
+}
+
+function requireObject(value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed("the body is no object");
+  return value as Readonly<Record<string, unknown>>;
+}
+
+function policyOf(read: Read): NetworkPolicyInput {
   return {
     mode: read.network_policy ?? "strict",
-    hostRules: (read.network_rules ?? []).map(({ host, rules }) => ({
+    hostRules: read.network_rules.map(({ host, rules }) => ({
       host,
-      rules: (rules ?? []).map(({ action, method, path_pattern }) => ({
+      rules: rules.map(({ action, method, path_pattern }) => ({
         action,
         method: method ?? "*",
         pathPattern: path_pattern ?? "**",
       })),
     })),
-    allow: read.network_allow ?? [],
+    allow: read.network_allow,
   };
 }
 

@@ -1,10 +1,10 @@
-import { createReadStream, existsSync } from "node:fs";
+import { once } from "node:events";
+import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { Problem } from "@gatehouse/core";
-import type { Route } from "@gatehouse/kit";
+import { errorCode, type Route } from "@gatehouse/kit";
 import { z } from "zod";
 import { parseCreateRequest } from "../runs/create-request.ts";
 import type { RunFiles, RunRecord } from "../runs/run-files.ts";
@@ -97,20 +97,35 @@ interface LogSending {
 
 /** Sends what was written, then, while the run lives, what is added. */
 async function sendLog({ path, response, signal, isRunning }: LogSending): Promise<void> {
-  if (existsSync(`${path}.1`)) await pipeline(createReadStream(`${path}.1`), response, { end: false, signal });
+  await sendFrom(`${path}.1`, 0, response);
   let offset = 0;
-  for (;;) {
+  while (!signal.aborted) {
     const wasRunning = isRunning();
     const { size } = await stat(path).catch(() => ({ size: 0 }));
     // A shorter file is a new one: the log was rotated.
     if (size < offset) offset = 0;
-    if (size > offset) {
-      await pipeline(createReadStream(path, { start: offset, end: size - 1 }), response, { end: false, signal });
-      offset = size;
-    } else if (!wasRunning || signal.aborted) break;
-    else await new Promise((resolve) => setTimeout(resolve, FOLLOW_EVERY_MS));
+    const sent = await sendFrom(path, offset, response);
+    offset += sent;
+    if (sent > 0) continue;
+    if (!wasRunning) break;
+    await new Promise((resolve) => setTimeout(resolve, FOLLOW_EVERY_MS));
   }
   response.end();
+}
+
+/** Sends a file from an offset to its end, no faster than the reader takes it. Returns how many bytes that were. */
+async function sendFrom(path: string, start: number, response: ServerResponse): Promise<number> {
+  let sent = 0;
+  try {
+    for await (const chunk of createReadStream(path, { start })) {
+      sent += (chunk as Buffer).length;
+      if (!response.write(chunk)) await Promise.race([once(response, "drain"), once(response, "close")]);
+      if (response.destroyed) break;
+    }
+  } catch (failure) {
+    if (errorCode(failure) !== "ENOENT") throw failure;
+  }
+  return sent;
 }
 
 function describe(record: RunRecord): object {

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Clock, Problem, parseRunId } from "@gatehouse/core";
+import type { StartedRun } from "@gatehouse/gate";
 import { type Log, removeFile, writeFileAtomic } from "@gatehouse/kit";
 import type { GateLink } from "../daemon/gate-link.ts";
 import { askKeeper } from "../keeper/ask-keeper.ts";
@@ -30,6 +31,14 @@ export interface CreatedRun {
   readonly allowed: readonly string[];
   readonly warnings: readonly string[];
   readonly launch?: string;
+}
+
+interface PlannedRun {
+  readonly runId: string;
+  readonly keeper: string;
+  readonly driver: DriverName;
+  readonly workspace: string;
+  readonly mounts: readonly string[];
 }
 
 const STOP_GRACE_MS = 5_000;
@@ -64,71 +73,22 @@ export class Sandboxes {
   }
 
   async create(request: CreateRequest): Promise<CreatedRun> {
-    const { deps } = { deps: this.#deps };
-    const workspace = checkWorkspace(request.workspace, deps.own);
-    const mounts = request.mounts.map((path) => checkMount(path, deps.own));
-    const driver = await deps.chooseDriver(request.driver);
+    const { own, gate } = this.#deps;
+    const workspace = checkWorkspace(request.workspace, own);
+    const mounts = request.mounts.map((path) => checkMount(path, own));
+    const driver = await this.#deps.chooseDriver(request.driver);
     const runId = parseRunId(randomBytes(8).toString("hex"));
     const keeper = keeperOf(runId);
     const isExposed = driver === "process";
     const { agent, project, grants, policy } = request;
-    const started = await deps.gate.call("startRun", {
-      runId,
-      agent,
-      project,
-      grants,
-      policy,
-      isExposed,
-      keeper: isExposed ? undefined : keeper,
-    });
+    const place = isExposed ? undefined : keeper;
+    const started = await gate.call("startRun", { runId, agent, project, grants, policy, isExposed, keeper: place });
     try {
-      const runDir = await deps.files.prepare(keeper, started.caCertificatePem);
-      const record: RunRecord = {
-        runId,
-        keeper,
-        driver,
-        ...(agent === undefined ? {} : { agent }),
-        ...(project === undefined ? {} : { project }),
-        command: [...request.command],
-        workspace: workspace.path,
-        grants: [...grants],
-        isDetached: request.detach,
-        createdAt: deps.clock.now(),
-        state: "starting",
-      };
-      await deps.files.write(record);
-      const parts = { ...started, placeholders: started.env, asked: request.env };
-      const terminal = terminalVariables(process.env);
-      const env = isExposed
-        ? {
-            ...userEnvironment(),
-            ...gateEnvironment({ ...parts, gatePort: started.proxyPort, caBundle: join(runDir, "ca-bundle.pem") }),
-          }
-        : sandboxEnvironment(parts, terminal);
-      const launch: Launch = {
-        runId,
-        stateDir: deps.own.stateDir,
-        keeper,
-        driver,
-        command: [...request.command],
-        workspace: workspace.path,
-        mounts,
-        env,
-        runDir,
-        isTerminal: request.tty,
-        isDetached: request.detach,
-      };
-      const launchPath = join(runDir, "launch.json");
-      await writeFileAtomic(launchPath, JSON.stringify(launch));
-      this.#runs.set(runId, record);
-      deps.log.info("run created", { runId, driver, agent, project, grants });
-      const answer = {
-        run_id: runId,
-        driver,
-        exposed: isExposed,
-        allowed: started.allowed,
-        warnings: workspace.warnings,
-      };
+      const run = { runId, keeper, driver, workspace: workspace.path, mounts };
+      const launchPath = await this.#prepare(request, run, started);
+      this.#deps.log.info("run created", { runId, driver, agent, project, grants });
+      const { allowed } = started;
+      const answer = { run_id: runId, driver, exposed: isExposed, allowed, warnings: workspace.warnings };
       if (!request.detach) return { ...answer, launch: launchPath };
       await this.#startDetached(runId, launchPath);
       return answer;
@@ -136,6 +96,44 @@ export class Sandboxes {
       await this.#forget(runId, keeper);
       throw failure;
     }
+  }
+
+  /** Writes what the keeper is told, and the run's record. Returns the path of the launch file. */
+  async #prepare(request: CreateRequest, run: PlannedRun, started: StartedRun): Promise<string> {
+    const { files, own, clock } = this.#deps;
+    const { runId, keeper, driver, workspace, mounts } = run;
+    const runDir = await files.prepare(keeper, started.caCertificatePem);
+    const record: RunRecord = {
+      runId,
+      keeper,
+      driver,
+      ...(request.agent === undefined ? {} : { agent: request.agent }),
+      ...(request.project === undefined ? {} : { project: request.project }),
+      command: [...request.command],
+      workspace,
+      grants: [...request.grants],
+      isDetached: request.detach,
+      createdAt: clock.now(),
+      state: "starting",
+    };
+    await files.write(record);
+    this.#runs.set(runId, record);
+    const launch: Launch = {
+      runId,
+      stateDir: own.stateDir,
+      keeper,
+      driver,
+      command: [...request.command],
+      workspace,
+      mounts: [...mounts],
+      env: environmentOf(request, { started, runDir, isExposed: driver === "process" }),
+      runDir,
+      isTerminal: request.tty,
+      isDetached: request.detach,
+    };
+    const launchPath = join(runDir, "launch.json");
+    await writeFileAtomic(launchPath, JSON.stringify(launch));
+    return launchPath;
   }
 
   /** The keeper says that the sandbox is built: its listener is served before its command is released. */
@@ -194,15 +192,10 @@ export class Sandboxes {
     }
   }
 
+  /** Starts the keeper and returns when the command runs. Fails with `sandbox.start_failed`. */
   async #startDetached(runId: string, launchPath: string): Promise<void> {
-    const keeperExit = spawnDetachedKeeper(launchPath);
-    const running = this.#untilRunning(runId, keeperExit);
-    await running;
-  }
-
-  async #untilRunning(runId: string, keeperExit: Promise<number>): Promise<void> {
     let hasEnded = false;
-    void keeperExit.then(() => {
+    void spawnDetachedKeeper(launchPath).then(() => {
       hasEnded = true;
     });
     while (this.#runs.get(runId)?.state === "starting" && !hasEnded)
@@ -236,6 +229,22 @@ export class Sandboxes {
   #keeperSocket({ keeper }: RunRecord): string {
     return join(this.#deps.own.stateDir, "keepers", `${keeper}.sock`);
   }
+}
+
+interface EnvironmentPlace {
+  readonly started: StartedRun;
+  readonly runDir: string;
+  readonly isExposed: boolean;
+}
+
+function environmentOf(
+  request: CreateRequest,
+  { started, runDir, isExposed }: EnvironmentPlace,
+): Record<string, string> {
+  const parts = { ...started, placeholders: started.env, asked: request.env };
+  if (!isExposed) return sandboxEnvironment(parts, terminalVariables(process.env));
+  const gate = { ...parts, gatePort: started.proxyPort, caBundle: join(runDir, "ca-bundle.pem") };
+  return { ...userEnvironment(), ...gateEnvironment(gate) };
 }
 
 function userEnvironment(): Record<string, string> {
