@@ -5,6 +5,7 @@ import {
   openFakeNpmRegistry,
   plantValue,
   type RunOptions,
+  SANDBOX_NODE,
   startWorld,
   type World,
 } from "@gatehouse/testbed";
@@ -15,7 +16,6 @@ let world: World;
 
 beforeAll(async () => {
   world = await startWorld();
-  await world.placeNode();
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
@@ -108,7 +108,7 @@ test("Node's fetch uses a credential that it cannot see, and gets 401 without th
     console.log(answer.status, await answer.text());
     process.stdin.resume();`;
   await writeFile(join(world.paths.workspace, "fetch.mjs"), program);
-  const running = world.startRun(["./node", "fetch.mjs"], { grants: [grant], policy });
+  const running = world.startRun([SANDBOX_NODE, "fetch.mjs"], { grants: [grant], policy });
   const line = await running.line("the answer", (text) => text.startsWith("200 "));
   expect(await findInSandboxes(world, value)).toEqual([]);
   running.endInput();
@@ -120,6 +120,6 @@ test("Node's fetch uses a credential that it cannot see, and gets 401 without th
     headers: { authorization: `Bearer ${value}` },
   });
 
-  const without = await world.run(["./node", "fetch.mjs"], { policy });
+  const without = await world.run([SANDBOX_NODE, "fetch.mjs"], { policy });
   expect(without.stdout).toMatch(/^401 /);
 });

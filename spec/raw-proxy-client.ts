@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { World } from "@gatehouse/testbed";
+import { SANDBOX_NODE, type World } from "@gatehouse/testbed";
 
 /**
  * A program for the sandbox that speaks to the proxy by hand, because real clients tidy up what is to be tested. Takes
@@ -92,31 +92,33 @@ export interface RawAnswer {
 }
 
 /** The program, running in a sandbox. */
-export interface RawProxyClient {
+export interface RawProxyClient extends AsyncDisposable {
   /** Does one step and returns its answer. */
   step(command: Readonly<Record<string, unknown>>): Promise<RawAnswer>;
-  /** Ends the program and with it the run. */
-  end(): Promise<void>;
 }
 
-/** Starts it in a run of its own. `world.placeNode()` comes before. */
+const STEP_MS = 8_000;
+
+/** Starts it in a run of its own. */
 export async function startRawClient(
   world: World,
   options: Parameters<World["startRun"]>[1] = {},
 ): Promise<RawProxyClient> {
   await writeFile(join(world.paths.workspace, "raw-client.mjs"), PROGRAM);
-  const running = world.startRun(["./node", "raw-client.mjs"], options);
+  const running = world.startRun([SANDBOX_NODE, "raw-client.mjs"], options);
   let steps = 0;
   return {
     step: async (command) => {
       const index = steps;
       steps += 1;
       running.write(`${JSON.stringify(command)}\n`);
-      await running.line(`the answer to ${JSON.stringify(command)}`, () => running.lines.length > index);
+      await running.line(`the answer to ${JSON.stringify(command)}`, () => running.lines.length > index, STEP_MS);
       return JSON.parse(running.lines[index] ?? "{}") as RawAnswer;
     },
-    end: async () => {
+    [Symbol.asyncDispose]: async () => {
       running.endInput();
+      // The gate may still hold a connection of the program; what was asked has been answered.
+      running.kill("SIGTERM");
       await running.finished;
     },
   };

@@ -7,7 +7,6 @@ let world: World;
 
 beforeAll(async () => {
   world = await startWorld();
-  await world.placeNode();
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
@@ -23,9 +22,8 @@ function refusalCode({ status, head, body }: RawAnswer): string {
 test("a host that no rule allows is refused before the tunnel, without contact, and recorded", async () => {
   await using granted = await openGrantedApi(world);
   await using other = await openFakeApi({ authority: world.authority });
-  const client = await startRawClient(world, { grants: [granted.grant], policy: granted.policy });
+  await using client = await startRawClient(world, { grants: [granted.grant], policy: granted.policy });
   const answer = await client.step({ connect: `denied.example.test:${other.port}` });
-  await client.end();
   expect(answer.status).toBe(403);
   expect(refusalCode(answer)).toBe("gate.policy_denied");
   expect(JSON.parse(answer.body ?? "")).toMatchObject({
@@ -47,7 +45,7 @@ test("rules of method and path hold inside the tunnel, on the normalised path", 
     { action: "deny", hosts: [host], paths: ["/private/**"], reason: "Private things stay." },
     { action: "allow", hosts: [host], methods: ["GET"], cidr: ["127.0.0.0/8"] },
   ]);
-  const client = await startRawClient(world, { policy });
+  await using client = await startRawClient(world, { policy });
   const ask = async (path: string, method = "GET") => {
     await client.step({ connect: host });
     await client.step({ tls: true, sni: "api.example.test" });
@@ -64,7 +62,6 @@ test("rules of method and path hold inside the tunnel, on the normalised path", 
     expect([400, 403], path).toContain((await ask(path)).status);
   }
   expect((await ask("/public", "DELETE")).status).toBe(403);
-  await client.end();
   expect(api.requests.map(({ url }) => url)).toEqual(["/public"]);
 });
 
@@ -114,7 +111,7 @@ test("an authority, SNI and Host that disagree are refused, and nothing is sent"
   await using other = await openFakeApi({ authority: world.authority });
   const elsewhere = `other.example.test:${other.port}`;
   const policy = await world.allowServices(granted.host, elsewhere);
-  const client = await startRawClient(world, { grants: [granted.grant], policy });
+  await using client = await startRawClient(world, { grants: [granted.grant], policy });
 
   // The Host of another service inside a tunnel.
   await client.step({ connect: elsewhere });
@@ -132,7 +129,6 @@ test("an authority, SNI and Host that disagree are refused, and nothing is sent"
   await client.step({ connect: granted.host });
   await client.step({ tls: true, sni: "api.example.test" });
   expect((await client.step({ send: get(`api.example.test:${other.port}`) })).status).toBe(403);
-  await client.end();
   expect(granted.api.requests).toEqual([]);
   expect(other.requests).toEqual([]);
 });
@@ -140,7 +136,7 @@ test("an authority, SNI and Host that disagree are refused, and nothing is sent"
 test("no spelling of a loopback, metadata or mapped address is dialed, permissive policy included", async () => {
   await using api = await openFakeApi({ authority: world.authority });
   const policy = await world.writePolicy([{ action: "allow", hosts: ["*"], ports: [api.port] }]);
-  const client = await startRawClient(world, { policy });
+  await using client = await startRawClient(world, { policy });
   const spellings = [
     "127.0.0.1",
     "127.0.0.2",
@@ -172,7 +168,6 @@ test("no spelling of a loopback, metadata or mapped address is dialed, permissiv
       expect(inside.closed ? 403 : inside.status, spelling).toBe(403);
     } else expect([400, 403], spelling).toContain(answer.status);
   }
-  await client.end();
   expect(api.connections).toBe(0);
 });
 
@@ -180,26 +175,24 @@ test("the daemon's own proxy port cannot be reached through the gate, even where
   const health = (await world.request("GET", "/v1/health")).body as { readonly proxy_port: number };
   const own = `127.0.0.1:${health.proxy_port}`;
   const policy = await world.allowServices(own);
-  const client = await startRawClient(world, { policy });
+  await using client = await startRawClient(world, { policy });
   await client.step({ open: true });
   const answer = await client.step({
     send: `GET http://${own}/ HTTP/1.1\r\nHost: ${own}\r\nProxy-Authorization: Bearer {token}\r\n\r\n`,
   });
-  await client.end();
   expect(refusalCode(answer)).toBe("gate.address_forbidden");
 });
 
 test("a revoked credential is not attached to the next request of an open tunnel", async () => {
   await using granted = await openGrantedApi(world);
   const { api, grant, policy, host, value } = granted;
-  const client = await startRawClient(world, { grants: [grant], policy });
+  await using client = await startRawClient(world, { grants: [grant], policy });
   await client.step({ connect: host });
   await client.step({ tls: true, sni: "api.example.test" });
   expect((await client.step({ send: get(host, "/before") })).status).toBe(200);
   const revoked = await world.cli(["revoke", grant]);
   expect(revoked.code, revoked.stderr).toBe(0);
   const after = await client.step({ send: get(host, "/after") });
-  await client.end();
   expect(after.closed ? 403 : after.status).toBeOneOf([401, 403]);
   expect(after.body ?? "").not.toContain(value);
   const carried = api.requests.filter(({ headers }) => headers.authorization === `Bearer ${value}`);
@@ -211,8 +204,8 @@ test("a revoked credential is not attached to the next request of an open tunnel
 test("another run's token is refused at this run's listener, and so is none", async () => {
   await using granted = await openGrantedApi(world);
   const { api, grant, policy, host } = granted;
-  const holder = await startRawClient(world, { grants: [grant], policy });
-  const thief = await startRawClient(world, { policy });
+  await using holder = await startRawClient(world, { grants: [grant], policy });
+  await using thief = await startRawClient(world, { policy });
   const { token = "" } = await holder.step({ token: true });
   expect(token).toMatch(/^[0-9a-f]{64}$/);
   const stolen = await thief.step({ connect: host, token });
@@ -224,18 +217,15 @@ test("another run's token is refused at this run's listener, and so is none", as
     expect(answer.status).toBe(407);
     expect(answer.head).toMatch(/proxy-authenticate: basic realm="gatehouse"/i);
   }
-  await holder.end();
-  await thief.end();
   expect(api.requests).toEqual([]);
 });
 
 test("a run's token is refused at the shared listener on the host", async () => {
   await using granted = await openGrantedApi(world);
-  const client = await startRawClient(world, { grants: [granted.grant], policy: granted.policy });
+  await using client = await startRawClient(world, { grants: [granted.grant], policy: granted.policy });
   const { token = "" } = await client.step({ token: true });
   const health = (await world.request("GET", "/v1/health")).body as { readonly proxy_port: number };
   const answer = await fetchThroughHost(health.proxy_port, token, granted.host);
-  await client.end();
   expect(answer).toMatch(/^HTTP\/1\.1 403 /);
   expect(answer).toContain("gate.run_elsewhere");
   expect(granted.api.requests).toEqual([]);

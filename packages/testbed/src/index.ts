@@ -19,7 +19,7 @@ export { findProcessTree, isAlive, listProcesses, type ProcessEntry } from "./sy
 export { type Finished, type RunProcessOptions, runProcess } from "./system/run-process.ts";
 export type { ReadyLine, WorldDaemon } from "./world/daemon.ts";
 export { findLeftovers, findLiveFiles, type Leftovers } from "./world/leftovers.ts";
-export { REPOSITORY } from "./world/product.ts";
+export { REPOSITORY, SANDBOX_NODE } from "./world/product.ts";
 export type { RunningCommand } from "./world/running-command.ts";
 export { startWorld, type WorldOptions } from "./world/start-world.ts";
 export type { NewCredential, Role, RunOptions, World } from "./world/world.ts";

@@ -12,7 +12,7 @@ export interface EventuallyOptions {
  * naming what was waited for. What `probe` throws leaves at once.
  */
 export async function eventually<T>(
-  what: string,
+  what: string | (() => string),
   probe: () => T | undefined | false | Promise<T | undefined | false>,
   { timeoutMs = 10_000, everyMs = 20 }: EventuallyOptions = {},
 ): Promise<T> {
@@ -20,7 +20,9 @@ export async function eventually<T>(
   for (;;) {
     const answer = await probe();
     if (answer !== undefined && answer !== false) return answer;
-    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for: ${what}`);
+    if (performance.now() > deadline) {
+      throw new Error(`waited ${timeoutMs} ms in vain for: ${typeof what === "string" ? what : what()}`);
+    }
     await delay(everyMs);
   }
 }

@@ -3,6 +3,8 @@ import { fileURLToPath } from "node:url";
 
 /** The workspace's root directory, without a slash at its end. */
 export const REPOSITORY = fileURLToPath(new URL("../../../..", import.meta.url)).replace(/\/$/, "");
+/** The runtime as every sandbox sees it: newer than the host's own may be, so its fetch honours proxy variables. */
+export const SANDBOX_NODE = "/.gatehouse/node";
 const ENTRY = `${REPOSITORY}/dist/gatehouse.js`;
 
 /** The built command as its users start it. Throws when it has not been built. */

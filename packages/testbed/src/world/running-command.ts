@@ -72,7 +72,7 @@ export class RunningCommand {
   /** The first line that `matches`, now or later. Fails when the process ends first, with what it said. */
   async line(what: string, matches: (line: string) => boolean, timeoutMs: number = 20_000): Promise<string> {
     return eventually(
-      `${what}; it said: ${this.stderr.slice(-2_000)}`,
+      () => `${what}; it said: ${this.stdout.slice(-2_000)}${this.stderr.slice(-2_000)}`,
       () => {
         const line = this.lines.find(matches);
         if (line === undefined && !this.isRunning)

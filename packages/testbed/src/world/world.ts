@@ -1,4 +1,4 @@
-import { copyFile, link, readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Lifetime, PolicyRule } from "@gatehouse/core";
 import { requestUnix, type UnixAnswer } from "@gatehouse/kit";
@@ -133,12 +133,6 @@ export class World implements AsyncDisposable {
   /** A policy under which runs reach these services of the world, each `name:port`. */
   allowServices(...hosts: readonly string[]): Promise<string> {
     return this.writePolicy([{ action: "allow", hosts, cidr: ["127.0.0.0/8"] }]);
-  }
-
-  /** Puts the Node that runs the tests into the workspace, as `./node`: the host's own may lack a proxy-aware fetch. */
-  async placeNode(): Promise<void> {
-    const path = join(this.paths.workspace, "node");
-    await link(process.execPath, path).catch(() => copyFile(process.execPath, path));
   }
 
   /** One call of the local API. */
