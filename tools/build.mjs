@@ -1,13 +1,15 @@
 // Bundles the shipped processes into dist/. Runs on Node 20 and newer; takes well under a second.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const outdir = join(root, "dist");
+const target = join(root, "dist");
+// Built beside and moved in place at the end: a daemon that starts meanwhile finds the old build or the new one.
+const outdir = join(root, `dist.${process.pid}`);
 
 /** Every process of the product and the file it starts from. */
 const ENTRIES = {
@@ -18,7 +20,6 @@ const ENTRIES = {
   "open-listener": "packages/node/src/keeper/open-listener.ts",
 };
 
-await rm(outdir, { recursive: true, force: true });
 await mkdir(outdir, { recursive: true });
 await build({
   absWorkingDir: root,
@@ -41,6 +42,11 @@ await build({
 });
 await cp(join(root, "packages/gate/templates"), join(outdir, "templates"), { recursive: true });
 await writeFile(join(outdir, "build.json"), `${JSON.stringify({ version: version(), commit: commit() })}\n`);
+
+const old = `${outdir}.old`;
+await rename(target, old).catch(() => undefined);
+await rename(outdir, target);
+await rm(old, { recursive: true, force: true });
 
 function version() {
   return JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version;
