@@ -1,6 +1,6 @@
 // Bundles the shipped processes into dist/. Runs on Node 20 and newer; takes well under a second.
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { cp, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,6 +21,9 @@ const ENTRIES = {
 };
 
 await mkdir(outdir, { recursive: true });
+process.on("exit", (code) => {
+  if (code !== 0) rmSync(outdir, { recursive: true, force: true });
+});
 await build({
   absWorkingDir: root,
   entryPoints: ENTRIES,
