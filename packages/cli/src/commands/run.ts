@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { Problem } from "@gatehouse/core";
 import { requestUnixOk } from "@gatehouse/kit";
 import { type CreatedRun, startForegroundKeeper } from "@gatehouse/node";
+import { parse } from "yaml";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
 import { note, printJson, printLine } from "../terminal/print.ts";
 
@@ -53,7 +54,6 @@ function speakUp({ exposed, warnings, allowed, driver }: CreatedRun, isTalkative
 
 async function readPolicy(policy: string): Promise<unknown> {
   if (policy === "strict" || policy === "permissive") return { mode: policy };
-  const { parse } = await import("yaml");
   try {
     return parse(await readFile(policy, "utf8"));
   } catch (cause) {
