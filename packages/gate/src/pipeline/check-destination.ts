@@ -2,26 +2,23 @@ import { type Authority, normaliseHost, parseAuthority } from "@gatehouse/core";
 import { getField } from "../http1/fields.ts";
 import type { Refusal, RequestContext } from "./request-context.ts";
 
-const ABSOLUTE = /^(https?):\/\/([^/?]+)(.*)$/i;
+const ABSOLUTE = /^(https?):\/\/([^/?]+)/i;
 
 /** The tunnel's authority, the target's and Host name one place; that place is where the gate will dial. */
 export function checkDestination(context: RequestContext): Refusal | undefined {
   const { head, tunnel } = context;
-  const absolute = ABSOLUTE.exec(head.target);
   const isTls = tunnel?.isTls ?? false;
-  if (tunnel === undefined && absolute === null) return mismatch("A proxy request names its destination in full.");
-  if (absolute !== null && (absolute[1]?.toLowerCase() === "https") !== isTls) {
+  const [, scheme, authority] = ABSOLUTE.exec(head.target) ?? [];
+  if (scheme !== undefined && (scheme.toLowerCase() === "https") !== isTls) {
     return mismatch("The target's scheme is not the connection's.");
   }
-  const defaultPort = isTls ? 443 : 80;
-  const stated = [absolute?.[2], getField(head.fields, "host")].flatMap((text) =>
-    text === undefined ? [] : [readAuthority(text, defaultPort)],
-  );
-  const place: Authority | undefined = tunnel ?? stated[0];
-  if (place === undefined) return mismatch("The request names no destination.");
-  for (const authority of stated) {
-    if (authority === undefined || authority.host !== place.host) return mismatch("Host is not the tunnel's.");
-    if (authority.port !== place.port) return mismatch("The port is not the tunnel's.");
+  const read = (text: string | undefined) => (text === undefined ? [] : [readAuthority(text, isTls ? 443 : 80)]);
+  const target = read(authority);
+  const place = tunnel ?? target[0];
+  if (place === undefined) return mismatch("A request to a proxy names its destination in full.");
+  for (const stated of [...target, ...read(getField(head.fields, "host"))]) {
+    if (stated?.host !== place.host) return mismatch("The request names another host than its tunnel or target.");
+    if (stated.port !== place.port) return mismatch("The request names another port than its tunnel or target.");
   }
   context.host = place.host;
   context.port = place.port;

@@ -1,17 +1,15 @@
-import { normalisePath } from "@gatehouse/core";
 import type { Refusal, RequestContext } from "./request-context.ts";
 
 /** The run's policy allows this method and path on this host and port. */
 export function checkPolicy(context: RequestContext): Refusal | undefined {
-  const { run, host, port, head } = context;
-  const target = /^https?:\/\/[^/?]+(.*)$/i.exec(head.target)?.[1] ?? head.target;
-  const decision = run.policy.decide({ host, port, method: head.method, path: target === "" ? "/" : target });
+  const { run, host, port, head, path } = context;
+  const decision = run.policy.decide({ host, port, method: head.method, path });
   context.rule = decision.rule;
   if (decision.action === "allow") return undefined;
   return {
     code: "gate.policy_denied",
     detail: decision.reason ?? "A rule of the run's policy denies it.",
     rule: decision.rule,
-    allowHint: `A person may allow it: gatehouse run --allow ${host}${port === 443 ? "" : `:${port}`} …, or a rule for ${head.method} ${normalisePath(target).path}.`,
+    allowHint: `A person may allow it: gatehouse run --allow ${host}${port === 443 ? "" : `:${port}`} …, or a rule for ${head.method} ${path}.`,
   };
 }

@@ -1,26 +1,12 @@
 import { normalisePath } from "@gatehouse/core";
-import { connectionOptions, HOP_BY_HOP } from "../http1/fields.ts";
+import { connectionOptions } from "../http1/fields.ts";
+import { isForwarded } from "./forwarded-fields.ts";
 import type { Refusal, RequestContext } from "./request-context.ts";
 
-// Ways to make a server act on another method, URL or client than the one that was checked.
-const OVERRIDES: ReadonlySet<string> = new Set([
-  "x-http-method-override",
-  "x-http-method",
-  "x-method-override",
-  "x-original-url",
-  "x-original-uri",
-  "x-rewrite-url",
-  "x-original-method",
-  "x-original-host",
-  "x-host",
-  "forwarded",
-  "via",
-  "x-real-ip",
-  "x-client-ip",
-  "true-client-ip",
-  "cf-connecting-ip",
-]);
 const OVERRIDE_PARAMETERS: ReadonlySet<string> = new Set(["_method", "x-http-method-override", "x-http-method"]);
+// Behind these a server speaks HTTP in another framing, in which no further request would be seen or checked.
+const HTTP_UPGRADE = /^(?:h2c?|http|tls)(?:[/-]|$)/;
+const ONE_PROTOCOL = /^[a-z0-9._+-]{1,32}(?:\/[a-z0-9._+-]{1,16})?$/;
 
 /** Gives the request the one form that is matched and sent: path, query and end-to-end fields. */
 export function normaliseTarget(context: RequestContext): Refusal | undefined {
@@ -34,18 +20,15 @@ export function normaliseTarget(context: RequestContext): Refusal | undefined {
     context.path = path;
     context.query = removeParameters(query, OVERRIDE_PARAMETERS);
   }
+  context.upgrade = allowedUpgrade(head.upgrade);
   const named = connectionOptions(head.fields);
-  context.fields = head.fields.filter(
-    ({ lowerName }) =>
-      !HOP_BY_HOP.has(lowerName) &&
-      !named.has(lowerName) &&
-      !OVERRIDES.has(lowerName) &&
-      !lowerName.startsWith("x-forwarded-") &&
-      !lowerName.startsWith("proxy-") &&
-      lowerName !== "host" &&
-      lowerName !== "content-length",
-  );
+  context.fields = head.fields.filter(({ lowerName }) => isForwarded(lowerName) && !named.has(lowerName));
   return undefined;
+}
+
+function allowedUpgrade(protocol: string | undefined): string | undefined {
+  if (protocol === undefined || !ONE_PROTOCOL.test(protocol) || HTTP_UPGRADE.test(protocol)) return undefined;
+  return protocol;
 }
 
 function originForm(target: string): string {
@@ -57,7 +40,8 @@ function originForm(target: string): string {
 /** A query without the named parameters (names in lower case). Untouched when none is there. */
 export function removeParameters(query: string | undefined, names: ReadonlySet<string>): string | undefined {
   if (query === undefined) return undefined;
-  const parts = query.split("&");
+  // Some servers part parameters by semicolons too.
+  const parts = query.split(/[&;]/);
   const kept = parts.filter((part) => !names.has(parameterName(part)));
   if (kept.length === parts.length) return query;
   return kept.length === 0 ? undefined : kept.join("&");
@@ -67,8 +51,8 @@ export function removeParameters(query: string | undefined, names: ReadonlySet<s
 export function parameterName(part: string): string {
   const name = part.split("=", 1)[0]?.replaceAll("+", " ") ?? "";
   try {
-    return decodeURIComponent(name).toLowerCase();
+    return decodeURIComponent(name).trim().toLowerCase();
   } catch {
-    return name.toLowerCase();
+    return name.trim().toLowerCase();
   }
 }

@@ -21,7 +21,11 @@ export interface RequestContext {
   /** Normalised path, without query. */
   path: string;
   query: string | undefined;
+  /** Protocol that the client may switch to, in lower case. */
+  upgrade: string | undefined;
   plan: HostPlan;
+  /** The sandbox's own authentication was removed. */
+  stripsClientAuth: boolean;
   rule: string | undefined;
   /** End-to-end fields as they will be sent, framing and Host apart. */
   fields: Field[];

@@ -1,3 +1,4 @@
+import { cgiName } from "./forwarded-fields.ts";
 import { removeParameters } from "./normalise-target.ts";
 import type { Refusal, RequestContext } from "./request-context.ts";
 
@@ -14,7 +15,7 @@ const AUTH_HEADERS: ReadonlySet<string> = new Set([
   "x-access-token",
   "x-auth-key",
   "x-auth-token",
-  "x-csrf-token",
+  "x-authorization",
   "x-goog-api-key",
   "x-goog-iam-authorization-token",
   "x-gitlab-token",
@@ -59,6 +60,11 @@ const AUTH_PARAMETERS: ReadonlySet<string> = new Set([
   "x-goog-signature",
 ]);
 
+/** Whether clients authenticate themselves in this header. */
+export function isClientAuth(lowerName: string): boolean {
+  return AUTH_HEADERS.has(cgiName(lowerName));
+}
+
 /**
  * Removes the sandbox's own authentication, so that an agent cannot carry data out under somebody else's key on an
  * allowed host: everywhere under `strict`, on hosts with a grant under `permissive`.
@@ -67,7 +73,8 @@ export function stripClientAuth(context: RequestContext): Refusal | undefined {
   const { run, plan } = context;
   const isStripped = run.policy.input.mode === "strict" || plan.injections.length > 0;
   if (!isStripped || plan.keepsClientAuth) return undefined;
-  context.fields = context.fields.filter(({ lowerName }) => !AUTH_HEADERS.has(lowerName));
+  context.stripsClientAuth = true;
+  context.fields = context.fields.filter(({ lowerName }) => !isClientAuth(lowerName));
   context.query = removeParameters(context.query, AUTH_PARAMETERS);
   return undefined;
 }

@@ -1,4 +1,3 @@
-import { lookup } from "node:dns/promises";
 import { connect as connectTcp, type Socket } from "node:net";
 import {
   connect as connectTls,
@@ -7,7 +6,8 @@ import {
   type SecureContext,
   type TLSSocket,
 } from "node:tls";
-import { isIpAddress, mayDial, normaliseHost, Problem } from "@gatehouse/core";
+import { isIpAddress, Problem } from "@gatehouse/core";
+import { type ResolveConfig, resolveChecked } from "./resolve-checked.ts";
 
 /** Where a request goes, and which addresses beside public ones its policy stated for that place. */
 export interface Origin {
@@ -18,13 +18,10 @@ export interface Origin {
 }
 
 /** How the gate reaches the world. */
-export interface UpstreamConfig {
-  /** Names resolved without asking the system, lower case → address. */
-  readonly hosts: Readonly<Record<string, string>>;
+export interface UpstreamConfig extends ResolveConfig {
   readonly upstreamCaPem: string | undefined;
+  /** For finding an address, connecting to it and shaking hands, together. */
   readonly connectTimeoutMs: number;
-  /** Addresses (`ip:port`) of Gatehouse itself. */
-  readonly ownAddresses: () => ReadonlySet<string>;
 }
 
 /** Sessions of one run's upstreams, so that a second connection resumes; never shared between runs. */
@@ -53,119 +50,99 @@ export class UpstreamDialer {
     origin: Origin,
     options: { readonly sessions: SessionCache; readonly signal: AbortSignal },
   ): Promise<Socket> {
-    const addresses = await this.#resolve(origin);
+    const endMs = performance.now() + this.#config.connectTimeoutMs;
+    const addresses = (await this.#resolve(origin, options.signal)).slice(0, MAX_ADDRESSES);
     let failure: unknown;
-    for (const address of addresses.slice(0, MAX_ADDRESSES)) {
+    for (const [index, address] of addresses.entries()) {
       if (options.signal.aborted) break;
+      // What is left is shared out, so that a silent first address leaves time for the next.
+      const timeoutMs = Math.max(1, (endMs - performance.now()) / (addresses.length - index));
       try {
-        return await this.#dial(origin, { ...options, address });
+        return await this.#dial(origin, { ...options, address, timeoutMs });
       } catch (thrown) {
         failure = thrown;
-        if (thrown instanceof Problem && thrown.code !== "gate.upstream_unreachable") throw thrown;
+        if (!(thrown instanceof Problem) || !MAY_FALL_BACK.has(thrown.code)) throw thrown;
       }
     }
     throw failure ?? new Problem("gate.upstream_unreachable", { detail: `${origin.host} has no address.` });
   }
 
-  async #resolve(origin: Origin): Promise<readonly string[]> {
-    const addresses = await this.#lookUp(origin.host);
-    const own = this.#config.ownAddresses();
-    for (const address of addresses) {
-      const verdict = mayDial(address, origin.statedRanges);
-      if (!verdict.ok) throw forbidden(origin, `Its address is ${verdict.class.replace("_", "-")}.`);
-      if (own.has(`${normaliseHost(address) ?? address}:${origin.port}`))
-        throw forbidden(origin, "It is Gatehouse itself.");
-    }
-    return addresses;
-  }
-
-  async #lookUp(host: string): Promise<readonly string[]> {
-    if (isIpAddress(host) !== 0) return [host];
-    const fixed = Object.hasOwn(this.#config.hosts, host) ? this.#config.hosts[host] : undefined;
-    if (fixed !== undefined) return [fixed];
+  async #resolve(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const onAbort = () => reject(new Problem("gate.upstream_unreachable", { detail: "The client left." }));
+    const deadline = setTimeout(
+      () => reject(new Problem("gate.upstream_timeout", { detail: `${origin.host} did not resolve in time.` })),
+      this.#config.connectTimeoutMs,
+    );
+    signal.addEventListener("abort", onAbort, { once: true });
     try {
-      return (await lookup(host, { all: true, order: "ipv4first" })).map(({ address }) => address);
-    } catch (cause) {
-      throw new Problem("gate.upstream_unreachable", { detail: `${host} does not resolve.`, cause });
+      return await Promise.race([resolveChecked(origin, this.#config), promise]);
+    } finally {
+      clearTimeout(deadline);
+      signal.removeEventListener("abort", onAbort);
     }
   }
 
   #dial(origin: Origin, how: Dial): Promise<Socket> {
     const { promise, resolve, reject } = Promise.withResolvers<Socket>();
-    const { host, port, isTls } = origin;
-    const key = `${host}:${port}`;
-    const session = how.sessions.get(key);
-    const socket = isTls
-      ? connectTls({
-          host: how.address,
-          port,
-          // SNI carries names alone; an address is verified against the certificate's IP entries.
-          servername: isIpAddress(host) === 0 ? host : "",
-          secureContext: this.#secureContext,
-          ALPNProtocols: ["http/1.1"],
-          ...(session === undefined ? {} : { session }),
-        })
-      : connectTcp({ host: how.address, port });
-    const giveUp = (problem: Problem) => {
-      socket.destroy();
-      reject(problem);
-    };
-    const deadline = setTimeout(
-      () => giveUp(new Problem("gate.upstream_timeout", { detail: `${key} did not accept in time.` })),
-      this.#config.connectTimeoutMs,
-    );
-    const onAbort = () => giveUp(new Problem("gate.upstream_unreachable", { detail: "The client left." }));
-    const settle = () => {
+    const place = `${origin.host}:${origin.port}`;
+    const socket = origin.isTls ? this.#connectTls(origin, how) : connectTcp({ host: how.address, port: origin.port });
+    const settle = (failure: Problem | undefined) => {
       clearTimeout(deadline);
       how.signal.removeEventListener("abort", onAbort);
+      if (failure === undefined) return resolve(socket);
+      socket.destroy();
+      reject(failure);
     };
+    const deadline = setTimeout(
+      () => settle(new Problem("gate.upstream_timeout", { detail: `${place} did not accept in time.` })),
+      how.timeoutMs,
+    );
+    const onAbort = () => settle(new Problem("gate.upstream_unreachable", { detail: "The client left." }));
     how.signal.addEventListener("abort", onAbort, { once: true });
-    socket.once("error", (failure: NodeJS.ErrnoException) => {
-      settle();
-      giveUp(dialProblem(failure, key, isTls && socket.bytesRead > 0));
-    });
-    socket.once(isTls ? "secureConnect" : "connect", () => {
-      settle();
-      socket.removeAllListeners("error");
-      socket.setNoDelay(true);
-      resolve(socket);
-    });
-    if (isTls) rememberSession(socket as TLSSocket, how.sessions, key);
+    // Stays on: a socket without a listener would end the process with its error.
+    socket.on("error", (failure: NodeJS.ErrnoException) => settle(dialProblem(failure, place)));
+    socket.once(origin.isTls ? "secureConnect" : "connect", () => settle(undefined));
+    socket.setNoDelay(true);
     return promise;
+  }
+
+  #connectTls({ host, port }: Origin, { address, sessions }: Dial): TLSSocket {
+    const key = `${host}:${port}`;
+    const session = sessions.get(key);
+    const socket = connectTls({
+      host: address,
+      port,
+      // SNI carries names alone; an address is verified against the certificate's IP entries.
+      servername: isIpAddress(host) === 0 ? host : "",
+      secureContext: this.#secureContext,
+      ALPNProtocols: ["http/1.1"],
+      rejectUnauthorized: true,
+      ...(session === undefined ? {} : { session }),
+    });
+    socket.on("session", (fresh: Buffer) => {
+      if (sessions.size >= MAX_SESSIONS) sessions.clear();
+      sessions.set(key, fresh);
+    });
+    return socket;
   }
 }
 
 interface Dial {
   readonly address: string;
+  readonly timeoutMs: number;
   readonly sessions: SessionCache;
   readonly signal: AbortSignal;
 }
 
-function rememberSession(socket: TLSSocket, sessions: SessionCache, key: string): void {
-  socket.on("session", (session: Buffer) => {
-    if (sessions.size >= MAX_SESSIONS) sessions.clear();
-    sessions.set(key, session);
-  });
-}
+const MAY_FALL_BACK: ReadonlySet<string> = new Set(["gate.upstream_unreachable", "gate.upstream_timeout"]);
 
-function forbidden({ host, port }: Origin, why: string): Problem {
-  return new Problem("gate.address_forbidden", { detail: `${host}:${port} may not be reached. ${why}` });
-}
+// Errors of the network; what else a handshake fails with is about certificates or TLS itself.
+const NETWORK = /^E(?:CONN|HOST|NET|PIPE|TIMEDOUT|ADDR|ACCES|PERM|INVAL|AFNOSUPPORT|MFILE|NFILE|NOBUFS)/;
 
-// Node reports certificate failures by these codes; the rest are failures of the network.
-const UNTRUSTED = /^(?:CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_TLS_CERT_|ERR_SSL_|EPROTO$|HOSTNAME_MISMATCH)/;
-
-function dialProblem(failure: NodeJS.ErrnoException, key: string, sawTls: boolean): Problem {
-  if (UNTRUSTED.test(failure.code ?? "") || sawTls) {
-    return new Problem("gate.upstream_untrusted", {
-      detail: `${key}: ${failure.code ?? "TLS failed"}.`,
-      cause: failure,
-    });
-  }
-  return new Problem("gate.upstream_unreachable", {
-    detail: `${key}: ${failure.code ?? "no connection"}.`,
-    cause: failure,
-  });
+function dialProblem(failure: NodeJS.ErrnoException, place: string): Problem {
+  const code = NETWORK.test(failure.code ?? "") ? "gate.upstream_unreachable" : "gate.upstream_untrusted";
+  return new Problem(code, { detail: `${place}: ${failure.code ?? "no connection"}.`, cause: failure });
 }
 
 function systemCertificates(): readonly string[] {

@@ -14,15 +14,13 @@ export interface UpstreamUser {
  */
 export class UpstreamConnection implements Disposable {
   readonly socket: Socket;
-  readonly key: string;
   /** Exchanges that were completed on it. */
   served = 0;
   #user: UpstreamUser | undefined;
   #isOpen = true;
 
-  constructor(socket: Socket, key: string) {
+  constructor(socket: Socket) {
     this.socket = socket;
-    this.key = key;
     socket.on("data", (chunk: Buffer) => {
       if (this.#user === undefined) this[Symbol.dispose]();
       else this.#user.onUpstreamData(chunk);
@@ -39,11 +37,12 @@ export class UpstreamConnection implements Disposable {
 
   attach(user: UpstreamUser): void {
     this.#user = user;
-    this.socket.resume();
   }
 
+  /** Gives it back. It is read on, so that its end, or bytes that nobody asked for, are noticed. */
   detach(): void {
     this.#user = undefined;
+    this.socket.resume();
   }
 
   [Symbol.dispose](): void {

@@ -10,6 +10,8 @@ import {
   parseHostPattern,
   parsePathPattern,
 } from "@gatehouse/core";
+import { isForwarded } from "../pipeline/forwarded-fields.ts";
+import { Scrubber } from "../scrub/scrubber.ts";
 import type { Injection, RunSnapshot } from "../snapshot/run-snapshot.ts";
 
 /** An injection whose patterns are parsed once. */
@@ -42,12 +44,15 @@ const MAX_PLANS = 1_024;
 export class CompiledRun {
   readonly snapshot: RunSnapshot;
   readonly policy: CompiledPolicy;
+  /** For heads, which are scrubbed whole: it keeps nothing from one to the next. */
+  readonly headScrubber: Scrubber;
   readonly #injections: readonly CompiledInjection[];
   readonly #plans = new Map<string, HostPlan>();
 
   constructor(snapshot: RunSnapshot) {
     this.snapshot = snapshot;
     this.policy = compilePolicy(snapshot.policy);
+    this.headScrubber = new Scrubber(snapshot.scrub);
     this.#injections = snapshot.injections
       .map((injection) => ({
         injection,
@@ -68,15 +73,26 @@ export class CompiledRun {
   }
 
   #plan(host: string, port: number): HostPlan {
-    const applies = (pattern: string) => matchHostPattern(parseHostPattern(pattern), host, port);
     const { extraHeaders, removeHeaders, clientAuthHosts } = this.snapshot;
+    const names = closest(removeHeaders, host, port).map(({ name }) => name.toLowerCase());
     return {
       injections: this.#injections.filter((one) => matchHostPattern(one.host, host, port)),
-      extraHeaders: extraHeaders.filter((header) => applies(header.host)),
-      removedHeaders: new Set(removeHeaders.filter((header) => applies(header.host)).map(({ name }) => name)),
-      keepsClientAuth: clientAuthHosts.some(applies),
+      extraHeaders: closest(extraHeaders, host, port).filter(({ name }) => isForwarded(name.toLowerCase())),
+      removedHeaders: new Set(names),
+      keepsClientAuth: clientAuthHosts.some((text) => matchHostPattern(parseHostPattern(text), host, port)),
     };
   }
+}
+
+/** The entries of the most specific pattern that matches: those of `host:port` stand in place of those of `host`. */
+function closest<T extends { readonly host: string }>(entries: readonly T[], host: string, port: number): readonly T[] {
+  const matching = entries
+    .map((entry) => ({ entry, pattern: parseHostPattern(entry.host) }))
+    .filter(({ pattern }) => matchHostPattern(pattern, host, port))
+    .sort((a, b) => compareSpecificity(a.pattern, b.pattern));
+  return matching
+    .filter(({ pattern }) => compareSpecificity(pattern, matching[0]?.pattern ?? pattern) === 0)
+    .map(({ entry }) => entry);
 }
 
 /** The injections that a request gets: for each header the most specific one whose method and path match. */

@@ -1,17 +1,17 @@
 import type { Socket } from "node:net";
-import { PROBLEMS, type Problem, type ProblemCode, toProblem } from "@gatehouse/core";
+import { PROBLEMS, type ProblemCode, toProblem } from "@gatehouse/core";
 import type { RequestHead } from "../http1/messages.ts";
 import { RequestHeadReader } from "../http1/request-head-reader.ts";
+import { newRequestContext } from "../pipeline/new-request-context.ts";
 import type { Refusal, RequestContext, Tunnel } from "../pipeline/request-context.ts";
 import { runStages } from "../pipeline/stages.ts";
-import type { SessionCache } from "../upstream/open-upstream.ts";
-import { UpstreamConnection } from "../upstream/upstream-connection.ts";
-import { NO_PLAN } from "./compile-run.ts";
+import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
 import { Exchange, type ExchangeEnd, type ExchangeOwner } from "./exchange.ts";
+import { KeptUpstream } from "./kept-upstream.ts";
 import { problemResponse } from "./problem-response.ts";
 import { recordOf, type Timing } from "./request-record.ts";
 import type { RunEntry } from "./run-table.ts";
-import { HEAD_TIMEOUT_MS, type Swept, type WorkerContext } from "./worker-context.ts";
+import { HEAD_TIMEOUT_MS, type Swept, UPSTREAM_IDLE_MS, type WorkerContext } from "./worker-context.ts";
 
 /** What differs between the proxy's front and the inside of a tunnel. */
 export interface SessionRole {
@@ -35,25 +35,30 @@ interface Current extends Timing {
   exchange: Exchange | undefined;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 /** Requests on one client stream, one after the other. Pipelined ones wait for their turn. */
 export class HttpSession implements ExchangeOwner, Swept, Disposable {
   readonly client: Socket;
   readonly #worker: WorkerContext;
   readonly #role: SessionRole;
   readonly #heads = new RequestHeadReader();
-  readonly #sessions: SessionCache = new Map();
-  readonly #abort = new AbortController();
-  #upstream: UpstreamConnection | undefined;
+  readonly #upstream: KeptUpstream;
   #current: Current | undefined;
+  /** Bytes of the client that wait for their turn; while there may be some, the client is not read. */
   #waiting: Buffer | undefined;
+  /** Between two requests: the next is read when the client has taken the last answer. */
+  #isParked = false;
+  #isDraining = false;
   #headSince: number | undefined;
   #lastProgressMs: number;
-  #state: "open" | "refusing" | "left" = "open";
+  #state: "open" | "ending" | "closed" | "left" = "open";
 
   constructor(client: Socket, worker: WorkerContext, role: SessionRole) {
     this.client = client;
     this.#worker = worker;
     this.#role = role;
+    this.#upstream = new KeptUpstream(worker.dialer);
     this.#lastProgressMs = worker.clock.monotonicMs();
     this.#headSince = this.#lastProgressMs;
     worker.swept.add(this);
@@ -67,24 +72,26 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
 
   readonly #onData = (chunk: Buffer): void => {
     this.#lastProgressMs = this.#worker.clock.monotonicMs();
-    if (this.#state === "refusing") return;
+    if (this.#state !== "open") return;
     const exchange = this.#current?.exchange;
     if (exchange?.readsRequest) exchange.onClientData(chunk);
-    else if (this.#current !== undefined) this.#hold(chunk);
+    else if (this.#current !== undefined || this.#isParked) this.#hold(chunk);
     else this.#readHead(chunk);
   };
 
-  readonly #onDrain = (): void => this.#current?.exchange?.onClientDrain();
+  readonly #onDrain = (): void => {
+    if (this.#isParked) this.#takeTurn();
+    else this.#current?.exchange?.onClientDrain();
+  };
 
   readonly #onClose = (): void => {
     const current = this.#current;
     this.#current = undefined;
     current?.exchange?.abandon();
-    if (current !== undefined) this.#record(current, { status: 499, code: undefined });
+    if (current !== undefined && current.exchange?.status !== 101) this.#record(current, 499, undefined);
     this[Symbol.dispose]();
   };
 
-  /** Bytes that belong to no exchange yet: kept, and no more are read until their turn comes. */
   #hold(chunk: Buffer): void {
     this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk]);
     this.client.pause();
@@ -95,30 +102,32 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     const result = this.#heads.push(chunk);
     if (result.kind === "more") return;
     this.#headSince = undefined;
-    if (result.kind === "refused") {
-      return this.#refuseUnread({ code: "gate.ambiguous_request", detail: `The request is refused: ${result.why}.` });
-    }
+    if (result.kind === "refused") return this.#refuseUnread(result.why);
     this.#begin(result.head, result.rest);
   }
 
   #begin(head: RequestHead, rest: Buffer): void {
-    const timing = { time: this.#worker.clock.now(), startedMs: this.#lastProgressMs };
     const identified = this.#role.identify(head);
-    if ("refusal" in identified) {
-      this.#current = { ...timing, head, entry: undefined, context: undefined, exchange: undefined };
-      return this.#refuse(identified.refusal, rest);
-    }
-    const { entry } = identified;
-    this.#current = { ...timing, head, entry, context: undefined, exchange: undefined };
+    const entry = "entry" in identified ? identified.entry : undefined;
+    const current: Current = {
+      time: this.#worker.clock.now(),
+      startedMs: this.#lastProgressMs,
+      head,
+      entry,
+      context: undefined,
+      exchange: undefined,
+    };
+    this.#current = current;
+    if ("refusal" in identified) return this.#refuse(identified.refusal, rest);
     if (!this.#worker.records.hasRoom) {
       return this.#refuse({ code: "gate.audit_unavailable", detail: "Records are not being taken." }, rest);
     }
-    if (head.method === "CONNECT") return this.#connect(entry, head, rest);
-    const context = newContext(entry, head, this.#role.tunnel);
-    this.#current.context = context;
+    if (head.method === "CONNECT") return this.#connect(identified.entry, head, rest);
+    const context = newRequestContext(identified.entry.current, head, this.#role.tunnel);
+    current.context = context;
     const refusal = runStages(context);
     if (refusal !== undefined) return this.#refuse(refusal, rest);
-    this.#forward(context, rest);
+    this.#forward(identified.entry, context, rest);
   }
 
   #connect(entry: RunEntry, head: RequestHead, rest: Buffer): void {
@@ -132,27 +141,23 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     this.#role.onConnect({ entry, head, rest });
   }
 
-  #forward(context: RequestContext, rest: Buffer): void {
-    const key = `${context.isTls ? "https" : "http"}://${context.host}:${context.port}`;
-    const kept = this.#upstream;
-    if (kept?.isOpen && kept.key === key) return this.#exchange(context, kept, rest);
-    kept?.[Symbol.dispose]();
-    this.#upstream = undefined;
+  #forward(entry: RunEntry, context: RequestContext, rest: Buffer): void {
+    const kept = this.#upstream.take(context);
+    if (kept !== undefined) return this.#exchange(context, kept, rest);
     this.client.pause();
-    const { host, port, isTls } = context;
-    const origin = { host, port, isTls, statedRanges: context.run.policy.addressRanges(host, port) };
     const current = this.#current;
-    this.#worker.dialer.open(origin, { sessions: this.#sessions, signal: this.#abort.signal }).then(
-      (socket) => {
-        if (this.#current !== current || this.#state !== "open") return void socket.destroy();
-        this.#upstream = new UpstreamConnection(socket, key);
+    const isStillAsked = () => this.#current === current && this.#state === "open";
+    this.#upstream.open(context, entry).then(
+      (opened) => {
+        if (!isStillAsked()) return this.#upstream.release();
         this.client.resume();
-        this.#exchange(context, this.#upstream, rest);
+        this.#exchange(context, opened, rest);
       },
       (thrown: unknown) => {
-        if (this.#current !== current || this.#state !== "open") return;
+        if (!isStillAsked()) return;
         this.client.resume();
-        this.#refuse(asRefusal(toProblem(thrown)), rest);
+        const { code, detail = "" } = toProblem(thrown);
+        this.#refuse({ code, detail }, rest);
       },
     );
   }
@@ -161,48 +166,47 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     if (this.#current === undefined) return;
     const exchange = new Exchange(this, context, upstream);
     this.#current.exchange = exchange;
-    const held = this.#takeWaiting();
-    exchange.start(held === undefined ? rest : Buffer.concat([rest, held]));
+    exchange.start(joined(rest, this.#takeWaiting()) ?? NOTHING);
   }
 
   onExchangeEnd(end: ExchangeEnd): void {
     const current = this.#current;
     if (current === undefined) return;
-    if (end.kind === "upgraded") return this.#record(current, { status: 101, code: undefined });
-    if (end.kind === "failed") return this.#failed(current, end);
+    this.#lastProgressMs = this.#worker.clock.monotonicMs();
+    if (end.kind === "upgraded") return this.#record(current, 101, undefined);
+    if (end.kind === "failed") return this.#afterFailure(current, end);
+    const status = current.exchange?.status ?? 0;
     this.#current = undefined;
-    if (end.kind === "broken") {
-      this.#record(current, { status: current.exchange?.status ?? 0, code: end.code });
-      this.client.destroy();
-      return;
-    }
-    if (current.exchange?.status !== 101) {
-      this.#record(current, { status: current.exchange?.status ?? 0, code: undefined });
-    }
-    if (end.keepsClient) this.#next(end.rest);
+    if (status !== 101) this.#record(current, status, end.kind === "broken" ? end.code : undefined);
+    if (end.kind === "broken") this.client.destroy();
+    else if (end.keepsClient && !this.#isDraining) this.#next(end.rest);
     else this.#endClient();
   }
 
-  #failed(current: Current, end: { readonly refusal: Refusal; readonly mayRetry: boolean }): void {
-    this.#upstream = undefined;
-    if (end.mayRetry && current.context !== undefined) {
-      current.exchange = undefined;
-      return this.#forward(current.context, Buffer.alloc(0));
-    }
-    this.#refuse(end.refusal, Buffer.alloc(0));
+  #afterFailure(current: Current, end: ExchangeEnd & { readonly kind: "failed" }): void {
+    const { entry, context } = current;
+    this.#upstream.release();
+    if (!end.mayRetry || entry === undefined || context === undefined) return this.#refuse(end.refusal, end.rest);
+    current.exchange = undefined;
+    this.#forward(entry, context, end.rest ?? NOTHING);
   }
 
-  /** Goes on with what the client already sent of its next request. */
+  /** Goes on with what the client already sent of its next request, once it has taken the last answer. */
   #next(rest: Buffer | undefined): void {
-    const held = this.#takeWaiting();
-    const bytes = rest === undefined ? held : held === undefined ? rest : Buffer.concat([rest, held]);
-    this.client.resume();
-    if (bytes === undefined) return;
+    this.#waiting = joined(rest, this.#waiting);
+    if (this.#waiting === undefined && !this.client.writableNeedDrain) return void this.client.resume();
+    this.#isParked = true;
+    this.client.pause();
     // Deferred, so that a client's long pipeline cannot deepen the stack.
-    setImmediate(() => {
-      if (this.#state === "open" && this.#current === undefined) this.#readHead(bytes);
-      else if (this.#state === "open") this.#hold(bytes);
-    });
+    if (!this.client.writableNeedDrain) setImmediate(() => this.#takeTurn());
+  }
+
+  #takeTurn(): void {
+    if (this.#state !== "open" || !this.#isParked) return;
+    this.#isParked = false;
+    const bytes = this.#takeWaiting();
+    this.client.resume();
+    if (bytes !== undefined) this.#readHead(bytes);
   }
 
   #takeWaiting(): Buffer | undefined {
@@ -212,51 +216,44 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
   }
 
   /** Answers a request with a problem. The connection goes on only when no body of it is left to be read. */
-  #refuse(refusal: Refusal, rest: Buffer): void {
+  #refuse(refusal: Refusal, rest: Buffer | undefined): void {
     const current = this.#current;
     if (current === undefined) return;
     this.#current = undefined;
     const { head } = current;
-    const keepsOpen = head.framing.kind === "none" && head.isPersistent && refusal.code !== "gate.ambiguous_request";
-    const host = current.context?.host ?? this.#role.tunnel?.host;
+    const isWhole = head.framing.kind === "none" && refusal.code !== "gate.ambiguous_request";
+    const keepsOpen = isWhole && head.isPersistent && !this.#isDraining;
+    const host = current.context?.host || this.#role.tunnel?.host;
     this.client.write(problemResponse({ refusal, host, keepsOpen, isHead: head.method === "HEAD" }));
-    this.#record(current, { status: PROBLEMS[refusal.code].http, code: refusal.code });
-    if (keepsOpen) this.#next(rest.length > 0 ? rest : undefined);
+    this.#record(current, PROBLEMS[refusal.code].http, refusal.code);
+    if (keepsOpen) this.#next(rest !== undefined && rest.length > 0 ? rest : undefined);
     else this.#endClient();
   }
 
-  #refuseUnread(refusal: Refusal): void {
+  /** Answers bytes that are no request, and goes. */
+  #refuseUnread(why: string): void {
+    const refusal = { code: "gate.ambiguous_request", detail: `The request is refused: ${why}.` } as const;
     this.client.write(problemResponse({ refusal, host: this.#role.tunnel?.host, keepsOpen: false }));
-    const { tunnel } = this.#role;
-    const nowMs = this.#worker.clock.monotonicMs();
-    const place = { host: tunnel?.host ?? "", port: tunnel?.port ?? 0, isTls: tunnel?.isTls ?? false };
-    this.#worker.records.add(
-      recordOf({ time: this.#worker.clock.now(), startedMs: nowMs }, { nowMs, place, code: refusal.code, status: 400 }),
-    );
+    const timing = { time: this.#worker.clock.now(), startedMs: this.#lastProgressMs };
+    this.#add(timing, { status: 400, code: refusal.code });
     this.#endClient();
   }
 
-  #record(current: Current, outcome: { readonly status: number; readonly code: ProblemCode | undefined }): void {
+  #record(current: Current, status: number, code: ProblemCode | undefined): void {
     const { exchange, context, head, entry } = current;
-    this.#worker.records.add(
-      recordOf(current, {
-        ...outcome,
-        nowMs: this.#worker.clock.monotonicMs(),
-        run: entry?.current.snapshot,
-        head,
-        context,
-        place: context ?? { host: this.#role.tunnel?.host ?? "", port: this.#role.tunnel?.port ?? 0, isTls: false },
-        bytesIn: exchange?.bytesIn,
-        bytesOut: exchange?.bytesOut,
-      }),
-    );
+    this.#add(current, { status, code, exchange, context, head, run: entry?.current.snapshot });
   }
 
-  /** Says goodbye in order: what was written arrives, what still comes is read and dropped for a moment. */
+  #add(timing: Timing, outcome: Omit<Parameters<typeof recordOf>[1], "nowMs" | "place">): void {
+    const place = outcome.context?.host ? outcome.context : this.#role.tunnel;
+    this.#worker.records.add(recordOf(timing, { ...outcome, place, nowMs: this.#worker.clock.monotonicMs() }));
+  }
+
+  /** Says goodbye in order: what was written arrives; what still comes is read and dropped for a moment. */
   #endClient(): void {
-    this.#state = "refusing";
+    this.#state = "ending";
     this.#headSince = this.#worker.clock.monotonicMs();
-    this.#upstream?.[Symbol.dispose]();
+    this.#upstream[Symbol.dispose]();
     this.client.resume();
     this.client.end();
   }
@@ -264,9 +261,16 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
   sweep(nowMs: number): void {
     const { idleTimeoutMs, upstreamTimeoutMs } = this.#worker.config;
     const exchange = this.#current?.exchange;
+    const quietMs = nowMs - this.#lastProgressMs;
     if (this.#headSince !== undefined && nowMs - this.#headSince > HEAD_TIMEOUT_MS) this.client.destroy();
-    else if (exchange?.awaitsResponse && nowMs - this.#lastProgressMs > upstreamTimeoutMs) exchange.timeOut();
-    else if (this.#current === undefined && nowMs - this.#lastProgressMs > idleTimeoutMs) this.client.destroy();
+    else if (exchange?.awaitsResponse && quietMs > upstreamTimeoutMs) exchange.timeOut();
+    else if (this.#current === undefined && quietMs > idleTimeoutMs) this.client.destroy();
+    else if (this.#current === undefined && quietMs > UPSTREAM_IDLE_MS) this.#upstream.release();
+  }
+
+  drain(): void {
+    this.#isDraining = true;
+    if (this.#state === "open" && this.#current === undefined) this.#endClient();
   }
 
   #settle(): void {
@@ -285,37 +289,18 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
 
   #release(): void {
     this.#worker.swept.delete(this);
-    this.#abort.abort();
-    this.#upstream?.[Symbol.dispose]();
-    this.#upstream = undefined;
+    this.#upstream[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
     if (this.#state === "left") return;
+    this.#state = "closed";
     this.#release();
     this.client.destroy();
   }
 }
 
-function newContext(entry: RunEntry, head: RequestHead, tunnel: Tunnel | undefined): RequestContext {
-  const run = entry.current;
-  return {
-    run,
-    head,
-    tunnel,
-    host: "",
-    port: 0,
-    isTls: false,
-    path: "",
-    query: undefined,
-    plan: NO_PLAN,
-    rule: undefined,
-    fields: [],
-    grants: [],
-    isGranted: false,
-  };
-}
-
-function asRefusal(problem: Problem): Refusal {
-  return { code: problem.code, detail: problem.detail ?? "" };
+function joined(first: Buffer | undefined, second: Buffer | undefined): Buffer | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  return Buffer.concat([first, second]);
 }

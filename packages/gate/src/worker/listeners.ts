@@ -1,14 +1,16 @@
 import { closeSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { RunId } from "@gatehouse/core";
 import { native } from "@gatehouse/kit";
 import { acceptClient } from "./accept-client.ts";
-import type { WorkerContext } from "./worker-context.ts";
+import { MAX_CONNECTIONS_PER_RUN, type WorkerContext } from "./worker-context.ts";
 
 const TAKE_LISTENER = '{"op":"take-listener"}\n';
 const TAKE_TIMEOUT_MS = 5_000;
 const BACKLOG = 4_096;
+/** Per sandbox; a little over what a run may have, so that the ones above it are told why. */
+const MAX_SANDBOX_CLIENTS = MAX_CONNECTIONS_PER_RUN + 256;
 
 /** What a worker accepts on: the shared port on loopback, and one listener in each sandbox. */
 export class Listeners implements AsyncDisposable {
@@ -24,10 +26,7 @@ export class Listeners implements AsyncDisposable {
   /** Opens the shared port on loopback; several workers share it. Returns the port. */
   async listenShared(port: number): Promise<number> {
     const server = this.#server({ kind: "shared" });
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ port, host: "127.0.0.1", reusePort: true, backlog: BACKLOG }, resolve);
-    });
+    await listening(server, { port, host: "127.0.0.1", reusePort: true, backlog: BACKLOG });
     this.#shared = server;
     const address = server.address();
     return typeof address === "object" && address !== null ? address.port : port;
@@ -40,11 +39,14 @@ export class Listeners implements AsyncDisposable {
     const descriptor = await native.receiveDescriptor(socketPath, TAKE_LISTENER, TAKE_TIMEOUT_MS);
     if (this.#byRun.has(runId)) return closeSync(descriptor);
     const server = this.#server({ kind: "sandbox", runId });
+    server.maxConnections = MAX_SANDBOX_CLIENTS;
     this.#byRun.set(runId, server);
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ fd: descriptor }, resolve);
-    });
+    try {
+      await listening(server, { fd: descriptor, backlog: BACKLOG });
+    } catch (failure) {
+      this.#byRun.delete(runId);
+      throw failure;
+    }
   }
 
   /** Stops accepting for a run that has ended. */
@@ -65,7 +67,6 @@ export class Listeners implements AsyncDisposable {
       client.once("close", () => this.#clients.delete(client));
       acceptClient(client, this.#worker, place);
     });
-    server.on("error", () => server.close());
     return server;
   }
 
@@ -74,4 +75,16 @@ export class Listeners implements AsyncDisposable {
     for (const client of this.#clients) client.destroy();
     return Promise.resolve();
   }
+}
+
+/** Once it listens, what fails is one accept (no descriptor was free, say): the listener goes on. */
+async function listening(server: Server, where: ListenOptions & { readonly fd?: number }): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(where, () => {
+      server.off("error", reject);
+      server.on("error", () => undefined);
+      resolve();
+    });
+  });
 }

@@ -19,10 +19,7 @@ await runMain(
         worker = await openWorker(params, {
           clock: systemClock,
           mintLeaf: (request) => peer.call("mintLeaf", request),
-          sendRecords: (records) => {
-            peer.notify("records", records);
-            return true;
-          },
+          sendRecords: (records) => peer.notify("records", records),
         });
         return { port: worker.port };
       },

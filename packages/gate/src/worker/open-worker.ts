@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { type Clock, Lifetime } from "@gatehouse/core";
 import type { HolderCalls, RequestRecord, WorkerCalls, WorkerStart } from "../snapshot/worker-protocol.ts";
 import { LeafContexts } from "../tls/leaf-contexts.ts";
@@ -89,9 +90,12 @@ async function handle(
   return null;
 }
 
+const LOOK_EVERY_MS = 20;
+
+/** Ends what is idle at once and waits for the rest, until the deadline. */
 async function untilIdle(worker: WorkerContext, deadlineMs: number): Promise<void> {
+  for (const one of [...worker.swept]) one.drain();
   const endMs = worker.clock.monotonicMs() + deadlineMs;
-  while (worker.swept.size > 0 && worker.clock.monotonicMs() < endMs) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  while (worker.swept.size > 0 && worker.clock.monotonicMs() < endMs) await delay(LOOK_EVERY_MS);
+  worker.records.flush();
 }

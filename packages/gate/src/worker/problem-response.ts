@@ -1,4 +1,4 @@
-import { PROBLEMS } from "@gatehouse/core";
+import { PROBLEMS, type ProblemCode } from "@gatehouse/core";
 import { field } from "../http1/fields.ts";
 import { serialiseResponseHead } from "../http1/serialise.ts";
 import type { Refusal } from "../pipeline/request-context.ts";
@@ -13,6 +13,15 @@ const REASONS: Readonly<Record<number, string>> = {
   504: "Gateway Timeout",
 };
 
+/** Refusals that may be gone a moment later; an agent that meets another one should stop. */
+const PASSING: ReadonlySet<ProblemCode> = new Set([
+  "gate.credential_unavailable",
+  "gate.upstream_unreachable",
+  "gate.upstream_timeout",
+  "gate.overloaded",
+  "gate.audit_unavailable",
+]);
+
 /** A refusal as the client reads it. */
 export interface ProblemAnswer {
   readonly refusal: Refusal;
@@ -26,7 +35,6 @@ export interface ProblemAnswer {
 /** The bytes of an `application/problem+json` answer, written so that an agent understands and stops. */
 export function problemResponse({ refusal, host, keepsOpen, isHead }: ProblemAnswer): Buffer {
   const { http: status, say } = PROBLEMS[refusal.code];
-  const retry = status >= 502;
   const body = Buffer.from(
     `${JSON.stringify({
       type: `urn:gatehouse:problem:${refusal.code}`,
@@ -37,7 +45,7 @@ export function problemResponse({ refusal, host, keepsOpen, isHead }: ProblemAns
       rule: refusal.rule,
       host,
       allow_hint: refusal.allowHint,
-      retry,
+      retry: PASSING.has(refusal.code),
     })}\n`,
   );
   const fields = [

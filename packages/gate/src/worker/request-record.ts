@@ -1,4 +1,4 @@
-import type { ProblemCode } from "@gatehouse/core";
+import { PROBLEMS, type ProblemCode } from "@gatehouse/core";
 import type { RequestHead } from "../http1/messages.ts";
 import { parameterName } from "../pipeline/normalise-target.ts";
 import type { RequestContext } from "../pipeline/request-context.ts";
@@ -11,22 +11,29 @@ export interface Timing {
   readonly startedMs: number;
 }
 
+interface Place {
+  readonly host: string;
+  readonly port: number;
+  readonly isTls: boolean;
+}
+
 /** What is known of a request when it ends. */
 export interface Outcome {
   readonly nowMs: number;
   readonly status: number;
   readonly code: ProblemCode | undefined;
-  readonly place: { readonly host: string; readonly port: number; readonly isTls: boolean };
+  /** Absent when the request named none that could be read. */
+  readonly place: Place | undefined;
   readonly run?: RunSnapshot | undefined;
   readonly head?: RequestHead | undefined;
   readonly context?: RequestContext | undefined;
-  readonly bytesIn?: number | undefined;
-  readonly bytesOut?: number | undefined;
+  /** Absent when nothing was sent to the destination. */
+  readonly exchange?: { readonly bytesIn: number; readonly bytesOut: number } | undefined;
 }
 
 /** The record of one request. Values of the query are left out: they may be secrets. */
 export function recordOf(timing: Timing, outcome: Outcome): RequestRecord {
-  const { run, head, context, code, status, place } = outcome;
+  const { run, head, context, code, status, exchange, place } = outcome;
   return {
     time: timing.time,
     run: run?.runId,
@@ -34,26 +41,32 @@ export function recordOf(timing: Timing, outcome: Outcome): RequestRecord {
     project: run?.project,
     method: head?.method ?? "",
     url: head === undefined ? "" : urlOf(head, place, context),
-    host: place.host,
-    port: place.port,
+    host: place?.host ?? "",
+    port: place?.port ?? 0,
     status,
     duration_ms: Math.round((outcome.nowMs - timing.startedMs) * 1000) / 1000,
-    bytes_in: outcome.bytesIn ?? 0,
-    bytes_out: outcome.bytesOut ?? 0,
-    grants: code === undefined ? (context?.grants ?? []) : [],
-    decision: code === undefined ? "allowed" : status >= 500 || status === 0 ? "failed" : "denied",
+    bytes_in: exchange?.bytesIn ?? 0,
+    bytes_out: exchange?.bytesOut ?? 0,
+    grants: exchange === undefined ? [] : (context?.grants ?? []),
+    decision: decisionOf(code),
     code,
     rule: context?.rule,
   };
 }
 
+function decisionOf(code: ProblemCode | undefined): RequestRecord["decision"] {
+  if (code === undefined) return "allowed";
+  return PROBLEMS[code].http >= 500 ? "failed" : "denied";
+}
+
 const MAX_URL = 2_048;
 
-function urlOf(head: RequestHead, place: Outcome["place"], context: RequestContext | undefined): string {
+function urlOf(head: RequestHead, place: Place | undefined, context: RequestContext | undefined): string {
   if (head.method === "CONNECT") return head.target.slice(0, MAX_URL);
-  if (context === undefined || context.path === "") return `${place.host}:${place.port}`.slice(0, MAX_URL);
-  const names = context.query?.split("&").map((part) => encodeURIComponent(parameterName(part)));
-  const query = names === undefined ? "" : `?${names.join("&")}`;
+  if (place === undefined) return "";
   const port = place.port === (place.isTls ? 443 : 80) ? "" : `:${place.port}`;
-  return `${place.isTls ? "https" : "http"}://${place.host}${port}${context.path}${query}`.slice(0, MAX_URL);
+  const origin = `${place.isTls ? "https" : "http"}://${place.host.includes(":") ? `[${place.host}]` : place.host}${port}`;
+  const names = context?.query?.split("&").map((part) => encodeURIComponent(parameterName(part)));
+  const query = names === undefined ? "" : `?${names.join("&")}`;
+  return `${origin}${context?.path ?? ""}${query}`.slice(0, MAX_URL);
 }

@@ -1,40 +1,25 @@
 import type { Socket } from "node:net";
-import { connectionOptions, field, getField, HOP_BY_HOP } from "../http1/fields.ts";
+import { connectionOptions, field, HOP_BY_HOP } from "../http1/fields.ts";
 import type { BodyStep, Field, RequestHead, ResponseHead } from "../http1/messages.ts";
 import { encodeChunk, encodeLastChunk, serialiseResponseHead } from "../http1/serialise.ts";
-import type { Scrubber } from "../scrub/scrubber.ts";
+import type { RequestContext } from "../pipeline/request-context.ts";
+import { Scrubber } from "../scrub/scrubber.ts";
 
 /** How a response's body is framed towards the client. */
 type Outgoing = "none" | "length" | "chunked" | "close";
 
-// Bodies of these types are no text: they pass encoded as they are.
-const BINARY =
-  /^(?:image|audio|video|font)\/|^application\/(?:octet-stream|zip|gzip|x-gzip|zstd|x-tar|pdf|wasm|x-git-|vnd\.(?:oci|docker)\.image\.(?:layer|rootfs))/i;
-
-/** Whether a body that is encoded in spite of the request may hide text that must be scrubbed. */
-export function isOpaqueText({ fields, framing }: ResponseHead): boolean {
-  const encoding =
-    getField(fields, "content-encoding")?.toLowerCase() ?? (hasField(fields, "content-encoding") ? "?" : "");
-  if (encoding === "" || encoding === "identity" || framing.kind === "none") return false;
-  return !BINARY.test(getField(fields, "content-type") ?? "");
-}
-
-function hasField(fields: readonly Field[], lowerName: string): boolean {
-  return fields.some((one) => one.lowerName === lowerName);
-}
-
 /** Writes one response to the client: head without hop-by-hop fields, body in the client's framing, scrubbed. */
 export class ResponseWriter {
   readonly #client: Socket;
-  readonly #scrubber: Scrubber;
-  readonly #scrubsBody: boolean;
+  readonly #context: RequestContext;
+  #bodyScrubber: Scrubber | undefined;
   #outgoing: Outgoing = "none";
+  #keepsOpen = false;
   #bytes = 0;
 
-  constructor(client: Socket, options: { readonly scrubber: Scrubber; readonly scrubsBody: boolean }) {
+  constructor(client: Socket, context: RequestContext) {
     this.#client = client;
-    this.#scrubber = options.scrubber;
-    this.#scrubsBody = options.scrubsBody && !options.scrubber.isIdle;
+    this.#context = context;
   }
 
   /** Body bytes written so far. */
@@ -42,56 +27,95 @@ export class ResponseWriter {
     return this.#bytes;
   }
 
-  /** The client must see the connection close to know where the body ends. */
-  get endsByClosing(): boolean {
-    return this.#outgoing === "close";
+  /** The client was told that it may send another request on this connection. */
+  get keepsOpen(): boolean {
+    return this.#keepsOpen;
   }
 
-  /** Writes an interim or final head. `keepsOpen` says whether the client may send another request behind it. */
-  head(head: ResponseHead, request: RequestHead, keepsOpen: boolean): void {
-    const isInterim = head.status < 200;
-    this.#outgoing = isInterim ? "none" : outgoingFraming(head, request);
-    const fields = endToEnd(head.fields);
-    if (this.#outgoing === "chunked") fields.push(field("Transfer-Encoding", "chunked"));
-    if (head.status === 101) fields.push(field("Connection", "Upgrade"), field("Upgrade", request.upgrade ?? ""));
-    else if (!isInterim && (!keepsOpen || this.#outgoing === "close")) fields.push(field("Connection", "close"));
-    else if (!isInterim && request.minorVersion === 0) fields.push(field("Connection", "keep-alive"));
-    const bytes = serialiseResponseHead({ status: head.status, reason: head.reason, fields });
-    this.#client.write(
-      this.#scrubber.isIdle ? bytes : Buffer.from(this.#scrubber.head(bytes.toString("latin1")), "latin1"),
-    );
+  /** Writes the head of an interim answer (1xx). */
+  interimHead({ status, reason, fields }: ResponseHead): void {
+    // HTTP/1.0 knows no interim answers.
+    if (this.#context.head.minorVersion === 0) return;
+    this.#writeHead({ status, reason, fields: endToEnd(fields, status) });
+  }
+
+  /** Writes the head that switches protocols. Bytes are passed on with `relay` then. */
+  upgradeHead({ status, reason, fields }: ResponseHead, protocol: string): void {
+    const own = [field("Connection", "Upgrade"), field("Upgrade", protocol)];
+    this.#writeHead({ status, reason, fields: [...endToEnd(fields, status), ...own] });
+    this.#prepareBody();
+  }
+
+  /** Writes the final head. `mayKeepOpen`: nothing on this side speaks against another request. */
+  head({ status, reason, fields, framing }: ResponseHead, mayKeepOpen: boolean): void {
+    const { head: request } = this.#context;
+    this.#outgoing = outgoingFraming(framing.kind, request);
+    this.#keepsOpen = mayKeepOpen && this.#outgoing !== "close";
+    const sent = endToEnd(fields, status);
+    if (this.#outgoing === "chunked") sent.push(field("Transfer-Encoding", "chunked"));
+    if (!this.#keepsOpen) sent.push(field("Connection", "close"));
+    else if (request.minorVersion === 0) sent.push(field("Connection", "keep-alive"));
+    this.#writeHead({ status, reason, fields: sent });
+    if (this.#outgoing !== "none") this.#prepareBody();
   }
 
   /** Writes what a body step gave. */
   body(step: BodyStep): void {
-    for (const data of step.data) this.#write(this.#scrubsBody ? this.#scrubber.push(data) : data);
+    for (const data of step.data) this.relay(data);
     if (step.state === "end") this.end(step.trailers);
+  }
+
+  /** Writes bytes of a body, or of a switched protocol. */
+  relay(data: Buffer): void {
+    this.#write(this.#bodyScrubber === undefined ? data : this.#bodyScrubber.push(data));
   }
 
   /** Writes what is held back, and the end of the body. */
   end(trailers: readonly Field[]): void {
-    if (this.#scrubsBody) this.#write(this.#scrubber.end());
-    if (this.#outgoing === "chunked") {
-      this.#client.write(Buffer.from(this.#scrubber.head(encodeLastChunk(trailers).toString("latin1")), "latin1"));
-    }
+    if (this.#bodyScrubber !== undefined) this.#write(this.#bodyScrubber.end());
+    if (this.#outgoing !== "chunked") return;
+    const end = encodeLastChunk(endToEnd(trailers, 200));
+    this.#client.write(trailers.length === 0 ? end : this.#scrubbed(end));
+  }
+
+  #prepareBody(): void {
+    const { isGranted, run } = this.#context;
+    if (isGranted && !run.headScrubber.isIdle) this.#bodyScrubber = new Scrubber(run.snapshot.scrub);
+  }
+
+  #writeHead(head: Parameters<typeof serialiseResponseHead>[0]): void {
+    this.#client.write(this.#scrubbed(serialiseResponseHead(head)));
+  }
+
+  #scrubbed(bytes: Buffer): Buffer {
+    const { headScrubber } = this.#context.run;
+    return headScrubber.isIdle ? bytes : Buffer.from(headScrubber.head(bytes.toString("latin1")), "latin1");
   }
 
   #write(data: Buffer): void {
-    if (data.length === 0 || this.#outgoing === "none") return;
+    if (data.length === 0) return;
     this.#bytes += data.length;
-    if (this.#outgoing !== "chunked") this.#client.write(data);
-    else for (const piece of encodeChunk(data)) this.#client.write(piece);
+    if (this.#outgoing !== "chunked") return void this.#client.write(data);
+    this.#client.cork();
+    for (const piece of encodeChunk(data)) this.#client.write(piece);
+    this.#client.uncork();
   }
 }
 
-function outgoingFraming({ framing }: ResponseHead, request: RequestHead): Outgoing {
-  if (framing.kind === "none" || framing.kind === "length") return framing.kind;
+function outgoingFraming(framing: ResponseHead["framing"]["kind"], request: RequestHead): Outgoing {
+  if (framing === "none" || framing === "length") return framing;
   return request.minorVersion === 1 ? "chunked" : "close";
 }
 
-function endToEnd(fields: readonly Field[]): Field[] {
+function endToEnd(fields: readonly Field[], status: number): Field[] {
   const named = connectionOptions(fields);
+  // RFC 9110 §8.6: these have no length, and a client that believed one would read the next answer as a body.
+  const hasNoLength = status < 200 || status === 204;
   return fields.filter(
-    ({ lowerName }) => !HOP_BY_HOP.has(lowerName) && !named.has(lowerName) && lowerName !== "alt-svc",
+    ({ lowerName }) =>
+      !HOP_BY_HOP.has(lowerName) &&
+      !named.has(lowerName) &&
+      lowerName !== "alt-svc" &&
+      !(hasNoLength && lowerName === "content-length"),
   );
 }

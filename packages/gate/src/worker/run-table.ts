@@ -1,5 +1,6 @@
 import type { RunId } from "@gatehouse/core";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
+import type { SessionCache } from "../upstream/open-upstream.ts";
 import { CompiledRun } from "./compile-run.ts";
 
 /** A run that is served: its current form, and what must end with it. */
@@ -8,6 +9,8 @@ export interface RunEntry {
   /** Replaced whole by `put`; look it up anew for each request. */
   current: CompiledRun;
   readonly connections: Set<Disposable>;
+  /** TLS sessions of this run's upstreams, for resumption. */
+  readonly tlsSessions: SessionCache;
 }
 
 /** The runs of this worker, found by id and by token in constant time. */
@@ -32,7 +35,12 @@ export class RunTable {
     const compiled = new CompiledRun(snapshot);
     const entry = this.#byId.get(snapshot.runId);
     if (entry === undefined) {
-      const added = { runId: snapshot.runId, current: compiled, connections: new Set<Disposable>() };
+      const added: RunEntry = {
+        runId: snapshot.runId,
+        current: compiled,
+        connections: new Set(),
+        tlsSessions: new Map(),
+      };
       this.#byId.set(snapshot.runId, added);
       this.#byTokenHash.set(snapshot.tokenHash, added);
       return;

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { normaliseHost, parseAuthority, type RunId } from "@gatehouse/core";
+import { normaliseHost, PROBLEMS, type ProblemCode, parseAuthority } from "@gatehouse/core";
 import type { RequestHead } from "../http1/messages.ts";
 import { HttpSession } from "./http-session.ts";
 import { recordOf } from "./request-record.ts";
@@ -19,10 +19,10 @@ export interface TunnelRequest {
 }
 
 /** The inside of a CONNECT: its first byte tells TLS, which is intercepted, from cleartext HTTP; the rest is refused. */
-export class TunnelOpening implements Swept {
+export class TunnelOpening implements Swept, Disposable {
   readonly #client: Socket;
   readonly #worker: WorkerContext;
-  readonly #runId: RunId;
+  readonly #entry: RunEntry;
   readonly #host: string;
   readonly #port: number;
   readonly #head: RequestHead;
@@ -32,7 +32,7 @@ export class TunnelOpening implements Swept {
     const authority = parseAuthority(head.target) ?? { host: "", port: 0 };
     this.#client = client;
     this.#worker = worker;
-    this.#runId = entry.runId;
+    this.#entry = entry;
     this.#host = authority.host;
     this.#port = authority.port;
     this.#head = head;
@@ -40,6 +40,7 @@ export class TunnelOpening implements Swept {
     client.on("error", this.#close);
     client.on("close", this.#close);
     worker.swept.add(this);
+    entry.connections.add(this);
     client.write(ESTABLISHED);
     if (rest.length > 0) this.#decide(rest);
     else {
@@ -52,21 +53,31 @@ export class TunnelOpening implements Swept {
     if (nowMs - this.#sinceMs > HEAD_TIMEOUT_MS) this.#close();
   }
 
+  drain(): void {
+    this.#close();
+  }
+
+  [Symbol.dispose](): void {
+    this.#close();
+  }
+
   readonly #close = (): void => {
-    this.#worker.swept.delete(this);
+    this.#release();
     this.#client.destroy();
   };
+
+  #release(): void {
+    this.#worker.swept.delete(this);
+    this.#entry.connections.delete(this);
+  }
 
   readonly #decide = (first: Buffer): void => {
     this.#client.pause();
     this.#client.unshift(first);
     const kind = first[0] ?? 0;
     if (kind === TLS_HANDSHAKE) void this.#intercept();
-    else if (kind >= 0x41 && kind <= 0x5a) this.#serve(this.#client, false);
-    else {
-      this.#record("gate.protocol_unknown", 400);
-      this.#close();
-    }
+    else if (kind > 0x20 && kind < 0x7f) this.#serve(this.#client, false);
+    else this.#refuse("gate.protocol_unknown");
   };
 
   async #intercept(): Promise<void> {
@@ -77,49 +88,54 @@ export class TunnelOpening implements Swept {
         isServer: true,
         secureContext,
         ALPNProtocols: ["http/1.1"],
-        minVersion: "TLSv1.2",
         // Called only when the client names a host; without one the certificate of the authority stands.
         SNICallback: (name, done) => {
           if (normaliseHost(name) === this.#host) return done(null, secureContext);
-          this.#record("gate.destination_mismatch", 403);
+          this.#record("gate.destination_mismatch");
           done(new Error("SNI is not the tunnel's host"));
         },
       });
       this.#serve(stream, true);
     } catch {
-      this.#record("gate.credential_unavailable", 502); // no leaf: the key-holder is away
-      this.#close();
+      this.#refuse("gate.credential_unavailable"); // no leaf: the key-holder is away
     }
   }
 
   #serve(stream: Socket, isTls: boolean): void {
-    this.#worker.swept.delete(this);
+    this.#release();
     this.#client.off("error", this.#close);
     this.#client.off("close", this.#close);
+    // The stream hears of its socket's end by itself, but not of its errors.
     if (stream !== this.#client) this.#client.on("error", () => stream.destroy());
+    const entry = this.#entry;
     const session = new HttpSession(stream, this.#worker, {
       tunnel: { host: this.#host, port: this.#port, isTls },
       identify: () => {
-        const entry = this.#worker.runs.get(this.#runId);
-        if (entry !== undefined) return { entry };
+        if (this.#worker.runs.get(entry.runId) === entry) return { entry };
         return { refusal: { code: "gate.run_unknown", detail: "The run has ended." } };
       },
     });
-    this.#worker.runs.get(this.#runId)?.connections.add(session);
-    stream.once("close", () => this.#worker.runs.get(this.#runId)?.connections.delete(session));
+    entry.connections.add(session);
+    stream.once("close", () => entry.connections.delete(session));
   }
 
-  #record(code: "gate.protocol_unknown" | "gate.destination_mismatch" | "gate.credential_unavailable", status: number) {
-    const nowMs = this.#worker.clock.monotonicMs();
-    this.#worker.records.add(
+  /** There is no way to say why in a protocol that is not known: the tunnel is cut. */
+  #refuse(code: ProblemCode): void {
+    this.#record(code);
+    this.#close();
+  }
+
+  #record(code: ProblemCode): void {
+    const { clock, records } = this.#worker;
+    records.add(
       recordOf(
-        { time: this.#worker.clock.now(), startedMs: this.#sinceMs },
+        { time: clock.now(), startedMs: this.#sinceMs },
         {
-          nowMs,
-          status,
+          nowMs: clock.monotonicMs(),
+          status: PROBLEMS[code].http,
           code,
           head: this.#head,
-          run: this.#worker.runs.get(this.#runId)?.current.snapshot,
+          run: this.#entry.current.snapshot,
           place: { host: this.#host, port: this.#port, isTls: false },
         },
       ),

@@ -13,16 +13,20 @@ export interface WorkerContext {
   readonly dialer: UpstreamDialer;
   /** Connections that the sweeper looks at, so that no request needs a timer of its own. */
   readonly swept: Set<Swept>;
-  readonly records: { readonly hasRoom: boolean; add(record: RequestRecord): void };
+  readonly records: { readonly hasRoom: boolean; add(record: RequestRecord): void; flush(): void };
 }
 
 /** Something that is closed when it takes too long. */
 export interface Swept {
   /** Called every few seconds with the monotonic time; closes what is over its limit. */
   sweep(nowMs: number): void;
+  /** The worker is about to end: ends now what is idle, and the rest when its exchange is over. */
+  drain(): void;
 }
 
 export const SWEEP_EVERY_MS = 2_000;
+/** An idle tunnel gives its upstream connection back after this long. */
+export const UPSTREAM_IDLE_MS = 10_000;
 /** A head must be whole this long after its first byte; so must a TLS handshake. */
 export const HEAD_TIMEOUT_MS = 30_000;
 export const MAX_CONNECTIONS_PER_RUN = 1_024;

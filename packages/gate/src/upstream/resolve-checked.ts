@@ -1,0 +1,48 @@
+import { lookup } from "node:dns/promises";
+import { isIpAddress, mayDial, normaliseHost, Problem } from "@gatehouse/core";
+
+/** Which names and addresses the gate has its own word on. */
+export interface ResolveConfig {
+  /** Names resolved without asking the system, lower case → address. */
+  readonly hosts: Readonly<Record<string, string>>;
+  /** Addresses (`ip:port`) of Gatehouse itself. */
+  readonly ownAddresses: () => ReadonlySet<string>;
+}
+
+/** A place to be dialed, and the ranges beside public addresses that policy stated for it. */
+interface Place {
+  readonly host: string;
+  readonly port: number;
+  readonly statedRanges: readonly string[];
+}
+
+/**
+ * The addresses of a host, each of them one that may be dialed: a name with a single forbidden address is refused
+ * whole. Fails with `gate.address_forbidden` or `gate.upstream_unreachable`.
+ */
+export async function resolveChecked(place: Place, config: ResolveConfig): Promise<readonly string[]> {
+  const addresses = await lookUp(place.host, config.hosts);
+  const own = config.ownAddresses();
+  for (const address of addresses) {
+    const verdict = mayDial(address, place.statedRanges);
+    if (!verdict.ok) throw forbidden(place, `Its address is ${verdict.class.replace("_", "-")}.`);
+    if (own.has(`${normaliseHost(address) ?? address}:${place.port}`))
+      throw forbidden(place, "It is Gatehouse itself.");
+  }
+  return addresses;
+}
+
+async function lookUp(host: string, hosts: ResolveConfig["hosts"]): Promise<readonly string[]> {
+  if (isIpAddress(host) !== 0) return [host];
+  const fixed = Object.hasOwn(hosts, host) ? hosts[host] : undefined;
+  if (fixed !== undefined) return [fixed];
+  try {
+    return (await lookup(host, { all: true, order: "ipv4first" })).map(({ address }) => address);
+  } catch (cause) {
+    throw new Problem("gate.upstream_unreachable", { detail: `${host} does not resolve.`, cause });
+  }
+}
+
+function forbidden({ host, port }: Place, why: string): Problem {
+  return new Problem("gate.address_forbidden", { detail: `${host}:${port} may not be reached. ${why}` });
+}

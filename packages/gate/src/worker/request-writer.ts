@@ -1,0 +1,105 @@
+import type { Socket } from "node:net";
+import { BodyReader } from "../http1/body-reader.ts";
+import { field } from "../http1/fields.ts";
+import type { BodyStep, Field, FramingRefusal } from "../http1/messages.ts";
+import { encodeChunk, encodeLastChunk, serialiseRequestHead } from "../http1/serialise.ts";
+import { forwardTrailers } from "../pipeline/forward-trailers.ts";
+import type { RequestContext } from "../pipeline/request-context.ts";
+
+/** Sends one request to an upstream: the head as the stages left it, the body as it comes. */
+export class RequestWriter {
+  readonly #socket: Socket;
+  readonly #context: RequestContext;
+  readonly #body: BodyReader;
+  #isDone: boolean;
+  #rest: Buffer | undefined;
+  #bytes = 0;
+
+  constructor(socket: Socket, context: RequestContext) {
+    this.#socket = socket;
+    this.#context = context;
+    this.#body = new BodyReader(context.head.framing);
+    this.#isDone = context.head.framing.kind === "none";
+  }
+
+  /** The whole request was sent. */
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  /** What the client sent behind the request. */
+  get rest(): Buffer | undefined {
+    return this.#rest;
+  }
+
+  /** Body bytes sent so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Sends the head, and what already came of the body, in one write. */
+  start(first: Buffer): FramingRefusal | undefined {
+    const head = serialiseRequestHead(requestHead(this.#context));
+    if (this.#isDone) {
+      this.#keepRest(first);
+      this.#socket.write(head);
+      return undefined;
+    }
+    this.#socket.cork();
+    this.#socket.write(head);
+    const why = first.length > 0 ? this.push(first) : undefined;
+    this.#socket.uncork();
+    return why;
+  }
+
+  /** Sends what came of the body. Answers why when its framing is broken. */
+  push(chunk: Buffer): FramingRefusal | undefined {
+    const step = this.#body.push(chunk);
+    if (this.#context.head.framing.kind === "chunked") this.#writeChunks(step);
+    else for (const data of step.data) this.#write(data);
+    if (step.state === "refused") return step.why ?? "malformed body";
+    if (step.state === "end") {
+      this.#isDone = true;
+      this.#keepRest(step.rest);
+    }
+    return undefined;
+  }
+
+  /** Passes bytes on after the protocol was switched. */
+  relay(chunk: Buffer): void {
+    this.#write(chunk);
+  }
+
+  #writeChunks(step: BodyStep): void {
+    this.#socket.cork();
+    for (const data of step.data) {
+      this.#bytes += data.length;
+      for (const piece of encodeChunk(data)) this.#socket.write(piece);
+    }
+    if (step.state === "end") this.#socket.write(encodeLastChunk(forwardTrailers(step.trailers, this.#context)));
+    this.#socket.uncork();
+  }
+
+  #write(data: Buffer): void {
+    this.#bytes += data.length;
+    this.#socket.write(data);
+  }
+
+  #keepRest(rest: Buffer | undefined): void {
+    this.#rest = rest !== undefined && rest.length > 0 ? rest : undefined;
+  }
+}
+
+function requestHead({ head, host, port, isTls, path, query, upgrade, fields }: RequestContext) {
+  const name = host.includes(":") ? `[${host}]` : host;
+  const own = [field("Host", port === (isTls ? 443 : 80) ? name : `${name}:${port}`), ...framingFields(head)];
+  if (upgrade !== undefined) own.push(field("Connection", "Upgrade"), field("Upgrade", upgrade));
+  return { method: head.method, target: query === undefined ? path : `${path}?${query}`, fields: [...own, ...fields] };
+}
+
+function framingFields({ framing, fields }: RequestContext["head"]): readonly Field[] {
+  if (framing.kind === "length") return [field("Content-Length", String(framing.bytes))];
+  if (framing.kind === "chunked") return [field("Transfer-Encoding", "chunked")];
+  // A length of zero was stated: some servers want it of a POST.
+  return fields.some(({ lowerName }) => lowerName === "content-length") ? [field("Content-Length", "0")] : [];
+}
