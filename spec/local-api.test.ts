@@ -122,7 +122,7 @@ test("deleting a run cuts its open tunnel", async () => {
   const run = await register({ run_id: "cut", network_allow: [host] });
   const tunnel = await openTunnel(run, host);
   expect(tunnel.text).toMatch(/^HTTP\/1\.1 200 /);
-  await world.request("DELETE", `/v1/runs/${run.auth_token}`);
+  expect((await world.request("DELETE", `/v1/runs/${run.auth_token}`)).status).toBe(204);
   await eventually("the tunnel's end", () => tunnel.isClosed);
   expect(await askThrough(run, host)).toMatch(/^HTTP\/1\.1 407 /);
 });

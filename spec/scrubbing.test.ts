@@ -79,7 +79,7 @@ test("an encoded text body, which could not be searched, is refused when the ser
     response.end(body);
     return true;
   });
-  expect(stdout).toMatch(/^HTTP\/1\.1 502 /);
+  expect(stdout).toMatch(/^HTTP\/1\.1 502 /m);
   expect(stdout).toContain("gate.upstream_protocol");
   expect(stdout).not.toContain(value);
 });

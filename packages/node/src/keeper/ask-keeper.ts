@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { connect } from "node:net";
 
 const ANSWER_TIMEOUT_MS = 3_000;
@@ -13,8 +12,9 @@ export async function askKeeper(socketPath: string, request: object, timeoutMs =
     text += chunk.toString();
     if (text.length > MAX_ANSWER_BYTES) socket.destroy();
   });
-  const closed = once(socket, "close");
+  // A keeper that is gone refuses the connection: that is an answer too.
   socket.on("error", () => socket.destroy());
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   socket.write(`${JSON.stringify(request)}\n`);
   await closed;
   try {
