@@ -89,7 +89,7 @@ export const CONFIG_KEYS = {
     type: integerType(1, MAX_WAIT_MS),
     unit: "ms",
     env: "GATEHOUSE_GATE_UPSTREAM_TIMEOUT_MS",
-    default: () => 120_000,
+    default: () => 600_000,
     since: "0.1",
     say: "How long a destination may stay silent before the head of its answer.",
   }),
