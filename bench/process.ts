@@ -1,6 +1,6 @@
 import { type ChildProcess, fork, spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
 import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
 
 const TICKS_PER_SECOND = 100;
 

@@ -123,7 +123,14 @@ function report(connections: number, results: ReadonlyMap<string, readonly Round
   for (const name of results.keys()) {
     rows.push(row(`${name} requests`, perSecond(name), { unit: "1/s" }));
     rows.push(row(`${name} p50`, median(name, ({ p50Us }) => p50Us) / 1000, { unit: "ms" }));
-    if (name !== "direct") rows.push(row(`${name} CPU`, median(name, (r) => r.cpuUsPerRequest), { unit: "us/request" }));
+    if (name !== "direct")
+      rows.push(
+        row(
+          `${name} CPU`,
+          median(name, (r) => r.cpuUsPerRequest),
+          { unit: "us/request" },
+        ),
+      );
   }
   const cpu = (name: string) => median(name, ({ cpuUsPerRequest }) => cpuUsPerRequest);
   const targets: Readonly<Record<string, number>> = { relay: 2, nginx: 1.4, squid: 0.6 };

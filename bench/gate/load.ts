@@ -33,42 +33,43 @@ async function load(order: LoadOrder): Promise<LoadResult> {
     `GET /v1/items?page=1 HTTP/1.1\r\nHost: ${order.host}:${order.originPort}\r\nUser-Agent: bench/1\r\nAccept: application/json\r\nAuthorization: Bearer placeholder\r\n\r\n`,
   );
   const latencies: number[] = [];
-  let failures = 0;
-  const deadline = performance.now() + order.seconds * 1000;
   const began = performance.now();
-  await Promise.all(
-    sockets.map(
-      (socket) =>
-        new Promise<void>((resolve) => {
-          let sent = 0;
-          const send = () => {
-            sent = performance.now();
-            socket.write(request);
-          };
-          let missing = 0;
-          socket.on("data", (chunk: Buffer) => {
-            if (missing === 0) missing = expected(chunk);
-            missing -= chunk.length;
-            if (missing > 0) return;
-            if (missing < 0) failures += 1;
-            missing = 0;
-            latencies.push(performance.now() - sent);
-            if (performance.now() < deadline) send();
-            else resolve();
-          });
-          socket.on("close", () => {
-            if (performance.now() < deadline) failures += 1;
-            resolve();
-          });
-          send();
-        }),
-    ),
-  );
+  const deadline = began + order.seconds * 1000;
+  const ends = await Promise.all(sockets.map((socket) => exchange(socket, { request, deadline, latencies })));
+  const failures = ends.filter((isWhole) => !isWhole).length;
   const seconds = (performance.now() - began) / 1000;
   for (const socket of sockets) socket.destroy();
   latencies.sort((a, b) => a - b);
   const at = (share: number) => Math.round((latencies[Math.floor(latencies.length * share)] ?? 0) * 1000);
   return { requests: latencies.length, seconds, p50Us: at(0.5), p99Us: at(0.99), failures };
+}
+
+interface Exchange {
+  readonly request: Buffer;
+  readonly deadline: number;
+  readonly latencies: number[];
+}
+
+/** Asks again and again on one connection until the time is up; false when an answer was not what it should be. */
+function exchange(socket: TLSSocket, { request, deadline, latencies }: Exchange): Promise<boolean> {
+  return new Promise((resolve) => {
+    let sent = 0;
+    let missing = 0;
+    const send = () => {
+      sent = performance.now();
+      socket.write(request);
+    };
+    socket.on("data", (chunk: Buffer) => {
+      missing = (missing || expected(chunk)) - chunk.length;
+      if (missing < 0) resolve(false);
+      if (missing !== 0) return;
+      latencies.push(performance.now() - sent);
+      if (performance.now() < deadline) send();
+      else resolve(true);
+    });
+    socket.on("close", () => resolve(performance.now() >= deadline));
+    send();
+  });
 }
 
 /** Length of the whole answer whose beginning is here; the head always comes in the first piece. */

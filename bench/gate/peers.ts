@@ -61,7 +61,11 @@ export async function openGate(bench: Bench): Promise<Peer> {
       network_policy: "strict",
       network_allow: [`${bench.host}:${bench.originPort}`],
       credentials: [
-        { host: `${bench.host}:${bench.originPort}`, header: "Authorization", value: "Bearer real-credential-of-the-bench" },
+        {
+          host: `${bench.host}:${bench.originPort}`,
+          header: "Authorization",
+          value: "Bearer real-credential-of-the-bench",
+        },
       ],
     },
   })) as { auth_token: string; proxy_port: number };
@@ -70,7 +74,7 @@ export async function openGate(bench: Bench): Promise<Peer> {
 }
 
 /** nginx with the same two TLS legs in C, as a reverse proxy: no interception, no policy. */
-export async function openNginx(bench: Bench): Promise<Peer> {
+async function openNginx(bench: Bench): Promise<Peer> {
   const port = 20_000 + (process.pid % 10_000);
   const home = join(bench.dir, "nginx");
   mkdirSync(home, { recursive: true });
@@ -91,7 +95,7 @@ http { access_log off; client_body_temp_path ${home}/b; proxy_temp_path ${home}/
 }
 
 /** squid with ssl-bump: interception in C. */
-export async function openSquid(bench: Bench): Promise<Peer> {
+async function openSquid(bench: Bench): Promise<Peer> {
   const port = 31_000 + (process.pid % 10_000);
   const home = join(bench.dir, "squid");
   mkdirSync(home, { recursive: true, mode: 0o777 });

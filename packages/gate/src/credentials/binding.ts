@@ -3,7 +3,7 @@ import { getDomain, getPublicSuffix } from "tldts";
 import { z } from "zod";
 
 /** The org of a node that belongs to no server yet; sealed credentials are bound to it. */
-export const LOCAL_ORG = "local";
+const LOCAL_ORG = "local";
 
 /** Where a credential goes: one header, in one format, on these hosts. */
 export const bindingSchema = z.strictObject({

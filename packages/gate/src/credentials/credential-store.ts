@@ -135,7 +135,7 @@ function asInfo({ id, name, service, created_at, bindings }: StoredCredential): 
 }
 
 /** A value as files and prompts give it: one trailing line end goes; what could break a header is refused. */
-export function checkValue(text: string): Secret {
+function checkValue(text: string): Secret {
   const value = text.replace(/\r?\n$/, "");
   if (value === "") throw new Problem("credentials.invalid_value", { detail: "It is empty." });
   if (Buffer.byteLength(value) > MAX_VALUE_BYTES)

@@ -2,7 +2,7 @@ import type { Route } from "@gatehouse/kit";
 import type { ApiContext } from "./api-context.ts";
 
 /** Features that a caller may rely on; names are never reused. */
-export const CAPABILITIES: readonly string[] = [
+const CAPABILITIES: readonly string[] = [
   "runs",
   "runs.extra_headers",
   "runs.remove_headers",

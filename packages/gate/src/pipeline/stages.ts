@@ -12,7 +12,7 @@ import { stripClientAuth } from "./strip-client-auth.ts";
  * What happens to every request between its head and the upstream, in this order. The run was identified when the
  * connection was accepted and is looked up again for each request; nothing is dialed before the last stage agreed.
  */
-export const STAGES = [
+const STAGES = [
   checkDestination, // one destination: tunnel, target and Host agree
   normaliseTarget, // one reading of the path; overrides removed, so that what is matched is what is sent
   checkPolicy, // the run's rules allow it
