@@ -7,6 +7,7 @@ import {
   type Log,
   openDaemonLock,
   openStateDirectory,
+  type StateDirectory,
   serveUnix,
 } from "@gatehouse/kit";
 import { RunFiles } from "../runs/run-files.ts";
@@ -32,6 +33,8 @@ export interface Node extends AsyncDisposable {
 }
 
 const RECONCILE_EVERY_MS = 30_000;
+/** Directories below the state directory that any of its processes writes into. */
+const STATE_FOLDERS = ["ca", "credentials", "keepers", "records", "runs"] as const;
 
 /** Opens state directory, lock, gate, runs and the daemon's socket, in this order. */
 export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
@@ -39,7 +42,7 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
   try {
     const { log, commit } = deps;
     const startedAt = systemClock.now();
-    const state = await openStateDirectory(config.state.dir);
+    const state = await openState(config.state.dir);
     const lock = life.own(
       await openDaemonLock(state.path, {
         pid: process.pid,
@@ -90,6 +93,13 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     await life[Symbol.asyncDispose]();
     throw failure;
   }
+}
+
+/** Makes or checks every directory before anything is read or written: a link among them would lead elsewhere. */
+async function openState(path: string): Promise<StateDirectory> {
+  const state = await openStateDirectory(path);
+  for (const name of STATE_FOLDERS) await state.directory(name);
+  return state;
 }
 
 async function describeDrivers(): Promise<object> {
