@@ -1,0 +1,111 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseResourceName, systemClock } from "@gatehouse/core";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { CredentialStore } from "../../src/credentials/credential-store.ts";
+import { openNodeKey } from "../../src/credentials/node-key.ts";
+
+const VALUE = "ghp_planted_0123456789abcdef";
+const BINDINGS = [{ hosts: ["api.example.test"], header: "Authorization", format: "Bearer {value}" }];
+let directory = "";
+let folder = "";
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "gatehouse-store-"));
+  folder = join(directory, "credentials");
+  await mkdir(folder, { mode: 0o700 });
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+async function openStore(): Promise<CredentialStore> {
+  return CredentialStore.open(folder, await openNodeKey(directory), systemClock);
+}
+
+async function addOne(value = VALUE): Promise<CredentialStore> {
+  const store = await openStore();
+  await store.add({ name: parseResourceName("one"), service: undefined, bindings: BINDINGS, value });
+  return store;
+}
+
+async function onlyFile(): Promise<string> {
+  const [name = ""] = await readdir(folder);
+  return join(folder, name);
+}
+
+test("a value is sealed on disk, readable again after a restart, and only by its owner", async () => {
+  await addOne(`${VALUE}\n`);
+  const path = await onlyFile();
+  expect(await readFile(path, "utf8")).not.toContain(VALUE);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  expect((await stat(join(directory, "encryption.key"))).mode & 0o777).toBe(0o600);
+  const again = await openStore();
+  expect((await again.reveal("one")).reveal()).toBe(VALUE);
+});
+
+test.each([
+  ["a host", (text: string) => text.replace("api.example.test", "evil.example.test")],
+  ["the header", (text: string) => text.replace('"Authorization"', '"X-Other"')],
+  ["the format", (text: string) => text.replace("Bearer {value}", "{value}")],
+  ["the name", (text: string) => text.replace('"one"', '"two"')],
+  [
+    "the ciphertext",
+    (text: string) => text.replace(/"ciphertext":"(.)/, (_, c: string) => `"ciphertext":"${c === "A" ? "B" : "A"}`),
+  ],
+  ["its end", (text: string) => text.slice(0, -10)],
+])("a file in which somebody changed %s opens nothing, is named, and is kept", async (_, edit) => {
+  await addOne();
+  const path = await onlyFile();
+  await writeFile(path, edit(await readFile(path, "utf8")), { mode: 0o600 });
+  const store = await openStore();
+  expect(store.list()).toEqual([]);
+  expect(store.unreadable).toHaveLength(1);
+  await expect(store.reveal("one")).rejects.toMatchObject({ code: "grants.not_found" });
+  expect(await readdir(folder)).toHaveLength(1);
+});
+
+test("a key of another node opens nothing", async () => {
+  await addOne();
+  await rm(join(directory, "encryption.key"));
+  const store = await openStore();
+  expect(store.list()).toEqual([]);
+  expect(store.unreadable).toHaveLength(1);
+});
+
+test.each([
+  ["empty", ""],
+  ["only a line end", "\n"],
+  ["two lines", "a\nb"],
+  ["a carriage return", "a\rb"],
+  ["a NUL", "a\0b"],
+  ["more than ASCII", "pässword"],
+  ["too long", "x".repeat(70_000)],
+])("a value that is %s is refused and nothing is stored", async (_, value) => {
+  await expect(addOne(value)).rejects.toMatchObject({ code: "credentials.invalid_value" });
+  expect(await readdir(folder)).toEqual([]);
+});
+
+test("a name that is taken is refused, and the first value stays", async () => {
+  const store = await addOne();
+  const again = store.add({
+    name: parseResourceName("one"),
+    service: undefined,
+    bindings: BINDINGS,
+    value: "another-value",
+  });
+  await expect(again).rejects.toMatchObject({ code: "grants.exists" });
+  expect((await store.reveal("one")).reveal()).toBe(VALUE);
+});
+
+test("a removed credential is gone from memory and disk", async () => {
+  const store = await addOne();
+  await store.remove("one");
+  expect(await readdir(folder)).toEqual([]);
+  await expect(store.reveal("one")).rejects.toMatchObject({ code: "grants.not_found" });
+});
+
+test("a key file that is none is a clear problem and is kept", async () => {
+  await writeFile(join(directory, "encryption.key"), "{}", { mode: 0o600 });
+  await expect(openNodeKey(directory)).rejects.toMatchObject({ code: "state.corrupt" });
+  expect(await readFile(join(directory, "encryption.key"), "utf8")).toBe("{}");
+});
