@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { Lifetime, Problem, toProblem } from "@gatehouse/core";
-import { native, removeFile } from "@gatehouse/kit";
+import { removeFile } from "@gatehouse/kit";
 import { launchSandbox } from "../sandbox/launch.ts";
 import { serveKeeper } from "./keeper-socket.ts";
 import { type Launch, launchSchema } from "./launch-file.ts";
@@ -15,7 +15,6 @@ import { type HeldListener, takeListener } from "./take-listener.ts";
 /** Signals that go on to the command. The terminal's own keys reach it by its terminal. */
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT"] as const;
 
-if (native.available) native.withholdInheritedDescriptors();
 process.exitCode = await keep(process.argv[2] ?? "");
 
 async function keep(launchPath: string): Promise<number> {

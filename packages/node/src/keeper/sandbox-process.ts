@@ -5,6 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { Problem } from "@gatehouse/core";
+import { native } from "@gatehouse/kit";
 import { FD, type SandboxLaunch } from "../sandbox/driver.ts";
 
 /** How a command ended, as a shell would say it. */
@@ -33,6 +34,7 @@ export async function spawnSandbox(
   stdio: readonly ("inherit" | "pipe" | "ignore")[],
 ): Promise<{ readonly child: ChildProcess; readonly sandbox: SandboxProcess }> {
   const isBuilt = launch.info !== undefined;
+  if (native.available) native.withholdInheritedDescriptors();
   for (const { path, text } of launch.files) await writeFile(path, text, { mode: 0o600 });
   const child = spawn(launch.file, [...launch.args], {
     cwd: launch.cwd,

@@ -53,11 +53,11 @@ echo 1 > proc/sys/user/max_user_namespaces
 for path in ${KERNEL_SWITCHES.join(" ")}; do
   [ ! -e .$path ] || { mount --bind .$path .$path; mount -o remount,bind,ro,nosuid,nodev,noexec .$path; }
 done
-mkdir .old
 mount -o remount,bind,ro,nosuid,nodev .
-pivot_root . .old
+# The old root is stacked over the new one, and taken away.
+pivot_root . .
+umount -l .
 cd ${quote(workspace)}
-umount -l /.old
 hostname sandbox 2>/dev/null || :
 printf r >&${FD.info}
 read -r go <&${FD.block}

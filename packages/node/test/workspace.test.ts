@@ -1,0 +1,63 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { checkWorkspace } from "../src/runs/workspace.ts";
+
+let directory = "";
+const own = () => ({ stateDir: join(directory, "state"), configDir: join(directory, "config") });
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "gatehouse-workspace-"));
+  for (const name of ["state", "state/inner", "config", "work"]) await mkdir(join(directory, name));
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+describe("a workspace is refused", () => {
+  test.each(["", "state", "state/inner", "config"])("that holds, is or lies in Gatehouse's own: %j", (name) => {
+    expect(() => checkWorkspace(join(directory, name), own())).toThrowError(
+      expect.objectContaining({ code: "sandbox.workspace_refused" }),
+    );
+  });
+
+  test.each([
+    "/",
+    "/etc",
+    "/usr/share",
+    "/proc",
+    "/dev/shm",
+    "/run",
+    homedir(),
+    join(homedir(), ".."),
+    join(homedir(), ".ssh"),
+  ])("that is a place of the system or of the user: %s", (path) => {
+    expect(() => checkWorkspace(path, own())).toThrowError(
+      expect.objectContaining({ code: "sandbox.workspace_refused" }),
+    );
+  });
+
+  test("that is a link to one of them", async () => {
+    await symlink(join(directory, "state"), join(directory, "work/link"));
+    expect(() => checkWorkspace(join(directory, "work/link"), own())).toThrowError(
+      expect.objectContaining({ code: "sandbox.workspace_refused" }),
+    );
+  });
+
+  test("that is not there, or a file", async () => {
+    await writeFile(join(directory, "work/file"), "");
+    for (const name of ["work/none", "work/file"]) {
+      expect(() => checkWorkspace(join(directory, name), own())).toThrowError(
+        expect.objectContaining({ code: "sandbox.workspace_refused" }),
+      );
+    }
+  });
+});
+
+test("a workspace is resolved, and files that tell secrets are warned of", async () => {
+  await symlink(join(directory, "work"), join(directory, "link"));
+  await writeFile(join(directory, "work/.env"), "");
+  await writeFile(join(directory, "work/readme.md"), "");
+  const { path, warnings } = checkWorkspace(join(directory, "link"), own());
+  expect(path).toBe(join(directory, "work"));
+  expect(warnings).toEqual([expect.stringContaining(".env")]);
+});
