@@ -51,5 +51,6 @@ function readToken(fields: readonly Field[]): string | undefined {
 
 function passwordOf(credentials: string): string {
   const text = Buffer.from(credentials, "base64").toString("latin1");
-  return text.slice(text.indexOf(":") + 1);
+  const colon = text.indexOf(":");
+  return colon < 0 ? "" : text.slice(colon + 1);
 }

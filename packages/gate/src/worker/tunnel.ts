@@ -95,10 +95,19 @@ export class TunnelOpening implements Swept, Disposable {
           done(new Error("SNI is not the tunnel's host"));
         },
       });
+      stream.once("secure", () => this.#checkResumed(stream));
       this.#serve(stream, true);
     } catch {
       this.#refuse("gate.credential_unavailable"); // no leaf: the key-holder is away
     }
+  }
+
+  /** A resumed session comes without the callback. */
+  #checkResumed(stream: TLSSocket & { readonly servername?: unknown }): void {
+    const { servername } = stream;
+    if (typeof servername !== "string" || normaliseHost(servername) === this.#host) return;
+    this.#record("gate.destination_mismatch");
+    stream.destroy();
   }
 
   #serve(stream: Socket, isTls: boolean): void {
@@ -117,6 +126,7 @@ export class TunnelOpening implements Swept, Disposable {
     });
     entry.connections.add(session);
     stream.once("close", () => entry.connections.delete(session));
+    stream.resume();
   }
 
   /** There is no way to say why in a protocol that is not known: the tunnel is cut. */

@@ -75,6 +75,8 @@ export function injection(host: string, value: string, more: Partial<Injection> 
   };
 }
 
+const LEAF_TTL_MS = 24 * 3_600_000;
+
 /** Every name of the world outside is a service on loopback. */
 const HOSTS = { "api.test": "127.0.0.1", "other.test": "127.0.0.1", "sub.api.test": "127.0.0.1" };
 
@@ -102,8 +104,8 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
       clock: systemClock,
       mintLeaf: async ({ name, publicKey }) => {
         minted.push(name);
-        const certificatePem = await mintServerLeaf({ ca: interception, name, publicKey, ttlMs: 3_600_000 });
-        return { certificatePem, notAfter: Date.now() + 3_600_000 };
+        const certificatePem = await mintServerLeaf({ ca: interception, name, publicKey, ttlMs: LEAF_TTL_MS });
+        return { certificatePem, notAfter: Date.now() + LEAF_TTL_MS };
       },
       sendRecords: (batch) => {
         records.push(...batch);
@@ -117,7 +119,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
     const socket = connect({ port: worker.port, host: "127.0.0.1" });
     const client = new ProxyClient(new ByteStream(socket));
     clients.add(client);
-    await new Promise((resolve) => socket.once("connect", resolve));
+    await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
     return client;
   };
   return {
