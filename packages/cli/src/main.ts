@@ -64,6 +64,7 @@ command(
   async () => (await import("./commands/grant.ts")).grant,
 )
   .argument("<service>", "github, anthropic, npm, …")
+  .allowExcessArguments() // refused by the command itself, which does not repeat a value
   .option("--name <name>", "name of the grant (default: the service)")
   .option("--value-file <file>", "read the value from a file, - for standard input")
   .option("--json", "print JSON");
@@ -102,6 +103,7 @@ declare(credentials, "add", {
   load: async () => (await import("./commands/credentials.ts")).addCredential,
 })
   .argument("<name>", "name of the credential and of its grant")
+  .allowExcessArguments()
   .option("--service <service>", "take hosts and header from a template")
   .option("--host <host>", "host or host:port that gets it (repeat)", collect, [])
   .option("--header <header>", "header that carries it", "Authorization")

@@ -1,3 +1,4 @@
+import { Problem } from "@gatehouse/core";
 import { requestUnixOk } from "@gatehouse/kit";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { printJson, printLine } from "../terminal/print.ts";
@@ -30,6 +31,12 @@ interface GrantRequest {
 
 /** Reads the value and hands it to the key-holder, which seals it. */
 export async function storeGrant(invocation: Invocation, request: GrantRequest): Promise<number> {
+  if (invocation.args.length > 1) {
+    throw new Problem("usage.invalid", {
+      detail:
+        "A value is never taken from the command line, where others can read it. If this one is real, replace it.",
+    });
+  }
   const value = await readValue(textOption(invocation, "valueFile"), request.name);
   const stored = (await requestUnixOk({
     socketPath: invocation.socketPath,

@@ -1,0 +1,101 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { resolveEntry } from "@gatehouse/kit";
+import { afterAll, describe, expect, test } from "vitest";
+
+const directory = mkdtempSync(join(tmpdir(), "gatehouse-cli-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+/** The built command, over a state directory where no daemon is. */
+function gatehouse(args: readonly string[], input = "") {
+  const env = { PATH: process.env.PATH, HOME: directory, GATEHOUSE_STATE_DIR: join(directory, "state") };
+  const done = spawnSync(process.execPath, [resolveEntry("gatehouse"), ...args], { env, input, encoding: "utf8" });
+  return { code: done.status, out: done.stdout, err: done.stderr };
+}
+
+describe("help", () => {
+  const COMMANDS = [
+    "up",
+    "run",
+    "ls",
+    "logs",
+    "stop",
+    "grant",
+    "revoke",
+    "trace",
+    "doctor",
+    "demo",
+    "version",
+    "credentials",
+    "config",
+  ];
+
+  test("names every command and ends with 0", () => {
+    const { code, out } = gatehouse(["--help"]);
+    expect(code).toBe(0);
+    for (const name of COMMANDS) expect(out).toMatch(new RegExp(`^  ${name} `, "m"));
+  });
+
+  test.each(COMMANDS)("of %s says what it takes", (name) => {
+    expect(gatehouse([name, "--help"])).toMatchObject({ code: 0, out: expect.stringContaining(`gatehouse ${name}`) });
+  });
+
+  test("is there at once", () => {
+    const times = Array.from({ length: 5 }, () => {
+      const began = performance.now();
+      gatehouse(["--help"]);
+      return performance.now() - began;
+    });
+    // 100 ms on a quiet machine; other tests run beside this one.
+    expect(Math.min(...times)).toBeLessThan(250);
+  });
+});
+
+describe("exit codes", () => {
+  test.each([
+    ["an unknown command", ["no-such-command"], 2],
+    ["an unknown option", ["ls", "--no-such-option"], 2],
+    ["a missing argument", ["logs"], 2],
+    ["a setting that is not known", ["config", "show", "--config", "/dev/null/none"], 2],
+    ["no daemon", ["ls"], 6],
+    ["no daemon, for a run", ["run", "--", "true"], 125],
+    ["a variable without a value", ["run", "--env", "X", "--", "true"], 125],
+    ["a value without a host", ["credentials", "add", "x", "--value-file", "-"], 2],
+  ])("%s", (_, args, code) => {
+    const done = gatehouse(args, "value");
+    expect(done.code).toBe(code);
+    expect(done.err).not.toMatch(/\n\s+at /);
+  });
+
+  test("without a daemon the way out is named", () => {
+    expect(gatehouse(["ls"]).err).toContain("gatehouse up");
+  });
+});
+
+test("a value on the command line is refused", () => {
+  const { code, err } = gatehouse(["grant", "github", "ghp_value_on_the_command_line"]);
+  expect(code).toBe(2);
+  expect(err).not.toContain("ghp_value_on_the_command_line");
+});
+
+test("settings are shown with where they came from", () => {
+  const file = join(directory, "config.yaml");
+  writeFileSync(file, "gate:\n  workers: 3\n");
+  const rows = JSON.parse(gatehouse(["config", "show", "--config", file, "--json"]).out);
+  expect(rows).toContainEqual({ key: "gate.workers", value: 3, source: "file" });
+  expect(rows).toContainEqual(expect.objectContaining({ key: "state.dir", source: "environment" }));
+  writeFileSync(file, "gate:\n  workres: 3\n");
+  expect(gatehouse(["config", "show", "--config", file])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("workers"),
+  });
+});
+
+test("doctor proves a driver and says so in JSON", () => {
+  const { out } = gatehouse(["doctor", "--json"]);
+  const { ok, checks } = JSON.parse(out);
+  expect(ok).toBe(true);
+  expect(checks).toContainEqual(expect.objectContaining({ name: "driver-unshare", ok: true }));
+});
