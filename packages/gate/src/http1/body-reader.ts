@@ -35,5 +35,5 @@ export class BodyReader {
 }
 
 function more(chunk: Buffer): BodyStep {
-  return { data: [chunk], state: "more", rest: undefined, trailers: [], why: undefined };
+  return { data: chunk.length > 0 ? [chunk] : [], state: "more", rest: undefined, trailers: [], why: undefined };
 }

@@ -1,24 +1,36 @@
-import { parseFields } from "./head-text.ts";
-import { type BodyStep, type Field, type FramingRefusal, HEAD_LIMITS } from "./messages.ts";
+import { HeadLines } from "./head-lines.ts";
+import { type BodyStep, type FramingRefusal, HEAD_LIMITS } from "./messages.ts";
+import { TrailerSink } from "./trailer-sink.ts";
 
-const CR = 13;
+const TAB = 9;
 const LF = 10;
-const SIZE = /^[0-9A-Fa-f]{1,13}$/;
-// Fields that would change framing, routing or rights after the head was judged (RFC 9110 §6.5.1).
-const FORBIDDEN_TRAILERS =
-  /^(?:transfer-encoding|content-length|content-encoding|content-type|content-range|host|trailer|te|connection|upgrade|expect|range|authorization|proxy-.*|cookie|set-cookie.*|www-authenticate|location|age|cache-control|expires|date|vary|if-.*|max-forwards|forwarded|x-forwarded-.*)$/;
+const CR = 13;
+const SPACE = 32;
+const SEMICOLON = 59;
+const DELETE = 127;
+const MAX_SIZE_DIGITS = 15;
+const TRAILER_LIMIT = { maxBytes: HEAD_LIMITS.maxTrailerBytes + 2, tooLarge: "trailers too large" };
 
-type State = "size" | "data" | "data-end" | "trailer" | "end" | "refused";
+/** Where in a chunk the reader stands, after the bytes that it has seen. */
+type State = "size" | "extension" | "size-feed" | "data" | "data-return" | "data-feed" | "trailers" | "end" | "refused";
 
-/** Reads a chunked body incrementally (RFC 9112 §7.1). Data are slices of the input; lines are kept within bounds. */
+/**
+ * Reads a chunked body incrementally (RFC 9112 §7.1), byte by byte between the data, which are slices of the input.
+ * Extensions are dropped. After the end or a refusal it reads nothing more.
+ */
 export class ChunkedReader {
   #state: State = "size";
-  #line = "";
+  #digits = 0;
+  #extensionBytes = 0;
+  /** Of the chunk being read. */
   #remaining = 0;
-  #trailerBytes = 0;
-  readonly #trailerLines: string[] = [];
-  #trailers: readonly Field[] = [];
+  #trailerLines: HeadLines | undefined;
+  readonly #trailers = new TrailerSink();
   #why: FramingRefusal | undefined;
+
+  get isComplete(): boolean {
+    return this.#state === "end";
+  }
 
   push(chunk: Buffer): BodyStep {
     const data: Buffer[] = [];
@@ -29,77 +41,91 @@ export class ChunkedReader {
         data.push(piece);
         at += piece.length;
         this.#remaining -= piece.length;
-        if (this.#remaining === 0) this.#state = "data-end";
-      } else at = this.#takeLine(chunk, at);
+        if (this.#remaining === 0) this.#state = "data-return";
+      } else if (this.#state === "trailers") at += this.#readTrailers(chunk.subarray(at));
+      else {
+        this.#readByte(chunk[at] ?? 0);
+        at += 1;
+      }
     }
     return this.#step(data, chunk, at);
-  }
-
-  get isComplete(): boolean {
-    return this.#state === "end";
   }
 
   #step(data: readonly Buffer[], chunk: Buffer, at: number): BodyStep {
     if (this.#state === "refused") return { data, state: "refused", rest: undefined, trailers: [], why: this.#why };
     if (this.#state !== "end") return { data, state: "more", rest: undefined, trailers: [], why: undefined };
-    return { data, state: "end", rest: chunk.subarray(at), trailers: this.#trailers, why: undefined };
+    return { data, state: "end", rest: chunk.subarray(at), trailers: this.#trailers.fields, why: undefined };
   }
 
-  /** Adds bytes up to the next CRLF to the line, and acts on it when it is whole. */
-  #takeLine(chunk: Buffer, from: number): number {
-    const end = chunk.indexOf(LF, from);
-    const stop = end < 0 ? chunk.length : end + 1;
-    if (this.#line.length + stop - from > this.#maxLineBytes()) return this.#refuse("chunk line too long", chunk);
-    this.#line += chunk.toString("latin1", from, stop);
-    if (end < 0) return stop;
-    const line = this.#line;
-    this.#line = "";
-    if (line.charCodeAt(line.length - 2) !== CR) return this.#refuse("bare line feed", chunk);
-    const text = line.slice(0, -2);
-    if (text.includes("\r")) return this.#refuse("bare carriage return", chunk);
-    const why = this.#act(text);
-    return why === undefined ? stop : this.#refuse(why, chunk);
-  }
-
-  #maxLineBytes(): number {
-    if (this.#state === "data-end") return 2;
-    return this.#state === "size" ? HEAD_LIMITS.maxChunkExtensionBytes + 16 : HEAD_LIMITS.maxTrailerBytes;
-  }
-
-  #act(text: string): FramingRefusal | undefined {
-    if (this.#state === "data-end") {
-      this.#state = "size";
-      return text === "" ? undefined : "chunk without end";
+  #readByte(byte: number): void {
+    switch (this.#state) {
+      case "size":
+        return this.#readSize(byte);
+      case "extension":
+        return this.#readExtension(byte);
+      case "size-feed":
+        return this.#expect(byte, LF, this.#remaining === 0 ? "trailers" : "data");
+      case "data-return":
+        return this.#expect(byte, CR, "data-feed");
+      default:
+        return this.#expect(byte, LF, "size");
     }
-    return this.#state === "size" ? this.#beginChunk(text) : this.#takeTrailer(text);
   }
 
-  #beginChunk(text: string): FramingRefusal | undefined {
-    const semicolon = text.indexOf(";");
-    const size = semicolon < 0 ? text : text.slice(0, semicolon);
-    if (!SIZE.test(size)) return "malformed chunk size";
-    this.#remaining = Number.parseInt(size, 16);
-    this.#state = this.#remaining === 0 ? "trailer" : "data";
-    return undefined;
+  #readSize(byte: number): void {
+    const digit = hexDigit(byte);
+    if (digit >= 0) {
+      this.#digits += 1;
+      this.#remaining = this.#remaining * 16 + digit;
+      const isTooLarge = this.#digits > MAX_SIZE_DIGITS || this.#remaining > Number.MAX_SAFE_INTEGER;
+      if (isTooLarge) this.#refuse("chunk too large");
+    } else if (this.#digits > 0 && byte === CR) this.#endSize();
+    else if (this.#digits > 0 && byte === SEMICOLON) this.#state = "extension";
+    else this.#refuse(byte === LF ? "bare line feed" : "malformed chunk size");
   }
 
-  #takeTrailer(text: string): FramingRefusal | undefined {
-    if (text !== "") {
-      this.#trailerBytes += text.length + 2;
-      this.#trailerLines.push(text);
-      return this.#trailerBytes > HEAD_LIMITS.maxTrailerBytes ? "trailers too large" : undefined;
+  #readExtension(byte: number): void {
+    this.#extensionBytes += 1;
+    if (byte === CR) this.#endSize();
+    else if (byte === LF) this.#refuse("bare line feed");
+    else if ((byte < SPACE && byte !== TAB) || byte >= DELETE) this.#refuse("malformed chunk extension");
+    else if (this.#extensionBytes > HEAD_LIMITS.maxChunkExtensionBytes) this.#refuse("chunk extension too long");
+  }
+
+  #endSize(): void {
+    this.#state = "size-feed";
+    this.#digits = 0;
+    this.#extensionBytes = 0;
+  }
+
+  #expect(byte: number, expected: number, next: State): void {
+    if (byte === expected) this.#state = next;
+    else if (expected === LF) this.#refuse("bare carriage return");
+    else this.#refuse("chunk longer than its size");
+  }
+
+  /** How many bytes belong to the trailers. */
+  #readTrailers(bytes: Buffer): number {
+    this.#trailerLines ??= new HeadLines(TRAILER_LIMIT);
+    const step = this.#trailerLines.push(bytes, this.#trailers);
+    if (step.kind === "more") return bytes.length;
+    if (step.kind === "refused") {
+      this.#refuse(step.why);
+      return bytes.length;
     }
-    const trailers = parseFields(this.#trailerLines, 0);
-    if (typeof trailers === "string") return trailers;
-    if (trailers.some(({ lowerName }) => FORBIDDEN_TRAILERS.test(lowerName))) return "forbidden trailer";
-    this.#trailers = trailers;
     this.#state = "end";
-    return undefined;
+    return step.next;
   }
 
-  #refuse(why: FramingRefusal, chunk: Buffer): number {
+  #refuse(why: FramingRefusal): void {
     this.#state = "refused";
     this.#why = why;
-    return chunk.length;
   }
+}
+
+/** −1 when the byte is none. */
+function hexDigit(byte: number): number {
+  if (byte >= 48 && byte <= 57) return byte - 48;
+  const lower = byte | 32;
+  return lower >= 97 && lower <= 102 ? lower - 87 : -1;
 }

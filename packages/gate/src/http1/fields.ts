@@ -1,3 +1,4 @@
+import { Problem } from "@gatehouse/core";
 import type { Field } from "./messages.ts";
 
 /** Fields that speak of one connection and never pass (RFC 9110 §7.6.1), and those of proxies. */
@@ -14,8 +15,14 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Makes a field of our own. */
+const NONE: readonly string[] = [];
+
+/** A name or value that ends its line early, or that latin1 cannot hold, would become another message. */
+const SENDABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** Makes a field of our own. What cannot stand in one line is a bug, refused with `internal`. */
 export function field(name: string, value: string): Field {
+  if (!SENDABLE.test(name) || !SENDABLE.test(value)) throw new Problem("internal", { detail: "A field of two lines." });
   return { name, lowerName: name.toLowerCase(), value };
 }
 
@@ -32,16 +39,22 @@ export function getField(fields: readonly Field[], lowerName: string): string | 
 
 /** Every value of a field, in order. */
 export function getAllFields(fields: readonly Field[], lowerName: string): readonly string[] {
-  return fields.filter((one) => one.lowerName === lowerName).map(({ value }) => value);
+  let values: string[] | undefined;
+  for (const one of fields) {
+    if (one.lowerName !== lowerName) continue;
+    if (values === undefined) values = [one.value];
+    else values.push(one.value);
+  }
+  return values ?? NONE;
 }
 
 /** The members of a list field (RFC 9110 §5.6.1), lower case, empty ones dropped. */
 export function listMembers(fields: readonly Field[], lowerName: string): readonly string[] {
   const values = getAllFields(fields, lowerName);
-  if (values.length === 0) return [];
-  return values
-    .join(",")
-    .toLowerCase()
+  if (values.length === 0) return NONE;
+  const text = values.join(",").toLowerCase();
+  if (!text.includes(",")) return text === "" ? NONE : [text];
+  return text
     .split(",")
     .map((member) => member.trim())
     .filter((member) => member !== "");

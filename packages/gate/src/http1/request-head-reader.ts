@@ -1,108 +1,105 @@
-import { normaliseHost, parseAuthority } from "@gatehouse/core";
+import { parseAuthority } from "@gatehouse/core";
 import { getAllFields, getField, listMembers } from "./fields.ts";
-import { HeadCollector, parseFields } from "./head-text.ts";
+import { HeadReader } from "./head-reader.ts";
 import { isPersistent, requestFraming } from "./message-framing.ts";
 import { type Field, type FramingRefusal, HEAD_LIMITS, type HeadResult, type RequestHead } from "./messages.ts";
 
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e]+) HTTP\/1\.([01])$/;
+// What a server that ignores case would frame otherwise than one that does not: no body, or a tunnel.
+const FRAMING_METHOD = /^(?:head|connect)$/i;
+const ABSOLUTE_FORM = /^(https?):\/\/([^/?#@\\]+)(?:[/?]|$)/i;
+const CONTINUE = "100-continue";
+
+interface RequestLine {
+  readonly method: string;
+  readonly target: string;
+  readonly minorVersion: 0 | 1;
+}
+
+const SORT = { parseStartLine, withoutStartLine: "malformed request line" };
 
 /** Reads request heads from a stream of bytes, strictly (RFC 9112 §3). Use again for the next one. */
 export class RequestHeadReader {
-  readonly #collector = new HeadCollector();
+  readonly #reader = new HeadReader<RequestLine>(SORT);
+  /** The Host that was last found to be well formed: clients repeat it on every request of a connection. */
+  #knownHost: string | undefined;
 
   /** No byte of a next message was seen. */
   get isEmpty(): boolean {
-    return this.#collector.isEmpty;
+    return this.#reader.isEmpty;
   }
 
   push(chunk: Buffer): HeadResult<RequestHead> {
-    const text = this.#collector.push(chunk);
-    if (text.kind !== "text") return text;
-    const head = parseHead(text.lines);
-    return typeof head === "string" ? { kind: "refused", why: head } : { kind: "head", head, rest: text.rest };
+    return this.#reader.push(chunk, this.#build);
   }
 
+  /** Forgets what was read, a refusal too. */
   reset(): void {
-    this.#collector.reset();
+    this.#reader.reset();
+  }
+
+  readonly #build = (line: RequestLine, fields: readonly Field[]): RequestHead | FramingRefusal => {
+    const wrong = this.#checkHost(line, fields) ?? checkTarget(line, fields);
+    return wrong ?? buildHead(line, fields);
+  };
+
+  #checkHost({ minorVersion }: RequestLine, fields: readonly Field[]): FramingRefusal | undefined {
+    const host = getField(fields, "host");
+    if (host === undefined) {
+      if (fields.some(({ lowerName }) => lowerName === "host")) return "repeated host";
+      return minorVersion === 1 ? "missing host" : undefined;
+    }
+    if (host !== this.#knownHost && parseAuthority(host, 80) === undefined) return "malformed host";
+    this.#knownHost = host;
+    return undefined;
   }
 }
 
-function parseHead(lines: readonly string[]): RequestHead | FramingRefusal {
-  const match = REQUEST_LINE.exec(lines[0] ?? "");
-  if (match === null) return "malformed request line";
+function parseStartLine(line: string): RequestLine | FramingRefusal {
+  const match = REQUEST_LINE.exec(line);
+  if (match === null) return SORT.withoutStartLine;
   const [, method = "", target = "", minor] = match;
   if (target.length > HEAD_LIMITS.maxTargetBytes) return "target too long";
-  const minorVersion = minor === "1" ? 1 : 0;
-  const fields = parseFields(lines, 1);
-  if (typeof fields === "string") return fields;
-  const wrong = checkTarget(method, target) ?? checkHost({ method, target, fields, minorVersion });
-  if (wrong !== undefined) return wrong;
+  if (FRAMING_METHOD.test(method) && method !== method.toUpperCase()) return "ambiguous method";
+  return { method, target, minorVersion: minor === "1" ? 1 : 0 };
+}
+
+/** origin-form, absolute-form, `*` for OPTIONS, authority-form for CONNECT; a fragment never. */
+function checkTarget({ method, target }: RequestLine, fields: readonly Field[]): FramingRefusal | undefined {
+  if (method === "CONNECT") return parseAuthority(target) === undefined ? "malformed authority" : undefined;
+  if (target.includes("#")) return "fragment in target";
+  if (target.startsWith("/")) return undefined;
+  if (target === "*") return method === "OPTIONS" ? undefined : "asterisk target";
+  return checkAbsoluteForm(target, getField(fields, "host"));
+}
+
+function checkAbsoluteForm(target: string, host: string | undefined): FramingRefusal | undefined {
+  const [, scheme = "", authority = ""] = ABSOLUTE_FORM.exec(target) ?? [];
+  const port = scheme.length === "https".length ? 443 : 80;
+  const place = parseAuthority(authority, port);
+  if (place === undefined) return "malformed target";
+  if (host === undefined) return undefined;
+  const stated = parseAuthority(host, port);
+  return stated?.host === place.host && stated.port === place.port ? undefined : "host differs from target";
+}
+
+function buildHead(line: RequestLine, fields: readonly Field[]): RequestHead | FramingRefusal {
+  const { method, target, minorVersion } = line;
   const framing = requestFraming(fields, minorVersion);
   if (framing.kind === "refused") return framing.why;
   if (method === "CONNECT" && framing.kind !== "none") return "CONNECT with a body";
-  const expectation = readExpectation(fields);
-  if (typeof expectation === "string") return expectation;
+  const expectations = getAllFields(fields, "expect");
+  if (expectations.length > 1 || (expectations[0] ?? CONTINUE).toLowerCase() !== CONTINUE) return "unknown expectation";
+  const options = listMembers(fields, "connection");
   return {
     method,
     target,
     minorVersion,
     fields,
     framing,
-    isPersistent: isPersistent(fields, minorVersion),
-    expectsContinue: expectation,
-    upgrade: readUpgrade(fields),
+    isPersistent: isPersistent(options, minorVersion),
+    // An HTTP/1.0 client cannot read a 100, whatever it sends (RFC 9110 §10.1.1).
+    expectsContinue: expectations.length === 1 && minorVersion === 1,
+    upgrade: minorVersion === 1 && options.includes("upgrade") ? getField(fields, "upgrade")?.toLowerCase() : undefined,
   };
-}
-
-/** origin-form, absolute-form, `*` for OPTIONS, authority-form for CONNECT; a fragment never. */
-function checkTarget(method: string, target: string): FramingRefusal | undefined {
-  if (method === "CONNECT") return parseAuthority(target) === undefined ? "malformed authority" : undefined;
-  if (target.includes("#")) return "fragment in target";
-  if (target.startsWith("/")) return undefined;
-  if (target === "*") return method === "OPTIONS" ? undefined : "asterisk target";
-  return /^https?:\/\/[^/?#@\\]+(?:[/?]|$)/i.test(target) ? undefined : "malformed target";
-}
-
-interface HostStatement {
-  readonly method: string;
-  readonly target: string;
-  readonly fields: readonly Field[];
-  readonly minorVersion: 0 | 1;
-}
-
-function checkHost({ method, target, fields, minorVersion }: HostStatement): FramingRefusal | undefined {
-  const hosts = getAllFields(fields, "host");
-  if (hosts.length > 1) return "repeated host";
-  const [host] = hosts;
-  if (host === undefined) return minorVersion === 1 ? "missing host" : undefined;
-  const stated = parseAuthority(host, 0) ?? hostAlone(host);
-  if (stated === undefined) return "malformed host";
-  if (method === "CONNECT" || target.startsWith("/") || target === "*") return undefined;
-  return sameAuthority(target, host) ? undefined : "host differs from target";
-}
-
-function hostAlone(text: string): { readonly host: string } | undefined {
-  const host = normaliseHost(text);
-  return host === undefined || text.endsWith(":") ? undefined : { host };
-}
-
-function sameAuthority(target: string, host: string): boolean {
-  const [, scheme = "", authority = ""] = /^(https?):\/\/([^/?]+)/i.exec(target) ?? [];
-  const port = scheme.toLowerCase() === "https" ? 443 : 80;
-  const a = parseAuthority(authority, port);
-  const b = parseAuthority(host, port);
-  return a !== undefined && b !== undefined && a.host === b.host && a.port === b.port;
-}
-
-function readExpectation(fields: readonly Field[]): boolean | FramingRefusal {
-  const expectations = getAllFields(fields, "expect");
-  if (expectations.length === 0) return false;
-  return expectations.length === 1 && expectations[0]?.toLowerCase() === "100-continue" ? true : "unknown expectation";
-}
-
-function readUpgrade(fields: readonly Field[]): string | undefined {
-  const protocol = getField(fields, "upgrade");
-  return protocol !== undefined && listMembers(fields, "connection").includes("upgrade")
-    ? protocol.toLowerCase()
-    : undefined;
 }

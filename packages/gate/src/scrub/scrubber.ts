@@ -1,78 +1,128 @@
 import type { ScrubbedValue } from "../snapshot/run-snapshot.ts";
+import { MIN_VALUE_BYTES, type Occurrence, ValueFinder } from "./value-finder.ts";
 
-interface Needle {
-  readonly value: Buffer;
-  readonly overwrite: Buffer;
-}
+const SPACE = 32;
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Overwrites real values in what goes back to a sandbox with placeholders of the same length, so framing stands. One
- * instance follows one body. What it holds back must not depend on a match, or timing would tell: it is the trailing
- * run of non-space bytes, at most the longest value minus one (and, for values with spaces, that many bytes always).
+ * instance follows one body. The outcome is that of one pass over the whole body, however it is split.
+ *
+ * What it holds back must not depend on a match, or timing would tell: it is the trailing run of bytes that a value
+ * could still go on through, at most the longest value minus one. Space ends that run, except the very sorts of it that
+ * stand in a value.
  */
 export class Scrubber {
-  readonly #needles: readonly Needle[];
-  readonly #holdBytes: number;
-  readonly #breaksAtSpace: boolean;
-  #held: Buffer = Buffer.alloc(0);
+  readonly #values: readonly ScrubbedValue[];
+  #compiled: CompiledValues | undefined;
+  /** The bytes held back, as they came; and as they will go out. */
+  #held: Buffer = NOTHING;
+  #heldOut: Buffer = NOTHING;
 
   constructor(values: readonly ScrubbedValue[]) {
-    this.#needles = values
-      .map(({ value, overwrite }) => ({ value: Buffer.from(value), overwrite: Buffer.from(overwrite) }))
-      .filter(({ value, overwrite }) => value.length > 0 && value.length === overwrite.length)
-      .sort((a, b) => b.value.length - a.value.length);
-    this.#holdBytes = Math.max(0, ...this.#needles.map(({ value }) => value.length - 1));
-    this.#breaksAtSpace = this.#needles.every(({ value }) => !value.some(isSpace));
+    this.#values = values.filter(({ value }) => Buffer.byteLength(value) >= MIN_VALUE_BYTES);
   }
 
   /** Whether there is anything to look for. */
   get isIdle(): boolean {
-    return this.#needles.length === 0;
+    return this.#values.length === 0;
   }
 
   /** A head's text (latin1), overwritten as a whole. */
   head(text: string): string {
     if (this.isIdle) return text;
-    return this.#overwrite(Buffer.from(text, "latin1")).toString("latin1");
+    const bytes = Buffer.from(text, "latin1");
+    const found = this.#compile().finder.find(bytes, 0);
+    if (found.length === 0) return text;
+    this.#overwrite(bytes, found);
+    return bytes.toString("latin1");
   }
 
   /** What may go out now. */
   push(chunk: Buffer): Buffer {
-    if (this.isIdle) return chunk;
-    const bytes = this.#overwrite(this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]));
-    const cut = bytes.length - this.#trailingBytes(bytes);
-    // A copy: the slice would keep the whole chunk alive, and the caller may reuse its memory.
+    if (this.isIdle || chunk.length === 0) return this.isIdle ? chunk : NOTHING;
+    const compiled = this.#compile();
+    const before = this.#held.length;
+    const bytes = before === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    const found = compiled.finder.find(bytes, before);
+    let out = bytes;
+    if (found.length > 0 || this.#heldOut !== this.#held) {
+      out = Buffer.concat([this.#heldOut, chunk]);
+      this.#overwrite(out, found);
+    }
+    const cut = bytes.length - trailingBytes(bytes, compiled.runs);
+    // Copies: a slice would keep the whole chunk alive, and the caller may use its memory again.
     this.#held = Buffer.from(bytes.subarray(cut));
-    return bytes.subarray(0, cut);
+    this.#heldOut = out === bytes ? this.#held : Buffer.from(out.subarray(cut));
+    return out.subarray(0, cut);
   }
 
   /** What was held back, at the end of the body. */
   end(): Buffer {
-    const rest = this.#held;
-    this.#held = Buffer.alloc(0);
+    const rest = this.#heldOut;
+    this.#held = NOTHING;
+    this.#heldOut = NOTHING;
     return rest;
   }
 
-  #trailingBytes(bytes: Buffer): number {
-    const most = Math.min(bytes.length, this.#holdBytes);
-    if (!this.#breaksAtSpace) return most;
-    let held = 0;
-    while (held < most && !isSpace(bytes[bytes.length - 1 - held] ?? 0)) held += 1;
-    return held;
+  /** At the first use: most requests go to hosts whose bodies are not looked at. */
+  #compile(): CompiledValues {
+    this.#compiled ??= compile(this.#values);
+    return this.#compiled;
   }
 
-  #overwrite(bytes: Buffer): Buffer {
-    let result = bytes;
-    for (const { value, overwrite } of this.#needles) {
-      for (let at = result.indexOf(value); at >= 0; at = result.indexOf(value, at + value.length)) {
-        if (result === bytes) result = Buffer.from(bytes);
-        overwrite.copy(result, at);
-      }
-    }
-    return result;
+  /** In the order in which a stream shows them, so that overlapping values do not depend on the split. */
+  #overwrite(bytes: Buffer, found: readonly Occurrence[]): void {
+    const { overwrites } = this.#compile();
+    const inOrder = found.length < 2 ? found : [...found].sort((a, b) => a.end - b.end || b.start - a.start);
+    for (const { start, index } of inOrder) overwrites[index]?.copy(bytes, start);
   }
 }
 
-function isSpace(byte: number): boolean {
-  return byte <= 32;
+/** A trailing run that is held back: how long at most, and which bytes up to a space do not end it. */
+interface HeldRun {
+  readonly maxBytes: number;
+  readonly spaces: Buffer;
+}
+
+interface CompiledValues {
+  readonly finder: ValueFinder;
+  readonly overwrites: readonly Buffer[];
+  readonly runs: readonly HeldRun[];
+}
+
+function compile(values: readonly ScrubbedValue[]): CompiledValues {
+  const sought = values.map(({ value }) => Buffer.from(value));
+  const runs = new Map<string, HeldRun>();
+  for (const value of sought) {
+    const spaces = Buffer.from([...new Set(value.filter((byte) => byte <= SPACE))].sort());
+    const key = spaces.toString("hex");
+    runs.set(key, { spaces, maxBytes: Math.max(value.length - 1, runs.get(key)?.maxBytes ?? 0) });
+  }
+  return {
+    finder: new ValueFinder(sought),
+    overwrites: values.map(({ overwrite }, index) => fit(overwrite, sought[index]?.length ?? 0)),
+    runs: [...runs.values()],
+  };
+}
+
+/** Whoever states an overwrite of another length must not get the value through, nor shift the framing. */
+function fit(overwrite: string, bytes: number): Buffer {
+  const stated = Buffer.from(overwrite);
+  return stated.length === bytes ? stated : Buffer.alloc(bytes, "*");
+}
+
+function trailingBytes(bytes: Buffer, runs: readonly HeldRun[]): number {
+  let held = 0;
+  for (const { maxBytes, spaces } of runs) {
+    const most = Math.min(maxBytes, bytes.length);
+    let run = 0;
+    while (run < most && !endsRun(bytes[bytes.length - 1 - run] ?? 0, spaces)) run += 1;
+    held = Math.max(held, run);
+  }
+  return held;
+}
+
+function endsRun(byte: number, spaces: Buffer): boolean {
+  return byte <= SPACE && !spaces.includes(byte);
 }
