@@ -47,7 +47,9 @@ function forward(incoming: IncomingMessage, socketPath: string, signal: AbortSig
       socketPath,
       path: incoming.url ?? "/",
       method: incoming.method ?? "GET",
-      headers: endToEnd(incoming.headers),
+      // We hang up, not the other side: one that closed behind its answer would break the end of the body on its way
+      // (an empty write to a closed Unix socket is EPIPE), and the answer would be lost with it.
+      headers: { ...endToEnd(incoming.headers), connection: "keep-alive" },
       agent: false,
       signal,
     });
