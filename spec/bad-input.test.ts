@@ -36,12 +36,11 @@ test("malformed JSON on the socket is 400 and changes nothing", async () => {
   expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
 });
 
-test("an unknown service is refused by name, and nothing is stored", async () => {
+test("an unknown service is refused with the known ones, and nothing is stored", async () => {
   await using world = await startWorld();
   const value = plantValue();
   const { code, stderr, stdout } = await world.cli(["grant", "githbu"], { stdin: value });
   expect(code).toBe(2);
-  expect(stderr).toContain("githbu");
   expect(stderr).toContain("github");
   expect(stderr + stdout).not.toContain(value);
   expect(await world.cliJson(["credentials", "ls"])).toEqual([]);
@@ -84,7 +83,7 @@ test("an explicit port that is busy stops the start, naming the port", async () 
   expect(said).toContain(String(counter.port));
 });
 
-test("a corrupt or truncated runs.json stops the start, and is left as it was", async () => {
+test("a corrupt or truncated runs.json is set aside whole, said aloud, and opens nothing", async () => {
   await using world = await startWorld();
   await using granted = await openGrantedApi(world);
   await world.request("POST", "/v1/runs", { run_id: "kept", grants: [granted.grant] });
@@ -99,15 +98,32 @@ test("a corrupt or truncated runs.json stops the start, and is left as it was", 
   ];
   for (const content of broken) {
     await writeFile(path, content, { mode: 0o600 });
-    const { code, said } = await failToStart(world);
-    expect(code).toBe(1);
-    expect(said).toContain("runs.json");
-    expect(await readFile(path)).toEqual(content);
+    await world.daemon.start();
+    expect((await world.request("GET", "/v1/runs")).body).toEqual([]);
+    const { runs_refused } = (await world.request("GET", "/v1/health")).body as { runs_refused: { reason: string }[] };
+    const aside = /runs\.json\.[\w.-]+/.exec(runs_refused[0]?.reason ?? "")?.[0] ?? "";
+    expect(await readFile(join(world.paths.stateDir, aside))).toEqual(content);
+    expect(world.daemon.log).toContain(aside);
+    await world.daemon.stop();
   }
   await writeFile(path, whole, { mode: 0o600 });
   await world.daemon.start();
   expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
   expect(JSON.stringify(await world.cliJson(["credentials", "ls"]))).toContain(granted.grant);
+});
+
+test("one damaged entry of runs.json is refused by name, and the others are served", async () => {
+  await using world = await startWorld();
+  for (const run_id of ["kept", "damaged"]) await world.request("POST", "/v1/runs", { run_id });
+  await world.daemon.stop();
+  const path = join(world.paths.stateDir, "runs.json");
+  const stored = JSON.parse(await readFile(path, "utf8"));
+  for (const run of stored.runs) if (run.run_id === "damaged") run.policy = { mode: "lax" };
+  await writeFile(path, JSON.stringify(stored), { mode: 0o600 });
+  await world.daemon.start();
+  expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
+  const health = (await world.request("GET", "/v1/health")).body;
+  expect(health).toMatchObject({ runs_refused: [{ run_id: "damaged", reason: expect.any(String) }] });
 });
 
 test("a state directory or file that others may read stops the start", async () => {

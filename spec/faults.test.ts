@@ -105,13 +105,12 @@ test("kill -9 of the daemon during traffic: the run lives on, waits, and is serv
     await world.daemon.start();
     expect(await answersAfter(loop, seen, since)).toBeLessThan(BACK_WITHIN_MS);
   }
-  const listed = (await world.cliJson(["ls"])) as readonly unknown[];
-  expect(listed).toHaveLength(1);
+  expect(await world.liveRuns()).toHaveLength(1);
   expectFaithful(loop, granted);
   expect(denied.connections).toBe(0);
   loop.kill("SIGTERM");
   await loop.finished;
-  await eventually("the run's end in the list", async () => ((await world.cliJson(["ls"])) as unknown[]).length === 0);
+  await eventually("the run's end in the list", async () => (await world.liveRuns()).length === 0);
 });
 
 test("a run that ended while the daemon was dead is over after its restart, and its token with it", async () => {
@@ -128,6 +127,16 @@ test("a run that ended while the daemon was dead is over after its restart, and 
     async () => ((await world.request("GET", "/v1/runs")).body as unknown[]).length === 0,
   );
   expect(await world.cliJson(["ls"])).toEqual([]);
+});
+
+test("kill -9 of the command line takes its foreground run along", async () => {
+  await using world = await startWorld();
+  const waiting = world.startRun(["sh", "-c", "trap '' TERM HUP INT; echo up; sleep 600"]);
+  await waiting.line("the run's start", (line) => line === "up");
+  waiting.kill("SIGKILL");
+  await eventually("the run's end", async () => (await world.liveRuns()).length === 0);
+  expect(await world.sandboxPids()).toEqual([]);
+  expect(await world.pids("keeper")).toEqual([]);
 });
 
 test("a registered run survives kill -9 of the daemon with its rules and its credential", async () => {

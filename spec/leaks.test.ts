@@ -1,6 +1,6 @@
 import { readdir, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { eventually, findLeftovers, listProcesses, startWorld, type World } from "@gatehouse/testbed";
+import { eventually, findLeftovers, findLiveFiles, listProcesses, startWorld, type World } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import { openGrantedApi } from "./granted-api.ts";
 
@@ -27,6 +27,7 @@ test(
     });
     const after = await takeStock(world);
     expect(after.files).toEqual(before.files);
+    expect(after.runs).toBe(0);
     expect(after.mounts).toEqual(before.mounts);
     expect(after.namespaces).toEqual(before.namespaces);
     // A socket or two may be on their way out; a leak grows with every run.
@@ -55,11 +56,12 @@ const ENDINGS: readonly ((world: World, target: Target) => Promise<void>)[] = [
   },
   async (world) => {
     const running = await startSleeper(world);
-    for (const pid of await world.pids("keeper")) process.kill(pid, "SIGKILL");
+    for (const pid of await world.pids("keeper")) killIfThere(pid);
     await running.finished;
   },
   async (world) => {
-    const running = await startSleeper(world);
+    const running = world.startRun(["sh", "-c", "echo up; exec sleep 600"]);
+    await running.line("the run's start", (line) => line === "up");
     running.kill("SIGTERM");
     await running.finished;
   },
@@ -83,7 +85,7 @@ const ENDINGS: readonly ((world: World, target: Target) => Promise<void>)[] = [
   async (world) => {
     const running = await startSleeper(world);
     await world.killGate("holder");
-    running.kill("SIGTERM");
+    for (const pid of await world.sandboxPids()) killIfThere(pid);
     await running.finished;
   },
 ];
@@ -101,14 +103,15 @@ async function startSleeper(world: World) {
 /** What the product holds at one moment. */
 async function takeStock(world: World) {
   const { processes, mounts } = await findLeftovers(world.paths.directory);
-  const files = await Promise.all(
-    ["keepers", "runs"].map((name) => readdir(join(world.paths.stateDir, name)).catch(() => [])),
-  );
+  const live = await findLiveFiles(world.paths.stateDir);
+  const runs = await readdir(join(world.paths.stateDir, "runs"));
   const temporary = await readdir(join(world.paths.directory, "tmp"));
   return {
     processes: processes.length,
     mounts,
-    files: [...files.flat(), ...temporary],
+    files: [...live, ...temporary],
+    // Ended detached runs keep their output until it is pruned; every other run leaves nothing.
+    runs: runs.length - ((await world.cliJson(["ls"])) as unknown[]).length,
     namespaces: await countNamespaces(world),
     descriptors: await countDescriptors(processes.map(({ pid }) => pid)),
   };

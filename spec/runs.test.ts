@@ -79,13 +79,12 @@ test("a detached run is listed, followed and stopped", async () => {
   const { code, stdout, stderr } = await world.cli(["run", "--detach", "--json", ...env, "--", "sh", "-c", script]);
   expect(code, stderr).toBe(0);
   const { run_id } = JSON.parse(stdout) as { readonly run_id: string };
-  const listed = (await world.cliJson(["ls"])) as readonly Readonly<Record<string, unknown>>[];
-  expect(listed.map((run) => run.run_id)).toContain(run_id);
+  expect(await world.liveRuns()).toContain(run_id);
   const following = world.startCli(["logs", run_id, "-f"]);
   await following.line("the third line", (line) => line.includes("line 3"));
   expect((await world.cli(["stop", run_id])).code).toBe(0);
   expect((await following.finished).stdout).toContain("line 1\n");
-  await eventually("its end", async () => ((await world.cliJson(["ls"])) as unknown[]).length === 0);
+  await eventually("its end", async () => (await world.liveRuns()).length === 0);
   expect((await world.cli(["stop", "no-such-run"])).code).toBe(5);
 });
 

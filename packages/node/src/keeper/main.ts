@@ -40,6 +40,7 @@ async function run(launch: Launch): Promise<ExitStatus> {
     launch.isDetached ? ["ignore", "pipe", "pipe"] : ["inherit", "inherit", "inherit"],
   );
   life.own(sandbox);
+  if (!launch.isDetached) endWithCaller(sandbox);
   if (launch.isDetached) {
     const output = life.own(new OutputLog(launch.runDir));
     for (const stream of [child.stdout, child.stderr]) output.follow(stream as Readable);
@@ -63,6 +64,14 @@ async function run(launch: Launch): Promise<ExitStatus> {
   const exit = await sandbox.exited;
   state = "exited";
   return exit;
+}
+
+/** A foreground run belongs to the command line that started it and does not outlive it. */
+function endWithCaller(sandbox: SandboxProcess): void {
+  process.once("disconnect", () => sandbox.kill());
+  // Nor does waiting for that keep the keeper.
+  process.channel?.unref();
+  if (process.channel !== undefined && !process.connected) sandbox.kill();
 }
 
 async function stop(sandbox: SandboxProcess, graceMs: number): Promise<void> {

@@ -26,7 +26,8 @@ export async function startForegroundKeeper(launch: {
   readonly isTerminal: boolean;
 }): Promise<number> {
   const child = spawn(process.execPath, [...NODE_FLAGS, resolveEntry("keeper"), launch.path], {
-    stdio: "inherit",
+    // The channel carries nothing: its end tells the keeper that the command line is gone, even by SIGKILL.
+    stdio: ["inherit", "inherit", "inherit", "ipc"],
     // Without a terminal of its own a session of its own: else Ctrl-C would reach the command twice.
     detached: !launch.isTerminal,
     env: childEnvironment(),

@@ -141,6 +141,12 @@ export class World implements AsyncDisposable {
     return requestUnix({ socketPath, method, path, ...(body === undefined ? {} : { body }) });
   }
 
+  /** Ids of the runs that have not ended, newest first. */
+  async liveRuns(): Promise<readonly string[]> {
+    const runs = (await this.cliJson(["ls"])) as readonly { readonly run_id: string; readonly state: string }[];
+    return runs.filter(({ state }) => state !== "exited").map(({ run_id }) => run_id);
+  }
+
   /** Processes that belong to this world, sandboxes included. */
   processes(): Promise<readonly ProcessEntry[]> {
     return findWorldProcesses(this.paths.directory);
@@ -205,8 +211,7 @@ export class World implements AsyncDisposable {
   }
 
   async #stopRuns(): Promise<void> {
-    const runs = (await this.cliJson(["ls"])) as readonly { readonly run_id: string }[];
-    for (const { run_id } of runs) await this.cli(["stop", run_id]);
+    for (const runId of await this.liveRuns()) await this.cli(["stop", runId]);
   }
 
   /** Flags go before the sandboxed command, or at the end. */
