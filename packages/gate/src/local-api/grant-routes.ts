@@ -88,7 +88,9 @@ function bindingsOf({ templates }: ApiContext, { service, bindings }: z.infer<ty
     throw new Problem("grants.invalid", { detail: "It has a service or bindings, not both." });
   const template = templates.get(service);
   if (template === undefined) {
-    throw new Problem("credentials.unknown_service", { detail: `Known are: ${[...templates.keys()].join(", ")}.` });
+    throw new Problem("credentials.unknown_service", {
+      detail: `Not ${JSON.stringify(service.slice(0, 40))}; known are ${[...templates.keys()].join(", ")}.`,
+    });
   }
   return template.bindings;
 }

@@ -223,7 +223,8 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     const { head } = current;
     const isWhole = head.framing.kind === "none" && refusal.code !== "gate.ambiguous_request";
     const keepsOpen = isWhole && head.isPersistent && !this.#isDraining;
-    const host = current.context?.host || this.#role.tunnel?.host;
+    const asked = head.method === "CONNECT" ? head.target : undefined;
+    const host = current.context?.host || this.#role.tunnel?.host || asked;
     this.client.write(problemResponse({ refusal, host, keepsOpen, isHead: head.method === "HEAD" }));
     this.#record(current, PROBLEMS[refusal.code].http, refusal.code);
     if (keepsOpen) this.#next(rest !== undefined && rest.length > 0 ? rest : undefined);

@@ -18,7 +18,7 @@ test("without a file, variables and flags every key has its default and says so"
   expect(config).toMatchObject({
     state: { dir: "/home/nobody-here/.local/state/gatehouse" },
     log: { level: "info", format: "json" },
-    gate: { port: 0, upstreamCa: undefined, hosts: {}, connectTimeoutMs: 10_000, upstreamTimeoutMs: 120_000 },
+    gate: { port: 0, upstreamCa: undefined, hosts: {}, connectTimeoutMs: 10_000, upstreamTimeoutMs: 600_000 },
     node: { driver: "auto", exposeCredentials: false },
   });
   expect(describeConfig(config).map(({ key }) => key)).toEqual(Object.keys(CONFIG_KEYS));
