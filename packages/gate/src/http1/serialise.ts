@@ -5,7 +5,7 @@ const CRLF = Buffer.from("\r\n");
 const TARGET = /^[\x21-\x7e]+$/;
 
 /** End of a chunked body without trailers. */
-export const LAST_CHUNK = Buffer.from("0\r\n\r\n");
+const LAST_CHUNK = Buffer.from("0\r\n\r\n");
 
 /**
  * Bytes of a request head. Names and values are latin1 text that was parsed, or is of our own making; whatever could

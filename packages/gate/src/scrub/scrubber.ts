@@ -95,7 +95,7 @@ function compile(values: readonly ScrubbedValue[]): CompiledValues {
   const sought = values.map(({ value }) => Buffer.from(value));
   const runs = new Map<string, HeldRun>();
   for (const value of sought) {
-    const spaces = Buffer.from([...new Set(value.filter((byte) => byte <= SPACE))].sort());
+    const spaces = Buffer.from([...new Set(value.filter((byte) => byte <= SPACE))].sort((a, b) => a - b));
     const key = spaces.toString("hex");
     runs.set(key, { spaces, maxBytes: Math.max(value.length - 1, runs.get(key)?.maxBytes ?? 0) });
   }

@@ -13,7 +13,7 @@ export interface ReadRequest {
 /** The requests of a connection, and where it stood when its bytes were used up. */
 export interface ReadStream {
   readonly requests: readonly ReadRequest[];
-  /** `between`: no request is half read. `refused: …`, `closed` after a request that ends the connection. */
+  /** `between`: no request is half read. `refused: …`; `closed` or `switching` behind a request that ends it. */
   readonly state: string;
 }
 
@@ -73,7 +73,9 @@ class RequestConnection {
   }
 
   #finish({ head }: ReadRequest): void {
-    if (!head.isPersistent) this.#end = "closed";
+    // What follows a CONNECT or an upgrade is framed by what the other side answers.
+    if (head.method === "CONNECT" || head.upgrade !== undefined) this.#end = "switching";
+    else if (!head.isPersistent) this.#end = "closed";
   }
 }
 
