@@ -108,7 +108,7 @@ test("a head that dribbles, a silent tunnel and an idle one are closed in their 
   dribbling.send("GET / HT");
   const silent = await gate.tunnel(host, { cleartext: true });
   const speechless = await gate.dial();
-  await dribbling.stream.socket.write("TP");
+  dribbling.stream.socket.write("TP");
   await eventually("a first sweep", () => gate.records.length === 1);
   clock.advance(31_000);
   for (const client of [dribbling, silent, speechless]) await eventually("the close", () => client.isClosed);

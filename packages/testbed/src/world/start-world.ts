@@ -17,7 +17,7 @@ export interface WorldOptions {
 }
 
 /** Names of the outside world that the gate of every world finds on loopback. */
-export const WORLD_HOSTS = [
+const WORLD_HOSTS = [
   "api.example.test",
   "other.example.test",
   "denied.example.test",
