@@ -32,7 +32,9 @@ function isInstalled(root) {
 function install(root) {
   const lockfile = join(root, "package-lock.json");
   const before = readFileSync(lockfile);
-  const { status } = spawnSync("npm", ["install", "--no-audit", "--no-fund"], { cwd: root, stdio: ["ignore", 2, 2] });
+  console.error("Installing packages (once) …");
+  // The host's own Node.js may be older than what tools ask for: they run on the packaged one.
+  const { status } = spawnSync("npm", ["install", "--loglevel=error"], { cwd: root, stdio: ["ignore", 2, 2] });
   if (status !== 0) throw new Error("npm install failed");
   if (readFileSync(lockfile).equals(before)) return;
   writeFileSync(lockfile, before);
