@@ -41,6 +41,11 @@ async function run(launch: Launch): Promise<ExitStatus> {
   );
   life.own(sandbox);
   if (!launch.isDetached) endWithCaller(sandbox);
+  // Until the command runs there is nobody to pass a signal on to, and dying of it would leave the sandbox alone.
+  let onSignal = (name: NodeJS.Signals) => {
+    if (name !== "SIGWINCH" && name !== "SIGCONT") sandbox.kill();
+  };
+  for (const name of FORWARDED) process.on(name, () => onSignal(name));
   if (launch.isDetached) {
     const output = life.own(new OutputLog(launch.runDir));
     for (const stream of [child.stdout, child.stderr]) output.follow(stream as Readable);
@@ -58,7 +63,7 @@ async function run(launch: Launch): Promise<ExitStatus> {
   );
   const isEarly = await Promise.race([reportStarted(launch, process.pid), sandbox.exited.then(() => true)]);
   if (isEarly) throw new Problem("sandbox.start_failed");
-  for (const name of FORWARDED) process.on(name, () => sandbox.signal(name));
+  onSignal = (name) => sandbox.signal(name);
   state = "running";
   sandbox.release();
   const exit = await sandbox.exited;

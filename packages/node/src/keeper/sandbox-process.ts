@@ -47,8 +47,14 @@ export async function spawnSandbox(
       resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]) }),
     );
   });
+  const abandon = async (failure: unknown): Promise<never> => {
+    // Its first process waits on our pipe, whose end would release it: it goes first.
+    for (const pid of [childOf(child.pid ?? 0), child.pid]) sendSignal(pid, "SIGKILL");
+    await exited;
+    throw failure;
+  };
   for (const { fd, data } of launch.feeds) feed(pipeOf(child, fd), data);
-  const initPid = isBuilt ? await untilBuilt(child, launch, exited) : undefined;
+  const initPid = isBuilt ? await untilBuilt(child, launch, exited).catch(abandon) : undefined;
   const target = () => (initPid === undefined ? child.pid : (childOf(initPid) ?? initPid));
   const kill = () => {
     // The init's death takes its whole pid namespace along.
@@ -89,7 +95,9 @@ async function untilBuilt(child: ChildProcess, launch: SandboxLaunch, exited: Pr
     throw new Problem("sandbox.start_failed", { detail: `Building it ended with code ${code}.` });
   });
   failed.catch(() => undefined); // when it loses the race, the exit is an ordinary one
-  while (!/[}r]/.test(text)) {
+  // bubblewrap writes its object in pieces.
+  const end = launch.info === "bubblewrap-json" ? "}" : "r";
+  while (!text.includes(end)) {
     const [chunk] = (await Promise.race([once(info, "data", { signal: deadline }), failed])) as [Buffer];
     text += chunk.toString();
   }
