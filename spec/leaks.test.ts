@@ -1,6 +1,14 @@
 import { readdir, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { eventually, findLeftovers, findLiveFiles, listProcesses, startWorld, type World } from "@gatehouse/testbed";
+import {
+  eventually,
+  findLeftovers,
+  findLiveFiles,
+  listProcesses,
+  type RunningCommand,
+  startWorld,
+  type World,
+} from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import { openGrantedApi } from "./granted-api.ts";
 
@@ -17,13 +25,23 @@ test(
     expect((await world.run(curl, { grants: [grant], policy })).stdout).toBe("200");
     const before = await takeStock(world);
 
-    for (let round = 0; round < RUNS; round += 1)
-      await ENDINGS[round % ENDINGS.length]?.(world, { grant, policy, origin });
+    for (let round = 0; round < RUNS; round += 1) {
+      try {
+        await ENDINGS[round % ENDINGS.length]?.(world, { grant, policy, origin });
+      } catch (cause) {
+        throw new Error(`round ${round} failed: ${world.daemon.log.slice(-4_000)}`, { cause });
+      }
+    }
     // Whatever was killed, the product still works.
     expect((await world.run(curl, { grants: [grant], policy })).stdout).toBe("200");
 
     await eventually("as many processes as before", async () => (await world.processes()).length <= before.processes, {
       timeoutMs: 15_000,
+    });
+    // A run whose keeper was killed is found by the daemon's next look, which it takes every 30 s.
+    await eventually("the end of the last run", async () => (await world.liveRuns()).length === 0, {
+      timeoutMs: 40_000,
+      everyMs: 500,
     });
     const after = await takeStock(world);
     expect(after.files).toEqual(before.files);
@@ -52,23 +70,23 @@ const ENDINGS: readonly ((world: World, target: Target) => Promise<void>)[] = [
   async (world) => {
     const running = await startSleeper(world);
     running.kill("SIGKILL");
-    await running.finished;
+    await ended(running);
   },
   async (world) => {
     const running = await startSleeper(world);
     for (const pid of await world.pids("keeper")) killIfThere(pid);
-    await running.finished;
+    await ended(running);
   },
   async (world) => {
     const running = world.startRun(["sh", "-c", "echo up; exec sleep 600"]);
     await running.line("the run's start", (line) => line === "up");
     running.kill("SIGTERM");
-    await running.finished;
+    await ended(running);
   },
   async (world) => {
     const running = await startSleeper(world);
     for (const pid of await world.sandboxPids()) killIfThere(pid);
-    await running.finished;
+    await ended(running);
   },
   async (world) => {
     const { stdout } = await world.cli(["run", "--detach", "--json", ...marked(world), "--", "sleep", "600"]);
@@ -79,16 +97,21 @@ const ENDINGS: readonly ((world: World, target: Target) => Promise<void>)[] = [
     const running = await startSleeper(world);
     await world.daemon.kill();
     running.kill("SIGKILL");
-    await running.finished;
+    await ended(running);
     await world.daemon.start();
   },
   async (world) => {
     const running = await startSleeper(world);
     await world.killGate("holder");
     for (const pid of await world.sandboxPids()) killIfThere(pid);
-    await running.finished;
+    await ended(running);
   },
 ];
+
+/** Waits for the command line's own end: a sandbox that outlived it would hold its streams open for ever. */
+async function ended(running: RunningCommand): Promise<void> {
+  await eventually("the end of the command line", () => !running.isRunning, { timeoutMs: 15_000 });
+}
 
 const marked = (world: World) => ["--env", `TESTBED_WORLD=${world.paths.directory}`];
 

@@ -239,11 +239,14 @@ export class World implements AsyncDisposable {
   }
 }
 
-/** SIGKILL after five seconds. */
+/** SIGKILL after five seconds. Its end counts, not that of its streams: what it left behind may hold them. */
 async function endSoon(running: RunningCommand): Promise<void> {
   const overdue = setTimeout(() => running.kill("SIGKILL"), 5_000);
-  await running.finished.catch(() => undefined);
-  clearTimeout(overdue);
+  try {
+    await eventually("the end of a command", () => !running.isRunning);
+  } finally {
+    clearTimeout(overdue);
+  }
 }
 
 function killQuietly(pid: number): void {
