@@ -13,44 +13,49 @@ const NOTHING = Buffer.alloc(0);
  * stand in a value.
  */
 export class Scrubber {
-  readonly #values: readonly ScrubbedValue[];
-  #compiled: CompiledValues | undefined;
+  readonly #values: ValueSet;
   /** The bytes held back, as they came; and as they will go out. */
   #held: Buffer = NOTHING;
   #heldOut: Buffer = NOTHING;
 
-  constructor(values: readonly ScrubbedValue[]) {
-    this.#values = values.filter(({ value }) => Buffer.byteLength(value) >= MIN_VALUE_BYTES);
+  constructor(values: readonly ScrubbedValue[] | ValueSet) {
+    this.#values = values instanceof ValueSet ? values : new ValueSet(values);
   }
 
   /** Whether there is anything to look for. */
   get isIdle(): boolean {
-    return this.#values.length === 0;
+    return this.#values.isEmpty;
+  }
+
+  /** A scrubber of the same values for another body. Much cheaper than a new one: what was compiled is shared. */
+  forBody(): Scrubber {
+    return new Scrubber(this.#values);
   }
 
   /** A head's text (latin1), overwritten as a whole. */
   head(text: string): string {
     if (this.isIdle) return text;
     const bytes = Buffer.from(text, "latin1");
-    const found = this.#compile().finder.find(bytes, 0);
+    const { finder, overwrites } = this.#values.compiled();
+    const found = finder.find(bytes, 0);
     if (found.length === 0) return text;
-    this.#overwrite(bytes, found);
+    overwrite(bytes, found, overwrites);
     return bytes.toString("latin1");
   }
 
   /** What may go out now. */
   push(chunk: Buffer): Buffer {
     if (this.isIdle || chunk.length === 0) return this.isIdle ? chunk : NOTHING;
-    const compiled = this.#compile();
+    const { finder, overwrites, runs } = this.#values.compiled();
     const before = this.#held.length;
     const bytes = before === 0 ? chunk : Buffer.concat([this.#held, chunk]);
-    const found = compiled.finder.find(bytes, before);
+    const found = finder.find(bytes, before);
     let out = bytes;
     if (found.length > 0 || this.#heldOut !== this.#held) {
       out = Buffer.concat([this.#heldOut, chunk]);
-      this.#overwrite(out, found);
+      overwrite(out, found, overwrites);
     }
-    const cut = bytes.length - trailingBytes(bytes, compiled.runs);
+    const cut = bytes.length - trailingBytes(bytes, runs);
     // Copies: a slice would keep the whole chunk alive, and the caller may use its memory again.
     this.#held = Buffer.from(bytes.subarray(cut));
     this.#heldOut = out === bytes ? this.#held : Buffer.from(out.subarray(cut));
@@ -64,19 +69,6 @@ export class Scrubber {
     this.#heldOut = NOTHING;
     return rest;
   }
-
-  /** At the first use: most requests go to hosts whose bodies are not looked at. */
-  #compile(): CompiledValues {
-    this.#compiled ??= compile(this.#values);
-    return this.#compiled;
-  }
-
-  /** In the order in which a stream shows them, so that overlapping values do not depend on the split. */
-  #overwrite(bytes: Buffer, found: readonly Occurrence[]): void {
-    const { overwrites } = this.#compile();
-    const inOrder = found.length < 2 ? found : [...found].sort((a, b) => a.end - b.end || b.start - a.start);
-    for (const { start, index } of inOrder) overwrites[index]?.copy(bytes, start);
-  }
 }
 
 /** A trailing run that is held back: how long at most, and which bytes up to a space do not end it. */
@@ -89,6 +81,25 @@ interface CompiledValues {
   readonly finder: ValueFinder;
   readonly overwrites: readonly Buffer[];
   readonly runs: readonly HeldRun[];
+}
+
+/** Values and what is compiled of them: at the first use, since many runs never meet a body that is looked at. */
+class ValueSet {
+  readonly #values: readonly ScrubbedValue[];
+  #compiled: CompiledValues | undefined;
+
+  constructor(values: readonly ScrubbedValue[]) {
+    this.#values = values.filter(({ value }) => Buffer.byteLength(value) >= MIN_VALUE_BYTES);
+  }
+
+  get isEmpty(): boolean {
+    return this.#values.length === 0;
+  }
+
+  compiled(): CompiledValues {
+    this.#compiled ??= compile(this.#values);
+    return this.#compiled;
+  }
 }
 
 function compile(values: readonly ScrubbedValue[]): CompiledValues {
@@ -110,6 +121,12 @@ function compile(values: readonly ScrubbedValue[]): CompiledValues {
 function fit(overwrite: string, bytes: number): Buffer {
   const stated = Buffer.from(overwrite);
   return stated.length === bytes ? stated : Buffer.alloc(bytes, "*");
+}
+
+/** In the order in which a stream shows them, so that overlapping values do not depend on the split. */
+function overwrite(bytes: Buffer, found: readonly Occurrence[], overwrites: readonly Buffer[]): void {
+  const inOrder = found.length < 2 ? found : [...found].sort((a, b) => a.end - b.end || b.start - a.start);
+  for (const { start, index } of inOrder) overwrites[index]?.copy(bytes, start);
 }
 
 function trailingBytes(bytes: Buffer, runs: readonly HeldRun[]): number {

@@ -9,8 +9,8 @@ export interface Occurrence {
 /** Shorter values cannot be told from ordinary text, and are not looked for. */
 export const MIN_VALUE_BYTES = 4;
 const BLOCK = 3;
-// Of 32 slots one is taken: nearly every block of a text without values skips as far as it can.
-const SLOTS_PER_BLOCK = 32;
+// Of eight slots one is taken: most blocks of a text without values skip as far as they can.
+const SLOTS_PER_BLOCK = 8;
 const MAX_SLOTS = 65_536;
 const MAX_SKIP = 255;
 

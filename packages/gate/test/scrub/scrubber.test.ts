@@ -138,6 +138,19 @@ describe("what is held back does not depend on a match", () => {
   });
 });
 
+test("scrubbers of several bodies share their values, not their bytes", () => {
+  const first = new Scrubber(VALUES);
+  const second = first.forBody();
+  const out = [
+    first.push(Buffer.from(TOKEN.slice(0, 9))),
+    second.push(Buffer.from(TOKEN)),
+    first.push(Buffer.from("x y")),
+  ];
+  expect(Buffer.concat([...out, first.end(), second.end()]).toString()).toBe(
+    `${PLACEHOLDER[0]}${TOKEN.slice(0, 9)}x y${PLACEHOLDER.slice(1)}`,
+  );
+});
+
 describe("a scrubber without work", () => {
   test("gives back what it got", () => {
     const scrubber = new Scrubber([]);
