@@ -1,4 +1,4 @@
-import { openFakeApi, startWorld, type World } from "@gatehouse/testbed";
+import { openFakeApi, plantValue, startWorld, type World } from "@gatehouse/testbed";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openGrantedApi } from "./granted-api.ts";
 import { get, type RawAnswer, startRawClient } from "./raw-proxy-client.ts";
@@ -200,6 +200,32 @@ test("a revoked credential is not attached to the next request of an open tunnel
   expect(carried.map(({ url }) => url)).toEqual(["/before"]);
   const again = await world.run(["true"], { grants: [grant], policy });
   expect(again.code).toBe(125);
+});
+
+test("a placeholder outside its grant's slot is refused wherever it stands, and goes nowhere", async () => {
+  await using api = await openFakeApi({ authority: world.authority });
+  const host = `api.example.test:${api.port}`;
+  const stored = await world.cli(["grant", "github"], { stdin: plantValue("ghp_") });
+  expect(stored.code, stored.stderr).toBe(0);
+  const policy = await world.allowServices(host);
+  await using client = await startRawClient(world, { grants: ["github"], policy });
+  const { value: placeholder } = await client.step({ env: "GITHUB_TOKEN" });
+  expect(placeholder).toMatch(/^ghp_.{36}$/);
+  const places = [
+    get(host, `/${placeholder}`),
+    get(host, `/?q=${placeholder}`),
+    get(host, "/", [`X-Note: ${placeholder}`]),
+    get(host, "/", [`Authorization: Bearer ${placeholder}`]),
+    get(host, "/", [`Authorization: Basic ${btoa(`x:${placeholder}`)}`]),
+  ];
+  for (const request of places) {
+    await client.step({ connect: host });
+    await client.step({ tls: true, sni: "api.example.test" });
+    const answer = await client.step({ send: request });
+    expect(refusalCode(answer), request).toBe("gate.placeholder_misplaced");
+  }
+  expect(api.requests).toEqual([]);
+  await world.record({ host: "api.example.test", code: "gate.placeholder_misplaced", decision: "denied" });
 });
 
 test("another run's token is refused at this run's listener, and so is none", async () => {

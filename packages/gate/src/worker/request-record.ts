@@ -1,4 +1,4 @@
-import { PROBLEMS, type ProblemCode } from "@gatehouse/core";
+import { PROBLEMS, type ProblemCode, parseAuthority } from "@gatehouse/core";
 import type { RequestHead } from "../http1/messages.ts";
 import { parameterName } from "../pipeline/normalise-target.ts";
 import type { RequestContext } from "../pipeline/request-context.ts";
@@ -33,7 +33,8 @@ export interface Outcome {
 
 /** The record of one request. Values of the query are left out: they may be secrets. */
 export function recordOf(timing: Timing, outcome: Outcome): RequestRecord {
-  const { run, head, context, code, status, exchange, place } = outcome;
+  const { run, head, context, code, status, exchange } = outcome;
+  const place = outcome.place ?? placeOfConnect(head);
   return {
     time: timing.time,
     run: run?.runId,
@@ -52,6 +53,12 @@ export function recordOf(timing: Timing, outcome: Outcome): RequestRecord {
     code,
     rule: context?.rule,
   };
+}
+
+/** A refused CONNECT has no tunnel yet; where it wanted to go is what its record is about. */
+function placeOfConnect(head: RequestHead | undefined): Place | undefined {
+  const authority = head?.method === "CONNECT" ? parseAuthority(head.target) : undefined;
+  return authority === undefined ? undefined : { ...authority, isTls: true };
 }
 
 function decisionOf(code: ProblemCode | undefined): RequestRecord["decision"] {
