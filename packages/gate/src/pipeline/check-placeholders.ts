@@ -8,13 +8,16 @@ export function checkPlaceholders(context: RequestContext): Refusal | undefined 
   if (placeholders.length === 0) return undefined;
   const request = { method: context.head.method, path: context.path, isCleartext: !context.isTls };
   const slots = new Set(selectInjections(context.plan, request).map(({ header }) => header));
+  const { target } = context.head;
+  // No placeholder holds a line feed: one text is searched for all.
   const places = [
-    context.head.target,
-    decoded(context.head.target),
-    ...context.fields.filter(({ lowerName }) => !slots.has(lowerName)).flatMap(readings),
+    target,
+    decoded(target),
+    ...context.fields.flatMap((one) => (slots.has(one.lowerName) ? [] : readings(one))),
   ];
+  const all = places.join("\n");
   for (const { grant, text } of placeholders) {
-    if (places.some((place) => place.includes(text))) {
+    if (all.includes(text)) {
       return {
         code: "gate.placeholder_misplaced",
         detail: `The placeholder of grant ${grant} may stand only in the header that the grant owns, on its hosts.`,
@@ -24,10 +27,10 @@ export function checkPlaceholders(context: RequestContext): Refusal | undefined 
   return undefined;
 }
 
-/** A value as it stands, and what Basic authentication hides. */
-function readings({ value }: Field): readonly string[] {
+/** Name and value as they stand, and what Basic authentication hides. */
+function readings({ name, value }: Field): readonly string[] {
   const basic = /^basic\s+([A-Za-z0-9+/=_-]+)$/i.exec(value)?.[1];
-  return basic === undefined ? [value] : [value, Buffer.from(basic, "base64").toString("latin1")];
+  return basic === undefined ? [name, value] : [name, value, Buffer.from(basic, "base64").toString("latin1")];
 }
 
 function decoded(target: string): string {

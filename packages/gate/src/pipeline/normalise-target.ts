@@ -49,10 +49,13 @@ export function removeParameters(query: string | undefined, names: ReadonlySet<s
 
 /** A parameter's name as servers read it: decoded once, in lower case. */
 export function parameterName(part: string): string {
-  const name = part.split("=", 1)[0]?.replaceAll("+", " ") ?? "";
+  const end = part.indexOf("=");
+  const name = end < 0 ? part : part.slice(0, end);
+  if (!/[%+ ]/.test(name)) return name.toLowerCase();
+  const spaced = name.replaceAll("+", " ");
   try {
-    return decodeURIComponent(name).trim().toLowerCase();
+    return decodeURIComponent(spaced).trim().toLowerCase();
   } catch {
-    return name.trim().toLowerCase();
+    return spaced.trim().toLowerCase();
   }
 }

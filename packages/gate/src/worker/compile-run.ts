@@ -39,6 +39,7 @@ export const NO_PLAN: HostPlan = {
 };
 
 const MAX_PLANS = 1_024;
+const MAX_IDLE_SCRUBBERS = 8;
 
 /** A snapshot ready to serve requests. Replaced whole, never changed. */
 export class CompiledRun {
@@ -48,6 +49,7 @@ export class CompiledRun {
   readonly headScrubber: Scrubber;
   readonly #injections: readonly CompiledInjection[];
   readonly #plans = new Map<string, HostPlan>();
+  readonly #idleScrubbers: Scrubber[] = [];
 
   constructor(snapshot: RunSnapshot) {
     this.snapshot = snapshot;
@@ -60,6 +62,16 @@ export class CompiledRun {
         paths: injection.paths?.map(requirePathPattern),
       }))
       .sort((a, b) => compareSpecificity(a.host, b.host));
+  }
+
+  /** A scrubber for one body. Preparing one costs more than a small body: those that are done serve again. */
+  takeScrubber(): Scrubber {
+    return this.#idleScrubbers.pop() ?? new Scrubber(this.snapshot.scrub);
+  }
+
+  /** Takes a scrubber back whose body has ended, so that it holds nothing of it. */
+  giveScrubberBack(scrubber: Scrubber): void {
+    if (this.#idleScrubbers.length < MAX_IDLE_SCRUBBERS) this.#idleScrubbers.push(scrubber);
   }
 
   planFor(host: string, port: number): HostPlan {

@@ -30,6 +30,8 @@ export type ExchangeEnd =
 export interface ExchangeOwner {
   readonly client: Socket;
   onExchangeEnd(end: ExchangeEnd): void;
+  /** Something was thrown that should not have been. */
+  onFault(thrown: unknown): void;
 }
 
 const MAX_INTERIM_HEADS = 16;
@@ -81,7 +83,7 @@ export class Exchange implements UpstreamUser {
   }
 
   /** Sends the head, and what already came of the body. */
-  start(first: Buffer): void {
+  start(first: Buffer | undefined): void {
     this.#upstream.attach(this);
     this.#followRequest(this.#request.start(first));
   }
@@ -117,9 +119,13 @@ export class Exchange implements UpstreamUser {
   onUpstreamData(chunk: Buffer): void {
     if (this.#ended) return;
     this.#sawBytes = true;
-    if (this.#isRaw) this.#response.relay(chunk);
-    else if (this.#responseBody === undefined) this.#readHeads(chunk);
-    else this.#readBody(chunk);
+    try {
+      if (this.#isRaw) this.#response.relay(chunk);
+      else if (this.#responseBody === undefined) this.#readHeads(chunk);
+      else this.#readBody(chunk);
+    } catch (thrown) {
+      this.#owner.onFault(thrown);
+    }
     if (this.#owner.client.writableNeedDrain && !this.#ended) this.#upstream.socket.pause();
   }
 

@@ -3,7 +3,7 @@ import { PROBLEMS, type ProblemCode, toProblem } from "@gatehouse/core";
 import type { RequestHead } from "../http1/messages.ts";
 import { RequestHeadReader } from "../http1/request-head-reader.ts";
 import { newRequestContext } from "../pipeline/new-request-context.ts";
-import type { Refusal, RequestContext, Tunnel } from "../pipeline/request-context.ts";
+import type { Refusal, RequestContext } from "../pipeline/request-context.ts";
 import { runStages } from "../pipeline/stages.ts";
 import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
 import { Exchange, type ExchangeEnd, type ExchangeOwner } from "./exchange.ts";
@@ -11,22 +11,9 @@ import { KeptUpstream } from "./kept-upstream.ts";
 import { problemResponse } from "./problem-response.ts";
 import { recordOf, type Timing } from "./request-record.ts";
 import type { RunEntry } from "./run-table.ts";
+import type { SessionRole } from "./session-role.ts";
+import { WaitingBytes } from "./waiting-bytes.ts";
 import { HEAD_TIMEOUT_MS, type Swept, UPSTREAM_IDLE_MS, type WorkerContext } from "./worker-context.ts";
-
-/** What differs between the proxy's front and the inside of a tunnel. */
-export interface SessionRole {
-  readonly tunnel: Tunnel | undefined;
-  /** The run of a request, looked up anew for each. */
-  identify(head: RequestHead): { readonly entry: RunEntry } | { readonly refusal: Refusal };
-  /** Whether a CONNECT may open its tunnel. */
-  readonly checkConnect?: (entry: RunEntry, head: RequestHead) => Refusal | undefined;
-  /** Takes an allowed CONNECT over, the stream with it; absent inside a tunnel, where CONNECT is refused. */
-  readonly onConnect?: (connect: {
-    readonly entry: RunEntry;
-    readonly head: RequestHead;
-    readonly rest: Buffer;
-  }) => void;
-}
 
 interface Current extends Timing {
   readonly head: RequestHead;
@@ -35,7 +22,8 @@ interface Current extends Timing {
   exchange: Exchange | undefined;
 }
 
-const NOTHING = Buffer.alloc(0);
+/** After these it is in doubt where the next request begins. */
+const ENDS_CLIENT: ReadonlySet<ProblemCode> = new Set(["gate.ambiguous_request", "internal"]);
 
 /** Requests on one client stream, one after the other. Pipelined ones wait for their turn. */
 export class HttpSession implements ExchangeOwner, Swept, Disposable {
@@ -45,8 +33,8 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
   readonly #heads = new RequestHeadReader();
   readonly #upstream: KeptUpstream;
   #current: Current | undefined;
-  /** Bytes of the client that wait for their turn; while there may be some, the client is not read. */
-  #waiting: Buffer | undefined;
+  /** While something waits, the client is not read. */
+  readonly #waiting = new WaitingBytes();
   /** Between two requests: the next is read when the client has taken the last answer. */
   #isParked = false;
   #isDraining = false;
@@ -67,16 +55,25 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     client.on("close", this.#onClose);
     client.on("error", this.#onClose);
     // An idle tunnel may stay; an unfinished handshake may not.
-    if (role.tunnel !== undefined) client.once("secure", () => this.#settle());
+    client.once("secure", () => {
+      if (this.#heads.isEmpty) this.#headSince = undefined;
+    });
   }
 
   readonly #onData = (chunk: Buffer): void => {
     this.#lastProgressMs = this.#worker.clock.monotonicMs();
     if (this.#state !== "open") return;
     const exchange = this.#current?.exchange;
-    if (exchange?.readsRequest) exchange.onClientData(chunk);
-    else if (this.#current !== undefined || this.#isParked) this.#hold(chunk);
-    else this.#readHead(chunk);
+    try {
+      if (exchange?.readsRequest) exchange.onClientData(chunk);
+      else if (this.#current === undefined && !this.#isParked) this.#readHead(chunk);
+      else {
+        this.#waiting.add(chunk);
+        this.client.pause();
+      }
+    } catch (thrown) {
+      this.onFault(thrown);
+    }
   };
 
   readonly #onDrain = (): void => {
@@ -91,11 +88,6 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     if (current !== undefined && current.exchange?.status !== 101) this.#record(current, 499, undefined);
     this[Symbol.dispose]();
   };
-
-  #hold(chunk: Buffer): void {
-    this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk]);
-    this.client.pause();
-  }
 
   #readHead(chunk: Buffer): void {
     this.#headSince ??= this.#lastProgressMs;
@@ -141,32 +133,49 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     this.#role.onConnect({ entry, head, rest });
   }
 
-  #forward(entry: RunEntry, context: RequestContext, rest: Buffer): void {
+  #forward(entry: RunEntry, context: RequestContext, rest: Buffer | undefined): void {
+    this.#waiting.putBack(rest);
     const kept = this.#upstream.take(context);
-    if (kept !== undefined) return this.#exchange(context, kept, rest);
+    if (kept !== undefined) return this.#exchange(context, kept);
     this.client.pause();
     const current = this.#current;
     const isStillAsked = () => this.#current === current && this.#state === "open";
-    this.#upstream.open(context, entry).then(
-      (opened) => {
-        if (!isStillAsked()) return this.#upstream.release();
-        this.client.resume();
-        this.#exchange(context, opened, rest);
-      },
-      (thrown: unknown) => {
-        if (!isStillAsked()) return;
-        this.client.resume();
-        const { code, detail = "" } = toProblem(thrown);
-        this.#refuse({ code, detail }, rest);
-      },
-    );
+    this.#upstream
+      .open(context, entry)
+      .then(
+        (opened) => {
+          if (!isStillAsked()) return this.#upstream.release();
+          this.client.resume();
+          this.#exchange(context, opened);
+        },
+        (thrown: unknown) => {
+          if (!isStillAsked()) return;
+          this.client.resume();
+          const { code, detail = "" } = toProblem(thrown);
+          this.#refuse({ code, detail }, undefined);
+        },
+      )
+      .catch((thrown: unknown) => this.onFault(thrown));
   }
 
-  #exchange(context: RequestContext, upstream: UpstreamConnection, rest: Buffer): void {
+  #exchange(context: RequestContext, upstream: UpstreamConnection): void {
     if (this.#current === undefined) return;
     const exchange = new Exchange(this, context, upstream);
     this.#current.exchange = exchange;
-    exchange.start(joined(rest, this.#takeWaiting()) ?? NOTHING);
+    exchange.start(this.#waiting.take());
+  }
+
+  /** A bug met by one request must not end the process, and with it everybody's. */
+  onFault(thrown: unknown): void {
+    this.#worker.onFault(thrown);
+    const current = this.#current;
+    if (this.#state !== "open" || current === undefined) return void this.client.destroy();
+    const hasBegun = current.exchange !== undefined && !current.exchange.awaitsResponse;
+    current.exchange?.abandon();
+    if (!hasBegun) return this.#refuse({ code: "internal", detail: "" }, undefined);
+    this.#current = undefined;
+    this.#record(current, current.exchange?.status ?? 0, "internal");
+    this.client.destroy();
   }
 
   onExchangeEnd(end: ExchangeEnd): void {
@@ -188,13 +197,13 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     this.#upstream.release();
     if (!end.mayRetry || entry === undefined || context === undefined) return this.#refuse(end.refusal, end.rest);
     current.exchange = undefined;
-    this.#forward(entry, context, end.rest ?? NOTHING);
+    this.#forward(entry, context, end.rest);
   }
 
   /** Goes on with what the client already sent of its next request, once it has taken the last answer. */
   #next(rest: Buffer | undefined): void {
-    this.#waiting = joined(rest, this.#waiting);
-    if (this.#waiting === undefined && !this.client.writableNeedDrain) return void this.client.resume();
+    this.#waiting.putBack(rest);
+    if (this.#waiting.isEmpty && !this.client.writableNeedDrain) return void this.client.resume();
     this.#isParked = true;
     this.client.pause();
     // Deferred, so that a client's long pipeline cannot deepen the stack.
@@ -204,15 +213,9 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
   #takeTurn(): void {
     if (this.#state !== "open" || !this.#isParked) return;
     this.#isParked = false;
-    const bytes = this.#takeWaiting();
+    const bytes = this.#waiting.take();
     this.client.resume();
-    if (bytes !== undefined) this.#readHead(bytes);
-  }
-
-  #takeWaiting(): Buffer | undefined {
-    const held = this.#waiting;
-    this.#waiting = undefined;
-    return held;
+    if (bytes !== undefined) this.#onData(bytes);
   }
 
   /** Answers a request with a problem. The connection goes on only when no body of it is left to be read. */
@@ -221,13 +224,13 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     if (current === undefined) return;
     this.#current = undefined;
     const { head } = current;
-    const isWhole = head.framing.kind === "none" && refusal.code !== "gate.ambiguous_request";
+    const isWhole = head.framing.kind === "none" && !ENDS_CLIENT.has(refusal.code);
     const keepsOpen = isWhole && head.isPersistent && !this.#isDraining;
     const asked = head.method === "CONNECT" ? head.target : undefined;
     const host = current.context?.host || this.#role.tunnel?.host || asked;
     this.client.write(problemResponse({ refusal, host, keepsOpen, isHead: head.method === "HEAD" }));
     this.#record(current, PROBLEMS[refusal.code].http, refusal.code);
-    if (keepsOpen) this.#next(rest !== undefined && rest.length > 0 ? rest : undefined);
+    if (keepsOpen) this.#next(rest);
     else this.#endClient();
   }
 
@@ -274,10 +277,6 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     if (this.#state === "open" && this.#current === undefined) this.#endClient();
   }
 
-  #settle(): void {
-    if (this.#state === "open" && this.#heads.isEmpty) this.#headSince = undefined;
-  }
-
   /** Hands the stream to somebody else. */
   #leave(): void {
     this.#state = "left";
@@ -299,9 +298,4 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     this.#release();
     this.client.destroy();
   }
-}
-
-function joined(first: Buffer | undefined, second: Buffer | undefined): Buffer | undefined {
-  if (first === undefined || second === undefined) return first ?? second;
-  return Buffer.concat([first, second]);
 }

@@ -1,6 +1,6 @@
 // A gate worker: forked by the key-holder, it carries the traffic. Everything it knows came over that channel.
 import { Problem, systemClock } from "@gatehouse/core";
-import { openIpcPeer, runMain } from "@gatehouse/kit";
+import { createLog, openIpcPeer, runMain } from "@gatehouse/kit";
 import type { HolderCalls, HolderNotes, WorkerCalls } from "../snapshot/worker-protocol.ts";
 import { openWorker, type Worker } from "./open-worker.ts";
 
@@ -9,6 +9,8 @@ type NoNotes = {};
 
 await runMain(
   async (signal) => {
+    // The key-holder takes these lines up; its log has the level and format that were asked for.
+    const log = createLog({ level: "info", format: "json" });
     let worker: Worker | undefined;
     const running = (method: keyof WorkerCalls) => {
       if (worker === undefined) throw new Problem("internal", { cause: new Error(`${method} before start`) });
@@ -20,6 +22,7 @@ await runMain(
           clock: systemClock,
           mintLeaf: (request) => peer.call("mintLeaf", request),
           sendRecords: (records) => peer.notify("records", records),
+          onFault: (failure) => log.error("a request met a bug", { failure }),
         });
         return { port: worker.port };
       },

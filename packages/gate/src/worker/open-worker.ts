@@ -14,6 +14,8 @@ export interface WorkerDeps {
   readonly mintLeaf: (request: HolderCalls["mintLeaf"]["params"]) => Promise<HolderCalls["mintLeaf"]["result"]>;
   /** Hands records over; false when they cannot be taken now. */
   readonly sendRecords: (records: readonly RequestRecord[]) => boolean;
+  /** Told of what was thrown while a request was served: a bug, for the log. */
+  readonly onFault: (thrown: unknown) => void;
 }
 
 /** A worker that serves; its calls are those of the key-holder. */
@@ -37,6 +39,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
       clock: deps.clock,
       runs,
       records,
+      onFault: deps.onFault,
       swept: new Set(),
       leaves: new LeafContexts({
         mint: deps.mintLeaf,

@@ -38,7 +38,7 @@ export class RequestWriter {
   }
 
   /** Sends the head, and what already came of the body, in one write. */
-  start(first: Buffer): FramingRefusal | undefined {
+  start(first: Buffer | undefined): FramingRefusal | undefined {
     const head = serialiseRequestHead(requestHead(this.#context));
     if (this.#isDone) {
       this.#keepRest(first);
@@ -47,7 +47,7 @@ export class RequestWriter {
     }
     this.#socket.cork();
     this.#socket.write(head);
-    const why = first.length > 0 ? this.push(first) : undefined;
+    const why = first === undefined ? undefined : this.push(first);
     this.#socket.uncork();
     return why;
   }

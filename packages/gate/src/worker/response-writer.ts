@@ -3,7 +3,7 @@ import { connectionOptions, field, HOP_BY_HOP } from "../http1/fields.ts";
 import type { BodyStep, Field, RequestHead, ResponseHead } from "../http1/messages.ts";
 import { encodeChunk, encodeLastChunk, serialiseResponseHead } from "../http1/serialise.ts";
 import type { RequestContext } from "../pipeline/request-context.ts";
-import { Scrubber } from "../scrub/scrubber.ts";
+import type { Scrubber } from "../scrub/scrubber.ts";
 
 /** How a response's body is framed towards the client. */
 type Outgoing = "none" | "length" | "chunked" | "close";
@@ -72,7 +72,11 @@ export class ResponseWriter {
 
   /** Writes what is held back, and the end of the body. */
   end(trailers: readonly Field[]): void {
-    if (this.#bodyScrubber !== undefined) this.#write(this.#bodyScrubber.end());
+    if (this.#bodyScrubber !== undefined) {
+      this.#write(this.#bodyScrubber.end());
+      this.#context.run.giveScrubberBack(this.#bodyScrubber);
+      this.#bodyScrubber = undefined;
+    }
     if (this.#outgoing !== "chunked") return;
     const end = encodeLastChunk(endToEnd(trailers, 200));
     this.#client.write(trailers.length === 0 ? end : this.#scrubbed(end));
@@ -80,7 +84,7 @@ export class ResponseWriter {
 
   #prepareBody(): void {
     const { isGranted, run } = this.#context;
-    if (isGranted && !run.headScrubber.isIdle) this.#bodyScrubber = new Scrubber(run.snapshot.scrub);
+    if (isGranted && !run.headScrubber.isIdle) this.#bodyScrubber = run.takeScrubber();
   }
 
   #writeHead(head: Parameters<typeof serialiseResponseHead>[0]): void {

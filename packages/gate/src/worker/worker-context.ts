@@ -13,6 +13,8 @@ export interface WorkerContext {
   readonly dialer: UpstreamDialer;
   /** Connections that the sweeper looks at, so that no request needs a timer of its own. */
   readonly swept: Set<Swept>;
+  /** Told of what was thrown while a request was served: a bug. */
+  readonly onFault: (thrown: unknown) => void;
   readonly records: { readonly hasRoom: boolean; add(record: RequestRecord): void; flush(): void };
 }
 

@@ -17,6 +17,8 @@ export interface GateUnderTest extends AsyncDisposable {
   readonly records: readonly RequestRecord[];
   /** Names that the worker asked leaves for. */
   readonly minted: readonly string[];
+  /** What was thrown that should not have been. */
+  readonly faults: readonly unknown[];
   readonly interceptionCa: string;
   /** Adds or replaces a run; what is not stated is empty. Returns its token. */
   put(run?: Partial<RunSnapshot>): Promise<string>;
@@ -83,6 +85,7 @@ const HOSTS = { "api.test": "127.0.0.1", "other.test": "127.0.0.1", "sub.api.tes
 export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Promise<GateUnderTest> {
   const records: RequestRecord[] = [];
   const minted: string[] = [];
+  const faults: unknown[] = [];
   const worker = await openWorker(
     {
       generation: 1,
@@ -111,6 +114,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
         records.push(...batch);
         return true;
       },
+      onFault: (thrown) => faults.push(thrown),
       ...deps,
     },
   );
@@ -127,6 +131,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
     worker,
     records,
     minted,
+    faults,
     interceptionCa: interception.certificatePem,
     put: async (run) => {
       await worker.handle("putRun", { generation: 2, run: snapshot(run) });

@@ -2,7 +2,7 @@ import { eventually } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import type { RequestRecord } from "../../src/snapshot/worker-protocol.ts";
 import { RecordBatcher } from "../../src/worker/record-batcher.ts";
-import { allowing, openGate, outside } from "./gate-under-test.ts";
+import { allowing, injection, openGate, outside } from "./gate-under-test.ts";
 import { ok, openRawOrigin } from "./raw-origin.ts";
 
 const RECORD: RequestRecord = {
@@ -98,4 +98,20 @@ test("each request leaves one record that says what became of it", async () => {
     "run-1 GET https://sub.api.test:1/b 502 failed gate.upstream_unreachable 0 0",
     "   400 denied gate.ambiguous_request 0 0",
   ]);
+});
+
+test("a bug that one request meets is its own: it is told, the process goes on", async () => {
+  await using origin = await openRawOrigin(outside, () => ok("hello"));
+  await using gate = await openGate();
+  const host = `api.test:${origin.port}`;
+  // Nobody may register such a value: it would be a message of its own.
+  await gate.put({ policy: allowing(host), injections: [injection(host, "two\r\nlines")] });
+  const client = await gate.tunnel(host);
+  const answer = await client.ask(["GET / HTTP/1.1", `Host: ${host}`]);
+  expect(answer.status).toBe(500);
+  expect(answer.body).not.toContain("lines");
+  expect(gate.faults).toHaveLength(1);
+  expect(origin.connections).toBe(0);
+  await gate.put({ policy: allowing(host) });
+  expect((await (await gate.tunnel(host)).ask(["GET / HTTP/1.1", `Host: ${host}`])).status).toBe(200);
 });

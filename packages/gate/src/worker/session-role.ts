@@ -1,0 +1,18 @@
+import type { RequestHead } from "../http1/messages.ts";
+import type { Refusal, Tunnel } from "../pipeline/request-context.ts";
+import type { RunEntry } from "./run-table.ts";
+
+/** What differs between the proxy's front and the inside of a tunnel. */
+export interface SessionRole {
+  readonly tunnel: Tunnel | undefined;
+  /** The run of a request, looked up anew for each. */
+  identify(head: RequestHead): { readonly entry: RunEntry } | { readonly refusal: Refusal };
+  /** Whether a CONNECT may open its tunnel. */
+  readonly checkConnect?: (entry: RunEntry, head: RequestHead) => Refusal | undefined;
+  /** Takes an allowed CONNECT over, the stream with it; absent inside a tunnel, where CONNECT is refused. */
+  readonly onConnect?: (connect: {
+    readonly entry: RunEntry;
+    readonly head: RequestHead;
+    readonly rest: Buffer;
+  }) => void;
+}
