@@ -81,7 +81,10 @@ function byBytes(): void {
 function chunkRows(): Row[] {
   return [64, 1_024, 16_384].map((size) => {
     const data = Buffer.alloc(size, "x");
-    const body = Buffer.concat([...Array.from({ length: MIB / size }, () => encodeChunk(data)).flat(), encodeLastChunk([])]);
+    const body = Buffer.concat([
+      ...Array.from({ length: MIB / size }, () => encodeChunk(data)).flat(),
+      encodeLastChunk([]),
+    ]);
     const perSecond = rate(20, () => {
       if (new BodyReader({ kind: "chunked" }).push(body).state !== "end") throw new Error("the body was not read");
     });
