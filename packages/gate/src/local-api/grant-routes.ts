@@ -42,9 +42,12 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
       handle: async ({ params }) => {
         const name = parseResourceName(params.name ?? "");
         if (credentials.get(name) === undefined) throw new Problem("grants.not_found");
-        // Out of every run first: should the file not go, nothing is attached any more.
-        await registry.withdrawGrant(name);
-        await credentials.remove(name);
+        // Out of the store first, so that no run can take it meanwhile; out of the runs even if the file would not go.
+        try {
+          await credentials.remove(name);
+        } finally {
+          await registry.withdrawGrant(name);
+        }
         return { status: 204 };
       },
     },

@@ -58,6 +58,8 @@ export class RunRegistry {
     const registry = new RunRegistry(deps, await Tombstones.open(deps.stateDir, now), stored.proxyPort);
     const refused = [...stored.refused];
     for (const run of stored.runs) {
+      // Ended, but the list without it could not be written any more.
+      if (registry.#tombstones.has(run.runId, run.tokenHash)) continue;
       try {
         compilePolicy(run.policy);
         registry.#insert(run, await buildSnapshot(run, deps));
@@ -146,6 +148,7 @@ export class RunRegistry {
         sealedValues: await sealInlineValues(run.runId, values, this.#deps.key),
       };
       const snapshot = await buildSnapshot(registered, this.#deps);
+      this.#requireGrants(registered, values);
       const before = this.#runs.get(run.runId);
       const snapshotBefore = this.#snapshots.get(run.runId);
       this.#insert(registered, snapshot);
@@ -156,7 +159,10 @@ export class RunRegistry {
         if (before !== undefined && snapshotBefore !== undefined) this.#insert(before, snapshotBefore);
         throw failure;
       }
-      await this.#deps.publisher.put(snapshot);
+      // While it was written a grant may have been withdrawn, or the run ended: what holds now is what is served.
+      const current = this.#snapshots.get(run.runId);
+      if (current === undefined) throw new Problem("runs.token_revoked");
+      await this.#deps.publisher.put(current);
       return given;
     });
   }
@@ -181,15 +187,21 @@ export class RunRegistry {
     await this.#writer.write();
   }
 
-  /** Takes a grant away from every run, in every worker, before it returns. */
+  /**
+   * Takes a grant away from every run, in every worker, before it returns. A run that cannot be served without it is
+   * ended: nothing goes on with what was taken back.
+   */
   async withdrawGrant(name: string): Promise<void> {
     for (const run of this.list().filter(({ grants }) => grants.includes(name))) {
-      const grants = run.grants.filter((grant) => grant !== name);
-      const changed: RegisteredRun = { ...run, grants };
-      const snapshot = await buildSnapshot(changed, this.#deps);
-      if (!this.#runs.has(run.runId)) continue;
-      this.#insert(changed, snapshot);
-      await this.#deps.publisher.put(snapshot);
+      const changed: RegisteredRun = { ...run, grants: run.grants.filter((grant) => grant !== name) };
+      try {
+        const snapshot = await buildSnapshot(changed, this.#deps);
+        if (!this.#runs.has(run.runId)) continue;
+        this.#insert(changed, snapshot);
+        await this.#deps.publisher.put(snapshot);
+      } catch {
+        await this.end(run.runId);
+      }
     }
     await this.#writer.write();
   }
@@ -197,6 +209,13 @@ export class RunRegistry {
   /** Waits for what is being written. */
   async flush(): Promise<void> {
     await this.#writer.write();
+  }
+
+  /** Between opening a grant's value and keeping the run, the grant may have been revoked. */
+  #requireGrants({ grants }: RegisteredRun, { credentials }: InlineValues): void {
+    const isLabel = (name: string) => credentials.some(({ grant }) => grant === name);
+    const gone = grants.find((name) => this.#deps.credentials.get(name) === undefined && !isLabel(name));
+    if (gone !== undefined) throw new Problem("grants.not_found", { detail: `${gone} was revoked.` });
   }
 
   async #exclusively<T>(runId: string, act: () => Promise<T>): Promise<T> {

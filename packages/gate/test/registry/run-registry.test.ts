@@ -128,6 +128,27 @@ describe("a registered run", () => {
     expect((await openRegistry()).registry.refused).toEqual([]);
   });
 
+  test("that ends, or loses its grant, while it is being registered is never served with it", async () => {
+    const { registry, credentials, served } = await openRegistry();
+    const binding = { hosts: ["api.example.test"], header: "X-Key", format: "{value}" };
+    await credentials.add({
+      name: parseResourceName("g"),
+      service: undefined,
+      bindings: [binding],
+      value: "planted-value",
+    });
+    const registering = registry.register(registration({ credentials: [], grants: ["g"] })).catch(() => undefined);
+    await credentials.remove("g");
+    await registry.withdrawGrant("g");
+    await registering;
+    expect([...served.runs.values()].flatMap(({ injections }) => injections)).toEqual([]);
+    const ending = registry.register(registration({ run_id: "r2" })).catch(() => undefined);
+    while (registry.get("r2") === undefined) await new Promise((resolve) => setImmediate(resolve));
+    await registry.end("r2");
+    await ending;
+    expect(served.runs.has("r2")).toBe(false);
+  });
+
   test("with two values for one header of one host is refused, and nothing is kept", async () => {
     const { registry, served } = await openRegistry();
     const one = { host: "api.example.test", header: "Authorization", value: "Bearer a-123456" };
