@@ -6,37 +6,33 @@ const NOTHING = Buffer.alloc(0);
 
 /**
  * Overwrites real values in what goes back to a sandbox with placeholders of the same length, so framing stands. One
- * instance follows one body. The outcome is that of one pass over the whole body, however it is split.
+ * instance follows one body at a time. The outcome is that of one pass over the whole body, however it is split.
  *
  * What it holds back must not depend on a match, or timing would tell: it is the trailing run of bytes that a value
  * could still go on through, at most the longest value minus one. Space ends that run, except the very sorts of it that
  * stand in a value.
  */
 export class Scrubber {
-  readonly #values: ValueSet;
+  readonly #values: readonly ScrubbedValue[];
+  #compiled: CompiledValues | undefined;
   /** The bytes held back, as they came; and as they will go out. */
   #held: Buffer = NOTHING;
   #heldOut: Buffer = NOTHING;
 
-  constructor(values: readonly ScrubbedValue[] | ValueSet) {
-    this.#values = values instanceof ValueSet ? values : new ValueSet(values);
+  constructor(values: readonly ScrubbedValue[]) {
+    this.#values = values.filter(({ value }) => Buffer.byteLength(value) >= MIN_VALUE_BYTES);
   }
 
   /** Whether there is anything to look for. */
   get isIdle(): boolean {
-    return this.#values.isEmpty;
-  }
-
-  /** A scrubber of the same values for another body. Much cheaper than a new one: what was compiled is shared. */
-  forBody(): Scrubber {
-    return new Scrubber(this.#values);
+    return this.#values.length === 0;
   }
 
   /** A head's text (latin1), overwritten as a whole. */
   head(text: string): string {
     if (this.isIdle) return text;
     const bytes = Buffer.from(text, "latin1");
-    const { finder, overwrites } = this.#values.compiled();
+    const { finder, overwrites } = this.#compile();
     const found = finder.find(bytes, 0);
     if (found.length === 0) return text;
     overwrite(bytes, found, overwrites);
@@ -46,7 +42,7 @@ export class Scrubber {
   /** What may go out now. */
   push(chunk: Buffer): Buffer {
     if (this.isIdle || chunk.length === 0) return this.isIdle ? chunk : NOTHING;
-    const { finder, overwrites, runs } = this.#values.compiled();
+    const { finder, overwrites, runs } = this.#compile();
     const before = this.#held.length;
     const bytes = before === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     const found = finder.find(bytes, before);
@@ -69,6 +65,12 @@ export class Scrubber {
     this.#heldOut = NOTHING;
     return rest;
   }
+
+  /** At the first use, and once: it costs more than a small body. After `end` the scrubber may serve another one. */
+  #compile(): CompiledValues {
+    this.#compiled ??= compile(this.#values);
+    return this.#compiled;
+  }
 }
 
 /** A trailing run that is held back: how long at most, and which bytes up to a space do not end it. */
@@ -81,25 +83,6 @@ interface CompiledValues {
   readonly finder: ValueFinder;
   readonly overwrites: readonly Buffer[];
   readonly runs: readonly HeldRun[];
-}
-
-/** Values and what is compiled of them: at the first use, since many runs never meet a body that is looked at. */
-class ValueSet {
-  readonly #values: readonly ScrubbedValue[];
-  #compiled: CompiledValues | undefined;
-
-  constructor(values: readonly ScrubbedValue[]) {
-    this.#values = values.filter(({ value }) => Buffer.byteLength(value) >= MIN_VALUE_BYTES);
-  }
-
-  get isEmpty(): boolean {
-    return this.#values.length === 0;
-  }
-
-  compiled(): CompiledValues {
-    this.#compiled ??= compile(this.#values);
-    return this.#compiled;
-  }
 }
 
 function compile(values: readonly ScrubbedValue[]): CompiledValues {

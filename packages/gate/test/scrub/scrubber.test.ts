@@ -138,17 +138,11 @@ describe("what is held back does not depend on a match", () => {
   });
 });
 
-test("scrubbers of several bodies share their values, not their bytes", () => {
-  const first = new Scrubber(VALUES);
-  const second = first.forBody();
-  const out = [
-    first.push(Buffer.from(TOKEN.slice(0, 9))),
-    second.push(Buffer.from(TOKEN)),
-    first.push(Buffer.from("x y")),
-  ];
-  expect(Buffer.concat([...out, first.end(), second.end()]).toString()).toBe(
-    `${PLACEHOLDER[0]}${TOKEN.slice(0, 9)}x y${PLACEHOLDER.slice(1)}`,
-  );
+test("after the end it serves another body, and nothing of the first one is left", () => {
+  const scrubber = new Scrubber(VALUES);
+  const first = scrubber.push(Buffer.from(`${TOKEN} ${TOKEN.slice(0, 9)}`)).toString() + scrubber.end().toString();
+  expect(first).toBe(`${PLACEHOLDER} ${TOKEN.slice(0, 9)}`);
+  expect(scrubber.push(Buffer.from(`${TOKEN.slice(9)} `)).toString()).toBe(`${TOKEN.slice(9)} `);
 });
 
 describe("a scrubber without work", () => {
