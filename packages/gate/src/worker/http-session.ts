@@ -174,7 +174,7 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     current.exchange?.abandon();
     if (!hasBegun) return this.#refuse({ code: "internal", detail: "" }, undefined);
     this.#current = undefined;
-    this.#record(current, current.exchange?.status ?? 0, "internal");
+    this.#record(current, current.exchange?.status ?? 0, { code: "internal" });
     this.client.destroy();
   }
 
@@ -186,7 +186,7 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     if (end.kind === "failed") return this.#afterFailure(current, end);
     const status = current.exchange?.status ?? 0;
     this.#current = undefined;
-    if (status !== 101) this.#record(current, status, end.kind === "broken" ? end.code : undefined);
+    if (status !== 101) this.#record(current, status, end.kind === "broken" ? end : undefined);
     if (end.kind === "broken") this.client.destroy();
     else if (end.keepsClient && !this.#isDraining) this.#next(end.rest);
     else this.#endClient();
@@ -229,7 +229,7 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     const asked = head.method === "CONNECT" ? head.target : undefined;
     const host = current.context?.host || this.#role.tunnel?.host || asked;
     this.client.write(problemResponse({ refusal, host, keepsOpen, isHead: head.method === "HEAD" }));
-    this.#record(current, PROBLEMS[refusal.code].http, refusal.code);
+    this.#record(current, PROBLEMS[refusal.code].http, refusal);
     if (keepsOpen) this.#next(rest);
     else this.#endClient();
   }
@@ -243,9 +243,9 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     this.#endClient();
   }
 
-  #record(current: Current, status: number, code: ProblemCode | undefined): void {
+  #record(current: Current, status: number, why: Pick<Refusal, "code" | "rule"> | undefined): void {
     const { exchange, context, head, entry } = current;
-    this.#add(current, { status, code, exchange, context, head, run: entry?.current.snapshot });
+    this.#add(current, { ...why, status, exchange, context, head, run: entry?.current.snapshot });
   }
 
   #add(timing: Timing, outcome: Omit<Parameters<typeof recordOf>[1], "nowMs" | "place">): void {

@@ -21,7 +21,9 @@ interface Place {
 export interface Outcome {
   readonly nowMs: number;
   readonly status: number;
-  readonly code: ProblemCode | undefined;
+  readonly code?: ProblemCode;
+  /** The rule that refused it, where it had no stages to pass. */
+  readonly rule?: string | undefined;
   /** Absent when the request named none that could be read. */
   readonly place: Place | undefined;
   readonly run?: RunSnapshot | undefined;
@@ -51,7 +53,7 @@ export function recordOf(timing: Timing, outcome: Outcome): RequestRecord {
     grants: exchange === undefined ? [] : (context?.grants ?? []),
     decision: decisionOf(code),
     code,
-    rule: context?.rule,
+    rule: context?.rule ?? outcome.rule,
   };
 }
 

@@ -13,6 +13,7 @@ export class ResponseWriter {
   readonly #client: Socket;
   readonly #context: RequestContext;
   #bodyScrubber: Scrubber | undefined;
+  #hasSwitched = false;
   #outgoing: Outgoing = "none";
   #keepsOpen = false;
   #bytes = 0;
@@ -44,6 +45,7 @@ export class ResponseWriter {
     const own = [field("Connection", "Upgrade"), field("Upgrade", protocol)];
     this.#writeHead({ status, reason, fields: [...endToEnd(fields, status), ...own] });
     this.#prepareBody();
+    this.#hasSwitched = true;
   }
 
   /** Writes the final head. `mayKeepOpen`: nothing on this side speaks against another request. */
@@ -67,7 +69,10 @@ export class ResponseWriter {
 
   /** Writes bytes of a body, or of a switched protocol. */
   relay(data: Buffer): void {
-    this.#write(this.#bodyScrubber === undefined ? data : this.#bodyScrubber.push(data));
+    if (this.#bodyScrubber === undefined) return this.#write(data);
+    this.#write(this.#bodyScrubber.push(data));
+    // A conversation waits for answers: what is held back until more comes would hold it up for good.
+    if (this.#hasSwitched) this.#write(this.#bodyScrubber.end());
   }
 
   /** Writes what is held back, and the end of the body. */

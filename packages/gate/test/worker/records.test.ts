@@ -91,6 +91,7 @@ test("each request leaves one record that says what became of it", async () => {
   const seen = gate.records.map(({ run, method, url, status, decision, code, bytes_in, bytes_out }) =>
     [run, method, url, status, decision, code, bytes_in, bytes_out].join(" "),
   );
+  expect(gate.records[0]?.rule).toBe("default");
   expect(seen).toEqual([
     "run-1 CONNECT denied.test:443 403 denied gate.policy_denied 0 0",
     ` CONNECT ${host} 407 denied gate.run_unknown 0 0`,

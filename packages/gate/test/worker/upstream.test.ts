@@ -1,3 +1,5 @@
+import { lookup } from "node:dns/promises";
+import { createServer as createPlainServer } from "node:net";
 import { createServer } from "node:tls";
 import { parseRunId, systemClock } from "@gatehouse/core";
 import { createTestAuthority, eventually, listenOnLoopback, type TestAuthority } from "@gatehouse/testbed";
@@ -228,4 +230,22 @@ test("two runs on one client connection do not share an upstream", async () => {
   expect(origin.connections).toBe(3);
   await eventually("the records", () => gate.records.length === 4);
   expect(gate.records.map(({ run }) => run)).toEqual(["run-1", "run-1", "run-2", "run-1"]);
+});
+
+const localhost = await lookup("localhost", { all: true }).catch(() => []);
+const hasBothFamilies = new Set(localhost.map(({ family }) => family)).size === 2;
+
+test.runIf(hasBothFamilies)("a second address of a name is tried when the first does not answer", async () => {
+  const server = createPlainServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", () => socket.end(ok("over IPv6")));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "::1", resolve));
+  const address = server.address();
+  const host = `localhost:${typeof address === "object" ? address?.port : 0}`;
+  await using gate = await openGate();
+  await gate.put({ policy: { mode: "strict", rules: [{ action: "allow", hosts: [host] }] } });
+  const client = await gate.tunnel(host, { cleartext: true });
+  expect((await client.ask(["GET / HTTP/1.1", `Host: ${host}`])).body).toBe("over IPv6");
+  await new Promise((resolve) => server.close(resolve));
 });
