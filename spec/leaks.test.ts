@@ -105,6 +105,13 @@ const ENDINGS: readonly ((world: World, target: Target) => Promise<void>)[] = [
     await world.killGate("holder");
     for (const pid of await world.sandboxPids()) killIfThere(pid);
     await ended(running);
+    // The local API is the key-holder's: it is away for as long as that restarts.
+    await eventually("the local API", () =>
+      world.request("GET", "/v1/health").then(
+        () => true,
+        () => false,
+      ),
+    );
   },
 ];
 
