@@ -89,8 +89,8 @@ test.each([
   const host = `api.test:${origin.port}`;
   await gate.put({
     policy: allowing(host),
-    injections: isGranted ? [injection(host, "Bearer real-value")] : [],
-    scrub: [{ value: "real-value", overwrite: "gh-placeho" }],
+    injections: isGranted ? [injection(host, "Bearer real-secret-value")] : [],
+    scrub: [{ value: "real-secret-value", overwrite: "gh-placeholder-00" }],
   });
   const client = await gate.tunnel(host);
   const growth = await growthDuring(async () => {
