@@ -6,8 +6,10 @@ import type { Refusal, RequestContext } from "./request-context.ts";
 /** Sets the header that each matching grant owns; what the client sent there is gone. */
 export function injectCredentials(context: RequestContext): Refusal | undefined {
   const request = { method: context.head.method, path: context.path, isCleartext: !context.isTls };
-  for (const { header, value, grant } of selectInjections(context.plan, request)) {
-    context.fields = context.fields.filter(({ lowerName }) => cgiName(lowerName) !== header);
+  // A TRACE is answered with the request itself (RFC 9110 §9.3.8): it gets nothing that could be read there.
+  const injections = request.method === "TRACE" ? [] : selectInjections(context.plan, request);
+  for (const { header, value, grant } of injections) {
+    context.fields = context.fields.filter(({ lowerName }) => cgiName(lowerName) !== cgiName(header));
     context.fields.push(field(header, value));
     if (grant !== undefined) context.grants.push(grant);
   }

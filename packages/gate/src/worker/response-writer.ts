@@ -8,12 +8,16 @@ import type { Scrubber } from "../scrub/scrubber.ts";
 /** How a response's body is framed towards the client. */
 type Outgoing = "none" | "length" | "chunked" | "close";
 
+/** How long bytes of a switched protocol may wait for the rest of a value. */
+const RELAY_HOLD_MS = 5;
+
 /** Writes one response to the client: head without hop-by-hop fields, body in the client's framing, scrubbed. */
 export class ResponseWriter {
   readonly #client: Socket;
   readonly #context: RequestContext;
   #bodyScrubber: Scrubber | undefined;
   #hasSwitched = false;
+  #release: NodeJS.Timeout | undefined;
   #outgoing: Outgoing = "none";
   #keepsOpen = false;
   #bytes = 0;
@@ -71,12 +75,23 @@ export class ResponseWriter {
   relay(data: Buffer): void {
     if (this.#bodyScrubber === undefined) return this.#write(data);
     this.#write(this.#bodyScrubber.push(data));
-    // A conversation waits for answers: what is held back until more comes would hold it up for good.
-    if (this.#hasSwitched) this.#write(this.#bodyScrubber.end());
+    if (this.#hasSwitched) this.#releaseSoon(this.#bodyScrubber);
+  }
+
+  /**
+   * A conversation waits for answers: what is held back until more comes would hold it up for good. It goes out a
+   * fixed moment later, matching or not, so that its delay tells nothing.
+   */
+  #releaseSoon(scrubber: Scrubber): void {
+    clearTimeout(this.#release);
+    this.#release = setTimeout(() => {
+      if (this.#bodyScrubber === scrubber && !this.#client.destroyed) this.#write(scrubber.end());
+    }, RELAY_HOLD_MS);
   }
 
   /** Writes what is held back, and the end of the body. */
   end(trailers: readonly Field[]): void {
+    clearTimeout(this.#release);
     if (this.#bodyScrubber !== undefined) {
       this.#write(this.#bodyScrubber.end());
       this.#context.run.giveScrubberBack(this.#bodyScrubber);
