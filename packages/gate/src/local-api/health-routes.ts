@@ -27,7 +27,8 @@ export function healthRoutes(context: ApiContext): readonly Route[] {
         return {
           status: 200,
           body: {
-            pid: process.pid,
+            // The daemon, which `daemon.lock` names too; this process is its child.
+            pid: process.ppid,
             proxy_port: proxyPort,
             run_count: runCount,
             started_at: new Date(context.startedAt).toISOString(),

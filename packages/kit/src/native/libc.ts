@@ -31,6 +31,8 @@ export interface Libc {
   /** Fills `value` and returns how many bytes were written. */
   getsockopt(descriptor: number, name: number, value: Uint8Array): number;
   ioctl(descriptor: number, request: number, argument: Uint8Array): void;
+  /** NS_GET_USERNS: a descriptor of the user namespace that owns the namespace of `descriptor`. */
+  ownerOfNamespace(descriptor: number): number;
   flock(descriptor: number, operation: number): void;
   /** FD_CLOEXEC, and nothing else of F_SETFD. */
   closeOnExec(descriptor: number): void;
@@ -44,6 +46,7 @@ export interface Libc {
 const PLATFORMS: readonly string[] = ["linux-x64", "linux-arm64"];
 const SOL_SOCKET = 1;
 const F_SETFD = 2;
+const NS_GET_USERNS = 0xb701;
 const FD_CLOEXEC = 1;
 
 /** Loads koffi and binds the calls. Throws with the reason where the platform or the package does not serve. */
@@ -86,6 +89,7 @@ export function loadLibc(): Libc {
     ioctl: (descriptor, request, argument) => void ioctl(descriptor, request, "void *", argument),
     flock: (descriptor, operation) => void flock(descriptor, operation),
     closeOnExec: (descriptor) => void fcntl(descriptor, F_SETFD, "int", FD_CLOEXEC),
+    ownerOfNamespace: (descriptor) => ioctl(descriptor, NS_GET_USERNS, "int", 0),
     addressOf: (buffer) => koffi.address(buffer),
     watchReadable: (descriptor, callback) => koffi.node.poll(descriptor, { readable: true }, callback),
   };

@@ -1,4 +1,4 @@
-import { closeSync, readdirSync } from "node:fs";
+import { closeSync, openSync, readdirSync } from "node:fs";
 import { Problem } from "@gatehouse/core";
 import { sendWithDescriptor } from "./ancillary-message.ts";
 import { type Libc, loadLibc, SystemCallError } from "./libc.ts";
@@ -32,6 +32,11 @@ export interface Native {
   bringLoopbackUp(): void;
   /** flock(2): true when locked, false when `nonblock` and another holds it. */
   flock(descriptor: number, exclusive: boolean, nonblock: boolean): boolean;
+  /**
+   * Opens the user namespace that owns a namespace (`/proc/PID/ns/net`), which need not be the one that its processes
+   * are in by now. The caller closes the descriptor.
+   */
+  openOwnerOfNamespace(path: string): number;
   /**
    * Keeps descriptors that this process inherited, standard streams apart, from every program that it starts: Node
    * closes only its own, and one of a shell's would open a way into a sandbox.
@@ -103,6 +108,15 @@ class LazyNative implements Native {
     } catch (failure) {
       if (nonblock && failure instanceof SystemCallError && failure.code === "EAGAIN") return false;
       throw failure;
+    }
+  }
+
+  openOwnerOfNamespace(path: string): number {
+    const namespace = openSync(path, "r");
+    try {
+      return this.#libc().ownerOfNamespace(namespace);
+    } finally {
+      closeSync(namespace);
     }
   }
 

@@ -32,7 +32,7 @@ export interface Node extends AsyncDisposable {
   readonly runCount: number;
 }
 
-const RECONCILE_EVERY_MS = 30_000;
+const RECONCILE_EVERY_MS = 5_000;
 /** Directories below the state directory that any of its processes writes into. */
 const STATE_FOLDERS = ["ca", "credentials", "keepers", "records", "runs"] as const;
 

@@ -39,7 +39,7 @@ export async function spawnSandbox(
   const child = spawn(launch.file, [...launch.args], {
     cwd: launch.cwd,
     env: launch.env,
-    stdio: isBuilt ? [...stdio, "pipe", "pipe", "pipe", "pipe"] : [...stdio],
+    stdio: isBuilt ? [...stdio, "pipe", "pipe", "pipe", "pipe", "pipe"] : [...stdio],
   });
   const exited = new Promise<ExitStatus>((resolve) => {
     child.once("error", () => resolve({ code: 125 }));
@@ -66,7 +66,9 @@ export async function spawnSandbox(
     sandbox: {
       initPid,
       exited,
-      release: () => feed(pipeOf(child, FD.block), Buffer.from("go\n")),
+      release: () => {
+        for (const fd of [FD.block, FD.release]) feed(pipeOf(child, fd), Buffer.from("go\n"));
+      },
       signal: (name) => sendSignal(target(), name),
       kill,
       [Symbol.asyncDispose]: async () => {

@@ -49,6 +49,8 @@ const MAX_KEPT = 50;
 export class Sandboxes {
   readonly #deps: SandboxesDeps;
   readonly #runs = new Map<string, RunRecord>();
+  /** Runs that are being ended: the keeper's word and a stop may come at once. */
+  readonly #ending = new Set<string>();
 
   private constructor(deps: SandboxesDeps) {
     this.#deps = deps;
@@ -146,7 +148,17 @@ export class Sandboxes {
   /** The command ended: the run is over at the gate before this returns. */
   async exited(runId: string, code: number): Promise<void> {
     const record = this.#runs.get(runId);
-    if (record === undefined || record.state === "exited") return;
+    if (record === undefined || record.state === "exited" || this.#ending.has(runId)) return;
+    this.#ending.add(runId);
+    try {
+      await this.#end(record, code);
+    } finally {
+      this.#ending.delete(runId);
+    }
+  }
+
+  async #end(record: RunRecord, code: number): Promise<void> {
+    const { runId } = record;
     await this.#deps.gate.call("endRun", { runId });
     await removeFile(this.#keeperSocket(record));
     this.#deps.log.info("run ended", { runId, code });

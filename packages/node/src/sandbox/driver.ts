@@ -32,10 +32,13 @@ export interface SandboxSpec {
   readonly isTerminal: boolean;
 }
 
-/** Descriptors between keeper and sandbox: what is written into each once, and the two that talk. */
-export const FD = { args: 3, seccomp: 4, info: 5, block: 6 } as const;
+/**
+ * Descriptors between keeper and sandbox. `block` holds up the building, while the sandbox's namespaces can be entered;
+ * `release` holds up the command, and a keeper that dies releases nobody.
+ */
+export const FD = { args: 3, seccomp: 4, info: 5, block: 6, release: 7 } as const;
 
-/** A process to spawn. Its sandbox waits, built, until a byte comes on `FD.block`. */
+/** A process to spawn. Its sandbox waits, built, until the keeper writes to `FD.block` and `FD.release`. */
 export interface SandboxLaunch {
   readonly file: string;
   readonly args: readonly string[];

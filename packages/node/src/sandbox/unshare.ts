@@ -61,7 +61,7 @@ cd ${quote(workspace)}
 hostname sandbox 2>/dev/null || :
 printf r >&${FD.info}
 read -r go <&${FD.block}
-exec ${FD.args}<&- ${FD.seccomp}<&- ${FD.info}>&- ${FD.block}<&-
+exec ${FD.args}<&- ${FD.seccomp}<&- ${FD.info}>&- ${FD.block}<&- ${FD.release}<&-
 set +e
 unshare --user --map-user=${SANDBOX_UID} --map-group=${SANDBOX_UID} -- setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --ambient-caps=-all -- "$@"
 exit $?
