@@ -24,12 +24,17 @@ const UNUSABLE =
 /** Checks what the schema cannot: patterns, the format, and wildcards over suffixes that strangers share. */
 export function checkBinding(binding: Binding): void {
   for (const host of binding.hosts) checkHost(host);
-  if (UNUSABLE.test(binding.header)) throw invalid(`A credential cannot go into the header ${binding.header}.`);
+  checkHeaderName(binding.header);
   if (binding.format.split("{value}").length !== 2) throw invalid("A format holds {value} once.");
   if (!/^[\x20-\x7e]*$/.test(binding.format)) throw invalid("A format holds printable ASCII alone.");
   for (const path of binding.paths ?? []) {
     if (parsePathPattern(path) === undefined) throw invalid(`Not a path pattern: ${path}.`);
   }
+}
+
+/** Refuses headers that frame or route a message. Fails with `grants.invalid`. */
+export function checkHeaderName(header: string): void {
+  if (UNUSABLE.test(header)) throw invalid(`Nothing can be put into the header ${header}.`);
 }
 
 function checkHost(host: string): void {

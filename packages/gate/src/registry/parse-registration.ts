@@ -1,5 +1,6 @@
 import { type NetworkPolicyInput, Problem, parseHostPattern, parseRunId, type RunId } from "@gatehouse/core";
 import { z } from "zod";
+import { checkHeaderName } from "../credentials/binding.ts";
 import type { HostHeader } from "../snapshot/run-snapshot.ts";
 import type { InlineCredential } from "./registered-run.ts";
 
@@ -78,6 +79,9 @@ export function parseRegistration(body: unknown): Registration {
   const read = parsed.data;
   const { credentials, extra_headers: extra, remove_headers: removed } = read;
   for (const { host } of [...credentials, ...extra, ...removed]) parseHostPattern(host);
+  for (const name of [...credentials.map(({ header }) => header), ...extra.map((one) => one.header_name)]) {
+    checkHeaderName(name);
+  }
   return {
     runId: parseRunId(read.run_id),
     token: read.auth_token ?? undefined,

@@ -1,10 +1,19 @@
 import { lookup } from "node:dns/promises";
 import { isIpAddress, mayDial, normaliseHost, Problem } from "@gatehouse/core";
 
+/** The addresses of a name. Rejects when it has none. */
+export type LookUp = (name: string) => Promise<readonly string[]>;
+
+/** As the machine resolves names; IPv4 first, for hosts whose IPv6 leads nowhere. */
+export const systemLookUp: LookUp = async (name) =>
+  (await lookup(name, { all: true, order: "ipv4first" })).map(({ address }) => address);
+
 /** Which names and addresses the gate has its own word on. */
 export interface ResolveConfig {
   /** Names resolved without asking the system, lower case → address. */
   readonly hosts: Readonly<Record<string, string>>;
+  /** Every address of any other name, in the order in which they are tried. */
+  readonly lookUp: LookUp;
   /** Addresses (`ip:port`) of Gatehouse itself. */
   readonly ownAddresses: () => ReadonlySet<string>;
 }
@@ -21,7 +30,7 @@ interface Place {
  * whole. Fails with `gate.address_forbidden` or `gate.upstream_unreachable`.
  */
 export async function resolveChecked(place: Place, config: ResolveConfig): Promise<readonly string[]> {
-  const addresses = await lookUp(place.host, config.hosts);
+  const addresses = await addressesOf(place.host, config);
   const own = config.ownAddresses();
   for (const address of addresses) {
     const verdict = mayDial(address, place.statedRanges);
@@ -32,12 +41,12 @@ export async function resolveChecked(place: Place, config: ResolveConfig): Promi
   return addresses;
 }
 
-async function lookUp(host: string, hosts: ResolveConfig["hosts"]): Promise<readonly string[]> {
+async function addressesOf(host: string, { hosts, lookUp }: ResolveConfig): Promise<readonly string[]> {
   if (isIpAddress(host) !== 0) return [host];
   const fixed = Object.hasOwn(hosts, host) ? hosts[host] : undefined;
   if (fixed !== undefined) return [fixed];
   try {
-    return (await lookup(host, { all: true, order: "ipv4first" })).map(({ address }) => address);
+    return await lookUp(host);
   } catch (cause) {
     throw new Problem("gate.upstream_unreachable", { detail: `${host} does not resolve.`, cause });
   }

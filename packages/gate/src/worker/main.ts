@@ -2,6 +2,7 @@
 import { Problem, systemClock } from "@gatehouse/core";
 import { createLog, openIpcPeer, runMain } from "@gatehouse/kit";
 import type { HolderCalls, HolderNotes, WorkerCalls } from "../snapshot/worker-protocol.ts";
+import { systemLookUp } from "../upstream/resolve-checked.ts";
 import { openWorker, type Worker } from "./open-worker.ts";
 
 // biome-ignore lint/complexity/noBannedTypes: the key-holder sends no notes
@@ -21,6 +22,7 @@ await runMain(
         worker = await openWorker(params, {
           clock: systemClock,
           mintLeaf: (request) => peer.call("mintLeaf", request),
+          lookUp: systemLookUp,
           sendRecords: (records) => peer.notify("records", records),
           onFault: (failure) => log.error("a request met a bug", { failure }),
         });

@@ -3,6 +3,7 @@ import { type Clock, Lifetime } from "@gatehouse/core";
 import type { HolderCalls, RequestRecord, WorkerCalls, WorkerStart } from "../snapshot/worker-protocol.ts";
 import { LeafContexts } from "../tls/leaf-contexts.ts";
 import { UpstreamDialer } from "../upstream/open-upstream.ts";
+import type { LookUp } from "../upstream/resolve-checked.ts";
 import { Listeners } from "./listeners.ts";
 import { RecordBatcher } from "./record-batcher.ts";
 import { RunTable } from "./run-table.ts";
@@ -14,6 +15,7 @@ export interface WorkerDeps {
   readonly mintLeaf: (request: HolderCalls["mintLeaf"]["params"]) => Promise<HolderCalls["mintLeaf"]["result"]>;
   /** Hands records over; false when they cannot be taken now. */
   readonly sendRecords: (records: readonly RequestRecord[]) => boolean;
+  readonly lookUp: LookUp;
   /** Told of what was thrown while a request was served: a bug, for the log. */
   readonly onFault: (thrown: unknown) => void;
 }
@@ -46,7 +48,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
         caCertificatePem: config.caCertificatePem,
         now: () => deps.clock.now(),
       }),
-      dialer: new UpstreamDialer({ ...config, ownAddresses: () => ownAddresses }),
+      dialer: new UpstreamDialer({ ...config, lookUp: deps.lookUp, ownAddresses: () => ownAddresses }),
     };
     const sweeper = setInterval(() => sweep(worker), SWEEP_EVERY_MS);
     life.defer(() => clearInterval(sweeper));

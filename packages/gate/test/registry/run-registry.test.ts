@@ -231,6 +231,14 @@ describe("the wire shape of a registration", () => {
     ["a policy that is unknown", { run_id: "r1", network_policy: "open" }],
     ["a header name with a space", { run_id: "r1", credentials: [{ host: "a.test", header: "a b", value: "v" }] }],
     ["a value with a line end", { run_id: "r1", credentials: [{ host: "a.test", header: "a", value: "v\r\nx: y" }] }],
+    [
+      "a credential that frames the message",
+      { run_id: "r1", credentials: [{ host: "a.test", header: "Content-Length", value: "1" }] },
+    ],
+    [
+      "an extra header that routes it",
+      { run_id: "r1", extra_headers: [{ host: "a.test", header_name: "Host", value: "b.test" }] },
+    ],
     ["a host that is none", { run_id: "r1", credentials: [{ host: "a b", header: "a", value: "v" }] }],
     ["a key twice", { run_id: "r1", RUN_ID: "r2" }],
     ["a token that is short", { run_id: "r1", auth_token: "abc" }],

@@ -6,6 +6,7 @@ import { createCa, mintServerLeaf } from "@gatehouse/kit";
 import { createTestAuthority, type TestAuthority } from "@gatehouse/testbed";
 import type { Injection, RunSnapshot } from "../../src/snapshot/run-snapshot.ts";
 import type { RequestRecord, WorkerConfig } from "../../src/snapshot/worker-protocol.ts";
+import { systemLookUp } from "../../src/upstream/resolve-checked.ts";
 import { hashToken } from "../../src/worker/identify-run.ts";
 import { openWorker, type Worker, type WorkerDeps } from "../../src/worker/open-worker.ts";
 import { ByteStream, type Message, readMessage } from "./byte-stream.ts";
@@ -105,6 +106,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
     },
     {
       clock: systemClock,
+      lookUp: systemLookUp,
       mintLeaf: async ({ name, publicKey }) => {
         minted.push(name);
         const certificatePem = await mintServerLeaf({ ca: interception, name, publicKey, ttlMs: LEAF_TTL_MS });

@@ -1,4 +1,3 @@
-import { lookup } from "node:dns/promises";
 import { createServer as createPlainServer } from "node:net";
 import { createServer } from "node:tls";
 import { parseRunId, systemClock } from "@gatehouse/core";
@@ -232,20 +231,17 @@ test("two runs on one client connection do not share an upstream", async () => {
   expect(gate.records.map(({ run }) => run)).toEqual(["run-1", "run-1", "run-2", "run-1"]);
 });
 
-const localhost = await lookup("localhost", { all: true }).catch(() => []);
-const hasBothFamilies = new Set(localhost.map(({ family }) => family)).size === 2;
-
-test.runIf(hasBothFamilies)("a second address of a name is tried when the first does not answer", async () => {
+test("a second address of a name is tried when the first does not answer", async () => {
   const server = createPlainServer((socket) => {
     socket.on("error", () => undefined);
-    socket.once("data", () => socket.end(ok("over IPv6")));
+    socket.once("data", () => socket.end(ok("from the second")));
   });
-  await new Promise<void>((resolve) => server.listen(0, "::1", resolve));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.2", resolve));
   const address = server.address();
   const host = `localhost:${typeof address === "object" ? address?.port : 0}`;
-  await using gate = await openGate();
+  await using gate = await openGate({ deps: { lookUp: async () => ["127.0.0.1", "127.0.0.2"] } });
   await gate.put({ policy: { mode: "strict", rules: [{ action: "allow", hosts: [host] }] } });
   const client = await gate.tunnel(host, { cleartext: true });
-  expect((await client.ask(["GET / HTTP/1.1", `Host: ${host}`])).body).toBe("over IPv6");
+  expect((await client.ask(["GET / HTTP/1.1", `Host: ${host}`])).body).toBe("from the second");
   await new Promise((resolve) => server.close(resolve));
 });
