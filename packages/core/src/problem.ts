@@ -57,7 +57,7 @@ export const PROBLEMS = {
     rpc: "unavailable",
     http: 503,
     exit: 6,
-    say: "The Gatehouse daemon cannot be reached. Start it with: gatehouse up",
+    say: "The Gatehouse daemon cannot be reached (to start it: gatehouse up).",
   },
   "daemon.timeout": {
     rpc: "deadline_exceeded",
@@ -130,7 +130,7 @@ export const PROBLEMS = {
     rpc: "permission_denied",
     http: 403,
     exit: 4,
-    say: "That directory may not be a workspace.",
+    say: "That directory may not be shown to a run.",
   },
   "sandbox.start_failed": { rpc: "internal", http: 500, exit: 1, say: "The sandbox did not start." },
   "sandbox.command_not_found": {

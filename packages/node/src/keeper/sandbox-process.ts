@@ -39,7 +39,7 @@ export async function spawnSandbox(
   const child = spawn(launch.file, [...launch.args], {
     cwd: launch.cwd,
     env: launch.env,
-    stdio: isBuilt ? [...stdio, "pipe", "pipe", "pipe", "pipe", "pipe"] : [...stdio],
+    stdio: [...stdio, ...Object.values(FD).map(() => "pipe" as const)],
   });
   const exited = new Promise<ExitStatus>((resolve) => {
     child.once("error", () => resolve({ code: 125 }));

@@ -1,7 +1,7 @@
 import { FD, KERNEL_SWITCHES, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
 import { planRoot, type RootEntry } from "./root-plan.ts";
 import { seccompProgram } from "./seccomp.ts";
-import { inOwnTerminal, onceReleased, untilParentDies } from "./wrap-command.ts";
+import { inOwnTerminal, insideCommand, onceReleased, untilParentDies } from "./wrap-command.ts";
 
 /** A sandbox by bubblewrap. Its arguments travel over a descriptor: the run token is in no argv. */
 export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
@@ -20,7 +20,7 @@ export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
     ...["--info-fd", String(FD.info), "--block-fd", String(FD.block)],
     ...(seccomp === undefined ? [] : ["--seccomp", String(FD.seccomp)]),
   ];
-  const command = ["bwrap", "--args", String(FD.args), "--", ...onceReleased(spec.command, FD.release)];
+  const command = ["bwrap", "--args", String(FD.args), "--", ...onceReleased(insideCommand(spec))];
   const [file = "", ...args] = untilParentDies(spec.isTerminal ? inOwnTerminal(command) : command);
   return {
     file,

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { FD, KERNEL_SWITCHES, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
 import { planRoot, type RootEntry } from "./root-plan.ts";
-import { inOwnTerminal, quote, untilParentDies, viaShell } from "./wrap-command.ts";
+import { inOwnTerminal, insideCommand, quote, untilParentDies, viaShell } from "./wrap-command.ts";
 
 /**
  * A sandbox by util-linux alone: namespaces by `unshare`, a root assembled by a script that runs as its init, and
@@ -12,7 +12,7 @@ export function launchUnshare(spec: SandboxSpec): SandboxLaunch {
   const script = join(spec.runDir, "init.sh");
   const command = [
     ...["unshare", ...namespaces, "--kill-child=KILL", "--"],
-    ...["/bin/sh", script, ...viaShell(spec.command)],
+    ...["/bin/sh", script, ...viaShell(insideCommand(spec))],
   ];
   const [file = "", ...args] = untilParentDies(spec.isTerminal ? inOwnTerminal(command) : command);
   return {
