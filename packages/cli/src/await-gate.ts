@@ -1,8 +1,7 @@
 import { join } from "node:path";
-import { readDaemonLock, requestUnix } from "@gatehouse/kit";
+import { readDaemonLock, requestUnix, waitHealthy } from "@gatehouse/kit";
 
 const PATIENCE_MS = 3_000;
-const RETRY_MS = 50;
 
 /**
  * While a daemon lives and its gate is being started again, waits for it a moment. Says nothing when it does not come:
@@ -10,18 +9,20 @@ const RETRY_MS = 50;
  */
 export async function awaitGate(stateDir: string): Promise<void> {
   const socketPath = join(stateDir, "daemon.sock");
-  const deadline = performance.now() + PATIENCE_MS;
-  while (performance.now() < deadline) {
-    if (await answers(socketPath)) return;
-    const lock = await readDaemonLock(stateDir).catch(() => undefined);
-    if (lock === undefined) return;
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  try {
+    await waitHealthy({
+      timeoutMs: PATIENCE_MS,
+      // Without a daemon there is nothing to wait for.
+      probe: async (signal) => (await answers(socketPath, signal)) || (await readDaemonLock(stateDir)) === undefined,
+    });
+  } catch {
+    return;
   }
 }
 
-async function answers(socketPath: string): Promise<boolean> {
+async function answers(socketPath: string, signal: AbortSignal): Promise<boolean> {
   try {
-    await requestUnix({ socketPath, path: "/v1/health", timeoutMs: PATIENCE_MS });
+    await requestUnix({ socketPath, path: "/v1/health", signal });
     return true;
   } catch {
     return false;

@@ -16,6 +16,7 @@ import type { DriverName } from "../sandbox/driver.ts";
 import { ENFORCES } from "../sandbox/driver.ts";
 import { probeDriver, requireDriver } from "../sandbox/probe.ts";
 import { GateLink } from "./gate-link.ts";
+import { openNodeHealth } from "./node-health.ts";
 import { nodeRoutes } from "./node-routes.ts";
 
 export interface NodeDeps {
@@ -70,7 +71,9 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     const configured = config.node.driver === "auto" ? undefined : config.node.driver;
     const chooseDriver = (asked: DriverName | undefined) => requireDriver(asked ?? configured);
     const sandboxes = await Sandboxes.open({ gate, files, clock: systemClock, log, own, chooseDriver });
+    const health = openNodeHealth(gate, state.path);
     const status = async () => ({
+      health: await health.report(),
       pid: process.pid,
       commit,
       started_at: new Date(startedAt).toISOString(),
@@ -81,6 +84,7 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     });
     const routes = nodeRoutes({ sandboxes, files, status });
     life.own(await serveUnix({ socketPath: state.file("node.sock"), routes, log, signal: life.signal }));
+    health.setReady();
     const timer = setInterval(() => life.run(() => sandboxes.reconcile()), RECONCILE_EVERY_MS);
     life.defer(() => clearInterval(timer));
     return {
