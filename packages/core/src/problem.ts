@@ -130,7 +130,7 @@ export const PROBLEMS = {
     rpc: "permission_denied",
     http: 403,
     exit: 4,
-    say: "That directory may not be shown to a run.",
+    say: "That directory may not be a workspace or mount of a run.",
   },
   "sandbox.start_failed": { rpc: "internal", http: 500, exit: 1, say: "The sandbox did not start." },
   "sandbox.command_not_found": {
