@@ -23,12 +23,17 @@ export async function openPlace(): Promise<SandboxPlace> {
 }
 
 /** Starts a command in a sandbox that waits for `release`. */
-export function startIn(driver: DriverName, place: SandboxPlace, command: readonly string[]) {
+export function startIn(
+  driver: DriverName,
+  place: SandboxPlace,
+  command: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+) {
   const launch = launchSandbox(driver, {
     command,
     workspace: place.workspace,
     mounts: [],
-    env: { PATH: SANDBOX_PATH, HOME: SANDBOX_HOME, MARK: "asked-for" },
+    env: { PATH: SANDBOX_PATH, HOME: SANDBOX_HOME, MARK: "asked-for", ...env },
     runDir: place.runDir,
     runtime: process.execPath,
     isTerminal: false,
@@ -37,8 +42,13 @@ export function startIn(driver: DriverName, place: SandboxPlace, command: readon
 }
 
 /** Runs a shell script in a sandbox to its end. */
-export async function shellIn(driver: DriverName, place: SandboxPlace, script: string) {
-  const { child, sandbox } = await startIn(driver, place, ["/bin/sh", "-c", script]);
+export async function shellIn(
+  driver: DriverName,
+  place: SandboxPlace,
+  script: string,
+  env: Readonly<Record<string, string>> = {},
+) {
+  const { child, sandbox } = await startIn(driver, place, ["/bin/sh", "-c", script], env);
   await using _ = sandbox;
   sandbox.release();
   const [out, err, { code }] = await Promise.all([

@@ -1,11 +1,12 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { takeListener } from "../src/keeper/take-listener.ts";
-import type { DriverName } from "../src/sandbox/driver.ts";
+import { type DriverName, SANDBOX_PATH } from "../src/sandbox/driver.ts";
 import { probeDriver } from "../src/sandbox/probe.ts";
 import { openPlace, shellIn, startIn } from "./sandbox-under-test.ts";
 
@@ -21,6 +22,18 @@ function processesOf(namespace: string): number[] {
         return readlinkSync(`/proc/${pid}/ns/pid`) === namespace;
       } catch {
         return false;
+      }
+    });
+}
+
+function argvsOfHost(): string[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => {
+      try {
+        return readFileSync(`/proc/${name}/cmdline`, "utf8");
+      } catch {
+        return "";
       }
     });
 }
@@ -106,6 +119,79 @@ except OSError as failure: print("refused")`;
       );
       expect(out).toBe("done\n");
       expect(readFileSync("/proc/sys/kernel/core_pattern", "utf8")).toBe(before);
+    });
+
+    test("uses the devices and cannot change them, for they are the host's", async () => {
+      await using place = await openPlace();
+      // The modes are those that they have: where it would be possible nothing changes.
+      const { out, err } = await shellIn(
+        driver,
+        place,
+        `echo lost > /dev/null && head -c 4 /dev/zero | wc -c; head -c 4 /dev/urandom | wc -c
+        for name in null zero full random urandom; do chmod 666 /dev/$name 2>/dev/null && echo changed $name; done
+        python3 -c 'import os
+try: os.fchmod(0, 0o666); print("changed its input")
+except OSError: print("done")'`,
+      );
+      expect(out, err).toBe("4\n4\ndone\n");
+    });
+
+    test("lets no variable that a run asked for reach the tools that build it", async () => {
+      await using place = await openPlace();
+      for (const name of ["sh", "setpriv", "unshare", "bwrap", "mount", "cat"]) {
+        const lure = `#!/bin/sh\necho ${name} >> ${place.workspace}/lured\nexec /usr/bin/${name} "$@"\n`;
+        await writeFile(join(place.workspace, name), lure, { mode: 0o755 });
+      }
+      const env = {
+        PATH: `${place.workspace}:${SANDBOX_PATH}`,
+        SHELL: join(place.workspace, "sh"),
+        LD_PRELOAD: join(place.workspace, "none.so"),
+        ODD: "it's 'quoted'\n$(touch lured) `touch lured`",
+      };
+      const { out } = await shellIn(driver, place, 'printf "%s|%s" "$ODD" "$LD_PRELOAD"; echo; command -v cat', env);
+      expect(out).toBe(`${env.ODD}|${env.LD_PRELOAD}\n${place.workspace}/cat\n`);
+      expect(existsSync(join(place.workspace, "lured"))).toBe(false);
+    });
+
+    test("shows the run's variables in no argument list of the host", async () => {
+      await using place = await openPlace();
+      const { sandbox } = await startIn(driver, place, ["sleep", "600"], { TOKEN: "in-no-argv-5f2c" });
+      await using _ = sandbox;
+      sandbox.release();
+      await until(() => argvsOfHost().some((argv) => argv.startsWith("sleep\x00600")));
+      expect(argvsOfHost().filter((argv) => argv.includes("in-no-argv-5f2c"))).toEqual([]);
+    });
+
+    test("serves a user who is not root, its listener included", async (context) => {
+      const fixture = join(import.meta.dirname, "fixtures/run-in-sandbox.ts");
+      const directory = await mkdtemp(join(tmpdir(), "gatehouse-user-"));
+      await chmod(directory, 0o777);
+      const asUser = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+      const env = { PATH: process.env.PATH, TMPDIR: directory, HOME: directory };
+      const canRead = spawnSync("setpriv", [...asUser, "test", "-r", fixture]).status === 0;
+      if (process.getuid?.() !== 0 || !canRead) return context.skip("the suite's own user is the proof");
+      const script = "id -u; touch made && ls made; cat /etc/shadow 2>/dev/null; echo done";
+      const done = spawnSync("setpriv", [...asUser, process.execPath, fixture, driver, script], { env });
+      await rm(directory, { recursive: true, force: true });
+      expect(JSON.parse(done.stdout.toString() || done.stderr.toString())).toMatchObject({
+        uid: 65534,
+        isFit: true,
+        fd: expect.any(Number),
+        out: "1000\nmade\ndone\n",
+        code: 0,
+      });
+    });
+
+    test("brings along what is mounted below its workspace, with the limits that it has there", async () => {
+      const fixture = join(import.meta.dirname, "fixtures/run-in-sandbox.ts");
+      const directory = await mkdtemp(join(tmpdir(), "gatehouse-mounts-"));
+      const script = "cp /bin/true below; ./below/true || echo noexec; touch below/made && ls below";
+      const done = spawnSync("unshare", ["-Urm", process.execPath, fixture, driver, script, "below"], {
+        env: { PATH: process.env.PATH, TMPDIR: directory, HOME: directory },
+      });
+      await rm(directory, { recursive: true, force: true });
+      const seen: unknown = JSON.parse(done.stdout.toString() || done.stderr.toString());
+      expect(seen).toMatchObject({ out: "noexec\nmade\ntrue\n", code: 0 });
     });
 
     test("has no capability, may gain none, and makes no user namespace of its own", async () => {

@@ -51,6 +51,7 @@ async function run(launch: Launch): Promise<ExitStatus> {
     for (const stream of [child.stdout, child.stderr]) output.follow(stream as Readable);
   }
   const listener = sandbox.initPid === undefined ? undefined : life.own(await takeListener(sandbox.initPid));
+  await sandbox.complete();
   let state: "starting" | "running" | "exited" = "starting";
   const startedAt = Date.now();
   life.own(

@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import { Problem } from "@gatehouse/core";
 import { native } from "@gatehouse/kit";
-import { FD, type SandboxLaunch } from "../sandbox/driver.ts";
+import { FD, SANDBOX_OWN, type SandboxLaunch } from "../sandbox/driver.ts";
+import { childOf, initBelow, sendSignal } from "./process-tree.ts";
 
 /** How a command ended, as a shell would say it. */
 export interface ExitStatus {
@@ -14,11 +16,13 @@ export interface ExitStatus {
   readonly code: number;
 }
 
-/** A sandbox that is built; its command waits for `release`. */
+/** A sandbox whose namespaces are there; its command waits for `release`. */
 export interface SandboxProcess extends AsyncDisposable {
-  /** The process whose network namespace is the sandbox's; absent without one. */
+  /** Its first process, whose network namespace and root are the sandbox's; absent where there is no sandbox. */
   readonly initPid: number | undefined;
   readonly exited: Promise<ExitStatus>;
+  /** Has it built to its end: its root is the sandbox's then. Fails with `sandbox.start_failed`. */
+  complete(): Promise<void>;
   release(): void;
   /** Sends a signal to the command, not to its sandbox. */
   signal(name: NodeJS.Signals): void;
@@ -27,8 +31,9 @@ export interface SandboxProcess extends AsyncDisposable {
 }
 
 const BUILD_TIMEOUT_MS = 15_000;
+const LOOK_EVERY_MS = 2;
 
-/** Spawns a sandbox and waits until it is built. Fails with `sandbox.start_failed`, saying what the tool said. */
+/** Spawns a sandbox and waits until its namespaces can be entered. Fails with `sandbox.start_failed`. */
 export async function spawnSandbox(
   launch: SandboxLaunch,
   stdio: readonly ("inherit" | "pipe" | "ignore")[],
@@ -41,24 +46,22 @@ export async function spawnSandbox(
     env: launch.env,
     stdio: [...stdio, ...Object.values(FD).map(() => "pipe" as const)],
   });
-  const exited = new Promise<ExitStatus>((resolve) => {
-    child.once("error", () => resolve({ code: 125 }));
-    child.once("exit", (code, signal) =>
-      resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]) }),
-    );
+  const exited = exitOf(child);
+  const failed = exited.then(({ code }) => {
+    throw new Problem("sandbox.start_failed", { detail: `Building it ended with code ${code}.` });
   });
+  failed.catch(() => undefined); // when it loses a race, the exit is an ordinary one
   const abandon = async (failure: unknown): Promise<never> => {
-    // Its first process waits on our pipe, whose end would release it: it goes first.
+    // Its first process may wait on our pipe, whose end would release it: it goes first.
     for (const pid of [childOf(child.pid ?? 0), child.pid]) sendSignal(pid, "SIGKILL");
     await exited;
-    throw failure;
+    throw explain(failure, child.stderr);
   };
   for (const { fd, data } of launch.feeds) feed(pipeOf(child, fd), data);
-  const initPid = isBuilt ? await untilBuilt(child, launch, exited).catch(abandon) : undefined;
-  const target = () => (initPid === undefined ? child.pid : (childOf(initPid) ?? initPid));
+  const initPid = isBuilt ? await untilThere(child, launch, failed).catch(abandon) : undefined;
   const kill = () => {
     // The init's death takes its whole pid namespace along.
-    if (initPid !== undefined) sendSignal(initPid, "SIGKILL");
+    sendSignal(initPid, "SIGKILL");
     child.kill("SIGKILL");
   };
   return {
@@ -66,10 +69,14 @@ export async function spawnSandbox(
     sandbox: {
       initPid,
       exited,
-      release: () => {
-        for (const fd of [FD.block, FD.release]) feed(pipeOf(child, fd), Buffer.from("go\n"));
+      complete: async () => {
+        feed(pipeOf(child, FD.block), GO);
+        if (initPid !== undefined) await untilRooted(initPid, failed).catch(abandon);
       },
-      signal: (name) => sendSignal(target(), name),
+      release: () => {
+        for (const fd of [FD.block, FD.release]) feed(pipeOf(child, fd), GO);
+      },
+      signal: (name) => sendSignal(initPid === undefined ? child.pid : (childOf(initPid) ?? initPid), name),
       kill,
       [Symbol.asyncDispose]: async () => {
         kill();
@@ -79,26 +86,41 @@ export async function spawnSandbox(
   };
 }
 
+const GO = Buffer.from("go\n");
+
+function exitOf(child: ChildProcess): Promise<ExitStatus> {
+  return new Promise((resolve) => {
+    child.once("error", () => resolve({ code: 125 }));
+    child.once("exit", (code, signal) =>
+      resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]) }),
+    );
+  });
+}
+
+/** What the tool said last is why, where its words come to us and not to a person's own terminal. */
+function explain(failure: unknown, stderr: Readable | null): Problem {
+  const said = (stderr?.read() as Buffer | null | undefined)?.toString().trim().split("\n").at(-1) ?? "";
+  const what = failure instanceof Problem ? (failure.detail ?? "") : "Building it took too long.";
+  return new Problem("sandbox.start_failed", { detail: `${what} ${said}`.trim(), cause: failure });
+}
+
 /** Node types a child's first five descriptors alone; ours are pipes. */
 function pipeOf(child: ChildProcess, fd: number): Writable | undefined {
   return (child.stdio as readonly unknown[])[fd] as Writable | undefined;
 }
 
 function feed(pipe: Writable | undefined, data: Buffer): void {
-  pipe?.on("error", () => pipe.destroy());
-  pipe?.end(data);
+  if (pipe === undefined || pipe.writableEnded) return;
+  pipe.on("error", () => pipe.destroy());
+  pipe.end(data);
 }
 
-async function untilBuilt(child: ChildProcess, launch: SandboxLaunch, exited: Promise<ExitStatus>): Promise<number> {
+async function untilThere(child: ChildProcess, launch: SandboxLaunch, failed: Promise<never>): Promise<number> {
   const info = pipeOf(child, FD.info) as unknown as Readable;
   const deadline = AbortSignal.timeout(BUILD_TIMEOUT_MS);
-  let text = "";
-  const failed = exited.then(({ code }) => {
-    throw new Problem("sandbox.start_failed", { detail: `Building it ended with code ${code}.` });
-  });
-  failed.catch(() => undefined); // when it loses the race, the exit is an ordinary one
   // bubblewrap writes its object in pieces.
   const end = launch.info === "bubblewrap-json" ? "}" : "r";
+  let text = "";
   while (!text.includes(end)) {
     const [chunk] = (await Promise.race([once(info, "data", { signal: deadline }), failed])) as [Buffer];
     text += chunk.toString();
@@ -107,41 +129,15 @@ async function untilBuilt(child: ChildProcess, launch: SandboxLaunch, exited: Pr
   const pid =
     launch.info === "bubblewrap-json"
       ? (JSON.parse(text) as { readonly "child-pid"?: number })["child-pid"]
-      : findInit(child.pid ?? 0);
+      : initBelow(child.pid ?? 0);
   if (pid === undefined) throw new Problem("sandbox.start_failed", { detail: "Its first process was not found." });
   return pid;
 }
 
-/** The sandbox's init: the only descendant that leads a pid namespace of its own. */
-function findInit(ancestor: number): number | undefined {
-  for (let pid: number | undefined = ancestor; pid !== undefined; pid = childOf(pid)) {
-    if (leadsNamespace(pid)) return pid;
-  }
-  return undefined;
-}
-
-function leadsNamespace(pid: number): boolean {
-  try {
-    const ids = /^NSpid:\s+(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]?.split(/\s+/) ?? [];
-    return ids.length > 1 && ids.at(-1) === "1";
-  } catch {
-    return false;
-  }
-}
-
-function childOf(pid: number): number | undefined {
-  try {
-    const first = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ")[0];
-    return first === undefined || first === "" ? undefined : Number(first);
-  } catch {
-    return undefined;
-  }
-}
-
-function sendSignal(pid: number | undefined, name: NodeJS.Signals): void {
-  try {
-    if (pid !== undefined && pid > 1) process.kill(pid, name);
-  } catch {
-    // It ended meanwhile: that is what a signal is for.
+/** A sandbox has our own files at its root; the host has not. */
+async function untilRooted(initPid: number, failed: Promise<never>): Promise<void> {
+  const deadline = AbortSignal.timeout(BUILD_TIMEOUT_MS);
+  while (!existsSync(`/proc/${initPid}/root${SANDBOX_OWN}/ca-bundle.pem`)) {
+    await Promise.race([delay(LOOK_EVERY_MS, undefined, { signal: deadline }), failed]);
   }
 }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { closeSync } from "node:fs";
 import { Problem } from "@gatehouse/core";
 import { childEnvironment, native, resolveEntry } from "@gatehouse/kit";
+import { toolEnvironment } from "../sandbox/wrap-command.ts";
 
 /** A listening descriptor that nobody accepts on yet. */
 export interface HeldListener extends Disposable {
@@ -26,7 +27,7 @@ export async function takeListener(initPid: number): Promise<HeldListener> {
   const namespaces = [`--user=/proc/self/fd/${OWNER_FD}`, `--net=${network}`, "--preserve-credentials"];
   const opener = spawn("nsenter", [...namespaces, "--", process.execPath, resolveEntry("open-listener")], {
     stdio: ["ignore", "ignore", "pipe", "ipc", owner],
-    env: childEnvironment(),
+    env: childEnvironment(toolEnvironment()),
     timeout: OPEN_TIMEOUT_MS,
   });
   closeSync(owner);

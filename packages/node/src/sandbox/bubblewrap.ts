@@ -1,7 +1,9 @@
+import { bindDevices, REOPEN_NULL } from "./devices.ts";
 import { FD, KERNEL_SWITCHES, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
+import { readHostMounts } from "./host-mounts.ts";
 import { planRoot, type RootEntry } from "./root-plan.ts";
 import { seccompProgram } from "./seccomp.ts";
-import { inOwnTerminal, insideCommand, onceReleased, untilParentDies } from "./wrap-command.ts";
+import { inOwnTerminal, insideCommand, onceReleased, toolEnvironment, untilParentDies } from "./wrap-command.ts";
 
 /** A sandbox by bubblewrap. Its arguments travel over a descriptor: the run token is in no argv. */
 export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
@@ -11,7 +13,8 @@ export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
     ...["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup-try"],
     ...["--disable-userns", "--die-with-parent", "--cap-drop", "ALL", "--hostname", "sandbox"],
     ...(spec.isTerminal ? [] : ["--new-session"]),
-    ...["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--perms", "0700", "--tmpfs", SANDBOX_HOME],
+    ...["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"],
+    ...["--perms", "0700", "--tmpfs", SANDBOX_HOME],
     // bubblewrap leaves these writable where the caller is root: the kernel's own switches, its crash handler among them.
     ...KERNEL_SWITCHES.flatMap((path) => ["--ro-bind-try", path, path]),
     ...planRoot(spec).flatMap(mountOption),
@@ -20,12 +23,13 @@ export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
     ...["--info-fd", String(FD.info), "--block-fd", String(FD.block)],
     ...(seccomp === undefined ? [] : ["--seccomp", String(FD.seccomp)]),
   ];
-  const command = ["bwrap", "--args", String(FD.args), "--", ...onceReleased(insideCommand(spec))];
+  const released = onceReleased(insideCommand(spec));
+  const command = overSafeDevices(["bwrap", "--args", String(FD.args), "--", ...released]);
   const [file = "", ...args] = untilParentDies(spec.isTerminal ? inOwnTerminal(command) : command);
   return {
     file,
     args,
-    env: { PATH: process.env.PATH, TERM: spec.env.TERM },
+    env: toolEnvironment(),
     cwd: "/",
     feeds: [
       { fd: FD.args, data: Buffer.from(options.map((option) => `${option}\0`).join("")) },
@@ -34,6 +38,17 @@ export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
     files: [],
     info: "bubblewrap-json",
   };
+}
+
+/**
+ * bubblewrap binds the host's devices and has no option to bind them read-only. Where root runs it they are made so
+ * before, in a mount namespace of its own; to others they do not belong.
+ */
+export function overSafeDevices(command: readonly string[]): readonly string[] {
+  if (process.getuid?.() !== 0) return command;
+  const prepare = `set -e\n${bindDevices(readHostMounts(), "")}\n${REOPEN_NULL}\nexec "$@"`;
+  const namespaces = ["--user", "--map-root-user", "--mount", "--propagation", "private"];
+  return ["unshare", ...namespaces, "--", "/bin/sh", "-c", prepare, "sh", ...command];
 }
 
 function mountOption(entry: RootEntry): readonly string[] {

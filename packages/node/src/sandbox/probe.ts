@@ -1,8 +1,12 @@
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Problem } from "@gatehouse/core";
-import { childEnvironment, native } from "@gatehouse/kit";
+import { native } from "@gatehouse/kit";
+import { overSafeDevices } from "./bubblewrap.ts";
 import type { DriverName } from "./driver.ts";
+import { UNSHARE_ALL } from "./unshare.ts";
+import { toolEnvironment } from "./wrap-command.ts";
 
 /** What a probe found; `fix` is what a person can do about it. */
 export type ProbeResult =
@@ -10,7 +14,23 @@ export type ProbeResult =
   | { readonly ok: false; readonly detail: string; readonly fix: string };
 
 const PROBE_TIMEOUT_MS = 10_000;
-const NAMESPACES = ["--user", "--map-root-user", "--mount", "--net", "--ipc", "--uts", "--cgroup", "--pid", "--fork"];
+type IsolatingDriver = Exclude<DriverName, "process">;
+
+const UTIL_LINUX = ["unshare", "setpriv", "nsenter", "mount"];
+const NEEDED: Readonly<Record<IsolatingDriver, readonly string[]>> = {
+  bubblewrap: ["bwrap", ...UTIL_LINUX],
+  unshare: [...UTIL_LINUX, "pivot_root"],
+};
+const INSTALL: Readonly<Record<IsolatingDriver, string>> = {
+  bubblewrap: "apt-get install bubblewrap util-linux (or use --driver unshare).",
+  unshare: "Install util-linux.",
+};
+const BUBBLEWRAP = ["bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-net", "--disable-userns"];
+const PROBES: Readonly<Record<IsolatingDriver, () => readonly string[]>> = {
+  bubblewrap: () =>
+    overSafeDevices([...BUBBLEWRAP, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", "/bin/true"]),
+  unshare: () => [...UNSHARE_ALL, "/bin/sh", "-c", "mount -t tmpfs tmpfs /tmp && mount -t proc proc /proc"],
+};
 
 /** Tries for real whether a driver works on this host. */
 export async function probeDriver(driver: DriverName): Promise<ProbeResult> {
@@ -29,25 +49,11 @@ export async function probeDriver(driver: DriverName): Promise<ProbeResult> {
       fix: "Run npm install again on this machine.",
     };
   }
-  const isBubblewrap = driver === "bubblewrap";
-  const tool = isBubblewrap ? "bwrap" : "unshare";
-  const args = isBubblewrap
-    ? [
-        "--unshare-all",
-        "--unshare-user",
-        "--disable-userns",
-        "--ro-bind",
-        "/",
-        "/",
-        "--proc",
-        "/proc",
-        "--",
-        "/bin/true",
-      ]
-    : [...NAMESPACES, "--", "/bin/sh", "-c", "mount -t tmpfs tmpfs /tmp"];
-  const complaint = await tryRun(tool, args);
-  if (complaint === undefined) return { ok: true, detail: `${tool} builds namespaces` };
-  return { ok: false, detail: `${tool}: ${complaint}`, fix: fixFor(complaint, driver) };
+  const missing = NEEDED[driver].find((tool) => !isInstalled(tool));
+  if (missing !== undefined) return { ok: false, detail: `${missing} is not installed`, fix: INSTALL[driver] };
+  const complaint = await tryRun(PROBES[driver]());
+  if (complaint === undefined) return { ok: true, detail: `${driver} builds namespaces` };
+  return { ok: false, detail: complaint, fix: fixFor(complaint) };
 }
 
 /** The driver that was asked for, or the best that works. Fails with `sandbox.unavailable`, naming probe and fix. */
@@ -63,14 +69,17 @@ export async function requireDriver(asked: DriverName | undefined): Promise<Driv
 }
 
 /** `undefined` when it ended well, else the last line of what it said. */
-function tryRun(file: string, args: readonly string[]): Promise<string | undefined> {
+function tryRun([file = "", ...args]: readonly string[]): Promise<string | undefined> {
   return new Promise((resolve) => {
-    execFile(file, [...args], { timeout: PROBE_TIMEOUT_MS, env: childEnvironment() }, (failure, _stdout, stderr) => {
+    execFile(file, args, { timeout: PROBE_TIMEOUT_MS, env: toolEnvironment() }, (failure, _stdout, stderr) => {
       if (failure === null) resolve(undefined);
-      else if ((failure as NodeJS.ErrnoException).code === "ENOENT") resolve("not installed");
-      else resolve(stderr.trim().split("\n").at(-1) || `ended with ${String(failure.code)}`);
+      else resolve(stderr.trim().split("\n").at(-1) || `${file} ended with ${String(failure.code)}`);
     });
   });
+}
+
+function isInstalled(tool: string): boolean {
+  return (toolEnvironment().PATH ?? "").split(":").some((folder) => existsSync(join(folder, tool)));
 }
 
 const SWITCHES = [
@@ -83,10 +92,8 @@ const SWITCHES = [
   { path: "/proc/sys/user/max_user_namespaces", bad: "0", fix: "sysctl -w user.max_user_namespaces=10000" },
 ];
 
-function fixFor(complaint: string, driver: DriverName): string {
-  if (complaint === "not installed") {
-    return driver === "bubblewrap" ? "apt-get install bubblewrap (or use --driver unshare)." : "Install util-linux.";
-  }
+function fixFor(complaint: string): string {
+  if (/unknown option/i.test(complaint)) return "Install bubblewrap 0.8 or newer (or use --driver unshare).";
   const found = SWITCHES.find(({ path, bad }) => existsSync(path) && readFileSync(path, "utf8").trim() === bad);
   return found === undefined ? "Allow user namespaces to this user." : `As root: ${found.fix}.`;
 }

@@ -1,26 +1,30 @@
 import { join } from "node:path";
+import { bindDevices, REOPEN_NULL } from "./devices.ts";
 import { FD, KERNEL_SWITCHES, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
+import { type HostMount, lockedOptions, mountsBelow, readHostMounts } from "./host-mounts.ts";
 import { planRoot, type RootEntry } from "./root-plan.ts";
-import { inOwnTerminal, insideCommand, quote, untilParentDies, viaShell } from "./wrap-command.ts";
+import { inOwnTerminal, insideCommand, onceReleased, quote, toolEnvironment, untilParentDies } from "./wrap-command.ts";
+
+/** Every namespace of a sandbox, by util-linux; the caller is its root until `setpriv` takes that away. */
+export const UNSHARE_ALL = [
+  ...["unshare", "--user", "--map-root-user", "--mount", "--net", "--ipc", "--uts", "--cgroup", "--pid", "--fork"],
+  ...["--kill-child=KILL", "--"],
+] as const;
 
 /**
  * A sandbox by util-linux alone: namespaces by `unshare`, a root assembled by a script that runs as its init, and
  * `setpriv` to drop what is left. There is no system call filter.
  */
 export function launchUnshare(spec: SandboxSpec): SandboxLaunch {
-  const namespaces = ["--user", "--map-root-user", "--mount", "--net", "--ipc", "--uts", "--cgroup", "--pid", "--fork"];
   const script = join(spec.runDir, "init.sh");
-  const command = [
-    ...["unshare", ...namespaces, "--kill-child=KILL", "--"],
-    ...["/bin/sh", script, ...viaShell(insideCommand(spec))],
-  ];
+  const command = [...UNSHARE_ALL, "/bin/sh", script, ...onceReleased(insideCommand(spec))];
   const [file = "", ...args] = untilParentDies(spec.isTerminal ? inOwnTerminal(command) : command);
   return {
     file,
     args,
-    env: { ...spec.env },
+    env: toolEnvironment(),
     cwd: "/",
-    feeds: [],
+    feeds: [{ fd: FD.args, data: Buffer.from(exportLines(spec.env)) }],
     files: [{ path: script, text: initScript(spec) }],
     info: "child-of-unshare",
   };
@@ -28,11 +32,20 @@ export function launchUnshare(spec: SandboxSpec): SandboxLaunch {
 
 /** Directory of the run over which its root is built. */
 export const ROOT_MOUNT = "root";
-const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"];
+
+// Set by the command's own shell and by none before it: LD_PRELOAD or PATH would turn a tool that still has
+// capabilities over to the workspace. `command` keeps a shell going that has one of the names for itself.
+const WITH_VARIABLES = `eval "$(cat <&${FD.args})"; exec ${FD.args}<&-; exec "$@"`;
+
+function exportLines(env: SandboxSpec["env"]): string {
+  const names = Object.entries(env).map(([name, value]) => `command export ${name}=${quote(value)} 2>/dev/null || :\n`);
+  return `unset LC_ALL TERM PATH\n${names.join("")}`;
+}
 
 /** What the sandbox's first process runs, POSIX sh. It stays as its init: the shell waits for orphans too. */
 function initScript(spec: SandboxSpec): string {
   const { workspace, runDir } = spec;
+  const mounts = readHostMounts();
   const root = quote(join(runDir, ROOT_MOUNT));
   return `set -eu
 umask 022
@@ -40,14 +53,16 @@ mount --make-rprivate /
 mount -t tmpfs -o mode=0755,nosuid,nodev,size=16m tmpfs ${root}
 cd ${root}
 mkdir -p proc dev/pts dev/shm tmp ${quote(`.${SANDBOX_HOME}`)}
-${DEVICES.map((name) => `: > dev/${name}; mount --bind /dev/${name} dev/${name}`).join("\n")}
+${bindDevices(mounts, ".")}
 ln -s /proc/self/fd dev/fd; ln -s fd/0 dev/stdin; ln -s fd/1 dev/stdout; ln -s fd/2 dev/stderr; ln -s pts/ptmx dev/ptmx
 mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts dev/pts
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs dev/shm
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs tmp
 mount -t tmpfs -o mode=0700,nosuid,nodev tmpfs ${quote(`.${SANDBOX_HOME}`)}
 mount -t proc -o nosuid,nodev,noexec proc proc
-${planRoot(spec).map(mountLines).join("\n")}
+${planRoot(spec)
+  .map((entry) => mountLines(entry, mounts))
+  .join("\n")}
 # One more user namespace, the command's own, and none inside it.
 echo 1 > proc/sys/user/max_user_namespaces
 for path in ${KERNEL_SWITCHES.join(" ")}; do
@@ -59,22 +74,29 @@ pivot_root . .
 umount -l .
 cd ${quote(workspace)}
 hostname sandbox 2>/dev/null || :
+${REOPEN_NULL}
 printf r >&${FD.info}
-read -r go <&${FD.block}
-exec ${FD.args}<&- ${FD.seccomp}<&- ${FD.info}>&- ${FD.block}<&- ${FD.release}<&-
+exec ${FD.seccomp}<&- ${FD.info}>&- ${FD.block}<&-
 set +e
-unshare --user --map-user=${SANDBOX_UID} --map-group=${SANDBOX_UID} -- setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --ambient-caps=-all -- "$@"
+unshare --user --map-user=${SANDBOX_UID} --map-group=${SANDBOX_UID} -- \\
+  setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --ambient-caps=-all -- \\
+  /bin/sh -c ${quote(WITH_VARIABLES)} sh "$@"
 exit $?
 `;
 }
 
-function mountLines(entry: RootEntry): string {
+function mountLines(entry: RootEntry, mounts: readonly HostMount[]): string {
   const to = quote(`.${entry.to}`);
   if (entry.kind === "link") return `ln -s ${quote(entry.target)} ${to}`;
   if (entry.kind === "empty") return `mount -t tmpfs -o mode=0755,ro,nosuid,nodev,size=4k tmpfs ${to}`;
   const from = quote(entry.from);
-  const options = `remount,bind,${entry.kind === "write" ? "rw" : "ro"},nosuid,nodev`;
+  const remount = (source: string) => {
+    const own = ["remount", "bind", entry.kind === "write" ? "rw" : "ro", "nosuid", "nodev"];
+    const target = quote(`.${entry.to}${source.slice(entry.from.length)}`);
+    return `mount -o ${[...own, ...lockedOptions(mounts, source)].join(",")} ${target}`;
+  };
+  // A bind without the mounts below it would uncover what they hide, which the kernel refuses.
   return `if [ -d ${from} ]; then mkdir -p ${to}; else mkdir -p "$(dirname ${to})"; : > ${to}; fi
-mount --bind ${from} ${to}
-mount -o ${options} ${to}`;
+mount --rbind ${from} ${to}
+${[entry.from, ...mountsBelow(mounts, entry.from)].map(remount).join("\n")}`;
 }

@@ -1,5 +1,17 @@
 import { FD, type SandboxSpec } from "./driver.ts";
 
+/**
+ * Where the tools that build sandboxes are looked for, and nowhere else: the caller's own PATH may lead into a
+ * workspace (npm puts `node_modules/.bin` there), and what an agent left in it would run outside.
+ */
+const TOOL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
+
+/** The whole environment of a tool that builds a sandbox. No variable that a run asked for reaches it. */
+export function toolEnvironment(): Record<string, string> {
+  const { TERM } = process.env;
+  return { PATH: TOOL_PATH, LC_ALL: "C", ...(TERM === undefined ? {} : { TERM }) };
+}
+
 /** Runs a command through a shell's `exec`, so that one that is missing ends with 127 and one not executable with 126. */
 export function viaShell(command: readonly string[]): readonly string[] {
   return ["/bin/sh", "-c", 'exec "$@"', "sh", ...command];
@@ -23,6 +35,7 @@ export function inOwnTerminal(command: readonly string[]): readonly string[] {
 }
 
 /**
+/**
  * The command as it runs inside. At a terminal it gets one made inside, whose sessions and groups are those of its own
  * process namespace: shells need them for job control.
  */
@@ -30,9 +43,13 @@ export function insideCommand({ command, isTerminal }: SandboxSpec): readonly st
   return isTerminal ? inOwnTerminal(viaShell(command)) : command;
 }
 
-/** The kernel kills the command when the process that spawned it dies, however it dies. */
+/**
+ * The kernel kills the command when this process dies, however it dies. One that died before the kernel was asked is
+ * seen by the parent that the command has then.
+ */
 export function untilParentDies(command: readonly string[]): readonly string[] {
-  return ["setpriv", "--pdeathsig", "KILL", "--", ...command];
+  const check = '[ "$PPID" = "$0" ] || exit 125; exec "$@"';
+  return ["setpriv", "--pdeathsig", "KILL", "--", "/bin/sh", "-c", check, String(process.pid), ...command];
 }
 
 /** One word for a POSIX shell. */
