@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +8,12 @@ import { spawnSandbox } from "../src/keeper/sandbox-process.ts";
 import { keeperOf, RunFiles } from "../src/runs/run-files.ts";
 import { type DriverName, SANDBOX_HOME, SANDBOX_PATH } from "../src/sandbox/driver.ts";
 import { launchSandbox } from "../src/sandbox/launch.ts";
+
+/** Runs a tool of the system to its end. */
+export function runTool([file = "", ...args]: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+  const { status, stdout, stderr } = spawnSync(file, args, { env, encoding: "utf8" });
+  return { status, stdout, stderr };
+}
 
 /** A directory with what a sandbox is made of, and a workspace. */
 export interface SandboxPlace extends AsyncDisposable {

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -8,7 +8,8 @@ import { describe, expect, test } from "vitest";
 import { takeListener } from "../src/keeper/take-listener.ts";
 import { type DriverName, SANDBOX_PATH } from "../src/sandbox/driver.ts";
 import { probeDriver } from "../src/sandbox/probe.ts";
-import { openPlace, shellIn, startIn } from "./sandbox-under-test.ts";
+import { openPlace, runTool, shellIn, startIn } from "./sandbox-under-test.ts";
+import { until } from "./until.ts";
 
 const DRIVERS: readonly DriverName[] = ["bubblewrap", "unshare"];
 
@@ -36,12 +37,6 @@ function argvsOfHost(): string[] {
         return "";
       }
     });
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!holds() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
-  expect(holds()).toBe(true);
 }
 
 for (const driver of DRIVERS) {
@@ -166,14 +161,14 @@ except OSError: print("done")'`,
       const fixture = join(import.meta.dirname, "fixtures/run-in-sandbox.ts");
       const directory = await mkdtemp(join(tmpdir(), "gatehouse-user-"));
       await chmod(directory, 0o777);
-      const asUser = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+      const asUser = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
       const env = { PATH: process.env.PATH, TMPDIR: directory, HOME: directory };
-      const canRead = spawnSync("setpriv", [...asUser, "test", "-r", fixture]).status === 0;
+      const canRead = runTool([...asUser, "test", "-r", fixture]).status === 0;
       if (process.getuid?.() !== 0 || !canRead) return context.skip("the suite's own user is the proof");
       const script = "id -u; touch made && ls made; cat /etc/shadow 2>/dev/null; echo done";
-      const done = spawnSync("setpriv", [...asUser, process.execPath, fixture, driver, script], { env });
+      const done = runTool([...asUser, process.execPath, fixture, driver, script], env);
       await rm(directory, { recursive: true, force: true });
-      expect(JSON.parse(done.stdout.toString() || done.stderr.toString())).toMatchObject({
+      expect(JSON.parse(done.stdout || done.stderr)).toMatchObject({
         uid: 65534,
         isFit: true,
         fd: expect.any(Number),
@@ -186,11 +181,10 @@ except OSError: print("done")'`,
       const fixture = join(import.meta.dirname, "fixtures/run-in-sandbox.ts");
       const directory = await mkdtemp(join(tmpdir(), "gatehouse-mounts-"));
       const script = "cp /bin/true below; ./below/true || echo noexec; touch below/made && ls below";
-      const done = spawnSync("unshare", ["-Urm", process.execPath, fixture, driver, script, "below"], {
-        env: { PATH: process.env.PATH, TMPDIR: directory, HOME: directory },
-      });
+      const env = { PATH: process.env.PATH, TMPDIR: directory, HOME: directory };
+      const done = runTool(["unshare", "-Urm", process.execPath, fixture, driver, script, "below"], env);
       await rm(directory, { recursive: true, force: true });
-      const seen: unknown = JSON.parse(done.stdout.toString() || done.stderr.toString());
+      const seen: unknown = JSON.parse(done.stdout || done.stderr);
       expect(seen).toMatchObject({ out: "noexec\nmade\ntrue\n", code: 0 });
     });
 

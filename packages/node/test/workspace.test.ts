@@ -5,20 +5,27 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { checkWorkspace } from "../src/runs/workspace.ts";
 
 let directory = "";
-const own = () => ({ stateDir: join(directory, "state"), configDir: join(directory, "config") });
+const own = () => ({
+  stateDir: join(directory, "state"),
+  configDir: join(directory, "config"),
+  sockets: [join(directory, "agents/ssh.sock")],
+});
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "gatehouse-workspace-"));
-  for (const name of ["state", "state/inner", "config", "work"]) await mkdir(join(directory, name));
+  for (const name of ["state", "state/inner", "config", "agents", "work"]) await mkdir(join(directory, name));
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 describe("a workspace is refused", () => {
-  test.each(["", "state", "state/inner", "config"])("that holds, is or lies in Gatehouse's own: %j", (name) => {
-    expect(() => checkWorkspace(join(directory, name), own())).toThrowError(
-      expect.objectContaining({ code: "sandbox.workspace_refused" }),
-    );
-  });
+  test.each(["", "state", "state/inner", "config", "agents"])(
+    "that holds, is or lies in Gatehouse's own: %j",
+    (name) => {
+      expect(() => checkWorkspace(join(directory, name), own())).toThrowError(
+        expect.objectContaining({ code: "sandbox.workspace_refused" }),
+      );
+    },
+  );
 
   test.each([
     "/",
@@ -27,6 +34,9 @@ describe("a workspace is refused", () => {
     "/proc",
     "/dev/shm",
     "/run",
+    "/home",
+    "/var",
+    tmpdir(),
     homedir(),
     join(homedir(), ".."),
     join(homedir(), ".ssh"),

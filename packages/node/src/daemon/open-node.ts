@@ -12,6 +12,7 @@ import {
 } from "@gatehouse/kit";
 import { RunFiles } from "../runs/run-files.ts";
 import { Sandboxes } from "../runs/sandboxes.ts";
+import { socketsOf } from "../runs/workspace.ts";
 import type { DriverName } from "../sandbox/driver.ts";
 import { ENFORCES } from "../sandbox/driver.ts";
 import { probeDriver, requireDriver } from "../sandbox/probe.ts";
@@ -67,7 +68,11 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     );
     await gate.start();
     const files = new RunFiles(state.path);
-    const own = { stateDir: state.path, configDir: dirname(defaultConfigFile(process.env)) };
+    const own = {
+      stateDir: state.path,
+      configDir: dirname(defaultConfigFile(process.env)),
+      sockets: socketsOf(process.env),
+    };
     const configured = config.node.driver === "auto" ? undefined : config.node.driver;
     const chooseDriver = (asked: DriverName | undefined) => requireDriver(asked ?? configured);
     const sandboxes = await Sandboxes.open({ gate, files, clock: systemClock, log, own, chooseDriver });

@@ -8,7 +8,7 @@ import { type Config, native, readDaemonLock, requestUnixOk } from "@gatehouse/k
 import { spawnSandbox } from "../keeper/sandbox-process.ts";
 import { keeperOf, RunFiles } from "../runs/run-files.ts";
 import type { DriverName } from "../sandbox/driver.ts";
-import { SANDBOX_PATH } from "../sandbox/driver.ts";
+import { ENFORCES, SANDBOX_PATH } from "../sandbox/driver.ts";
 import { launchSandbox } from "../sandbox/launch.ts";
 import { probeDriver } from "../sandbox/probe.ts";
 
@@ -62,7 +62,7 @@ async function checkDriver(driver: DriverName): Promise<DoctorCheck> {
     await new Promise<void>((resolve) => target.listen(0, "127.0.0.1", resolve));
     const address = target.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
-    const inside = await codeInside(driver, directory, probeScript(port, directory));
+    const inside = await codeInside(driver, directory, probeScript(driver, port, directory));
     const outside = await codeOutside(port);
     if (outside !== 0) return { ...base, ok: false, detail: "the control probe failed outside", fix: "Report this." };
     if (inside === 0) return { ...base, ok: true, detail: "no route out, host files unseen, host processes unseen" };
@@ -85,14 +85,22 @@ const INSIDE: Readonly<Record<number, string>> = {
   12: "an interface other than loopback is there",
   13: "host files are seen inside",
   14: "host processes are seen inside",
+  15: "privileges can be gained inside",
+  16: "there are capabilities inside",
+  17: "the kernel's switches can be set inside",
+  18: "there is no system call filter",
 };
 
-function probeScript(port: number, hidden: string): string {
+function probeScript(driver: DriverName, port: number, hidden: string): string {
   return `
 if (exec 9<>/dev/tcp/127.0.0.1/${port}) 2>/dev/null; then exit 11; fi
 grep -v -e 'lo:' -e '|' /proc/net/dev | grep -q : && exit 12
 [ -e ${hidden}/runs ] && exit 13
 [ "$(ls -d /proc/[0-9]* | wc -l)" -gt 20 ] && exit 14
+grep -q '^NoNewPrivs:.*1$' /proc/self/status || exit 15
+grep -q '^CapEff:.*[1-9a-f]' /proc/self/status && exit 16
+(: >> /proc/sys/kernel/core_pattern) 2>/dev/null && exit 17
+${ENFORCES[driver].seccomp ? "grep -q '^Seccomp:.*2$' /proc/self/status || exit 18" : ""}
 exit 0`;
 }
 

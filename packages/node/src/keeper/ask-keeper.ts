@@ -1,22 +1,37 @@
 import { connect } from "node:net";
+import { Problem } from "@gatehouse/core";
+import { errorCode } from "@gatehouse/kit";
 
 const ANSWER_TIMEOUT_MS = 3_000;
 const MAX_ANSWER_BYTES = 65_536;
+/** What connecting says when nobody listens; whatever else it says, somebody may. */
+const GONE: readonly (string | undefined)[] = ["ENOENT", "ECONNREFUSED", "ECONNRESET", "EPIPE"];
 
-/** Sends one line to a keeper and reads its answer; `undefined` when there is no keeper, or none that answers. */
+/**
+ * Sends one line to a keeper and reads its answer; `undefined` when there is no keeper. One that is there and does not
+ * answer in time fails with `process.timeout`: on a busy machine a run is not over because its keeper is slow.
+ */
 export async function askKeeper(socketPath: string, request: object, timeoutMs = ANSWER_TIMEOUT_MS): Promise<unknown> {
   const socket = connect(socketPath);
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   let text = "";
-  socket.setTimeout(timeoutMs, () => socket.destroy());
+  let isLate = false;
+  let failure: unknown;
+  const timer = setTimeout(() => {
+    isLate = true;
+    socket.destroy();
+  }, timeoutMs);
   socket.on("data", (chunk: Buffer) => {
     text += chunk.toString();
     if (text.length > MAX_ANSWER_BYTES) socket.destroy();
   });
-  // A keeper that is gone refuses the connection: that is an answer too.
-  socket.on("error", () => socket.destroy());
-  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  socket.on("error", (error) => {
+    failure = error;
+  });
   socket.write(`${JSON.stringify(request)}\n`);
   await closed;
+  clearTimeout(timer);
+  if (isLate || (failure !== undefined && !GONE.includes(errorCode(failure)))) throw new Problem("process.timeout");
   try {
     return JSON.parse(text);
   } catch {

@@ -1,12 +1,14 @@
 import { chmod } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
+import { constants } from "node:os";
 import { native, removeFile, socketDescriptor } from "@gatehouse/kit";
 import { z } from "zod";
+import type { ExitStatus } from "./sandbox-process.ts";
 
 const requestSchema = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("take-listener") }),
   z.strictObject({ op: z.literal("status") }),
-  z.strictObject({ op: z.literal("signal"), signal: z.string().regex(/^SIG[A-Z0-9]{2,8}$/) }),
+  z.strictObject({ op: z.literal("signal"), signal: z.enum(Object.keys(constants.signals)) }),
   z.strictObject({ op: z.literal("stop"), graceMs: z.number().int().min(0).max(600_000) }),
 ]);
 
@@ -17,8 +19,8 @@ export interface KeeperActions {
   readonly listenerFd: () => number | undefined;
   readonly status: () => object;
   readonly signal: (name: NodeJS.Signals) => void;
-  /** Resolves when the sandbox is gone. */
-  readonly stop: (graceMs: number) => Promise<void>;
+  /** Resolves, with how the command ended, when the sandbox is gone. */
+  readonly stop: (graceMs: number) => Promise<ExitStatus>;
 }
 
 const MAX_LINE_BYTES = 4_096;
@@ -59,15 +61,16 @@ function serveOne(socket: Socket, actions: KeeperActions): void {
 
 async function answer(socket: Socket, line: string, actions: KeeperActions): Promise<void> {
   const request = parse(line);
-  if (request === undefined) socket.end(`${JSON.stringify({ error: "malformed request" })}\n`);
-  else if (request.op === "take-listener") giveListener(socket, actions.listenerFd());
-  else socket.end(`${JSON.stringify(await act(request, actions))}\n`);
+  if (request?.op === "take-listener") return giveListener(socket, actions.listenerFd());
+  const said = request === undefined ? { error: "malformed request" } : await act(request, actions);
+  // Whoever asked and does not hang up must not keep the keeper.
+  socket.end(`${JSON.stringify(said)}\n`, () => socket.destroy());
 }
 
 async function act(request: Exclude<KeeperRequest, { op: "take-listener" }>, actions: KeeperActions): Promise<object> {
   if (request.op === "status") return actions.status();
-  if (request.op === "signal") actions.signal(request.signal as NodeJS.Signals);
-  else await actions.stop(request.graceMs);
+  if (request.op === "stop") return { ok: true, ...(await actions.stop(request.graceMs)) };
+  actions.signal(request.signal as NodeJS.Signals);
   return { ok: true };
 }
 

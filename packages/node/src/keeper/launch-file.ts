@@ -9,6 +9,8 @@ export const launchSchema = z.strictObject({
   command: z.array(z.string()).min(1),
   workspace: z.string(),
   mounts: z.array(z.string()),
+  /** Which directories workspace and mounts were when they were checked. */
+  identities: z.record(z.string(), z.string()),
   env: z.record(z.string(), z.string()),
   runDir: z.string(),
   isTerminal: z.boolean(),

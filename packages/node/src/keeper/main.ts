@@ -4,7 +4,9 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { Lifetime, Problem, toProblem } from "@gatehouse/core";
 import { removeFile } from "@gatehouse/kit";
+import { callerEnvironment } from "../runs/sandbox-environment.ts";
 import { launchSandbox } from "../sandbox/launch.ts";
+import { attestPlaces } from "./attest-places.ts";
 import { serveKeeper } from "./keeper-socket.ts";
 import { type Launch, launchSchema } from "./launch-file.ts";
 import { OutputLog } from "./output-log.ts";
@@ -18,25 +20,33 @@ const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2
 process.exitCode = await keep(process.argv[2] ?? "");
 
 async function keep(launchPath: string): Promise<number> {
+  await using life = new Lifetime();
   let launch: Launch | undefined;
   try {
     launch = launchSchema.parse(JSON.parse(await readFile(launchPath, "utf8")));
     await removeFile(launchPath);
-    const exit = await run(launch);
+    const exit = await run(launch, life);
+    // While the socket is there, nobody takes the run for one whose keeper died.
     await reportExited(launch, exit);
     return exit.code;
   } catch (failure) {
     const problem = toProblem(failure);
     process.stderr.write(`gatehouse: ${problem.message}\n`);
-    if (launch !== undefined) await reportExited(launch, { code: 125 }).catch(() => undefined);
+    await life[Symbol.asyncDispose]();
+    if (launch !== undefined) await reportExited(launch, { code: 125, why: problem.message });
     return 125;
   }
 }
 
-async function run(launch: Launch): Promise<ExitStatus> {
-  await using life = new Lifetime();
+async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
+  // Closed last: what the command said is in its pipes when it is gone.
+  const output = life.own(new OutputLog(launch.runDir));
   const { child, sandbox } = await spawnSandbox(
-    launchSandbox(launch.driver, { ...launch, runtime: process.execPath }),
+    launchSandbox(launch.driver, {
+      ...launch,
+      env: { ...callerEnvironment(launch.driver, process.env), ...launch.env },
+      runtime: process.execPath,
+    }),
     launch.isDetached ? ["ignore", "pipe", "pipe"] : ["inherit", "inherit", "inherit"],
   );
   life.own(sandbox);
@@ -46,12 +56,10 @@ async function run(launch: Launch): Promise<ExitStatus> {
     if (name !== "SIGWINCH" && name !== "SIGCONT") sandbox.kill();
   };
   for (const name of FORWARDED) process.on(name, () => onSignal(name));
-  if (launch.isDetached) {
-    const output = life.own(new OutputLog(launch.runDir));
-    for (const stream of [child.stdout, child.stderr]) output.follow(stream as Readable);
-  }
-  const listener = sandbox.initPid === undefined ? undefined : life.own(await takeListener(sandbox.initPid));
+  const listener = sandbox.initPid === undefined ? undefined : life.own(await openListenerOf(sandbox, sandbox.initPid));
   await sandbox.complete();
+  if (sandbox.initPid !== undefined) attestPlaces(sandbox.initPid, launch.identities);
+  if (launch.isDetached) for (const stream of [child.stdout, child.stderr]) output.follow(stream as Readable);
   let state: "starting" | "running" | "exited" = "starting";
   const startedAt = Date.now();
   life.own(
@@ -69,7 +77,18 @@ async function run(launch: Launch): Promise<ExitStatus> {
   sandbox.release();
   const exit = await sandbox.exited;
   state = "exited";
+  await output[Symbol.asyncDispose]();
   return exit;
+}
+
+async function openListenerOf(sandbox: SandboxProcess, initPid: number): Promise<HeldListener> {
+  try {
+    return await takeListener(initPid);
+  } catch (failure) {
+    // Of a sandbox that could not be built, what its tool said is the better reason.
+    await sandbox.complete();
+    throw failure;
+  }
 }
 
 /** A foreground run belongs to the command line that started it and does not outlive it. */
@@ -80,9 +99,12 @@ function endWithCaller(sandbox: SandboxProcess): void {
   if (process.channel !== undefined && !process.connected) sandbox.kill();
 }
 
-async function stop(sandbox: SandboxProcess, graceMs: number): Promise<void> {
+async function stop(sandbox: SandboxProcess, graceMs: number): Promise<ExitStatus> {
   sandbox.signal("SIGTERM");
   const timer = setTimeout(() => sandbox.kill(), graceMs);
-  await sandbox.exited;
-  clearTimeout(timer);
+  try {
+    return await sandbox.exited;
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,50 +1,69 @@
-import { createWriteStream, renameSync, type WriteStream } from "node:fs";
+import { type FileHandle, open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 
 const MAX_FILE_BYTES = 8 * 1_048_576;
+/** How long what is still in a pipe is waited for; a child that left its run may hold one open for ever. */
+const DRAIN_MS = 2_000;
 
 /** What a detached run writes, in `output.log`; at its bound the file moves to `output.log.1`, the one before goes. */
 export class OutputLog implements AsyncDisposable {
   readonly #path: string;
-  #stream: WriteStream;
+  readonly #maxBytes: number;
+  readonly #followed: Promise<void>[] = [];
+  #file: FileHandle | undefined;
   #bytes = 0;
+  #turn: Promise<void> = Promise.resolve();
 
-  constructor(runDir: string) {
+  constructor(runDir: string, maxBytes = MAX_FILE_BYTES) {
     this.#path = join(runDir, "output.log");
-    this.#stream = this.#open();
+    this.#maxBytes = maxBytes;
   }
 
   /** Follows a stream to its end, holding it up while the disk is slower. */
   follow(source: Readable): void {
-    source.on("data", (chunk: Buffer) => {
-      this.#bytes += chunk.length;
-      if (!this.#stream.write(chunk)) {
-        source.pause();
-        this.#stream.once("drain", () => source.resume());
+    this.#followed.push(this.#drain(source));
+  }
+
+  async #drain(source: Readable): Promise<void> {
+    try {
+      for await (const chunk of source) {
+        this.#turn = this.#turn.then(() => this.#write(chunk as Buffer));
+        await this.#turn;
       }
-      if (this.#bytes > MAX_FILE_BYTES) this.#rotate();
-    });
+    } catch {
+      // The pipe broke: what came before is written, and there is no more.
+    }
   }
 
-  #rotate(): void {
-    this.#stream.end();
+  async #write(chunk: Buffer): Promise<void> {
+    try {
+      if (this.#bytes >= this.#maxBytes) await this.#rotate();
+      this.#file ??= await open(this.#path, "a", 0o600);
+      await this.#file.appendFile(chunk);
+      this.#bytes += chunk.length;
+    } catch {
+      // A full disk must not stop the run; what it says is lost until there is room.
+    }
+  }
+
+  async #rotate(): Promise<void> {
+    await rename(this.#path, `${this.#path}.1`);
+    await this.#file?.close();
+    this.#file = undefined;
     this.#bytes = 0;
-    renameSync(this.#path, `${this.#path}.1`);
-    this.#stream = this.#open();
   }
 
-  #open(): WriteStream {
-    const stream = createWriteStream(this.#path, { flags: "a", mode: 0o600 });
-    // A full disk must not stop the run; what it says is lost until there is room.
-    stream.on("error", () => stream.destroy());
-    return stream;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#stream.destroyed) resolve();
-      else this.#stream.end(() => resolve());
-    });
+  /** Waits a moment for what the followed streams still hold. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const late = new AbortController();
+    await Promise.race([
+      Promise.all(this.#followed),
+      delay(DRAIN_MS, undefined, { signal: late.signal }).catch(() => undefined),
+    ]);
+    late.abort();
+    await this.#turn;
+    await this.#file?.close();
   }
 }

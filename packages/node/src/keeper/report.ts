@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { requestUnixOk, writeFileAtomic } from "@gatehouse/kit";
+import type { RunEnd } from "../runs/run-files.ts";
 import type { Launch } from "./launch-file.ts";
-import type { ExitStatus } from "./sandbox-process.ts";
 
 const STARTED_TIMEOUT_MS = 15_000;
 const EXITED_TIMEOUT_MS = 3_000;
@@ -18,16 +18,17 @@ export async function reportStarted({ stateDir, runId }: Launch, pid: number): P
 }
 
 /** Tells the daemon that the command ended; leaves a note when the daemon is away. */
-export async function reportExited({ stateDir, runId, runDir }: Launch, { code }: ExitStatus): Promise<void> {
+export async function reportExited({ stateDir, runId, runDir }: Launch, end: RunEnd): Promise<void> {
   try {
     await requestUnixOk({
       socketPath: join(stateDir, "node.sock"),
       method: "POST",
       path: `/v1/sandboxes/${runId}/exited`,
-      body: { code },
+      body: end,
       timeoutMs: EXITED_TIMEOUT_MS,
     });
   } catch {
-    await writeFileAtomic(join(runDir, "exit.json"), JSON.stringify({ code }));
+    // Where even that fails, the daemon finds the keeper gone; the command's own code is the caller's all the same.
+    await writeFileAtomic(join(runDir, "exit.json"), JSON.stringify(end)).catch(() => undefined);
   }
 }

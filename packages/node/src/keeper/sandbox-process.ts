@@ -32,6 +32,7 @@ export interface SandboxProcess extends AsyncDisposable {
 
 const BUILD_TIMEOUT_MS = 15_000;
 const LOOK_EVERY_MS = 2;
+const LAST_WORDS_MS = 500;
 
 /** Spawns a sandbox and waits until its namespaces can be entered. Fails with `sandbox.start_failed`. */
 export async function spawnSandbox(
@@ -46,6 +47,8 @@ export async function spawnSandbox(
     env: launch.env,
     stdio: [...stdio, ...Object.values(FD).map(() => "pipe" as const)],
   });
+  // Node throws away what nobody reads by a child's end, the reason why it ended among it.
+  child.stderr?.on("readable", () => undefined);
   const exited = exitOf(child);
   const failed = exited.then(({ code }) => {
     throw new Problem("sandbox.start_failed", { detail: `Building it ended with code ${code}.` });
@@ -55,7 +58,7 @@ export async function spawnSandbox(
     // Its first process may wait on our pipe, whose end would release it: it goes first.
     for (const pid of [childOf(child.pid ?? 0), child.pid]) sendSignal(pid, "SIGKILL");
     await exited;
-    throw explain(failure, child.stderr);
+    throw await explain(failure, child.stderr);
   };
   for (const { fd, data } of launch.feeds) feed(pipeOf(child, fd), data);
   const initPid = isBuilt ? await untilThere(child, launch, failed).catch(abandon) : undefined;
@@ -98,10 +101,23 @@ function exitOf(child: ChildProcess): Promise<ExitStatus> {
 }
 
 /** What the tool said last is why, where its words come to us and not to a person's own terminal. */
-function explain(failure: unknown, stderr: Readable | null): Problem {
-  const said = (stderr?.read() as Buffer | null | undefined)?.toString().trim().split("\n").at(-1) ?? "";
+async function explain(failure: unknown, stderr: Readable | null): Promise<Problem> {
   const what = failure instanceof Problem ? (failure.detail ?? "") : "Building it took too long.";
+  const said = stderr === null ? "" : await lastLine(stderr);
   return new Problem("sandbox.start_failed", { detail: `${what} ${said}`.trim(), cause: failure });
+}
+
+/** The process is gone, so that its pipe ends; a child of it that is not must hold nobody up. */
+async function lastLine(stream: Readable): Promise<string> {
+  const timer = setTimeout(() => stream.destroy(), LAST_WORDS_MS);
+  let text = "";
+  try {
+    for await (const chunk of stream) text = (text + String(chunk)).slice(-2_000);
+  } catch {
+    // What came until then is what there is.
+  }
+  clearTimeout(timer);
+  return (text.trim().split("\n").at(-1) ?? "").slice(0, 300);
 }
 
 /** Node types a child's first five descriptors alone; ours are pipes. */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { getCACertificates } from "node:tls";
+import { Problem } from "@gatehouse/core";
 import { writeFileAtomic } from "@gatehouse/kit";
 import { z } from "zod";
 import { SANDBOX_HOME, SANDBOX_UID } from "../sandbox/driver.ts";
@@ -21,10 +22,24 @@ const recordSchema = z.strictObject({
   state: z.enum(["starting", "running", "exited"]),
   endedAt: z.number().optional(),
   code: z.number().optional(),
+  /** Why it ended, where the command never ran. */
+  failure: z.string().optional(),
 });
 
 /** What the daemon knows of a run; nothing in it is secret. */
 export type RunRecord = Readonly<z.infer<typeof recordSchema>>;
+
+const endSchema = z.object({ code: z.number().int().min(0).max(255), why: z.string().max(2_000).optional() });
+
+/** How a run ended; `why` where it was not its command that did. */
+export type RunEnd = Readonly<z.infer<typeof endSchema>>;
+
+/** Reads what a keeper says of the end. Fails with `api.malformed`. */
+export function parseRunEnd(body: unknown): RunEnd {
+  const parsed = endSchema.safeParse(body);
+  if (!parsed.success) throw new Problem("api.malformed", { detail: "code is missing." });
+  return parsed.data;
+}
 
 /** Name of a run's directory and of its keeper's socket: 16 hex characters, never text from outside. */
 export function keeperOf(runId: string): string {
@@ -51,7 +66,13 @@ export class RunFiles {
     return join(this.#folder, keeper);
   }
 
-  /** Makes the directory and the files that the sandbox reads. */
+  /** Makes the directory with the run's record: from here on it is known, whatever happens to the daemon. */
+  async create(record: RunRecord): Promise<void> {
+    await mkdir(this.directory(record.keeper), { recursive: true, mode: 0o700 });
+    await this.write(record);
+  }
+
+  /** Makes the files that the sandbox reads. */
   async prepare(keeper: string, caCertificatePem: string): Promise<string> {
     const directory = this.directory(keeper);
     await mkdir(join(directory, ROOT_MOUNT), { recursive: true, mode: 0o700 });
@@ -75,7 +96,8 @@ export class RunFiles {
   }
 
   async remove(keeper: string): Promise<void> {
-    await rm(this.directory(keeper), { recursive: true, force: true });
+    // A keeper may be writing its last word there.
+    await rm(this.directory(keeper), { recursive: true, force: true, maxRetries: 3 });
   }
 
   /** Every run that left a readable record; directories without one are removed. */
@@ -90,11 +112,10 @@ export class RunFiles {
     return records;
   }
 
-  /** The code that a keeper left while the daemon was away. */
-  async exitCode(keeper: string): Promise<number | undefined> {
+  /** How a run ended whose keeper found no daemon to tell. */
+  async end(keeper: string): Promise<RunEnd | undefined> {
     try {
-      const text = await readFile(join(this.directory(keeper), "exit.json"), "utf8");
-      return z.object({ code: z.number() }).parse(JSON.parse(text)).code;
+      return parseRunEnd(JSON.parse(await readFile(join(this.directory(keeper), "exit.json"), "utf8")));
     } catch {
       return undefined;
     }

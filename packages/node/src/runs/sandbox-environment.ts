@@ -1,4 +1,4 @@
-import { SANDBOX_GATE_PORT, SANDBOX_HOME, SANDBOX_OWN, SANDBOX_PATH } from "../sandbox/driver.ts";
+import { type DriverName, SANDBOX_GATE_PORT, SANDBOX_HOME, SANDBOX_OWN, SANDBOX_PATH } from "../sandbox/driver.ts";
 
 /** What a run's variables are made of. */
 export interface EnvironmentParts {
@@ -41,28 +41,29 @@ export function gateEnvironment(parts: EnvironmentParts): Record<string, string>
   return { ...variables, ...parts.placeholders, ...parts.asked };
 }
 
-/** The whole environment inside a sandbox. */
-export function sandboxEnvironment(
-  parts: Omit<EnvironmentParts, "gatePort" | "caBundle">,
-  terminal: Readonly<Record<string, string>>,
-): Record<string, string> {
+/** The whole environment inside a sandbox, but for what the caller's terminal says of itself. */
+export function sandboxEnvironment(parts: Omit<EnvironmentParts, "gatePort" | "caBundle">): Record<string, string> {
   return {
     PATH: SANDBOX_PATH,
     HOME: SANDBOX_HOME,
     USER: "agent",
     LOGNAME: "agent",
     SHELL: "/bin/sh",
-    ...terminal,
     ...gateEnvironment({ ...parts, gatePort: SANDBOX_GATE_PORT, caBundle: `${SANDBOX_OWN}/ca-bundle.pem` }),
   };
 }
 
-/** What of the daemon's own environment says how text is shown. */
-export function terminalVariables(env: NodeJS.ProcessEnv): Record<string, string> {
-  const kept: Record<string, string> = { LANG: env.LANG ?? "C.UTF-8" };
-  for (const name of ["TERM", "COLORTERM", "TZ"]) {
-    const value = env[name];
-    if (value !== undefined) kept[name] = value;
-  }
-  return kept;
+const TERMINAL = ["LANG", "LANGUAGE", "TERM", "COLORTERM", "TZ"];
+const USER = ["PATH", "HOME", "USER", "LOGNAME", "SHELL"];
+
+/**
+ * What a run takes from the environment of whoever started it: how text is shown, and, without a sandbox, who that is.
+ */
+export function callerEnvironment(driver: DriverName, env: NodeJS.ProcessEnv): Record<string, string> {
+  const names = driver === "process" ? [...TERMINAL, ...USER] : TERMINAL;
+  const taken = Object.entries(env).filter(
+    (entry): entry is [string, string] =>
+      entry[1] !== undefined && (names.includes(entry[0]) || entry[0].startsWith("LC_")),
+  );
+  return { LANG: "C.UTF-8", ...Object.fromEntries(taken) };
 }

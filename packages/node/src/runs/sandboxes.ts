@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { type Clock, Problem, parseRunId } from "@gatehouse/core";
 import type { StartedRun } from "@gatehouse/gate";
 import { type Log, removeFile, writeFileAtomic } from "@gatehouse/kit";
+import { z } from "zod";
 import type { GateLink } from "../daemon/gate-link.ts";
 import { askKeeper } from "../keeper/ask-keeper.ts";
-import type { Launch } from "../keeper/launch-file.ts";
 import type { DriverName } from "../sandbox/driver.ts";
 import type { CreateRequest } from "./create-request.ts";
-import { keeperOf, type RunFiles, type RunRecord } from "./run-files.ts";
-import { gateEnvironment, sandboxEnvironment, terminalVariables } from "./sandbox-environment.ts";
+import { launchOf, type PlannedRun, recordOf } from "./plan-run.ts";
+import { keeperOf, type RunEnd, type RunFiles, type RunRecord } from "./run-files.ts";
 import { spawnDetachedKeeper } from "./spawn-keeper.ts";
 import { checkMount, checkWorkspace, type OwnDirectories } from "./workspace.ts";
 
@@ -33,15 +33,11 @@ export interface CreatedRun {
   readonly launch?: string;
 }
 
-interface PlannedRun {
-  readonly runId: string;
-  readonly keeper: string;
-  readonly driver: DriverName;
-  readonly workspace: string;
-  readonly mounts: readonly string[];
-}
-
 const STOP_GRACE_MS = 5_000;
+const START_WITHIN_MS = 30_000;
+/** What is said of a command whose end nobody saw. */
+const KILLED = 137;
+const stoppedSchema = z.object({ ok: z.literal(true), code: z.number().int().min(0).max(255) });
 /** Ended detached runs whose output is kept. */
 const MAX_KEPT = 50;
 
@@ -50,7 +46,7 @@ export class Sandboxes {
   readonly #deps: SandboxesDeps;
   readonly #runs = new Map<string, RunRecord>();
   /** Runs that are being ended: the keeper's word and a stop may come at once. */
-  readonly #ending = new Set<string>();
+  readonly #ending = new Map<string, Promise<void>>();
 
   private constructor(deps: SandboxesDeps) {
     this.#deps = deps;
@@ -75,19 +71,19 @@ export class Sandboxes {
   }
 
   async create(request: CreateRequest): Promise<CreatedRun> {
-    const { own, gate } = this.#deps;
-    const workspace = checkWorkspace(request.workspace, own);
-    const mounts = request.mounts.map((path) => checkMount(path, own));
-    const driver = await this.#deps.chooseDriver(request.driver);
-    const runId = parseRunId(randomBytes(8).toString("hex"));
-    const keeper = keeperOf(runId);
-    const isExposed = driver === "process";
-    const { agent, project, grants, policy } = request;
-    const place = isExposed ? undefined : keeper;
-    const started = await gate.call("startRun", { runId, agent, project, grants, policy, isExposed, keeper: place });
+    const plan = await this.#plan(request);
+    const { runId, keeper, driver, workspace } = plan;
+    const record = recordOf(plan);
+    // Known before the gate knows it: what the gate alone knows is taken for a leftover.
+    this.#runs.set(runId, record);
     try {
-      const run = { runId, keeper, driver, workspace: workspace.path, mounts };
-      const launchPath = await this.#prepare(request, run, started);
+      await this.#deps.files.create(record);
+      const isExposed = driver === "process";
+      const { agent, project, grants, policy } = request;
+      const place = isExposed ? undefined : keeper;
+      const asked = { runId, agent, project, grants, policy, isExposed, keeper: place };
+      const started = await this.#deps.gate.call("startRun", asked);
+      const launchPath = await this.#prepare(plan, started);
       this.#deps.log.info("run created", { runId, driver, agent, project, grants });
       const { allowed } = started;
       const answer = { run_id: runId, driver, exposed: isExposed, allowed, warnings: workspace.warnings };
@@ -100,70 +96,56 @@ export class Sandboxes {
     }
   }
 
-  /** Writes what the keeper is told, and the run's record. Returns the path of the launch file. */
-  async #prepare(request: CreateRequest, run: PlannedRun, started: StartedRun): Promise<string> {
-    const { files, own, clock } = this.#deps;
-    const { runId, keeper, driver, workspace, mounts } = run;
-    const runDir = await files.prepare(keeper, started.caCertificatePem);
-    const record: RunRecord = {
-      runId,
-      keeper,
-      driver,
-      ...(request.agent === undefined ? {} : { agent: request.agent }),
-      ...(request.project === undefined ? {} : { project: request.project }),
-      command: [...request.command],
-      workspace,
-      grants: [...request.grants],
-      isDetached: request.detach,
-      createdAt: clock.now(),
-      state: "starting",
-    };
-    await files.write(record);
-    this.#runs.set(runId, record);
-    const launch: Launch = {
-      runId,
-      stateDir: own.stateDir,
-      keeper,
-      driver,
-      command: [...request.command],
-      workspace,
-      mounts: [...mounts],
-      env: environmentOf(request, { started, runDir, isExposed: driver === "process" }),
-      runDir,
-      isTerminal: request.tty,
-      isDetached: request.detach,
-    };
+  async #plan(request: CreateRequest) {
+    const { own, clock, chooseDriver } = this.#deps;
+    const workspace = checkWorkspace(request.workspace, own);
+    const mounts = request.mounts.map((path) => checkMount(path, own));
+    const driver = await chooseDriver(request.driver);
+    const runId = parseRunId(randomBytes(8).toString("hex"));
+    return { runId, keeper: keeperOf(runId), driver, workspace, mounts, request, createdAt: clock.now() };
+  }
+
+  /** Writes what the sandbox reads and what the keeper is told. Returns the path of the launch file. */
+  async #prepare(plan: PlannedRun, started: StartedRun): Promise<string> {
+    const { files, own } = this.#deps;
+    const runDir = await files.prepare(plan.keeper, started.caCertificatePem);
     const launchPath = join(runDir, "launch.json");
+    const launch = launchOf(plan, started, { stateDir: own.stateDir, runDir });
     await writeFileAtomic(launchPath, JSON.stringify(launch));
     return launchPath;
   }
 
   /** The keeper says that the sandbox is built: its listener is served before its command is released. */
   async started(runId: string): Promise<void> {
-    const record = this.get(runId);
+    const record = this.#starting(runId);
     if (record.driver !== "process") await this.#deps.gate.call("serveListener", { runId });
-    await this.#update({ ...record, state: "running" });
+    await this.#update({ ...this.#starting(runId), state: "running" });
+  }
+
+  /** A run that was stopped meanwhile starts no more. */
+  #starting(runId: string): RunRecord {
+    const record = this.get(runId);
+    if (record.state !== "starting" || this.#ending.has(runId)) throw new Problem("runs.not_found");
+    return record;
   }
 
   /** The command ended: the run is over at the gate before this returns. */
-  async exited(runId: string, code: number): Promise<void> {
+  async exited(runId: string, end: RunEnd): Promise<void> {
     const record = this.#runs.get(runId);
-    if (record === undefined || record.state === "exited" || this.#ending.has(runId)) return;
-    this.#ending.add(runId);
-    try {
-      await this.#end(record, code);
-    } finally {
-      this.#ending.delete(runId);
-    }
+    if (record === undefined || record.state === "exited") return;
+    const ending = this.#ending.get(runId) ?? this.#end(record, end).finally(() => void this.#ending.delete(runId));
+    this.#ending.set(runId, ending);
+    await ending;
   }
 
-  async #end(record: RunRecord, code: number): Promise<void> {
+  async #end(record: RunRecord, { code, why }: RunEnd): Promise<void> {
     const { runId } = record;
     await this.#deps.gate.call("endRun", { runId });
     await removeFile(this.#keeperSocket(record));
-    this.#deps.log.info("run ended", { runId, code });
+    this.#deps.log.info("run ended", { runId, code, why });
     if (record.isDetached) {
-      await this.#update({ ...record, state: "exited", endedAt: this.#deps.clock.now(), code });
+      const failure = why === undefined ? {} : { failure: why };
+      await this.#update({ ...record, state: "exited", endedAt: this.#deps.clock.now(), code, ...failure });
       await this.#prune();
     } else {
       this.#runs.delete(runId);
@@ -176,9 +158,15 @@ export class Sandboxes {
     const record = this.get(runId);
     if (record.state === "exited") return;
     const timeoutMs = STOP_GRACE_MS + 3_000;
-    const answer = await askKeeper(this.#keeperSocket(record), { op: "stop", graceMs: STOP_GRACE_MS }, timeoutMs);
-    if (answer === undefined || record.state === "starting") await this.reconcile();
-    else await this.exited(runId, 143);
+    const asked = askKeeper(this.#keeperSocket(record), { op: "stop", graceMs: STOP_GRACE_MS }, timeoutMs);
+    const answer = await asked.catch(async (failure: unknown) => {
+      // A keeper that hangs keeps its sandbox, but not what the gate gave it.
+      await this.#deps.gate.call("endRun", { runId });
+      throw failure;
+    });
+    // Without a keeper there is no sandbox, or none that will be released.
+    const { data } = stoppedSchema.safeParse(answer);
+    await this.exited(runId, { code: data?.code ?? (await this.#deps.files.end(record.keeper))?.code ?? KILLED });
   }
 
   async signal(runId: string, signal: string): Promise<void> {
@@ -189,19 +177,18 @@ export class Sandboxes {
   /** Ends every run whose keeper is gone, here and at the gate, and removes what it left. */
   async reconcile(): Promise<void> {
     for (const record of this.list()) {
-      if (record.state === "exited" || (await this.#isKept(record))) continue;
-      if (record.state === "starting" && this.#deps.clock.now() - record.createdAt < 30_000) continue;
-      const code = (await this.#deps.files.exitCode(record.keeper)) ?? 137;
-      await this.exited(record.runId, code);
+      if (record.state === "exited" || this.#mayStillCome(record) || (await this.#isKept(record))) continue;
+      await this.exited(record.runId, (await this.#deps.files.end(record.keeper)) ?? { code: KILLED });
     }
-    const known = new Set(
-      this.list()
-        .filter(({ state }) => state !== "exited")
-        .map(({ runId }) => runId),
-    );
     for (const { runId, keeper } of await this.#deps.gate.call("listRuns", null)) {
-      if (keeper !== undefined && !known.has(runId)) await this.#deps.gate.call("endRun", { runId });
+      const isOver = (this.#runs.get(runId)?.state ?? "exited") === "exited";
+      if (keeper !== undefined && isOver) await this.#deps.gate.call("endRun", { runId });
     }
+  }
+
+  /** Between its creation and its keeper's first word a run has none to ask. */
+  #mayStillCome({ state, createdAt }: RunRecord): boolean {
+    return state === "starting" && this.#deps.clock.now() - createdAt < START_WITHIN_MS;
   }
 
   /** Starts the keeper and returns when the command runs. Fails with `sandbox.start_failed`. */
@@ -212,11 +199,17 @@ export class Sandboxes {
     });
     while (this.#runs.get(runId)?.state === "starting" && !hasEnded)
       await new Promise((resolve) => setTimeout(resolve, 10));
-    if (this.#runs.get(runId)?.state === "starting") throw new Problem("sandbox.start_failed");
+    const record = this.#runs.get(runId);
+    if (record?.state === "starting") throw new Problem("sandbox.start_failed");
+    if (record?.failure !== undefined) throw new Problem("sandbox.start_failed", { detail: record.failure });
   }
 
   async #isKept(record: RunRecord): Promise<boolean> {
-    return (await askKeeper(this.#keeperSocket(record), { op: "status" })) !== undefined;
+    try {
+      return (await askKeeper(this.#keeperSocket(record), { op: "status" })) !== undefined;
+    } catch {
+      return true; // it is there and slow
+    }
   }
 
   async #update(record: RunRecord): Promise<void> {
@@ -241,29 +234,4 @@ export class Sandboxes {
   #keeperSocket({ keeper }: RunRecord): string {
     return join(this.#deps.own.stateDir, "keepers", `${keeper}.sock`);
   }
-}
-
-interface EnvironmentPlace {
-  readonly started: StartedRun;
-  readonly runDir: string;
-  readonly isExposed: boolean;
-}
-
-function environmentOf(
-  request: CreateRequest,
-  { started, runDir, isExposed }: EnvironmentPlace,
-): Record<string, string> {
-  const parts = { ...started, placeholders: started.env, asked: request.env };
-  if (!isExposed) return sandboxEnvironment(parts, terminalVariables(process.env));
-  const gate = { ...parts, gatePort: started.proxyPort, caBundle: join(runDir, "ca-bundle.pem") };
-  return { ...userEnvironment(), ...gateEnvironment(gate) };
-}
-
-function userEnvironment(): Record<string, string> {
-  const kept: Record<string, string> = terminalVariables(process.env);
-  for (const name of ["PATH", "HOME", "USER", "LOGNAME", "SHELL"]) {
-    const value = process.env[name];
-    if (value !== undefined) kept[name] = value;
-  }
-  return kept;
 }

@@ -13,7 +13,7 @@ export function toolEnvironment(): Record<string, string> {
 }
 
 /** Runs a command through a shell's `exec`, so that one that is missing ends with 127 and one not executable with 126. */
-export function viaShell(command: readonly string[]): readonly string[] {
+function viaShell(command: readonly string[]): readonly string[] {
   return ["/bin/sh", "-c", 'exec "$@"', "sh", ...command];
 }
 

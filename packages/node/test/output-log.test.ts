@@ -1,0 +1,77 @@
+import { readFileSync, symlinkSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, get } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough, Readable } from "node:stream";
+import { finished } from "node:stream/promises";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { sendLog } from "../src/daemon/send-log.ts";
+import { OutputLog } from "../src/keeper/output-log.ts";
+import { until } from "./until.ts";
+
+let directory = "";
+const path = () => join(directory, "output.log");
+const read = (name: string) => readFileSync(join(directory, name), "utf8");
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "gatehouse-output-"));
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+test("closing waits for what a stream still holds", async () => {
+  const log = new OutputLog(directory);
+  log.follow(Readable.from([Buffer.from("one "), Buffer.from("two ")]));
+  log.follow(Readable.from([Buffer.from("three ")]));
+  await log[Symbol.asyncDispose]();
+  expect(read("output.log").trim().split(" ").sort()).toEqual(["one", "three", "two"]);
+});
+
+test("the newest is kept, in two files of a bounded size", async () => {
+  const log = new OutputLog(directory, 100);
+  log.follow(Readable.from(Array.from({ length: 100 }, (_, index) => Buffer.from(`line ${index}\n`))));
+  await log[Symbol.asyncDispose]();
+  expect(read("output.log").length).toBeLessThan(120);
+  expect(read("output.log.1").length).toBeLessThan(120);
+  expect(read("output.log.1") + read("output.log")).toMatch(/line 98\nline 99\n$/);
+});
+
+test("a full disk loses output and holds nobody up", async () => {
+  symlinkSync("/dev/full", path());
+  const log = new OutputLog(directory);
+  const source = Readable.from(Array.from({ length: 200 }, () => Buffer.alloc(65_536)));
+  log.follow(source);
+  await finished(source);
+  await log[Symbol.asyncDispose]();
+});
+
+test("a follower gets what is written, over a rotation, and the end with the run", async () => {
+  const log = new OutputLog(directory, 10);
+  const output = new PassThrough();
+  log.follow(output);
+  let isRunning = true;
+  const server = createServer((_, response) => {
+    const signal = new AbortController().signal;
+    void sendLog({ path: path(), response, signal, isRunning: () => isRunning });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  let text = "";
+  const over = Promise.withResolvers<void>();
+  get({ port: (server.address() as AddressInfo).port }, (answer) => {
+    answer.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    answer.on("end", () => over.resolve());
+  });
+  for (const word of ["before the rotation ", "after it ", "and once more "]) {
+    output.write(word);
+    await until(() => text.endsWith(word));
+  }
+  output.end("at last");
+  await log[Symbol.asyncDispose]();
+  isRunning = false;
+  await over.promise;
+  expect(text).toBe("before the rotation after it and once more at last");
+  server.close();
+});

@@ -1,0 +1,143 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { requestUnix } from "@gatehouse/kit";
+import { describe, expect, test } from "vitest";
+import { askKeeper } from "../src/keeper/ask-keeper.ts";
+import { keeperOf } from "../src/runs/run-files.ts";
+import type { DriverName } from "../src/sandbox/driver.ts";
+import { probeDriver } from "../src/sandbox/probe.ts";
+import { processesWith } from "./processes-with.ts";
+import { openRuns } from "./runs-under-test.ts";
+import { until } from "./until.ts";
+
+const DRIVERS: readonly DriverName[] = ["bubblewrap", "unshare", "process"];
+
+type Runs = Awaited<ReturnType<typeof openRuns>>;
+
+const socketOf = (world: Runs, runId: string) => join(world.stateDir, "keepers", `${keeperOf(runId)}.sock`);
+const logOf = (world: Runs, runId: string) => join(world.files.directory(keeperOf(runId)), "output.log");
+const ended = (world: Runs, runId: string) =>
+  until(() => {
+    const record = world.runs.get(runId);
+    return record.state === "exited" && record;
+  });
+
+async function keeperPid(world: Runs, runId: string): Promise<number> {
+  const answer = (await askKeeper(socketOf(world, runId), { op: "status" })) as { readonly pid: number };
+  return answer.pid;
+}
+
+for (const driver of DRIVERS) {
+  const probe = await probeDriver(driver);
+  describe(`a detached run by ${driver}`, { skip: !probe.ok }, () => {
+    test("leaves its code and all that it said, and is over at the gate", async () => {
+      await using world = await openRuns(driver);
+      const { run_id } = await world.start("seq 1 100000; echo last >&2; exit 6");
+      expect(await ended(world, run_id)).toMatchObject({ code: 6 });
+      const said = readFileSync(logOf(world, run_id), "utf8");
+      expect(said.length).toBe(588_895 + "last\n".length);
+      expect(world.gate.ended).toEqual([run_id]);
+      expect(existsSync(socketOf(world, run_id))).toBe(false);
+    });
+
+    test("is over when its keeper is killed, and leaves no process, mount or socket", async () => {
+      await using world = await openRuns(driver);
+      const { run_id } = await world.start("sleep 600 & echo up; wait");
+      await until(() => existsSync(logOf(world, run_id)) && readFileSync(logOf(world, run_id), "utf8") === "up\n");
+      process.kill(await keeperPid(world, run_id), "SIGKILL");
+      if (driver !== "process") await until(() => processesWith(world.directory).length === 0);
+      await world.runs.reconcile();
+      expect(world.runs.get(run_id)).toMatchObject({ state: "exited", code: 137 });
+      expect(world.gate.live.size).toBe(0);
+      expect(existsSync(socketOf(world, run_id))).toBe(false);
+      expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(world.directory);
+      for (const pid of processesWith(world.directory)) process.kill(pid, "SIGKILL");
+    });
+
+    test("is asked to stop, and its own answer is its code", async () => {
+      await using world = await openRuns(driver);
+      const { run_id } = await world.start("trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done");
+      await until(() => existsSync(logOf(world, run_id)) && readFileSync(logOf(world, run_id), "utf8") === "up\n");
+      await world.runs.stop(run_id);
+      expect(world.runs.get(run_id)).toMatchObject({ state: "exited", code: 9 });
+    });
+  });
+}
+
+const isolating = (
+  await Promise.all(
+    ["bubblewrap" as const, "unshare" as const].map(async (name) => [name, await probeDriver(name)] as const),
+  )
+).find(([, probe]) => probe.ok)?.[0];
+
+describe("runs", { skip: isolating === undefined }, () => {
+  const driver = isolating ?? "process";
+
+  test("that are being created are not taken for leftovers", async () => {
+    await using world = await openRuns(driver);
+    world.gate.onStartRun = () => world.runs.reconcile();
+    const { run_id } = await world.start("echo up");
+    expect(await ended(world, run_id)).toMatchObject({ code: 0 });
+  });
+
+  test("that the gate knows and the node does not are ended", async () => {
+    await using world = await openRuns(driver);
+    world.gate.live.set("of-another-life", "0123456789abcdef");
+    world.gate.live.set("registered-from-outside", undefined);
+    await world.runs.reconcile();
+    expect(world.gate.ended).toEqual(["of-another-life"]);
+  });
+
+  test("whose keeper is slow are not over", async () => {
+    await using world = await openRuns(driver);
+    const { run_id } = await world.start("sleep 600");
+    const pid = await keeperPid(world, run_id);
+    process.kill(pid, "SIGSTOP");
+    await world.runs.reconcile();
+    process.kill(pid, "SIGCONT");
+    expect(world.runs.get(run_id).state).toBe("running");
+    expect(world.gate.ended).toEqual([]);
+  });
+
+  test("start in no directory that took the place of the one that was checked", async () => {
+    await using world = await openRuns(driver);
+    const secret = join(world.directory, "secret");
+    await mkdir(secret);
+    await writeFile(join(secret, "key"), "k");
+    world.gate.onStartRun = async () => {
+      await rename(world.workspace, join(world.directory, "moved"));
+      await symlink(secret, world.workspace);
+    };
+    await expect(world.start("cat key > /tmp/x; touch key-was-seen")).rejects.toMatchObject({
+      code: "sandbox.start_failed",
+      detail: expect.stringContaining("no longer the directory"),
+    });
+    expect(readdirSync(secret)).toEqual(["key"]);
+    expect(world.gate.live.size).toBe(0);
+    expect(world.runs.list()).toEqual([]);
+  });
+
+  test("say why they did not start", async () => {
+    await using world = await openRuns(driver);
+    const gone = join(world.directory, "gone");
+    world.gate.onStartRun = () => rename(world.workspace, gone);
+    await expect(world.start("true")).rejects.toMatchObject({ detail: expect.stringContaining(world.workspace) });
+    await rename(gone, world.workspace);
+  });
+
+  test("take signals of this system and refuse others", async () => {
+    await using world = await openRuns(driver);
+    const { run_id } = await world.start("trap 'exit 4' USR1; while :; do sleep 0.05; done");
+    const send = (signal: string) =>
+      requestUnix({
+        socketPath: world.socketPath,
+        method: "POST",
+        path: `/v1/sandboxes/${run_id}/signal`,
+        body: { signal },
+      });
+    expect((await send("SIGNOTHING")).status).toBe(400);
+    expect((await send("SIGUSR1")).status).toBe(204);
+    expect(await ended(world, run_id)).toMatchObject({ code: 4 });
+  });
+});
