@@ -21,6 +21,21 @@ export type Binding = Readonly<z.infer<typeof bindingSchema>>;
 const UNUSABLE =
   /^(?:host|content-length|transfer-encoding|connection|upgrade|te|trailer|expect|keep-alive|proxy-.*|accept-encoding|range)$/i;
 
+/** Domains below which clouds name the machines and stores of all their customers, beside what the PSL lists. */
+const CLOUD_DOMAINS: ReadonlySet<string> = new Set([
+  "aliyuncs.com",
+  "amazonaws.com",
+  "amazonaws.com.cn",
+  "azure.com",
+  "azure.net",
+  "cloudapp.net",
+  "googleapis.com",
+  "googleusercontent.com",
+  "myqcloud.com",
+  "oraclecloud.com",
+  "windows.net",
+]);
+
 /** Checks what the schema cannot: patterns, the format, and wildcards over suffixes that strangers share. */
 export function checkBinding(binding: Binding): void {
   for (const host of binding.hosts) checkHost(host);
@@ -37,13 +52,15 @@ export function checkHeaderName(header: string): void {
   if (UNUSABLE.test(header)) throw invalid(`Nothing can be put into the header ${header}.`);
 }
 
-function checkHost(host: string): void {
+/** Refuses every host, and wildcards over suffixes that strangers share. Fails with `grants.invalid`. */
+export function checkHost(host: string): void {
   const pattern = parseHostPattern(host);
   if (pattern.kind === "any") throw invalid("A credential needs a host; * is everybody's.");
   if (pattern.kind === "exact") return;
   const suffix = pattern.host.slice(1);
   const options = { allowPrivateDomains: true };
-  if (getDomain(suffix, options) === null || getPublicSuffix(suffix, options) === suffix) {
+  const domain = getDomain(suffix, options);
+  if (domain === null || getPublicSuffix(suffix, options) === suffix || CLOUD_DOMAINS.has(domain)) {
     throw invalid(`*.${suffix} is a suffix that strangers share.`);
   }
 }

@@ -1,9 +1,10 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Clock, Problem, parseResourceName, type ResourceName, Secret } from "@gatehouse/core";
+import { type Clock, Problem, parseResourceName, type ResourceName, Secret, toProblem } from "@gatehouse/core";
 import { readPrivateFile, removeFile, writeFileAtomic } from "@gatehouse/kit";
 import type { FlattenedJWE } from "jose";
 import { z } from "zod";
+import { Turns } from "../registry/turns.ts";
 import { type Binding, bindingBytes, bindingSchema, checkBinding } from "./binding.ts";
 import { makeCredentialId } from "./credential-id.ts";
 import type { NodeKey } from "./node-key.ts";
@@ -32,6 +33,21 @@ export interface CredentialInfo {
   readonly bindings: readonly Binding[];
 }
 
+/** What `add` stores. */
+export interface NewCredential {
+  readonly name: ResourceName;
+  readonly service: string | undefined;
+  readonly bindings: readonly Binding[];
+  readonly value: string;
+}
+
+/** A file that takes no part. `name` is what it claims; nothing vouches for it. */
+export interface UnreadableFile {
+  readonly file: string;
+  readonly name: string | undefined;
+  readonly reason: string;
+}
+
 const MAX_VALUE_BYTES = 65_536;
 
 /** Sealed credentials, one file each in `credentials/`. What is listed can be opened; what cannot is named. */
@@ -40,7 +56,8 @@ export class CredentialStore {
   readonly #key: NodeKey;
   readonly #clock: Clock;
   readonly #byName = new Map<string, StoredCredential>();
-  readonly #unreadable: string[] = [];
+  readonly #turns = new Turns();
+  #unreadable: readonly UnreadableFile[] = [];
 
   private constructor(folder: string, key: NodeKey, clock: Clock) {
     this.#folder = folder;
@@ -56,9 +73,14 @@ export class CredentialStore {
     return store;
   }
 
-  /** Files that were not taken, by name. */
-  get unreadable(): readonly string[] {
+  /** Files that were not taken, and why. */
+  get faults(): readonly UnreadableFile[] {
     return this.#unreadable;
+  }
+
+  /** The names of those files. */
+  get unreadable(): readonly string[] {
+    return this.#unreadable.map(({ file }) => file);
   }
 
   list(): readonly CredentialInfo[] {
@@ -70,18 +92,39 @@ export class CredentialStore {
     return stored === undefined ? undefined : asInfo(stored);
   }
 
+  /** `get` that fails with `grants.not_found`, or `credentials.unreadable` where a file that claims it is damaged. */
+  require(name: string): CredentialInfo {
+    return asInfo(this.#require(name));
+  }
+
+  /** Whether there is something of this name to remove, readable or not. */
+  has(name: string): boolean {
+    return this.#byName.has(name) || this.#unreadable.some((one) => one.name === name);
+  }
+
   /** Seals and stores a value. Fails with `grants.exists`, `grants.invalid`, `credentials.invalid_value`. */
-  async add(request: {
-    readonly name: ResourceName;
-    readonly service: string | undefined;
-    readonly bindings: readonly Binding[];
-    readonly value: string;
-  }): Promise<CredentialInfo> {
-    const { name, service, bindings } = request;
-    if (this.#byName.has(name))
-      throw new Problem("grants.exists", { detail: `Revoke ${name} first, or choose a name.` });
+  add(request: NewCredential): Promise<CredentialInfo> {
+    return this.#turns.take(request.name, () => this.#add(request));
+  }
+
+  /** The plaintext. Fails as `require` does. */
+  async reveal(name: string): Promise<Secret> {
+    const stored = this.#require(name);
+    return open(this.#key, stored.sealed, bindingBytes(stored, stored.bindings));
+  }
+
+  /**
+   * Deletes the credential and its grant, and damaged files that claim its name. Fails with `grants.not_found`, or
+   * `state.write_failed`: then it serves no more and can be removed again.
+   */
+  remove(name: string): Promise<void> {
+    return this.#turns.take(name, () => this.#remove(name));
+  }
+
+  async #add({ name, service, bindings, value: text }: NewCredential): Promise<CredentialInfo> {
+    if (this.has(name)) throw new Problem("grants.exists", { detail: `Revoke ${name} first, or choose a name.` });
     for (const binding of bindings) checkBinding(binding);
-    const value = checkValue(request.value);
+    const value = checkValue(text);
     const id = makeCredentialId(this.#clock.now());
     const sealed = await seal(this.#key, value, bindingBytes({ id, name, version: 1 }, bindings));
     const stored: StoredCredential = {
@@ -99,34 +142,58 @@ export class CredentialStore {
     return asInfo(stored);
   }
 
-  /** The plaintext. Fails with `grants.not_found` or `credentials.unreadable`. */
-  async reveal(name: string): Promise<Secret> {
+  async #remove(name: string): Promise<void> {
+    if (!this.has(name)) throw new Problem("grants.not_found", { detail: `There is no grant ${name}.` });
     const stored = this.#byName.get(name);
-    if (stored === undefined) throw new Problem("grants.not_found", { detail: `There is no grant ${name}.` });
-    return open(this.#key, stored.sealed, bindingBytes(stored, stored.bindings));
-  }
-
-  /** Deletes the credential and its grant. Fails with `grants.not_found`. */
-  async remove(name: string): Promise<void> {
-    const stored = this.#byName.get(name);
-    if (stored === undefined) throw new Problem("grants.not_found", { detail: `There is no grant ${name}.` });
     // Out of memory first: should the file not go, the grant must not serve on.
     this.#byName.delete(name);
-    await removeFile(join(this.#folder, `${stored.id}.jwe`));
+    if (stored !== undefined) this.#refuse({ file: `${stored.id}.jwe`, name, reason: "It was revoked." });
+    for (const one of this.#unreadable.filter((unreadable) => unreadable.name === name)) {
+      await removeFile(join(this.#folder, one.file));
+      this.#unreadable = this.#unreadable.filter((other) => other !== one);
+    }
   }
 
-  async #load(entry: string): Promise<void> {
+  #require(name: string): StoredCredential {
+    const stored = this.#byName.get(name);
+    if (stored !== undefined) return stored;
+    const fault = this.#unreadable.find((one) => one.name === name);
+    if (fault !== undefined) throw new Problem("credentials.unreadable", { detail: `${name}: ${fault.reason}` });
+    // It may be in a file that says nothing, one that others may read say: then that is what to put right.
+    const silent = this.#unreadable.find((one) => one.name === undefined);
+    const hint = silent === undefined ? "" : ` ${silent.file} could not be read: ${silent.reason}`;
+    throw new Problem("grants.not_found", { detail: `There is no grant ${name}.${hint}` });
+  }
+
+  #refuse(file: UnreadableFile): void {
+    this.#unreadable = [...this.#unreadable, file];
+  }
+
+  async #load(file: string): Promise<void> {
+    let name: string | undefined;
     try {
-      const bytes = await readPrivateFile(join(this.#folder, entry));
-      const stored = fileSchema.parse(JSON.parse((bytes ?? Buffer.alloc(0)).toString()));
-      parseResourceName(stored.name);
+      const bytes = await readPrivateFile(join(this.#folder, file));
+      const stored = parseFile(bytes ?? Buffer.alloc(0));
+      ({ name } = stored);
       for (const binding of stored.bindings) checkBinding(binding);
-      if (entry !== `${stored.id}.jwe` || this.#byName.has(stored.name)) throw new Problem("state.corrupt");
+      if (file !== `${stored.id}.jwe`) throw new Problem("state.corrupt", { detail: "It has another file's name." });
+      if (this.#byName.has(name)) throw new Problem("grants.exists", { detail: `Another file holds ${name}.` });
       await open(this.#key, stored.sealed, bindingBytes(stored, stored.bindings));
-      this.#byName.set(stored.name, stored);
-    } catch {
-      this.#unreadable.push(entry);
+      this.#byName.set(name, stored);
+    } catch (failure) {
+      this.#refuse({ file, name, reason: toProblem(failure).message });
     }
+  }
+}
+
+/** What is stored, save that it can be opened. Fails with `state.corrupt`. */
+function parseFile(bytes: Buffer): StoredCredential {
+  try {
+    const stored = fileSchema.parse(JSON.parse(bytes.toString()));
+    parseResourceName(stored.name);
+    return stored;
+  } catch (cause) {
+    throw new Problem("state.corrupt", { cause });
   }
 }
 

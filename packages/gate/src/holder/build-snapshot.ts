@@ -1,9 +1,10 @@
-import { encodeTuple, Problem, parseHostPattern, Secret } from "@gatehouse/core";
+import { encodeTuple, Secret } from "@gatehouse/core";
 import type { FlattenedJWE } from "jose";
 import { type Binding, formatHeader } from "../credentials/binding.ts";
 import type { CredentialStore } from "../credentials/credential-store.ts";
 import type { NodeKey } from "../credentials/node-key.ts";
 import { PLAIN_PLACEHOLDER, scrubbedForms } from "../credentials/placeholder.ts";
+import { refuseConflicts } from "../credentials/refuse-conflicts.ts";
 import { open, seal } from "../credentials/seal.ts";
 import type { InlineValues, RegisteredRun } from "../registry/registered-run.ts";
 import type { Injection, RunSnapshot, ScrubbedValue } from "../snapshot/run-snapshot.ts";
@@ -75,21 +76,6 @@ function bareValue(headerValue: string): string {
   if (scheme.toLowerCase() !== "basic") return rest;
   const decoded = Buffer.from(rest, "base64").toString("latin1");
   return decoded.slice(decoded.indexOf(":") + 1);
-}
-
-/** Two values for one header of one place cannot both be right; which one wins must not be left to order. */
-function refuseConflicts(injections: readonly Injection[]): void {
-  const taken = new Map<string, string | undefined>();
-  for (const { host, header, grant, value, methods, paths } of injections) {
-    const pattern = parseHostPattern(host);
-    const key = JSON.stringify([pattern.host, pattern.port ?? 0, header, methods ?? [], paths ?? []]);
-    if (taken.has(key) && taken.get(key) !== value) {
-      throw new Problem("runs.credential_conflict", {
-        detail: `${grant ?? "A credential"} and another fill ${header} of ${host}.`,
-      });
-    }
-    taken.set(key, value);
-  }
 }
 
 /** Seals what came inline, bound to its run. */

@@ -72,7 +72,15 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     life.own(await serveUnix({ socketPath: join(stateDir, "daemon.sock"), routes, log, signal: life.signal }));
     return {
       proxyPort,
-      calls: callsOf({ ...vault, registry, workers, status, config, proxyPort, random: deps.random }),
+      calls: callsOf({
+        ...vault,
+        registry,
+        workers,
+        status,
+        exposesCredentials: config.exposesCredentials,
+        proxyPort,
+        random: deps.random,
+      }),
       [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
     };
   } catch (failure) {
@@ -118,7 +126,7 @@ interface CallParts extends Vault {
   readonly registry: RunRegistry;
   readonly workers: WorkerPool;
   readonly status: () => GateStatus;
-  readonly config: GateConfig;
+  readonly exposesCredentials: boolean;
   readonly proxyPort: number;
   readonly random: Random;
 }
@@ -160,7 +168,7 @@ function openRecords({ stateDir, recordsMaxBytes, recordsMaxFiles }: GateConfig,
 function reportRestored(registry: RunRegistry, credentials: CredentialStore, log: Log): void {
   if (registry.size > 0) log.info("runs restored", { count: registry.size });
   for (const { runId, reason } of registry.refused) log.error("run refused at restore", { runId, reason });
-  for (const file of credentials.unreadable) log.error("credential cannot be opened", { file });
+  for (const fault of credentials.faults) log.error("credential cannot be opened", { ...fault });
 }
 
 interface PoolParts {

@@ -4,26 +4,27 @@ import type { CredentialInfo, CredentialStore } from "../credentials/credential-
 import { makePlaceholder, PLAIN_PLACEHOLDER } from "../credentials/placeholder.ts";
 import type { Template } from "../credentials/templates.ts";
 import type { RunRegistry } from "../registry/run-registry.ts";
-import type { GateConfig, StartedRun, StartRun } from "./gate-protocol.ts";
+import type { StartedRun, StartRun } from "./gate-protocol.ts";
 
 export interface StartRunDeps {
   readonly registry: RunRegistry;
   readonly credentials: CredentialStore;
   readonly templates: ReadonlyMap<string, Template>;
   readonly random: Random;
-  readonly config: GateConfig;
+  /** Runs without isolation may have credentials. */
+  readonly exposesCredentials: boolean;
   readonly proxyPort: number;
   readonly ca: CertificateAuthority;
 }
 
 /**
  * Registers a run that the node starts: its grants open their hosts, their templates' endpoints that hand out
- * credentials are closed, and each gets a placeholder. Fails with `grants.not_found`, `runs.id_taken` and what the
+ * credentials are closed, and each gets a placeholder. Fails with `grants.not_found`, `credentials.unreadable`, `runs.id_taken` and what the
  * policy fails with; a run without isolation and with grants fails with `credentials.exposed` unless configured.
  */
 export async function startRun(start: StartRun, deps: StartRunDeps): Promise<StartedRun> {
-  const granted = start.grants.map((name) => requireGrant(deps.credentials, name));
-  if (start.isExposed && granted.length > 0 && !deps.config.exposesCredentials) {
+  const granted = start.grants.map((name) => deps.credentials.require(name));
+  if (start.isExposed && granted.length > 0 && !deps.exposesCredentials) {
     throw new Problem("credentials.exposed", { detail: "Use an isolating driver, or set node.exposeCredentials." });
   }
   const templates = granted.map(({ service }) => (service === undefined ? undefined : deps.templates.get(service)));
@@ -38,7 +39,6 @@ export async function startRun(start: StartRun, deps: StartRunDeps): Promise<Sta
     for (const variable of template?.env ?? []) env[variable] = placeholder;
   }
   const runId = parseRunId(start.runId);
-  if (deps.registry.get(runId) !== undefined) throw new Problem("runs.id_taken");
   const token = await deps.registry.add({
     values: { credentials: [], extraHeaders: [] },
     run: {
@@ -64,17 +64,12 @@ export async function startRun(start: StartRun, deps: StartRunDeps): Promise<Sta
   };
 }
 
-function requireGrant(credentials: CredentialStore, name: string): CredentialInfo {
-  const info = credentials.get(name);
-  if (info === undefined) throw new Problem("grants.not_found", { detail: `Make it with: gatehouse grant ${name}` });
-  return info;
-}
-
 function hostsOf(granted: readonly CredentialInfo[], templates: readonly (Template | undefined)[]): readonly string[] {
   const bound = granted.flatMap(({ bindings }) => bindings.flatMap(({ hosts }) => hosts));
   return [...new Set([...bound, ...templates.flatMap((template) => template?.allow ?? [])])];
 }
 
+/** What the person's own rules say stands: grants open their hosts behind them, and close endpoints before them. */
 function withGrants(
   policy: NetworkPolicyInput,
   {
@@ -91,5 +86,6 @@ function withGrants(
       reason: "It hands out credentials of a granted service.",
     })),
   );
-  return { ...policy, guards: [...(policy.guards ?? []), ...guards], allow: [...(policy.allow ?? []), ...allowed] };
+  const opened = allowed.length === 0 ? [] : [{ action: "allow" as const, hosts: allowed }];
+  return { ...policy, guards: [...(policy.guards ?? []), ...guards], rules: [...(policy.rules ?? []), ...opened] };
 }

@@ -41,7 +41,7 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
       path: "/v1/grants/{name}",
       handle: async ({ params }) => {
         const name = parseResourceName(params.name ?? "");
-        if (credentials.get(name) === undefined) throw new Problem("grants.not_found");
+        if (!credentials.has(name)) throw new Problem("grants.not_found");
         // Out of the store first, so that no run can take it meanwhile; out of the runs even if the file would not go.
         try {
           await credentials.remove(name);

@@ -49,9 +49,7 @@ export function runRoutes({ registry, status }: ApiContext): readonly Route[] {
       method: "DELETE",
       path: "/v1/runs/{token}",
       handle: async ({ params }) => {
-        const run = registry.findByToken(params.token ?? "");
-        if (run === undefined) throw new Problem("runs.not_found");
-        await registry.end(run.runId);
+        await registry.endByToken(params.token ?? "");
         return { status: 204 };
       },
     },
@@ -63,7 +61,7 @@ export function runRoutes({ registry, status }: ApiContext): readonly Route[] {
         if (!parsed.success) throw new Problem("api.malformed", { detail: "url, and run_id or policy, are needed." });
         const { run_id: runId, policy, method, url } = parsed.data;
         const written = runId === undefined ? policy : registry.get(runId)?.policy;
-        if (written === undefined) throw new Problem("runs.not_found");
+        if (written === undefined && runId !== undefined) throw new Problem("runs.not_found");
         return { status: 200, body: compilePolicy(written).decide({ ...placeOf(url), method }) };
       },
     },

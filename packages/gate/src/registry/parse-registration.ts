@@ -1,6 +1,6 @@
 import { type NetworkPolicyInput, Problem, parseHostPattern, parseRunId, type RunId } from "@gatehouse/core";
 import { z } from "zod";
-import { checkHeaderName } from "../credentials/binding.ts";
+import { checkHeaderName, checkHost } from "../credentials/binding.ts";
 import type { HostHeader } from "../snapshot/run-snapshot.ts";
 import type { InlineCredential } from "./registered-run.ts";
 
@@ -34,6 +34,9 @@ const HEADER_VALUE = z
   .max(65_536)
   .regex(/^[\t\x20-\x7e]*$/);
 const HOST = z.string().min(1).max(260);
+/** What a caller leaves out, or sends as its language's empty text, is absent. */
+const optional = <T extends z.ZodType>(text: T) =>
+  z.preprocess((value) => (value === "" || value === null ? undefined : value), text.optional());
 const list = <T extends z.ZodType>(item: T) =>
   z
     .array(item)
@@ -43,17 +46,14 @@ const list = <T extends z.ZodType>(item: T) =>
 
 const registrationSchema = z.object({
   run_id: z.string(),
-  auth_token: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .nullish(),
+  auth_token: optional(z.string().regex(/^[0-9a-f]{64}$/)),
   credentials: list(
-    z.object({ host: HOST, header: HEADER_NAME, value: HEADER_VALUE.min(1), grant: z.string().max(128).nullish() }),
+    z.object({ host: HOST, header: HEADER_NAME, value: HEADER_VALUE.min(1), grant: optional(z.string().max(128)) }),
   ),
   extra_headers: list(z.object({ host: HOST, header_name: HEADER_NAME, value: HEADER_VALUE })),
   remove_headers: list(z.object({ host: HOST, header_name: HEADER_NAME })),
   grants: list(z.string().max(64)),
-  network_policy: z.enum(["permissive", "strict"]).nullish(),
+  network_policy: optional(z.enum(["permissive", "strict"])),
   network_allow: list(HOST),
   network_rules: list(
     z.object({
@@ -61,8 +61,8 @@ const registrationSchema = z.object({
       rules: list(
         z.object({
           action: z.enum(["allow", "deny"]),
-          method: z.string().max(32).nullish(),
-          path_pattern: z.string().max(2_048).nullish(),
+          method: optional(z.string().max(32)),
+          path_pattern: optional(z.string().max(2_048)),
         }),
       ),
     }),
@@ -78,13 +78,14 @@ export function parseRegistration(body: unknown): Registration {
   if (!parsed.success) throw malformed(describe(parsed.error));
   const read = parsed.data;
   const { credentials, extra_headers: extra, remove_headers: removed } = read;
-  for (const { host } of [...credentials, ...extra, ...removed]) parseHostPattern(host);
+  for (const { host } of [...extra, ...removed]) parseHostPattern(host);
+  for (const { host } of credentials) checkHost(host);
   for (const name of [...credentials.map(({ header }) => header), ...extra.map((one) => one.header_name)]) {
     checkHeaderName(name);
   }
   return {
     runId: parseRunId(read.run_id),
-    token: read.auth_token ?? undefined,
+    token: read.auth_token,
     credentials: credentials.map(asCredential),
     extraHeaders: extra.map(({ host, header_name, value }) => ({ host, name: header_name, value })),
     removeHeaders: removed.map(({ host, header_name }) => ({ host, name: header_name.toLowerCase() })),
@@ -96,7 +97,7 @@ export function parseRegistration(body: unknown): Registration {
 type Read = z.infer<typeof registrationSchema>;
 
 function asCredential({ host, header, value, grant }: Read["credentials"][number]): InlineCredential {
-  return { host, header: header.toLowerCase(), value, grant: grant ?? undefined };
+  return { host, header: header.toLowerCase(), value, grant };
 }
 
 function requireObject(value: unknown): Readonly<Record<string, unknown>> {

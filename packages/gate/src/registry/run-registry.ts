@@ -4,11 +4,14 @@ import type { NodeKey } from "../credentials/node-key.ts";
 import { buildSnapshot, type SnapshotDeps, sealInlineValues } from "../holder/build-snapshot.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import { hashToken } from "../worker/identify-run.ts";
+import { CoalescedWriter } from "./coalesced-writer.ts";
 import type { Registration } from "./parse-registration.ts";
+import { type RefusedRun, RefusedRuns } from "./refused-runs.ts";
 import type { InlineValues, RegisteredRun } from "./registered-run.ts";
-import { readRuns } from "./runs-file.ts";
-import { RunsWriter } from "./runs-writer.ts";
+import { RunIndex } from "./run-index.ts";
+import { readRuns, refuseRun, type StoredRuns, writeRuns } from "./runs-file.ts";
 import { Tombstones } from "./tombstones.ts";
+import { Turns } from "./turns.ts";
 
 /** Tells every worker; resolves when each has followed. */
 export interface RunPublisher {
@@ -33,182 +36,256 @@ export interface NewRun {
 
 /**
  * The runs that the gate serves. A token answers only when its run is complete, durable and known to every worker; a
- * run that ends is gone from all of them before the end is answered.
+ * run that ends is gone from all of them before the end is answered. Changes of one run happen in turn.
  */
 export class RunRegistry {
   readonly #deps: RegistryDeps;
-  readonly #runs = new Map<string, RegisteredRun>();
-  readonly #byTokenHash = new Map<string, RegisteredRun>();
-  readonly #snapshots = new Map<string, RunSnapshot>();
+  readonly #index = new RunIndex();
+  /** Served no more, but their end is not on disk yet; by token hash. */
+  readonly #ending = new Map<string, RegisteredRun>();
+  readonly #turns = new Turns();
   readonly #tombstones: Tombstones;
-  readonly #writer: RunsWriter;
-  readonly #busy = new Set<string>();
-  #refused: readonly { readonly runId: string; readonly reason: string }[] = [];
+  readonly #refused: RefusedRuns;
+  readonly #writer: CoalescedWriter;
+  #proxyPort: number;
 
-  private constructor(deps: RegistryDeps, tombstones: Tombstones, proxyPort: number) {
+  private constructor(deps: RegistryDeps, tombstones: Tombstones, stored: StoredRuns) {
     this.#deps = deps;
     this.#tombstones = tombstones;
-    this.#writer = new RunsWriter(deps.stateDir, () => [...this.#runs.values()], proxyPort);
+    this.#refused = new RefusedRuns(stored.refused, [stored.fault, tombstones.fault]);
+    this.#proxyPort = stored.proxyPort;
+    this.#writer = new CoalescedWriter(() => {
+      const runs = { proxyPort: this.#proxyPort, runs: this.list(), refused: this.#refused.entries };
+      return writeRuns(deps.stateDir, runs);
+    });
   }
 
   /** Restores what was registered. A run whose grants or policy cannot be had in full is refused, not weakened. */
   static async open(deps: RegistryDeps): Promise<RunRegistry> {
     const now = () => deps.clock.now();
     const stored = await readRuns(deps.stateDir, now);
-    const registry = new RunRegistry(deps, await Tombstones.open(deps.stateDir, now), stored.proxyPort);
-    const refused = [...stored.refused];
-    for (const run of stored.runs) {
-      // Ended, but the list without it could not be written any more.
-      if (registry.#tombstones.has(run.runId, run.tokenHash)) continue;
-      try {
-        compilePolicy(run.policy);
-        registry.#insert(run, await buildSnapshot(run, deps));
-      } catch (failure) {
-        refused.push({
-          runId: run.runId,
-          reason: failure instanceof Problem ? failure.message : "it cannot be restored",
-        });
-      }
-    }
-    registry.#refused = refused;
+    const registry = new RunRegistry(deps, await Tombstones.open(deps.stateDir, now), stored);
+    for (const run of stored.runs) await registry.#restore(run);
     return registry;
   }
 
   /** Port that the shared listener had; a restart asks for it again, so that registered clients find it. */
   get proxyPort(): number {
-    return this.#writer.proxyPort;
+    return this.#proxyPort;
   }
 
   async setProxyPort(port: number): Promise<void> {
-    if (this.#writer.proxyPort !== port) await this.#writer.setProxyPort(port);
+    if (this.#proxyPort === port) return;
+    this.#proxyPort = port;
+    await this.#writer.write();
   }
 
-  get refused(): readonly { readonly runId: string; readonly reason: string }[] {
-    return this.#refused;
+  get refused(): readonly RefusedRun[] {
+    return this.#refused.report();
   }
 
   get size(): number {
-    return this.#runs.size;
+    return this.#index.size;
   }
 
   list(): readonly RegisteredRun[] {
-    return [...this.#runs.values()];
+    return this.#index.all().map(({ run }) => run);
   }
 
   snapshots(): readonly RunSnapshot[] {
-    return [...this.#snapshots.values()];
+    return this.#index.all().map(({ snapshot }) => snapshot);
   }
 
   get(runId: string): RegisteredRun | undefined {
-    return this.#runs.get(runId);
+    return this.#index.get(runId)?.run;
   }
 
-  findByToken(token: string): RegisteredRun | undefined {
-    return this.#byTokenHash.get(hashToken(token));
-  }
-
-  /** `POST /v1/runs`: registers, or registers anew under the run's own token. */
+  /** `POST /v1/runs`: registers, or registers anew under the run's own token. Returns the token. */
   async register(registration: Registration): Promise<string> {
     const { runId, token } = registration;
-    const known = this.#runs.get(runId);
-    const hash = token === undefined ? undefined : hashToken(token);
-    if (hash !== undefined && this.#tombstones.has(runId, hash) && known === undefined)
-      throw new Problem("runs.token_revoked");
-    const holder = hash === undefined ? undefined : this.#byTokenHash.get(hash);
-    if (holder !== undefined && holder.runId !== runId) throw new Problem("runs.token_conflict");
-    if (known !== undefined && (hash === undefined || known.tokenHash !== hash)) throw new Problem("runs.id_taken");
-    if (known?.place.kind === "sandbox") throw new Problem("runs.id_taken");
-    return this.add({
-      token,
-      values: { credentials: registration.credentials, extraHeaders: registration.extraHeaders },
-      run: {
-        runId,
-        containerId: known?.containerId,
-        agent: undefined,
-        project: undefined,
-        place: { kind: "shared" },
-        isExposed: false,
-        grants: registration.grants,
-        placeholders: {},
-        policy: registration.policy,
-        removeHeaders: registration.removeHeaders,
-      },
+    return this.#turns.take(runId, async () => {
+      const known = this.get(runId);
+      this.#admit({ runId, known, hash: token === undefined ? undefined : hashToken(token) });
+      return this.#add({
+        token,
+        values: { credentials: registration.credentials, extraHeaders: registration.extraHeaders },
+        run: {
+          runId,
+          containerId: known?.containerId,
+          agent: undefined,
+          project: undefined,
+          place: { kind: "shared" },
+          isExposed: false,
+          grants: registration.grants,
+          placeholders: {},
+          policy: registration.policy,
+          removeHeaders: registration.removeHeaders,
+        },
+      });
     });
   }
 
-  /** Adds or replaces a run and returns its token. Nothing is kept when any step fails. */
-  async add({ run, values, token }: NewRun): Promise<string> {
-    return this.#exclusively(run.runId, async () => {
-      compilePolicy(run.policy);
-      const given = token ?? randomBytes(32).toString("hex");
-      const registered: RegisteredRun = {
-        ...run,
-        tokenHash: hashToken(given),
-        registeredAt: this.#deps.clock.now(),
-        sealedValues: await sealInlineValues(run.runId, values, this.#deps.key),
-      };
-      const snapshot = await buildSnapshot(registered, this.#deps);
-      this.#requireGrants(registered, values);
-      const before = this.#runs.get(run.runId);
-      const snapshotBefore = this.#snapshots.get(run.runId);
-      this.#insert(registered, snapshot);
-      try {
-        await this.#writer.write();
-      } catch (failure) {
-        this.#remove(registered);
-        if (before !== undefined && snapshotBefore !== undefined) this.#insert(before, snapshotBefore);
-        throw failure;
-      }
-      // While it was written a grant may have been withdrawn, or the run ended: what holds now is what is served.
-      const current = this.#snapshots.get(run.runId);
-      if (current === undefined) throw new Problem("runs.token_revoked");
-      await this.#deps.publisher.put(current);
-      return given;
+  /** Adds a run and returns its token. Nothing is kept when any step fails; a live id fails with `runs.id_taken`. */
+  async add(run: NewRun): Promise<string> {
+    const { runId } = run.run;
+    return this.#turns.take(runId, async () => {
+      if (this.#index.get(runId) !== undefined) throw new Problem("runs.id_taken");
+      return this.#add(run);
     });
   }
 
   /** Notes the container of a run. Fails with `runs.not_found`. */
   async setContainer(token: string, containerId: string): Promise<void> {
-    const run = this.findByToken(token);
-    if (run === undefined) throw new Problem("runs.not_found");
-    const changed = { ...run, containerId };
-    this.#runs.set(run.runId, changed);
-    this.#byTokenHash.set(run.tokenHash, changed);
-    await this.#writer.write();
+    await this.#withRun(token, async (run) => {
+      const entry = this.#index.get(run.runId);
+      if (entry?.run !== run) throw new Problem("runs.not_found");
+      this.#index.put({ ...entry, run: { ...run, containerId } });
+      await this.#writer.write();
+    });
   }
 
-  /** Ends a run: out of the workers first, then durable. Unknown ids are nothing to end. */
+  /**
+   * Ends a run: out of the workers first, then durable. Unknown ids are nothing to end. After `state.write_failed` it
+   * is served no more and can be ended again, until that is durable too.
+   */
   async end(runId: string): Promise<void> {
-    const run = this.#runs.get(runId);
-    if (run === undefined) return;
-    this.#remove(run);
-    await this.#deps.publisher.drop(run.runId);
-    await this.#tombstones.add(run.runId, run.tokenHash);
-    await this.#writer.write();
+    await this.#turns.take(runId, async () => {
+      const ending = [...this.#ending.values()].find((run) => run.runId === runId);
+      const run = this.get(runId) ?? ending;
+      if (run !== undefined) await this.#end(run);
+      else await this.#endRefused(runId);
+    });
+  }
+
+  /** `end` by token, a refused run's too. Fails with `runs.not_found`. */
+  async endByToken(token: string): Promise<void> {
+    const refused = this.#refused.findByTokenHash(hashToken(token));
+    if (refused !== undefined) await this.end(refused.runId);
+    else await this.#withRun(token, (run) => this.#end(run));
   }
 
   /**
    * Takes a grant away from every run, in every worker, before it returns. A run that cannot be served without it is
-   * ended: nothing goes on with what was taken back.
+   * ended: nothing goes on with what was taken back. One failure keeps no other run waiting; the first is thrown.
    */
   async withdrawGrant(name: string): Promise<void> {
-    for (const run of this.list().filter(({ grants }) => grants.includes(name))) {
-      const changed: RegisteredRun = { ...run, grants: run.grants.filter((grant) => grant !== name) };
-      try {
-        const snapshot = await buildSnapshot(changed, this.#deps);
-        if (!this.#runs.has(run.runId)) continue;
-        this.#insert(changed, snapshot);
-        await this.#deps.publisher.put(snapshot);
-      } catch {
-        await this.end(run.runId);
-      }
+    const failures: unknown[] = [];
+    for (const { runId } of this.list()) {
+      await this.#turns.take(runId, () => this.#withdraw(runId, name)).catch((failure) => failures.push(failure));
     }
     await this.#writer.write();
+    if (failures.length > 0) throw failures[0];
   }
 
-  /** Waits for what is being written. */
-  async flush(): Promise<void> {
+  async #withdraw(runId: string, name: string): Promise<void> {
+    const run = this.get(runId);
+    if (run === undefined || !run.grants.includes(name)) return;
+    const changed: RegisteredRun = { ...run, grants: run.grants.filter((grant) => grant !== name) };
+    try {
+      const snapshot = await buildSnapshot(changed, this.#deps);
+      this.#index.put({ run: changed, snapshot });
+      await this.#deps.publisher.put(snapshot);
+    } catch {
+      await this.#end(run);
+    }
+  }
+
+  async #restore(run: RegisteredRun): Promise<void> {
+    // Ended, but the list without it could not be written any more.
+    if (this.#tombstones.hasToken(run.tokenHash)) return;
+    try {
+      const isTwice = this.#index.findByTokenHash(run.tokenHash) ?? this.#index.get(run.runId);
+      if (isTwice !== undefined) throw new Problem("runs.id_taken");
+      compilePolicy(run.policy);
+      this.#index.put({ run, snapshot: await buildSnapshot(run, this.#deps) });
+    } catch (failure) {
+      const reason = failure instanceof Problem ? failure.message : "it cannot be restored";
+      this.#refused.putBack([refuseRun(run, reason)]);
+    }
+  }
+
+  /** The rules of `auth_token`: a live run only under its own, no token of another, none that was deleted lately. */
+  #admit(asked: {
+    readonly runId: string;
+    readonly known: RegisteredRun | undefined;
+    readonly hash: string | undefined;
+  }): void {
+    const { runId, known, hash } = asked;
+    const isRevoked = hash !== undefined && (this.#tombstones.hasToken(hash) || this.#tombstones.hasRun(runId));
+    if (isRevoked && known === undefined) throw new Problem("runs.token_revoked");
+    const holder = hash === undefined ? undefined : this.#index.findByTokenHash(hash);
+    if (holder !== undefined && holder.run.runId !== runId) throw new Problem("runs.token_conflict");
+    if (known !== undefined && (known.tokenHash !== hash || known.place.kind === "sandbox"))
+      throw new Problem("runs.id_taken");
+  }
+
+  async #add({ run, values, token }: NewRun): Promise<string> {
+    compilePolicy(run.policy);
+    const given = token ?? randomBytes(32).toString("hex");
+    const registered: RegisteredRun = {
+      ...run,
+      tokenHash: hashToken(given),
+      registeredAt: this.#deps.clock.now(),
+      sealedValues: await sealInlineValues(run.runId, values, this.#deps.key),
+    };
+    const snapshot = await buildSnapshot(registered, this.#deps);
+    this.#requireGrants(registered, values);
+    const before = this.#index.get(run.runId);
+    const refused = this.#refused.take(run.runId);
+    this.#index.put({ run: registered, snapshot });
+    try {
+      await this.#writer.write();
+      await this.#deps.publisher.put(snapshot);
+    } catch (failure) {
+      this.#index.delete(run.runId);
+      if (before !== undefined) this.#index.put(before);
+      this.#refused.putBack(refused);
+      await this.#tellAgain(run.runId, before?.snapshot);
+      throw failure;
+    }
+    return given;
+  }
+
+  /** After a change that was taken back: a worker that started meanwhile, or the disk, may have it already. */
+  async #tellAgain(runId: RunId, snapshot: RunSnapshot | undefined): Promise<void> {
+    const { publisher } = this.#deps;
+    const told = snapshot === undefined ? publisher.drop(runId) : publisher.put(snapshot);
+    await Promise.allSettled([told, this.#writer.write()]);
+  }
+
+  async #end(run: RegisteredRun): Promise<void> {
+    this.#ending.set(run.tokenHash, run);
+    if (this.get(run.runId)?.tokenHash === run.tokenHash) {
+      this.#index.delete(run.runId);
+      await this.#deps.publisher.drop(run.runId);
+    }
+    await this.#tombstones.add(run.runId, run.tokenHash);
     await this.#writer.write();
+    this.#ending.delete(run.tokenHash);
+  }
+
+  async #endRefused(runId: string): Promise<void> {
+    const taken = this.#refused.take(runId);
+    if (taken.length === 0) return;
+    try {
+      for (const { tokenHash } of taken) if (tokenHash !== undefined) await this.#tombstones.add(runId, tokenHash);
+      await this.#writer.write();
+    } catch (failure) {
+      this.#refused.putBack(taken);
+      throw failure;
+    }
+  }
+
+  async #withRun(token: string, act: (run: RegisteredRun) => Promise<void>): Promise<void> {
+    const hash = hashToken(token);
+    const find = () => this.#index.findByTokenHash(hash)?.run ?? this.#ending.get(hash);
+    const found = find();
+    if (found === undefined) throw new Problem("runs.not_found");
+    await this.#turns.take(found.runId, async () => {
+      const run = find();
+      if (run === undefined) throw new Problem("runs.not_found");
+      await act(run);
+    });
   }
 
   /** Between opening a grant's value and keeping the run, the grant may have been revoked. */
@@ -216,29 +293,5 @@ export class RunRegistry {
     const isLabel = (name: string) => credentials.some(({ grant }) => grant === name);
     const gone = grants.find((name) => this.#deps.credentials.get(name) === undefined && !isLabel(name));
     if (gone !== undefined) throw new Problem("grants.not_found", { detail: `${gone} was revoked.` });
-  }
-
-  async #exclusively<T>(runId: string, act: () => Promise<T>): Promise<T> {
-    if (this.#busy.has(runId)) throw new Problem("runs.id_taken");
-    this.#busy.add(runId);
-    try {
-      return await act();
-    } finally {
-      this.#busy.delete(runId);
-    }
-  }
-
-  #insert(run: RegisteredRun, snapshot: RunSnapshot): void {
-    const before = this.#runs.get(run.runId);
-    if (before !== undefined) this.#byTokenHash.delete(before.tokenHash);
-    this.#runs.set(run.runId, run);
-    this.#byTokenHash.set(run.tokenHash, run);
-    this.#snapshots.set(run.runId, snapshot);
-  }
-
-  #remove(run: RegisteredRun): void {
-    this.#runs.delete(run.runId);
-    this.#byTokenHash.delete(run.tokenHash);
-    this.#snapshots.delete(run.runId);
   }
 }

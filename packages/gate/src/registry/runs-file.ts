@@ -1,10 +1,10 @@
-import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { type NetworkPolicyInput, Problem, parseRunId } from "@gatehouse/core";
 import { readPrivateFile, writeFileAtomic } from "@gatehouse/kit";
 import type { FlattenedJWE } from "jose";
 import { z } from "zod";
 import type { RegisteredRun } from "./registered-run.ts";
+import { setAside } from "./set-aside.ts";
 
 const runSchema = z.object({
   run_id: z.string(),
@@ -31,14 +31,25 @@ const fileSchema = z.object({
   runs: z.array(z.unknown()),
 });
 
-/** What `runs.json` holds. An entry that cannot be read stands in `refused` with its reason. */
+/** An entry that is not served, and why. */
+export interface RefusedEntry {
+  readonly runId: string;
+  readonly tokenHash: string | undefined;
+  readonly reason: string;
+  /** As it stands in the file, so that it can be written back: what is put right comes back at the next start. */
+  readonly entry: unknown;
+}
+
+/** What `runs.json` holds. */
 export interface StoredRuns {
   readonly proxyPort: number;
   readonly runs: readonly RegisteredRun[];
-  readonly refused: readonly { readonly runId: string; readonly reason: string }[];
+  readonly refused: readonly RefusedEntry[];
+  /** What a person must know of the file, when it was damaged as a whole. */
+  readonly fault: string | undefined;
 }
 
-const EMPTY: StoredRuns = { proxyPort: 0, runs: [], refused: [] };
+const EMPTY: StoredRuns = { proxyPort: 0, runs: [], refused: [], fault: undefined };
 
 /**
  * Reads `runs.json`. A damaged file is set aside under another name, so nothing is lost, and reported: the runs in it
@@ -49,25 +60,22 @@ export async function readRuns(stateDir: string, now: () => number): Promise<Sto
   const bytes = await readPrivateFile(path);
   if (bytes === undefined) return EMPTY;
   const parsed = fileSchema.safeParse(parseJson(bytes));
-  if (!parsed.success) {
-    const aside = `runs.json.corrupt-${now()}`;
-    await rename(path, join(stateDir, aside));
-    return { ...EMPTY, refused: [{ runId: "*", reason: `runs.json is damaged and was kept as ${aside}` }] };
-  }
+  if (!parsed.success) return { ...EMPTY, fault: await setAside(path, now()) };
   const runs: RegisteredRun[] = [];
-  const refused: { runId: string; reason: string }[] = [];
+  const refused: RefusedEntry[] = [];
   for (const [index, entry] of parsed.data.runs.entries()) {
     const run = parseRun(entry);
-    if (typeof run === "string") refused.push({ runId: nameOf(entry, index), reason: run });
+    if (typeof run === "string") refused.push({ ...namesOf(entry, index), reason: run, entry });
     else runs.push(run);
   }
-  return { proxyPort: parsed.data.proxy_port ?? 0, runs, refused };
+  return { proxyPort: parsed.data.proxy_port ?? 0, runs, refused, fault: undefined };
 }
 
-/** Writes `runs.json` whole: temp, fsync, rename. */
-export async function writeRuns(stateDir: string, proxyPort: number, runs: readonly RegisteredRun[]): Promise<void> {
-  const text = JSON.stringify({ version: 1, proxy_port: proxyPort, runs: runs.map(asStored) });
-  await writeFileAtomic(join(stateDir, "runs.json"), text);
+/** Writes `runs.json` whole: temp, fsync, rename. Entries that are not served stand behind the runs, unchanged. */
+export function writeRuns(stateDir: string, stored: Pick<StoredRuns, "proxyPort" | "runs" | "refused">): Promise<void> {
+  const entries = [...stored.runs.map(asEntry), ...stored.refused.map(({ entry }) => entry)];
+  const text = JSON.stringify({ version: 1, proxy_port: stored.proxyPort, runs: entries });
+  return writeFileAtomic(join(stateDir, "runs.json"), text);
 }
 
 function parseJson(bytes: Buffer): unknown {
@@ -79,9 +87,10 @@ function parseJson(bytes: Buffer): unknown {
   }
 }
 
-function nameOf(entry: unknown, index: number): string {
-  const id = typeof entry === "object" && entry !== null && "run_id" in entry ? entry.run_id : undefined;
-  return typeof id === "string" ? id.slice(0, 128) : `#${index}`;
+function namesOf(entry: unknown, index: number): Pick<RefusedEntry, "runId" | "tokenHash"> {
+  const names = z.object({ run_id: z.string().max(128), token_hash: runSchema.shape.token_hash }).partial();
+  const { data } = names.safeParse(entry);
+  return { runId: data?.run_id ?? `#${index}`, tokenHash: data?.token_hash };
 }
 
 function parseRun(entry: unknown): RegisteredRun | string {
@@ -109,7 +118,12 @@ function parseRun(entry: unknown): RegisteredRun | string {
   }
 }
 
-function asStored(run: RegisteredRun): object {
+/** A readable entry that is not served for `reason`. */
+export function refuseRun(run: RegisteredRun, reason: string): RefusedEntry {
+  return { runId: run.runId, tokenHash: run.tokenHash, reason, entry: asEntry(run) };
+}
+
+function asEntry(run: RegisteredRun): object {
   return {
     run_id: run.runId,
     token_hash: run.tokenHash,

@@ -24,6 +24,7 @@ describe("a binding is refused", () => {
     ["that names every host", { ...BINDING, hosts: ["*"] }],
     ["over a public suffix", { ...BINDING, hosts: ["*.co.uk"] }],
     ["over a suffix that strangers share", { ...BINDING, hosts: ["*.github.io"] }],
+    ["over a cloud's machines", { ...BINDING, hosts: ["*.eu-west-1.amazonaws.com"] }],
     ["over a top-level domain", { ...BINDING, hosts: ["*.com"] }],
     ["into Host", { ...BINDING, header: "Host" }],
     ["into Transfer-Encoding", { ...BINDING, header: "transfer-encoding" }],

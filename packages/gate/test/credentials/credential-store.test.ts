@@ -1,4 +1,16 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseResourceName, systemClock } from "@gatehouse/core";
@@ -60,8 +72,64 @@ test.each([
   const store = await openStore();
   expect(store.list()).toEqual([]);
   expect(store.unreadable).toHaveLength(1);
-  await expect(store.reveal("one")).rejects.toMatchObject({ code: "grants.not_found" });
+  const code = expect.stringMatching(/^(?:credentials\.unreadable|grants\.not_found)$/);
+  await expect(store.reveal("one")).rejects.toMatchObject({ code });
   expect(await readdir(folder)).toHaveLength(1);
+});
+
+test("a damaged credential keeps its name until it is revoked", async () => {
+  await addOne();
+  const path = await onlyFile();
+  const text = await readFile(path, "utf8");
+  await writeFile(path, text.replace("api.example.test", "evil.example.test"), { mode: 0o600 });
+  const store = await openStore();
+  expect(store.faults).toMatchObject([{ name: "one", reason: expect.stringContaining("cannot be opened") }]);
+  expect(() => store.require("one")).toThrowError(expect.objectContaining({ code: "credentials.unreadable" }));
+  const again = store.add({ name: parseResourceName("one"), service: undefined, bindings: BINDINGS, value: VALUE });
+  await expect(again).rejects.toMatchObject({ code: "grants.exists" });
+  await store.remove("one");
+  expect(await readdir(folder)).toEqual([]);
+  expect(store.faults).toEqual([]);
+});
+
+test.each([
+  ["that others may read", (path: string) => chmod(path, 0o644), "chmod 600"],
+  [
+    "that is a link",
+    (path: string) => rename(path, `${path}.moved`).then(() => symlink(`${path}.moved`, path)),
+    "link",
+  ],
+])("a credential's file %s is not read, and what is missed says so", async (_, spoil, hint) => {
+  await addOne();
+  await spoil(await onlyFile());
+  const store = await openStore();
+  expect(store.list()).toEqual([]);
+  expect(() => store.require("one")).toThrowError(
+    expect.objectContaining({ code: "grants.not_found", detail: expect.stringContaining(hint) }),
+  );
+});
+
+test("a credential whose file cannot be deleted serves no more, and can be revoked again", async () => {
+  const store = await addOne();
+  const path = await onlyFile();
+  await rename(path, `${path}.away`);
+  await mkdir(path);
+  await expect(store.remove("one")).rejects.toMatchObject({ code: "state.write_failed" });
+  await expect(store.reveal("one")).rejects.toMatchObject({ code: "credentials.unreadable" });
+  await rmdir(path);
+  await rename(`${path}.away`, path);
+  await store.remove("one");
+  expect(await readdir(folder)).toEqual([]);
+});
+
+test("of many values given one name at once, one is kept", async () => {
+  const store = await openStore();
+  const add = (value: string) =>
+    store.add({ name: parseResourceName("one"), service: undefined, bindings: BINDINGS, value });
+  const results = await Promise.allSettled(["value-a", "value-b", "value-c"].map(add));
+  expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected"]);
+  expect(await readdir(folder)).toHaveLength(1);
+  expect((await (await openStore()).reveal("one")).reveal()).toBe("value-a");
 });
 
 test("a key of another node opens nothing", async () => {

@@ -1,77 +1,41 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseResourceName, type RunId, systemClock } from "@gatehouse/core";
+import { systemClock } from "@gatehouse/core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { CredentialStore } from "../../src/credentials/credential-store.ts";
-import { openNodeKey } from "../../src/credentials/node-key.ts";
 import { parseRegistration } from "../../src/registry/parse-registration.ts";
-import { type RunPublisher, RunRegistry } from "../../src/registry/run-registry.ts";
-import type { RunSnapshot } from "../../src/snapshot/run-snapshot.ts";
+import { addGrant, INLINE_VALUE, openRegistry, registration } from "./registry-under-test.ts";
 
-const VALUE = "Bearer planted-0123456789abcdef";
 let directory = "";
-
-/** What workers would serve. */
-class Served implements RunPublisher {
-  readonly runs = new Map<string, RunSnapshot>();
-
-  async put(run: RunSnapshot): Promise<void> {
-    this.runs.set(run.runId, run);
-  }
-
-  async drop(runId: RunId): Promise<void> {
-    this.runs.delete(runId);
-  }
-}
-
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "gatehouse-registry-"));
-  await mkdir(join(directory, "credentials"), { mode: 0o700 });
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-async function openRegistry(clock = systemClock) {
-  const key = await openNodeKey(directory);
-  const credentials = await CredentialStore.open(join(directory, "credentials"), key, clock);
-  const served = new Served();
-  const registry = await RunRegistry.open({ credentials, key, clock, stateDir: directory, publisher: served });
-  return { registry, credentials, served };
-}
-
-function registration(fields: object = {}) {
-  return parseRegistration({
-    run_id: "r1",
-    credentials: [{ host: "api.example.test", header: "Authorization", value: VALUE }],
-    network_allow: ["api.example.test"],
-    ...fields,
-  });
-}
-
 describe("a registered run", () => {
   test("is served when its token is answered, and nothing secret stands in clear on disk", async () => {
-    const { registry, served } = await openRegistry();
+    const { registry, served } = await openRegistry(directory);
     const token = await registry.register(
       registration({ extra_headers: [{ host: "x.test", header_name: "X-Key", value: "extra-secret" }] }),
     );
     expect(token).toMatch(/^[0-9a-f]{64}$/);
-    expect(served.runs.get("r1")?.injections[0]).toMatchObject({ header: "authorization", value: VALUE });
+    expect(served.runs.get("r1")?.injections[0]).toMatchObject({ header: "authorization", value: INLINE_VALUE });
     const stored = await readFile(join(directory, "runs.json"), "utf8");
-    for (const secret of [VALUE, "planted-0123456789abcdef", "extra-secret", token])
+    for (const secret of [INLINE_VALUE, "planted-0123456789abcdef", "extra-secret", token])
       expect(stored).not.toContain(secret);
     expect(JSON.stringify(registry.list())).not.toContain(token);
   });
 
   test("comes back whole after a restart", async () => {
-    const before = await openRegistry();
+    const before = await openRegistry(directory);
     const token = await before.registry.register(registration());
-    const after = await openRegistry();
+    const after = await openRegistry(directory);
     expect(after.registry.snapshots()).toEqual([...before.served.runs.values()]);
-    expect(after.registry.findByToken(token)?.runId).toBe("r1");
+    expect(await after.registry.register(registration({ auth_token: token }))).toBe(token);
   });
 
   test("can be registered anew under its own token, and under no other", async () => {
-    const { registry, served } = await openRegistry();
+    const { registry, served } = await openRegistry(directory);
     const token = await registry.register(registration());
     await expect(registry.register(registration())).rejects.toMatchObject({ code: "runs.id_taken" });
     await expect(registry.register(registration({ auth_token: "0".repeat(64) }))).rejects.toMatchObject({
@@ -85,58 +49,42 @@ describe("a registered run", () => {
   });
 
   test("that was deleted does not come back with its token, before and after a restart", async () => {
-    const { registry, served } = await openRegistry();
+    const { registry, served } = await openRegistry(directory);
     const token = await registry.register(registration());
     await registry.end("r1");
     expect(served.runs.size).toBe(0);
     const again = registration({ auth_token: token });
     await expect(registry.register(again)).rejects.toMatchObject({ code: "runs.token_revoked" });
-    await expect((await openRegistry()).registry.register(again)).rejects.toMatchObject({ code: "runs.token_revoked" });
+    await expect((await openRegistry(directory)).registry.register(again)).rejects.toMatchObject({
+      code: "runs.token_revoked",
+    });
     const tomorrow = { ...systemClock, now: () => Date.now() + 25 * 3_600_000 };
-    expect(await (await openRegistry(tomorrow)).registry.register(again)).toBe(token);
+    expect(await (await openRegistry(directory, tomorrow)).registry.register(again)).toBe(token);
   });
 
   test("whose grant is gone is refused at restore, not weakened", async () => {
-    const { registry, credentials } = await openRegistry();
-    const binding = { hosts: ["api.example.test"], header: "Authorization", format: "Bearer {value}" };
-    await credentials.add({
-      name: parseResourceName("g"),
-      service: undefined,
-      bindings: [binding],
-      value: "planted-value",
-    });
+    const { registry, credentials } = await openRegistry(directory);
+    await addGrant(credentials, "g");
     await registry.register(registration({ credentials: [], grants: ["g"] }));
     await credentials.remove("g");
-    const after = await openRegistry();
+    const after = await openRegistry(directory);
     expect(after.registry.size).toBe(0);
     expect(after.registry.refused).toMatchObject([{ runId: "r1" }]);
   });
 
   test("loses a grant that is withdrawn, before that is answered", async () => {
-    const { registry, credentials, served } = await openRegistry();
-    const binding = { hosts: ["api.example.test"], header: "X-Key", format: "{value}" };
-    await credentials.add({
-      name: parseResourceName("g"),
-      service: undefined,
-      bindings: [binding],
-      value: "planted-value",
-    });
+    const { registry, credentials, served } = await openRegistry(directory);
+    await addGrant(credentials, "g");
     await registry.register(registration({ credentials: [], grants: ["g"] }));
     expect(served.runs.get("r1")?.injections).toHaveLength(1);
     await registry.withdrawGrant("g");
     expect(served.runs.get("r1")?.injections).toEqual([]);
-    expect((await openRegistry()).registry.refused).toEqual([]);
+    expect((await openRegistry(directory)).registry.refused).toEqual([]);
   });
 
   test("that ends, or loses its grant, while it is being registered is never served with it", async () => {
-    const { registry, credentials, served } = await openRegistry();
-    const binding = { hosts: ["api.example.test"], header: "X-Key", format: "{value}" };
-    await credentials.add({
-      name: parseResourceName("g"),
-      service: undefined,
-      bindings: [binding],
-      value: "planted-value",
-    });
+    const { registry, credentials, served } = await openRegistry(directory);
+    await addGrant(credentials, "g");
     const registering = registry.register(registration({ credentials: [], grants: ["g"] })).catch(() => undefined);
     await credentials.remove("g");
     await registry.withdrawGrant("g");
@@ -150,7 +98,7 @@ describe("a registered run", () => {
   });
 
   test("with two values for one header of one host is refused, and nothing is kept", async () => {
-    const { registry, served } = await openRegistry();
+    const { registry, served } = await openRegistry(directory);
     const one = { host: "api.example.test", header: "Authorization", value: "Bearer a-123456" };
     const two = { ...one, header: "authorization", value: "Bearer b-123456" };
     const conflicting = registry.register(registration({ credentials: [one, two] }));
@@ -160,7 +108,7 @@ describe("a registered run", () => {
   });
 
   test("that cannot be written is not served", async () => {
-    const { registry, served } = await openRegistry();
+    const { registry, served } = await openRegistry(directory);
     await mkdir(join(directory, "runs.json"));
     await expect(registry.register(registration())).rejects.toMatchObject({ code: "state.write_failed" });
     expect(served.runs.size).toBe(0);
@@ -175,27 +123,27 @@ describe("a damaged runs.json", () => {
     ["of another version", '{"version":9,"runs":[]}'],
   ])("that is %s is set aside whole, and said", async (_, text) => {
     await writeFile(join(directory, "runs.json"), text, { mode: 0o600 });
-    const { registry } = await openRegistry();
+    const { registry } = await openRegistry(directory);
     expect(registry.refused[0]?.reason).toMatch(/^runs\.json is damaged and was kept as runs\.json\.corrupt-\d+$/);
     const aside = (await readdir(directory)).find((name) => name.startsWith("runs.json.corrupt-")) ?? "";
     expect(await readFile(join(directory, aside), "utf8")).toBe(text);
   });
 
   test("with one bad entry keeps the others", async () => {
-    const { registry } = await openRegistry();
+    const { registry } = await openRegistry(directory);
     await registry.register(registration());
     const path = join(directory, "runs.json");
     const stored = JSON.parse(await readFile(path, "utf8"));
     stored.runs.push({ run_id: "bad" });
     await writeFile(path, JSON.stringify(stored.runs), { mode: 0o600 }); // the legacy form, a bare list
-    const after = await openRegistry();
+    const after = await openRegistry(directory);
     expect(after.registry.list().map(({ runId }) => runId)).toEqual(["r1"]);
     expect(after.registry.refused).toMatchObject([{ runId: "bad" }]);
   });
 
   test("that others may read is refused", async () => {
     await writeFile(join(directory, "runs.json"), "{}", { mode: 0o644 });
-    await expect(openRegistry()).rejects.toMatchObject({ code: "state.unsafe_file" });
+    await expect(openRegistry(directory)).rejects.toMatchObject({ code: "state.unsafe_file" });
   });
 });
 
@@ -207,6 +155,18 @@ describe("the wire shape of a registration", () => {
 
   test("is strict when no policy is named", () => {
     expect(parseRegistration({ run_id: "r1" }).policy.mode).toBe("strict");
+  });
+
+  test("takes empty text, as some languages send what is absent, for absent", () => {
+    const rules = [{ action: "deny", method: "", path_pattern: "" }];
+    const credentials = [{ host: "a.test", header: "a", value: "v", grant: "" }];
+    const network_rules = [{ host: "a.test", rules }];
+    const absent = { auth_token: "", network_policy: "", mcp_servers: null, aws_config: null, policy_yaml: "" };
+    expect(parseRegistration({ run_id: "r1", credentials, network_rules, ...absent })).toMatchObject({
+      token: undefined,
+      credentials: [{ grant: undefined }],
+      policy: { mode: "strict", hostRules: [{ rules: [{ method: "*", pathPattern: "**" }] }] },
+    });
   });
 
   test.each([
@@ -238,6 +198,11 @@ describe("the wire shape of a registration", () => {
     [
       "an extra header that routes it",
       { run_id: "r1", extra_headers: [{ host: "a.test", header_name: "Host", value: "b.test" }] },
+    ],
+    ["a credential for every host", { run_id: "r1", credentials: [{ host: "*", header: "a", value: "v" }] }],
+    [
+      "a credential below a suffix of strangers",
+      { run_id: "r1", credentials: [{ host: "*.github.io", header: "a", value: "v" }] },
     ],
     ["a host that is none", { run_id: "r1", credentials: [{ host: "a b", header: "a", value: "v" }] }],
     ["a key twice", { run_id: "r1", RUN_ID: "r2" }],
