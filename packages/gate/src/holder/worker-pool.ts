@@ -1,21 +1,12 @@
 import type { ChildProcess } from "node:child_process";
-import type { RunId } from "@gatehouse/core";
-import {
-  errorCode,
-  type IpcPeer,
-  type Log,
-  openIpcPeer,
-  resolveEntry,
-  type SupervisedChild,
-  Supervisor,
-} from "@gatehouse/kit";
+import { once } from "node:events";
+import { Problem, type RunId } from "@gatehouse/core";
+import { type Log, openIpcPeer, resolveEntry, type SupervisedChild, Supervisor } from "@gatehouse/kit";
 import type { RunPublisher } from "../registry/run-registry.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import type { HolderCalls, HolderNotes, WorkerCalls, WorkerConfig } from "../snapshot/worker-protocol.ts";
-
-// biome-ignore lint/complexity/noBannedTypes: workers are sent no notes
-type NoNotes = {};
-type WorkerPeer = IpcPeer<WorkerCalls, NoNotes>;
+import type { ReadyWorker } from "./ready-worker.ts";
+import { SandboxListeners } from "./sandbox-listeners.ts";
 
 export interface WorkerPoolOptions {
   readonly count: number;
@@ -28,24 +19,34 @@ export interface WorkerPoolOptions {
   readonly onRecords: (records: HolderNotes["records"]) => void;
 }
 
+const START_TIMEOUT_MS = 10_000;
+/** So often the first worker may fail to start before the start of the gate fails with it. */
+const MAX_FIRST_STARTS = 5;
 const SERVE_TIMEOUT_MS = 6_000;
+/** A worker that has not followed a change by then never might: it is ended, and its successor knows the change. */
+const FOLLOW_TIMEOUT_MS = 3_000;
 const DRAIN_MS = 2_000;
+const DRAIN_ANSWER_MS = DRAIN_MS + 500;
 
-/** The workers: started one after the other, restarted when they die, told of every change. */
+/** The workers: started one after the other, restarted when they die, told of every change in the order of changes. */
 export class WorkerPool implements RunPublisher, AsyncDisposable {
   readonly #options: WorkerPoolOptions;
   readonly #supervisor: Supervisor;
   readonly #children: SupervisedChild[] = [];
-  readonly #ready = new Map<number, WorkerPeer>();
-  readonly #starting = new Set<Promise<void>>();
+  readonly #ready = new Set<ReadyWorker>();
+  readonly #starting = new Set<Promise<unknown>>();
   readonly #firstReady = Promise.withResolvers<number>();
+  readonly #listeners: SandboxListeners;
+  #telling: Promise<unknown> = Promise.resolve();
   #generation = 0;
+  #failedStarts = 0;
   #port: number;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
     this.#port = options.port;
     this.#supervisor = new Supervisor({ log: options.log });
+    this.#listeners = new SandboxListeners({ ...options, keepersDir: options.config.keepersDir });
   }
 
   /** Starts the workers and returns the shared port, once the first one serves. */
@@ -57,34 +58,67 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
   }
 
   workers(): readonly { readonly pid: number | undefined; readonly isReady: boolean }[] {
-    return this.#children.map(({ pid }) => ({ pid, isReady: pid !== undefined && this.#ready.has(pid) }));
+    const ready = new Set([...this.#ready].map(({ child }) => child.pid));
+    return this.#children.map(({ pid }) => ({ pid, isReady: pid !== undefined && ready.has(pid) }));
   }
 
+  /** Fails as the first worker does that cannot take the run. */
   put(run: RunSnapshot): Promise<void> {
     this.#generation += 1;
-    return this.#tellAll((peer) => peer.call("putRun", { generation: this.#generation, run }));
+    const params = { generation: this.#generation, run };
+    return this.#tellAll(({ peer }) => peer.call("putRun", params, { timeoutMs: FOLLOW_TIMEOUT_MS }));
   }
 
+  /** Never fails: a worker that does not let go of a run is ended. */
   drop(runId: RunId): Promise<void> {
     this.#generation += 1;
-    return this.#tellAll((peer) => peer.call("dropRun", { generation: this.#generation, runId }));
+    const params = { generation: this.#generation, runId };
+    return this.#tellAll(async (worker) => {
+      try {
+        await worker.peer.call("dropRun", params, { timeoutMs: FOLLOW_TIMEOUT_MS });
+      } catch {
+        await this.#endStuck(worker);
+      }
+      return null;
+    });
   }
 
   /** Every worker accepts on the run's listener, or it fails as the first one does that cannot. */
   serveListener(runId: RunId, keeper: string): Promise<void> {
-    return this.#tellAll((peer) => peer.call("serveListener", { runId, keeper }, { timeoutMs: SERVE_TIMEOUT_MS }));
+    return this.#tellAll(({ peer }) => peer.call("serveListener", { runId, keeper }, { timeoutMs: SERVE_TIMEOUT_MS }));
   }
 
   /**
    * A worker that is being started took the table of a moment ago: it is waited for and told like the others. One that
    * dies meanwhile is no failure: its successor starts with the whole table.
    */
-  async #tellAll(call: (peer: WorkerPeer) => Promise<null>): Promise<void> {
-    await Promise.allSettled(this.#starting);
-    const results = await Promise.allSettled([...this.#ready.values()].map(call));
-    for (const result of results) {
-      if (result.status === "rejected" && errorCode(result.reason) !== "process.gone") throw result.reason;
+  async #tellAll(call: (worker: ReadyWorker) => Promise<null>): Promise<void> {
+    const told = this.#telling.then(async () => {
+      await Promise.allSettled(this.#starting);
+      // Sent in this order, which the channel keeps; the answers are awaited beside those of later changes.
+      return { answers: Promise.allSettled([...this.#ready].map((worker) => this.#tell(worker, call))) };
+    });
+    this.#telling = told;
+    for (const answer of await (await told).answers) if (answer.status === "rejected") throw answer.reason;
+  }
+
+  async #tell(worker: ReadyWorker, call: (worker: ReadyWorker) => Promise<null>): Promise<void> {
+    try {
+      await call(worker);
+    } catch (failure) {
+      if (isGone(worker.child)) return;
+      if (!isTimeout(failure)) throw failure;
+      await this.#endStuck(worker);
     }
+  }
+
+  /** What a stuck worker serves is not what holds now. */
+  async #endStuck({ child }: ReadyWorker): Promise<void> {
+    if (isGone(child)) return;
+    this.#options.log.error("a worker does not follow and is ended", { pid: child.pid });
+    const gone = once(child, "exit");
+    child.kill("SIGKILL");
+    await gone;
   }
 
   #launch(index: number): void {
@@ -92,18 +126,25 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
       this.#supervisor.start({
         name: `gate-worker-${index}`,
         entry: resolveEntry("gate-worker"),
-        onStart: (child, signal) => this.#track(this.#greet(child, signal)),
+        onStart: (child, signal) => this.#startUp(child, signal),
       }),
     );
   }
 
-  #track(starting: Promise<void>): Promise<void> {
+  async #startUp(child: ChildProcess, signal: AbortSignal): Promise<void> {
+    const starting = this.#greet(child, signal);
     this.#starting.add(starting);
-    return starting.finally(() => this.#starting.delete(starting));
+    try {
+      await this.#listeners.serveAll(await starting.finally(() => this.#starting.delete(starting)), signal);
+    } catch (failure) {
+      this.#failedStarts += 1;
+      if (this.#failedStarts >= MAX_FIRST_STARTS) this.#firstReady.reject(failure);
+      throw failure;
+    }
   }
 
-  async #greet(child: ChildProcess, signal: AbortSignal): Promise<void> {
-    const peer = openIpcPeer<HolderCalls, WorkerCalls, HolderNotes>(
+  async #greet(child: ChildProcess, signal: AbortSignal): Promise<ReadyWorker> {
+    const peer: ReadyWorker["peer"] = openIpcPeer<HolderCalls, WorkerCalls, HolderNotes>(
       child,
       {
         mintLeaf: (request) => this.#options.mintLeaf(request),
@@ -111,32 +152,31 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
       },
       { signal },
     );
-    const pid = child.pid ?? 0;
-    const { port } = await peer.call("start", {
+    const start = {
       generation: this.#generation,
       runs: this.#options.snapshots(),
       config: { ...this.#options.config, port: this.#port },
-    });
+    };
+    const { port } = await peer.call("start", start, { timeoutMs: START_TIMEOUT_MS });
     this.#port = port;
-    this.#ready.set(pid, peer);
-    void peer.closed.then(() => this.#ready.delete(pid));
-    await this.#serveListeners(peer);
+    const worker = { child, peer };
+    this.#ready.add(worker);
+    void peer.closed.then(() => this.#ready.delete(worker));
     this.#firstReady.resolve(port);
-  }
-
-  async #serveListeners(peer: WorkerPeer): Promise<void> {
-    for (const { runId, place } of this.#options.snapshots()) {
-      if (place.kind !== "sandbox") continue;
-      try {
-        await peer.call("serveListener", { runId, keeper: place.keeper }, { timeoutMs: SERVE_TIMEOUT_MS });
-      } catch (failure) {
-        this.#options.log.warn("a sandbox's listener could not be taken", { runId, failure: String(failure) });
-      }
-    }
+    return worker;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([...this.#ready.values()].map((peer) => peer.call("drain", { deadlineMs: DRAIN_MS })));
+    const drained = { timeoutMs: DRAIN_ANSWER_MS };
+    await Promise.allSettled([...this.#ready].map(({ peer }) => peer.call("drain", { deadlineMs: DRAIN_MS }, drained)));
     await this.#supervisor[Symbol.asyncDispose]();
   }
+}
+
+function isGone(child: ChildProcess): boolean {
+  return !child.connected || child.exitCode !== null || child.signalCode !== null;
+}
+
+function isTimeout(failure: unknown): boolean {
+  return failure instanceof Problem && failure.code === "process.timeout";
 }
