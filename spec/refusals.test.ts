@@ -65,6 +65,24 @@ test("rules of method and path hold inside the tunnel, on the normalised path", 
   expect(api.requests.map(({ url }) => url)).toEqual(["/public"]);
 });
 
+test("what a person's rules deny stays denied on a host that a grant opens", async () => {
+  await using granted = await openGrantedApi(world);
+  const { api, grant, host, origin, value } = granted;
+  const policy = await world.writePolicy([
+    { action: "deny", hosts: [host], paths: ["/private/**"], reason: "Not for agents." },
+    { action: "deny", hosts: [host], methods: ["DELETE"] },
+    // States where the service is; no request has this path.
+    { action: "allow", hosts: [host], cidr: ["127.0.0.0/8"], paths: ["/nothing"] },
+  ]);
+  const ask = (...args: readonly string[]) => world.run(["curl", "-sS", ...args], { grants: [grant], policy });
+  const refused = [await ask(`${origin}/private/x`), await ask("-X", "DELETE", `${origin}/x`)];
+  for (const { stdout } of refused) expect(JSON.parse(stdout)).toMatchObject({ code: "gate.policy_denied" });
+  expect(JSON.parse(refused[0]?.stdout ?? "")).toMatchObject({ rule: "rules[0]", detail: "Not for agents." });
+  expect(api.requests).toEqual([]);
+  await ask(`${origin}/open`);
+  expect(api.requests.map(({ url, headers }) => [url, headers.authorization])).toEqual([["/open", `Bearer ${value}`]]);
+});
+
 test("the sandbox's own authentication is removed on every host under a strict policy", async () => {
   await using api = await openFakeApi({ authority: world.authority });
   const host = `api.example.test:${api.port}`;

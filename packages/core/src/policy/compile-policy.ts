@@ -17,7 +17,7 @@ export interface PolicyRequest {
 /** A policy ready to decide. Immutable; deciding allocates next to nothing. */
 export interface CompiledPolicy {
   readonly input: NetworkPolicyInput;
-  /** First match wins: guards, `hostRules`, `allow`, `rules`, then the mode. */
+  /** First match wins: guards, `hostRules`, `rules`, `allow`, `granted`, then the mode. */
   decide(request: PolicyRequest): PolicyDecision;
   /** Denies only when no request to the host and port could be allowed. */
   decideConnect(host: string, port: number): PolicyDecision;

@@ -6,7 +6,7 @@ import type { HostRules, NetworkPolicyInput, PolicyAction, PolicyRule } from "./
 /** The outcome of matching a request or a connection. */
 export interface PolicyDecision {
   readonly action: PolicyAction;
-  /** Which rule decided: `guards[0]`, `host_rules[0].rules[1]`, `allow[0]`, `rules[2]` or `default`. */
+  /** Which rule decided: `guards[0]`, `host_rules[0].rules[1]`, `rules[2]`, `allow[0]`, `granted[0]` or `default`. */
   readonly rule: string;
   /** For the agent that is refused; `undefined` where the rule's author gave none. */
   readonly reason: string | undefined;
@@ -35,12 +35,14 @@ export interface CompiledRule {
 const WEB_PORTS: readonly number[] = [80, 443];
 
 /** All rules of a parsed policy in the order in which they are tried. */
-export function compileRules({ guards, hostRules, allow, rules }: NetworkPolicyInput): readonly CompiledRule[] {
+export function compileRules(input: NetworkPolicyInput): readonly CompiledRule[] {
+  const { guards, hostRules, rules, allow, granted } = input;
   return [
     ...(guards ?? []).map((rule, at) => ({ ...compileRule(rule, `guards[${at}]`), isGuard: true })),
     ...(hostRules ?? []).flatMap(compileHostRules),
-    ...(allow ?? []).map((host, at) => compileRule({ action: "allow", hosts: [host] }, `allow[${at}]`)),
     ...(rules ?? []).map((rule, at) => compileRule(rule, `rules[${at}]`)),
+    ...(allow ?? []).map((host, at) => compileRule({ action: "allow", hosts: [host] }, `allow[${at}]`)),
+    ...(granted ?? []).map((host, at) => compileRule({ action: "allow", hosts: [host] }, `granted[${at}]`)),
   ];
 }
 

@@ -15,16 +15,17 @@ const MAX_TEXT = 2_048;
  */
 export function parsePolicy(written: unknown): NetworkPolicyInput {
   const at = "policy";
-  const known = ["name", "mode", "guards", "hostRules", "allow", "rules"];
-  const { name, mode = "strict", guards, hostRules, allow, rules } = object(written, at, known);
+  const known = ["name", "mode", "guards", "hostRules", "rules", "allow", "granted"];
+  const { name, mode = "strict", guards, hostRules, rules, allow, granted } = object(written, at, known);
   if (mode !== "strict" && mode !== "permissive") throw invalid(`${at}.mode`, "strict or permissive");
   return {
     mode,
     ...(name === undefined ? {} : { name: parseName(name, `${at}.name`) }),
     ...(guards === undefined ? {} : { guards: list(guards, `${at}.guards`, parseGuard) }),
     ...(hostRules === undefined ? {} : { hostRules: list(hostRules, `${at}.hostRules`, parseHostRules) }),
-    ...(allow === undefined ? {} : { allow: list(allow, `${at}.allow`, parseHost) }),
     ...(rules === undefined ? {} : { rules: list(rules, `${at}.rules`, parseRule) }),
+    ...(allow === undefined ? {} : { allow: list(allow, `${at}.allow`, parseHost) }),
+    ...(granted === undefined ? {} : { granted: list(granted, `${at}.granted`, parseHost) }),
   };
 }
 

@@ -32,7 +32,10 @@ export interface NetworkPolicyInput {
   /** Refusals that stand before everything else: a granted service's endpoints that hand out credentials. */
   readonly guards?: readonly PolicyRule[];
   readonly hostRules?: readonly HostRules[];
-  /** `network_allow`: hosts allowed with every method and path. Tried after `hostRules`, before `rules`. */
-  readonly allow?: readonly string[];
+  /** The rules of a policy file, from top to bottom; behind `hostRules`. */
   readonly rules?: readonly PolicyRule[];
+  /** `network_allow`, `--allow`: hosts allowed with every method and path, where no rule said otherwise. */
+  readonly allow?: readonly string[];
+  /** Hosts that grants open: behind everything that a person states, so that a refusal holds against a grant. */
+  readonly granted?: readonly string[];
 }

@@ -16,7 +16,7 @@ function decide(policy: NetworkPolicyInput, text: string): string {
   return `${action} by ${rule}`;
 }
 
-describe("the first match wins: guards, host rules, allowed hosts, rules, mode", () => {
+describe("the first match wins: guards, host rules, rules, allowed hosts, granted hosts, mode", () => {
   const policy: NetworkPolicyInput = {
     mode: "strict",
     guards: [
@@ -38,7 +38,9 @@ describe("the first match wins: guards, host rules, allowed hosts, rules, mode",
       { action: "deny", hosts: ["*"], methods: ["PUT"], reason: "no uploads" },
       { action: "allow", hosts: ["other.example.org", "*.cdn.example.org"], methods: ["GET", "put"] },
       { action: "allow", hosts: ["multi.example.org"], ports: [80, 8080] },
+      { action: "deny", hosts: ["granted.example.net"], paths: ["/private/**"] },
     ],
+    granted: ["granted.example.net", "api.example.com"],
   };
 
   test.each([
@@ -55,7 +57,12 @@ describe("the first match wins: guards, host rules, allowed hosts, rules, mode",
     ["GET www.example.com:8443/", "deny by default"],
     ["GET files.example.com:8443/x", "allow by allow[0]"],
     ["GET files.example.com/x", "allow by host_rules[1]"],
+    ["PUT api.example.com/x", "deny by rules[0]"],
     ["PUT other.example.org/x", "deny by rules[0]"],
+    ["GET granted.example.net/x", "allow by granted[0]"],
+    ["GET granted.example.net/private/x", "deny by rules[3]"],
+    ["PUT granted.example.net/x", "deny by rules[0]"],
+    ["GET granted.example.net:8443/x", "deny by default"],
     ["PUT other.example.org:8443/x", "deny by default"],
     ["GET other.example.org/x", "allow by rules[1]"],
     ["get x.cdn.example.org/x", "allow by rules[1]"],
@@ -271,13 +278,15 @@ function decideSlowly(policy: NetworkPolicyInput, request: PolicyRequest): strin
       ({ method, pathPattern }) => ["*", request.method].includes(method) && holdsPath(pathPattern),
     ) ?? -1;
   if (rule >= 0) return `host_rules[${entry}].rules[${rule}]`;
-  const allowed = (policy.allow ?? []).findIndex(holds);
-  if (allowed >= 0) return `allow[${allowed}]`;
   const found = (policy.rules ?? []).findIndex(
     ({ hosts, methods, paths }) =>
       hosts.some(holds) && (methods?.includes(request.method) ?? true) && (paths?.some(holdsPath) ?? true),
   );
-  return found >= 0 ? `rules[${found}]` : "default";
+  if (found >= 0) return `rules[${found}]`;
+  const allowed = (policy.allow ?? []).findIndex(holds);
+  if (allowed >= 0) return `allow[${allowed}]`;
+  const granted = (policy.granted ?? []).findIndex(holds);
+  return granted >= 0 ? `granted[${granted}]` : "default";
 }
 
 const hosts = ["a.x", "b.a.x", "c.b.a.x", "x", "y"];
@@ -295,6 +304,7 @@ const policyInput = fc.record({
     { maxLength: 3 },
   ),
   allow: fc.array(hostPattern, { maxLength: 2 }),
+  granted: fc.array(hostPattern, { maxLength: 2 }),
   rules: fc.array(
     fc.record(
       {

@@ -15,6 +15,7 @@ test.each([
   [{ allow: "a.example" }, "policy.allow must be a list"],
   [{ allow: ["a.example", "https://b.example"] }, "policy.allow[1] must be host"],
   [{ allow: [7] }, "policy.allow[0] must be a text"],
+  [{ granted: ["a b"] }, "policy.granted[0] must be host"],
   [{ allow: Array.from({ length: 10_001 }, () => "a.example") }, "policy.allow must be a list of at most 10000"],
   [{ rules: [{ ...rule, host: "x" }] }, "policy.rules[0].host must be absent"],
   [{ rules: [{ hosts: ["a.example"] }] }, "policy.rules[0].action must be allow or deny"],
@@ -67,6 +68,7 @@ test("a policy that says nothing is strict, and what is written is kept in one f
     guards: [{ action: "deny", hosts: ["a.example"], paths: ["/keys/**"] }],
     hostRules: [{ host: "a.example", rules: [{ action: "deny", method: "post", pathPattern: "/x" }] }],
     allow: ["a.example:8443"],
+    granted: ["b.example"],
     rules: [{ ...rule, ports: [8443], methods: ["get", "*"], paths: ["/a/**"], cidr: ["10.0.0.0/8"], reason: "ours" }],
   };
   expect(compilePolicy(input).input).toEqual({

@@ -86,6 +86,5 @@ function withGrants(
       reason: "It hands out credentials of a granted service.",
     })),
   );
-  const opened = allowed.length === 0 ? [] : [{ action: "allow" as const, hosts: allowed }];
-  return { ...policy, guards: [...(policy.guards ?? []), ...guards], rules: [...(policy.rules ?? []), ...opened] };
+  return { ...policy, guards: [...(policy.guards ?? []), ...guards], granted: allowed };
 }

@@ -63,9 +63,13 @@ describe("a grant", () => {
   });
 
   test("opens nothing that the person's own rules close", async () => {
-    const rules = [{ action: "deny" as const, hosts: ["api.github.com"], methods: ["DELETE"] }];
+    const rules = [
+      { action: "deny" as const, hosts: ["api.github.com"], methods: ["DELETE"] },
+      { action: "deny" as const, hosts: ["*.github.com"], paths: ["/repos/*/private/**"] },
+    ];
     const { runId } = await start({ policy: { mode: "strict", rules } });
     expect(decide(runId, "DELETE", "https://api.github.com/repos/a/b")).toBe("deny");
+    expect(decide(runId, "GET", "https://api.github.com/repos/a/private/x")).toBe("deny");
     expect(decide(runId, "GET", "https://api.github.com/repos/a/b")).toBe("allow");
   });
 
