@@ -1,9 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
-import { connect } from "node:net";
 import { join } from "node:path";
-import { connect as connectTls } from "node:tls";
 import { eventually, findInFiles, openFakeApi, plantValue, startWorld, type World } from "@gatehouse/testbed";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { askThrough, openTunnel, type Registered } from "./registered-run.ts";
 
 let world: World;
 
@@ -11,11 +10,6 @@ beforeAll(async () => {
   world = await startWorld();
 });
 afterAll(() => world[Symbol.asyncDispose]());
-
-interface Registered {
-  readonly auth_token: string;
-  readonly proxy_port: number;
-}
 
 async function register(body: unknown): Promise<Registered> {
   const { status, body: answer } = await world.request("POST", "/v1/runs", body);
@@ -135,8 +129,8 @@ test("network rules come before the allowed hosts, and the first that matches de
     network_allow: [host],
     network_rules: [{ host, rules: [{ action: "deny", method: "GET", path_pattern: "/private/**" }] }],
   });
-  expect(await askThrough(run, host, "/public")).toMatch(/^HTTP\/1\.1 200 /);
-  expect(await askThrough(run, host, "/private/a")).toMatch(/^HTTP\/1\.1 403 /);
+  expect(await askThrough(run, host, { path: "/public" })).toMatch(/^HTTP\/1\.1 200 /);
+  expect(await askThrough(run, host, { path: "/private/a" })).toMatch(/^HTTP\/1\.1 403 /);
   await world.request("DELETE", `/v1/runs/${run.auth_token}`);
   expect(api.requests.map(({ url }) => url)).toEqual(["/public"]);
 });
@@ -166,36 +160,3 @@ test("shutdown is answered, then everything ends in order", async () => {
   await eventually("the daemon's end", () => !ending.daemon.isRunning);
   await ending[Symbol.asyncDispose]();
 });
-
-/** A tunnel through the shared listener, as a client on this host opens it. */
-async function openTunnel({ auth_token, proxy_port }: Registered, host: string) {
-  const socket = connect(proxy_port, "127.0.0.1");
-  const seen = { text: "", isClosed: false, socket };
-  socket.on("data", (part: Buffer) => {
-    seen.text += part.toString("latin1");
-  });
-  socket.once("error", () => socket.destroy());
-  socket.once("close", () => {
-    seen.isClosed = true;
-  });
-  const auth = `Proxy-Authorization: Basic ${btoa(`any:${auth_token}`)}`;
-  socket.write(`CONNECT ${host} HTTP/1.1\r\nHost: ${host}\r\n${auth}\r\n\r\n`);
-  await eventually("the proxy's answer", () => seen.text.includes("\r\n\r\n") || seen.isClosed);
-  return seen;
-}
-
-/** The answer to one GET inside a tunnel, or to the CONNECT if that was refused. */
-async function askThrough(run: Registered, host: string, path = "/"): Promise<string> {
-  const { text, socket } = await openTunnel(run, host);
-  if (!text.startsWith("HTTP/1.1 200 ")) {
-    socket.destroy();
-    return text;
-  }
-  socket.removeAllListeners("data");
-  // What is asked here is the gate's answer; that its certificate is good is the clients' suite's question.
-  const secure = connectTls({ socket, rejectUnauthorized: false });
-  secure.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
-  let answer = "";
-  for await (const part of secure) answer += (part as Buffer).toString("latin1");
-  return answer;
-}

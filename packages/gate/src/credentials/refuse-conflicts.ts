@@ -1,5 +1,5 @@
 import { type PathPattern, Problem, parseHostPattern, parsePathPattern } from "@gatehouse/core";
-import type { Injection } from "../snapshot/run-snapshot.ts";
+import type { HeaderSlot, Injection } from "../snapshot/run-snapshot.ts";
 
 /**
  * Two values for one header of one request cannot both be right, and which one wins must not be left to order: where
@@ -8,13 +8,31 @@ import type { Injection } from "../snapshot/run-snapshot.ts";
 export function refuseConflicts(injections: readonly Injection[]): void {
   const byPlace = new Map<string, Injection[]>();
   for (const injection of injections) {
-    const { kind, host, port } = parseHostPattern(injection.host);
-    // Equally specific patterns that share a host are the same pattern.
-    const place = JSON.stringify([kind, host, port ?? 0, injection.header]);
+    const place = placeOf(injection);
     const others = byPlace.get(place) ?? [];
     for (const other of others) refuseConflict(injection, other);
     byPlace.set(place, [...others, injection]);
   }
+}
+
+/** A header that a credential owns has no room for a slot, and one placeholder stands for one value. */
+export function refuseSlotConflicts(slots: readonly HeaderSlot[], injections: readonly Injection[]): void {
+  const owned = new Set(injections.map(placeOf));
+  const values = new Map<string, string>();
+  for (const slot of slots) {
+    const place = placeOf(slot);
+    const named = `${place} ${slot.placeholder}`;
+    if (owned.has(place) || (values.get(named) ?? slot.value) !== slot.value) {
+      throw new Problem("runs.credential_conflict", { detail: `Two values fill ${slot.header} of ${slot.host}.` });
+    }
+    values.set(named, slot.value);
+  }
+}
+
+/** Equally specific patterns that share a host are the same pattern. */
+function placeOf(filled: { readonly host: string; readonly header: string }): string {
+  const { kind, host, port } = parseHostPattern(filled.host);
+  return JSON.stringify([kind, host, port ?? 0, filled.header]);
 }
 
 function refuseConflict(one: Injection, other: Injection): void {

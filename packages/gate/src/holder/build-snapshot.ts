@@ -4,7 +4,7 @@ import { type Binding, formatHeader } from "../credentials/binding.ts";
 import type { CredentialStore } from "../credentials/credential-store.ts";
 import type { NodeKey } from "../credentials/node-key.ts";
 import { PLAIN_PLACEHOLDER, scrubbedForms } from "../credentials/placeholder.ts";
-import { refuseConflicts } from "../credentials/refuse-conflicts.ts";
+import { refuseConflicts, refuseSlotConflicts } from "../credentials/refuse-conflicts.ts";
 import { open, seal } from "../credentials/seal.ts";
 import type { InlineValues, RegisteredRun } from "../registry/registered-run.ts";
 import type { Injection, RunSnapshot, ScrubbedValue } from "../snapshot/run-snapshot.ts";
@@ -15,7 +15,7 @@ export interface SnapshotDeps {
   readonly key: NodeKey;
 }
 
-const NO_VALUES: InlineValues = { credentials: [], extraHeaders: [] };
+const NO_VALUES: InlineValues = { credentials: [], slots: [], extraHeaders: [] };
 
 /**
  * Opens everything that a run may use into the form that workers serve. Fails when any part cannot be had: a run is
@@ -28,7 +28,7 @@ export async function buildSnapshot(run: RegisteredRun, { credentials, key }: Sn
   for (const name of run.grants) {
     const info = credentials.get(name);
     // A label that came with inline values needs no stored credential of its own.
-    if (info === undefined && inline.credentials.some(({ grant }) => grant === name)) continue;
+    if (info === undefined && [...inline.credentials, ...inline.slots].some(({ grant }) => grant === name)) continue;
     const value = (await credentials.reveal(name)).reveal();
     for (const binding of info?.bindings ?? []) {
       const headerValue = formatHeader(binding.format, value);
@@ -40,7 +40,9 @@ export async function buildSnapshot(run: RegisteredRun, { credentials, key }: Sn
     granted.push({ grant, host, methods: undefined, paths: undefined, header, value, allowCleartext: false });
     scrub.push(...scrubbedForms(bareValue(value), value, PLAIN_PLACEHOLDER.prefix));
   }
+  for (const { value, placeholder } of inline.slots) scrub.push(...scrubbedForms(value, value, placeholder));
   refuseConflicts(granted);
+  refuseSlotConflicts(inline.slots, granted);
   return {
     runId: run.runId,
     agent: run.agent,
@@ -49,9 +51,14 @@ export async function buildSnapshot(run: RegisteredRun, { credentials, key }: Sn
     place: run.place,
     policy: run.policy,
     injections: granted,
+    slots: inline.slots,
+    transformers: run.transformers,
     extraHeaders: inline.extraHeaders,
     removeHeaders: run.removeHeaders,
-    placeholders: Object.entries(run.placeholders).map(([grant, text]) => ({ grant, text })),
+    placeholders: [
+      ...Object.entries(run.placeholders).map(([grant, text]) => ({ grant, text })),
+      ...inline.slots.map(({ grant, placeholder }) => ({ grant, text: placeholder })),
+    ],
     scrub: [...new Map(scrub.map((one) => [one.value, one])).values()],
     clientAuthHosts: [],
   };
@@ -84,14 +91,15 @@ export async function sealInlineValues(
   values: InlineValues,
   key: NodeKey,
 ): Promise<FlattenedJWE | undefined> {
-  if (values.credentials.length === 0 && values.extraHeaders.length === 0) return undefined;
+  if (Object.values(values).every((list) => list.length === 0)) return undefined;
   return seal(key, new Secret(JSON.stringify(values)), inlineBytes(runId));
 }
 
 async function openInlineValues(run: RegisteredRun, key: NodeKey): Promise<InlineValues> {
   if (run.sealedValues === undefined) return NO_VALUES;
   const text = await open(key, run.sealedValues, inlineBytes(run.runId));
-  return JSON.parse(text.reveal()) as InlineValues;
+  // What an earlier version sealed has fewer lists.
+  return { ...NO_VALUES, ...(JSON.parse(text.reveal()) as Partial<InlineValues>) };
 }
 
 function inlineBytes(runId: string): Uint8Array {

@@ -40,7 +40,7 @@ export async function startRun(start: StartRun, deps: StartRunDeps): Promise<Sta
   }
   const runId = parseRunId(start.runId);
   const token = await deps.registry.add({
-    values: { credentials: [], extraHeaders: [] },
+    values: { credentials: [], slots: [], extraHeaders: [] },
     run: {
       runId,
       containerId: undefined,
@@ -52,6 +52,7 @@ export async function startRun(start: StartRun, deps: StartRunDeps): Promise<Sta
       placeholders,
       policy,
       removeHeaders: [],
+      transformers: [],
     },
   });
   return {

@@ -1,7 +1,7 @@
 import { compilePolicy, Problem, parseAuthority } from "@gatehouse/core";
 import type { Route } from "@gatehouse/kit";
 import { z } from "zod";
-import { parseRegistration } from "../registry/parse-registration.ts";
+import { lowerKeys, parseRegistration } from "../registry/parse-registration.ts";
 import type { ApiContext } from "./api-context.ts";
 
 const containerSchema = z.object({ container_id: z.string().min(1).max(256) });
@@ -39,7 +39,7 @@ export function runRoutes({ registry, status }: ApiContext): readonly Route[] {
       method: "PATCH",
       path: "/v1/runs/{token}",
       handle: async ({ params, body }) => {
-        const parsed = containerSchema.safeParse(body);
+        const parsed = containerSchema.safeParse(lowerKeys(body));
         if (!parsed.success) throw new Problem("api.malformed", { detail: "container_id is missing." });
         await registry.setContainer(params.token ?? "", parsed.data.container_id);
         return { status: 204 };

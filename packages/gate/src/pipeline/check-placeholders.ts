@@ -2,7 +2,10 @@ import type { Field } from "../http1/messages.ts";
 import { selectInjections } from "../worker/compile-run.ts";
 import type { Refusal, RequestContext } from "./request-context.ts";
 
-/** A placeholder may stand only in the header that its grant owns on this host; anywhere else the request is refused. */
+/**
+ * A placeholder may stand only in its slot, which is filled by now, or in the header that its grant owns on this host;
+ * anywhere else the request is refused.
+ */
 export function checkPlaceholders(context: RequestContext): Refusal | undefined {
   const { placeholders } = context.run.snapshot;
   if (placeholders.length === 0) return undefined;
@@ -20,7 +23,7 @@ export function checkPlaceholders(context: RequestContext): Refusal | undefined 
     if (all.includes(text)) {
       return {
         code: "gate.placeholder_misplaced",
-        detail: `The placeholder of grant ${grant} may stand only in the header that the grant owns, on its hosts.`,
+        detail: `The placeholder of ${grant === undefined ? "a credential" : `grant ${grant}`} may stand only in the header that is meant for it, on its hosts.`,
       };
     }
   }

@@ -13,6 +13,6 @@ export function injectCredentials(context: RequestContext): Refusal | undefined 
     context.fields.push(field(header, value));
     if (grant !== undefined) context.grants.push(grant);
   }
-  context.isGranted = context.plan.injections.length > 0;
+  context.isGranted = context.plan.isGranted || context.plan.transformers.has("response-scrub");
   return undefined;
 }

@@ -1,6 +1,8 @@
-import type { RequestHead } from "../http1/messages.ts";
+import type { Field, RequestHead } from "../http1/messages.ts";
 import { type CompiledRun, NO_PLAN } from "../worker/compile-run.ts";
 import type { RequestContext, Tunnel } from "./request-context.ts";
+
+const NONE: ReadonlySet<Field> = new Set();
 
 /** A request before its first stage: nothing is known of it but its head and where it came in. */
 export function newRequestContext(run: CompiledRun, head: RequestHead, tunnel: Tunnel | undefined): RequestContext {
@@ -18,6 +20,7 @@ export function newRequestContext(run: CompiledRun, head: RequestHead, tunnel: T
     stripsClientAuth: false,
     rule: undefined,
     fields: [],
+    filled: NONE,
     grants: [],
     isGranted: false,
   };

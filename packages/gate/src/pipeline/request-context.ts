@@ -29,8 +29,10 @@ export interface RequestContext {
   rule: string | undefined;
   /** End-to-end fields as they will be sent, framing and Host apart. */
   fields: Field[];
+  /** Fields in which a slot was filled: they stay, whatever else is removed. */
+  filled: ReadonlySet<Field>;
   grants: string[];
-  /** A grant applies on this host: answers are scrubbed. */
+  /** Answers of this host are scrubbed: a grant applies there, or the run's registration asks for it. */
   isGranted: boolean;
 }
 

@@ -2,6 +2,7 @@ import { applyHostHeaders } from "./apply-host-headers.ts";
 import { checkDestination } from "./check-destination.ts";
 import { checkPlaceholders } from "./check-placeholders.ts";
 import { checkPolicy } from "./check-policy.ts";
+import { fillSlots } from "./fill-slots.ts";
 import { injectCredentials } from "./inject-credentials.ts";
 import { normaliseTarget } from "./normalise-target.ts";
 import { prepareScrubbing } from "./prepare-scrubbing.ts";
@@ -16,6 +17,7 @@ const STAGES = [
   checkDestination, // one destination: tunnel, target and Host agree
   normaliseTarget, // one reading of the path; overrides removed, so that what is matched is what is sent
   checkPolicy, // the run's rules allow it
+  fillSlots, // the real value where a placeholder stands in its slot
   checkPlaceholders, // no placeholder outside a slot
   stripClientAuth, // nobody else's credential leaves under this run's name
   applyHostHeaders, // headers that the run's registration adds or removes

@@ -71,10 +71,11 @@ export function isClientAuth(lowerName: string): boolean {
  */
 export function stripClientAuth(context: RequestContext): Refusal | undefined {
   const { run, plan } = context;
-  const isStripped = run.policy.input.mode === "strict" || plan.injections.length > 0;
+  const isStripped = run.policy.input.mode === "strict" || plan.isGranted;
   if (!isStripped || plan.keepsClientAuth) return undefined;
   context.stripsClientAuth = true;
-  context.fields = context.fields.filter(({ lowerName }) => !isClientAuth(lowerName));
+  const { filled } = context;
+  context.fields = context.fields.filter((one) => !isClientAuth(one.lowerName) || filled.has(one));
   context.query = removeParameters(context.query, AUTH_PARAMETERS);
   return undefined;
 }

@@ -1,7 +1,7 @@
 import { type NetworkPolicyInput, Problem, parseHostPattern, parseRunId, type RunId } from "@gatehouse/core";
 import { z } from "zod";
 import { checkHeaderName, checkHost } from "../credentials/binding.ts";
-import type { HostHeader } from "../snapshot/run-snapshot.ts";
+import { type HeaderSlot, type HostHeader, TRANSFORMER_KINDS, type Transformer } from "../snapshot/run-snapshot.ts";
 import type { InlineCredential } from "./registered-run.ts";
 
 /** What `POST /v1/runs` asks for, read strictly where it has effect. */
@@ -9,6 +9,9 @@ export interface Registration {
   readonly runId: RunId;
   readonly token: string | undefined;
   readonly credentials: readonly InlineCredential[];
+  /** `token_substitutions` and `slots`. */
+  readonly slots: readonly HeaderSlot[];
+  readonly transformers: readonly Transformer[];
   readonly extraHeaders: readonly HostHeader[];
   readonly removeHeaders: readonly { readonly host: string; readonly name: string }[];
   readonly grants: readonly string[];
@@ -16,23 +19,15 @@ export interface Registration {
 }
 
 /** Fields of the wire shape that this version cannot honour. One that is not empty is refused, never ignored. */
-const NOT_SERVED = [
-  "token_substitutions",
-  "response_transformers",
-  "mcp_servers",
-  "aws_config",
-  "slots",
-  "expires_at",
-  "policy",
-  "policy_yaml",
-  "policy_rule_sets",
-] as const;
+const NOT_SERVED = ["mcp_servers", "aws_config", "expires_at", "policy", "policy_yaml", "policy_rule_sets"] as const;
 
 const HEADER_NAME = z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/);
 const HEADER_VALUE = z
   .string()
   .max(65_536)
   .regex(/^[\t\x20-\x7e]*$/);
+/** A shorter placeholder would be met in ordinary requests, and they refused. */
+const PLACEHOLDER = z.string().regex(/^[!-~]{8,4096}$/);
 const HOST = z.string().min(1).max(260);
 /** What a caller leaves out, or sends as its language's empty text, is absent. */
 const optional = <T extends z.ZodType>(text: T) =>
@@ -52,6 +47,18 @@ const registrationSchema = z.object({
   ),
   extra_headers: list(z.object({ host: HOST, header_name: HEADER_NAME, value: HEADER_VALUE })),
   remove_headers: list(z.object({ host: HOST, header_name: HEADER_NAME })),
+  token_substitutions: list(z.object({ host: HOST, placeholder: PLACEHOLDER, real_token: HEADER_VALUE.min(1) })),
+  slots: list(
+    z.object({
+      kind: optional(z.literal("header")),
+      host: HOST,
+      header: HEADER_NAME,
+      placeholder: PLACEHOLDER,
+      value: HEADER_VALUE.min(1),
+      grant: optional(z.string().max(128)),
+    }),
+  ),
+  response_transformers: list(z.object({ host: HOST, kind: z.enum(TRANSFORMER_KINDS) })),
   grants: list(z.string().max(64)),
   network_policy: optional(z.enum(["permissive", "strict"])),
   network_allow: list(HOST),
@@ -78,15 +85,17 @@ export function parseRegistration(body: unknown): Registration {
   if (!parsed.success) throw malformed(describe(parsed.error));
   const read = parsed.data;
   const { credentials, extra_headers: extra, remove_headers: removed } = read;
-  for (const { host } of [...extra, ...removed]) parseHostPattern(host);
-  for (const { host } of credentials) checkHost(host);
-  for (const name of [...credentials.map(({ header }) => header), ...extra.map((one) => one.header_name)]) {
-    checkHeaderName(name);
-  }
+  const slots = slotsOf(read);
+  for (const { host } of [...extra, ...removed, ...read.response_transformers]) parseHostPattern(host);
+  for (const { host } of [...credentials, ...slots]) checkHost(host);
+  const filled = [...credentials, ...slots].map(({ header }) => header);
+  for (const name of [...filled, ...extra.map((one) => one.header_name)]) checkHeaderName(name);
   return {
     runId: parseRunId(read.run_id),
     token: read.auth_token,
     credentials: credentials.map(asCredential),
+    slots,
+    transformers: read.response_transformers,
     extraHeaders: extra.map(({ host, header_name, value }) => ({ host, name: header_name, value })),
     removeHeaders: removed.map(({ host, header_name }) => ({ host, name: header_name.toLowerCase() })),
     grants: [...new Set(read.grants)],
@@ -98,6 +107,18 @@ type Read = z.infer<typeof registrationSchema>;
 
 function asCredential({ host, header, value, grant }: Read["credentials"][number]): InlineCredential {
   return { host, header: header.toLowerCase(), value, grant };
+}
+
+/** Of a substitution, the slot is the Authorization header. */
+function slotsOf({ token_substitutions: substitutions, slots }: Read): readonly HeaderSlot[] {
+  return [
+    ...substitutions.map(({ host, placeholder, real_token: value }) => {
+      return { grant: undefined, host, header: "authorization", placeholder, value };
+    }),
+    ...slots.map(({ host, header, placeholder, value, grant }) => {
+      return { grant, host, header: header.toLowerCase(), placeholder, value };
+    }),
+  ];
 }
 
 function requireObject(value: unknown): Readonly<Record<string, unknown>> {
@@ -120,8 +141,8 @@ function policyOf(read: Read): NetworkPolicyInput {
   };
 }
 
-/** Lower-cases every key of the wire shape, whatever its depth; values stay. */
-function lowerKeys(value: unknown): unknown {
+/** Lower-cases every key of the wire shape, whatever its depth; values stay. Fails where two keys become one. */
+export function lowerKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(lowerKeys);
   if (typeof value !== "object" || value === null) return value;
   const entries = Object.entries(value).map(([key, inner]) => [key.toLowerCase(), lowerKeys(inner)] as const);

@@ -1,6 +1,6 @@
 import type { NetworkPolicyInput, RunId } from "@gatehouse/core";
 import type { FlattenedJWE } from "jose";
-import type { HostHeader, RunPlace } from "../snapshot/run-snapshot.ts";
+import type { HeaderSlot, HostHeader, RunPlace, Transformer } from "../snapshot/run-snapshot.ts";
 
 /** A credential value that came with a registration. */
 export interface InlineCredential {
@@ -28,6 +28,7 @@ export interface RegisteredRun {
   readonly placeholders: Readonly<Record<string, string>>;
   readonly policy: NetworkPolicyInput;
   readonly removeHeaders: readonly { readonly host: string; readonly name: string }[];
+  readonly transformers: readonly Transformer[];
   /** JSON of `InlineValues`, sealed to the node's key; absent when there are none. */
   readonly sealedValues: FlattenedJWE | undefined;
 }
@@ -35,5 +36,6 @@ export interface RegisteredRun {
 /** What came with a registration and may be secret. */
 export interface InlineValues {
   readonly credentials: readonly InlineCredential[];
+  readonly slots: readonly HeaderSlot[];
   readonly extraHeaders: readonly HostHeader[];
 }

@@ -108,7 +108,11 @@ export class RunRegistry {
       this.#admit({ runId, known, hash: token === undefined ? undefined : hashToken(token) });
       return this.#add({
         token,
-        values: { credentials: registration.credentials, extraHeaders: registration.extraHeaders },
+        values: {
+          credentials: registration.credentials,
+          slots: registration.slots,
+          extraHeaders: registration.extraHeaders,
+        },
         run: {
           runId,
           containerId: known?.containerId,
@@ -120,6 +124,7 @@ export class RunRegistry {
           placeholders: {},
           policy: registration.policy,
           removeHeaders: registration.removeHeaders,
+          transformers: registration.transformers,
         },
       });
     });
@@ -289,8 +294,8 @@ export class RunRegistry {
   }
 
   /** Between opening a grant's value and keeping the run, the grant may have been revoked. */
-  #requireGrants({ grants }: RegisteredRun, { credentials }: InlineValues): void {
-    const isLabel = (name: string) => credentials.some(({ grant }) => grant === name);
+  #requireGrants({ grants }: RegisteredRun, { credentials, slots }: InlineValues): void {
+    const isLabel = (name: string) => [...credentials, ...slots].some(({ grant }) => grant === name);
     const gone = grants.find((name) => this.#deps.credentials.get(name) === undefined && !isLabel(name));
     if (gone !== undefined) throw new Problem("grants.not_found", { detail: `${gone} was revoked.` });
   }

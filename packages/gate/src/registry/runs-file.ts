@@ -3,8 +3,12 @@ import { type NetworkPolicyInput, Problem, parseRunId } from "@gatehouse/core";
 import { readPrivateFile, writeFileAtomic } from "@gatehouse/kit";
 import type { FlattenedJWE } from "jose";
 import { z } from "zod";
+import { TRANSFORMER_KINDS } from "../snapshot/run-snapshot.ts";
 import type { RegisteredRun } from "./registered-run.ts";
 import { setAside } from "./set-aside.ts";
+
+/** What an entry may need of the version that serves it; one that needs more is refused there, never served with less. */
+const KNOWN_NEEDS: ReadonlySet<string> = new Set(["response_transformers"]);
 
 const runSchema = z.object({
   run_id: z.string(),
@@ -22,6 +26,8 @@ const runSchema = z.object({
   placeholders: z.record(z.string(), z.string()),
   policy: z.custom<NetworkPolicyInput>((value) => typeof value === "object" && value !== null),
   remove_headers: z.array(z.object({ host: z.string(), header_name: z.string() })),
+  response_transformers: z.array(z.object({ host: z.string(), kind: z.enum(TRANSFORMER_KINDS) })).optional(),
+  needs: z.array(z.string()).optional(),
   sealed_values: z.custom<FlattenedJWE>((value) => typeof value === "object" && value !== null).optional(),
 });
 
@@ -97,6 +103,8 @@ function parseRun(entry: unknown): RegisteredRun | string {
   const parsed = runSchema.safeParse(entry);
   if (!parsed.success) return `its entry is damaged at ${parsed.error.issues[0]?.path.join(".") ?? "?"}`;
   const stored = parsed.data;
+  const lacking = stored.needs?.find((name) => !KNOWN_NEEDS.has(name));
+  if (lacking !== undefined) return `it needs ${lacking.slice(0, 64)}, which this version does not have`;
   try {
     return {
       runId: parseRunId(stored.run_id),
@@ -111,6 +119,7 @@ function parseRun(entry: unknown): RegisteredRun | string {
       placeholders: stored.placeholders,
       policy: stored.policy,
       removeHeaders: stored.remove_headers.map(({ host, header_name }) => ({ host, name: header_name })),
+      transformers: stored.response_transformers ?? [],
       sealedValues: stored.sealed_values,
     };
   } catch (failure) {
@@ -137,6 +146,12 @@ function asEntry(run: RegisteredRun): object {
     placeholders: run.placeholders,
     policy: run.policy,
     remove_headers: run.removeHeaders.map(({ host, name }) => ({ host, header_name: name })),
+    response_transformers: run.transformers,
+    needs: needsOf(run),
     sealed_values: run.sealedValues,
   };
+}
+
+function needsOf({ transformers }: RegisteredRun): readonly string[] {
+  return transformers.length > 0 ? ["response_transformers"] : [];
 }

@@ -29,6 +29,28 @@ export interface ScrubbedValue {
   readonly overwrite: string;
 }
 
+/**
+ * A header in which a placeholder of the run is replaced by the real value. Unlike an injection it adds nothing to a
+ * request that does not ask for it.
+ */
+export interface HeaderSlot {
+  readonly grant: string | undefined;
+  /** `host`, `host:port` or `*.suffix[:port]`. */
+  readonly host: string;
+  /** Lower case. */
+  readonly header: string;
+  readonly placeholder: string;
+  readonly value: string;
+}
+
+/** What is done to answers of a host, beside what always is. */
+export const TRANSFORMER_KINDS = ["response-scrub", "oauth-endpoint-workaround"] as const;
+
+export interface Transformer {
+  readonly host: string;
+  readonly kind: (typeof TRANSFORMER_KINDS)[number];
+}
+
 export interface HostHeader {
   readonly host: string;
   readonly name: string;
@@ -48,10 +70,12 @@ export interface RunSnapshot {
   readonly place: RunPlace;
   readonly policy: NetworkPolicyInput;
   readonly injections: readonly Injection[];
+  readonly slots: readonly HeaderSlot[];
+  readonly transformers: readonly Transformer[];
   readonly extraHeaders: readonly HostHeader[];
   readonly removeHeaders: readonly { readonly host: string; readonly name: string }[];
-  /** Placeholders shown to the run; one outside the header that its grant owns is refused. */
-  readonly placeholders: readonly { readonly grant: string; readonly text: string }[];
+  /** Placeholders shown to the run; one outside its slot, or the header that its grant owns, is refused. */
+  readonly placeholders: readonly { readonly grant: string | undefined; readonly text: string }[];
   readonly scrub: readonly ScrubbedValue[];
   /** Hosts on which the sandbox may keep its own authentication headers (`client_auth: allow`). */
   readonly clientAuthHosts: readonly string[];

@@ -12,7 +12,7 @@ import {
 } from "@gatehouse/core";
 import { isForwarded } from "../pipeline/forwarded-fields.ts";
 import { Scrubber } from "../scrub/scrubber.ts";
-import type { Injection, RunSnapshot } from "../snapshot/run-snapshot.ts";
+import type { HeaderSlot, Injection, RunSnapshot, Transformer } from "../snapshot/run-snapshot.ts";
 
 /** An injection whose patterns are parsed once. */
 interface CompiledInjection {
@@ -25,6 +25,10 @@ interface CompiledInjection {
 export interface HostPlan {
   /** Most specific first. */
   readonly injections: readonly CompiledInjection[];
+  readonly slots: readonly HeaderSlot[];
+  readonly transformers: ReadonlySet<Transformer["kind"]>;
+  /** The run has a value of its own for this host: answers are scrubbed, and nobody else's credential goes there. */
+  readonly isGranted: boolean;
   readonly extraHeaders: readonly { readonly name: string; readonly value: string }[];
   readonly removedHeaders: ReadonlySet<string>;
   readonly keepsClientAuth: boolean;
@@ -33,6 +37,9 @@ export interface HostPlan {
 /** What applies before the destination is known. */
 export const NO_PLAN: HostPlan = {
   injections: [],
+  slots: [],
+  transformers: new Set(),
+  isGranted: false,
   extraHeaders: [],
   removedHeaders: new Set(),
   keepsClientAuth: false,
@@ -85,10 +92,15 @@ export class CompiledRun {
   }
 
   #plan(host: string, port: number): HostPlan {
-    const { extraHeaders, removeHeaders, clientAuthHosts } = this.snapshot;
+    const { extraHeaders, removeHeaders, clientAuthHosts, transformers } = this.snapshot;
+    const injections = this.#injections.filter((one) => matchHostPattern(one.host, host, port));
+    const slots = closest(this.snapshot.slots, host, port);
     const names = closest(removeHeaders, host, port).map(({ name }) => name.toLowerCase());
     return {
-      injections: this.#injections.filter((one) => matchHostPattern(one.host, host, port)),
+      injections,
+      slots,
+      transformers: new Set(closest(transformers, host, port).map(({ kind }) => kind)),
+      isGranted: injections.length + slots.length > 0,
       extraHeaders: closest(extraHeaders, host, port).filter(({ name }) => isForwarded(name.toLowerCase())),
       removedHeaders: new Set(names),
       keepsClientAuth: clientAuthHosts.some((text) => matchHostPattern(parseHostPattern(text), host, port)),

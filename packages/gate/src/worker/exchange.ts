@@ -5,6 +5,7 @@ import { getField } from "../http1/fields.ts";
 import type { ResponseHead } from "../http1/messages.ts";
 import { ResponseHeadReader } from "../http1/response-head-reader.ts";
 import type { Refusal, RequestContext } from "../pipeline/request-context.ts";
+import { type OwnAnswer, transformAnswer } from "../pipeline/transform-answer.ts";
 import type { UpstreamConnection, UpstreamUser } from "../upstream/upstream-connection.ts";
 import { isOpaqueText } from "./opaque-text.ts";
 import { RequestWriter } from "./request-writer.ts";
@@ -163,6 +164,8 @@ export class Exchange implements UpstreamUser {
   }
 
   #begin(head: ResponseHead, rest: Buffer): void {
+    const own = transformAnswer(head, this.#context);
+    if (own !== undefined) return this.#answer(own);
     if (this.#context.isGranted && isOpaqueText(head)) {
       return this.#failProtocol("it is encoded, which was not asked for, and cannot be searched for credentials");
     }
@@ -174,6 +177,15 @@ export class Exchange implements UpstreamUser {
     if (head.framing.kind === "none") this.#finish(rest.length === 0);
     else if (rest.length > 0) this.#readBody(rest);
     client.uncork();
+  }
+
+  /** Gives the client another answer; what still comes of the destination's is not read. */
+  #answer({ head, body }: OwnAnswer): void {
+    this.#responseHead = head;
+    this.#response.head(head, this.#context.head.isPersistent && this.#request.isDone);
+    this.#response.relay(body);
+    this.#response.end([]);
+    this.#finish(false);
   }
 
   #readBody(chunk: Buffer): void {

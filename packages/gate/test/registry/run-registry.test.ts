@@ -169,20 +169,15 @@ describe("the wire shape of a registration", () => {
     });
   });
 
-  test.each([
-    "token_substitutions",
-    "response_transformers",
-    "mcp_servers",
-    "aws_config",
-    "policy_yaml",
-    "policy_rule_sets",
-    "slots",
-  ])("refuses %s by name when it is not empty, and takes it when it is", (name) => {
-    expect(() => parseRegistration({ run_id: "r1", [name]: [{ a: 1 }] })).toThrowError(
-      expect.objectContaining({ code: "api.not_supported", detail: expect.stringContaining(name) }),
-    );
-    expect(parseRegistration({ run_id: "r1", [name]: [] }).runId).toBe("r1");
-  });
+  test.each(["mcp_servers", "aws_config", "policy_yaml", "policy_rule_sets"])(
+    "refuses %s by name when it is not empty, and takes it when it is",
+    (name) => {
+      expect(() => parseRegistration({ run_id: "r1", [name]: [{ a: 1 }] })).toThrowError(
+        expect.objectContaining({ code: "api.not_supported", detail: expect.stringContaining(name) }),
+      );
+      expect(parseRegistration({ run_id: "r1", [name]: [] }).runId).toBe("r1");
+    },
+  );
 
   test.each([
     ["no object", []],

@@ -51,6 +51,8 @@ export function snapshot(run: Partial<RunSnapshot> = {}): RunSnapshot {
     place: { kind: "shared" },
     policy: { mode: "strict" },
     injections: [],
+    slots: [],
+    transformers: [],
     extraHeaders: [],
     removeHeaders: [],
     placeholders: [],
