@@ -19,6 +19,21 @@ module.exports = {
       to: { pathNot: `${inside("core")}src` },
     },
     {
+      name: "wire-stands-on-core",
+      comment: "The contract is loaded by every role, the browser included: it may bring the machine to none of them.",
+      severity: "error",
+      from: { path: `${inside("wire")}src` },
+      to: { path: "^packages/", pathNot: `^packages/(wire|core)/` },
+    },
+    {
+      name: "server-never-meets-node-or-gate",
+      comment:
+        "The control plane may not hold code that opens credentials or runs agents; only the CLI's `up` has both.",
+      severity: "error",
+      from: { path: `${inside("server")}src` },
+      to: { path: "^packages/(node|gate|cli|testbed)/" },
+    },
+    {
       name: "kit-knows-no-feature",
       comment: "Plumbing that knew the product's features could not serve all of them.",
       severity: "error",
@@ -58,7 +73,7 @@ module.exports = {
       name: "product-never-imports-tests",
       comment: "What ships must not depend on what checks it.",
       severity: "error",
-      from: { path: "^packages/(core|kit|gate|node|cli)/src" },
+      from: { path: "^packages/(core|wire|kit|gate|node|server|cli)/src" },
       to: { path: "(^packages/testbed/|/test/|^spec/|^bench/)" },
     },
     {

@@ -98,6 +98,7 @@ const CHECKS = [
   ["structure", checkStructure],
   ["planted violation", checkPlantedViolation],
   ["dead code", () => run(node, [bin("knip")])],
+  ["wire contract", () => run(node, [join(root, "tools/protos.mjs"), "lint", "breaking", "check"])],
   ["document links", checkLinks],
   ["decisions", checkDecisions],
   ["generated reference", () => run(node, [join(root, "tools/reference.mjs"), "--check"])],

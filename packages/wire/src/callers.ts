@@ -1,0 +1,134 @@
+import type { NodeAdminService } from "./gen/gatehouse/admin/v1/nodes_pb.js";
+import type { OrgAdminService } from "./gen/gatehouse/admin/v1/org_pb.js";
+import type {
+  AuditAdminService,
+  CredentialAdminService,
+  PolicyAdminService,
+} from "./gen/gatehouse/admin/v1/vault_pb.js";
+import type { NodeGatewayService } from "./gen/gatehouse/gateway/v1/gateway_pb.js";
+
+/**
+ * How a caller proves who it is. `bootstrap`: by what the request itself carries (a code, a signature), within the
+ * failure budget. `node`: a session token and a DPoP proof by the node's key. `setup`: a set-up code. `operator`: an
+ * operator's key, with the row's permission.
+ */
+export type CallerAuth = "bootstrap" | "node" | "setup" | "operator";
+
+/** What an operator's role may allow. */
+export type Permission =
+  | "org:read"
+  | "org:manage"
+  | "member:manage"
+  | "key:own"
+  | "node:read"
+  | "node:manage"
+  | "node:command"
+  | "run:read"
+  | "credential:read"
+  | "credential:manage"
+  | "policy:read"
+  | "policy:manage"
+  | "audit:read";
+
+/** What a log line may show of a message: all of it, all but the fields marked `debug_redact`, or nothing. */
+export type LogClass = "plain" | "redact" | "suppress";
+
+/** The modes of the program that serve RPCs. */
+export type ServingMode = "server" | "combined";
+
+interface Row {
+  readonly log: LogClass;
+  readonly modes: readonly ServingMode[];
+}
+
+/** Who may call one RPC. */
+export type CallerRow = Row &
+  ({ readonly auth: Exclude<CallerAuth, "operator"> } | { readonly auth: "operator"; readonly permission: Permission });
+
+type Rows<Service extends { readonly method: object }> = { readonly [M in keyof Service["method"]]: CallerRow };
+
+const MODES = ["server", "combined"] as const;
+
+function node(log: LogClass): CallerRow {
+  return { auth: "node", log, modes: MODES };
+}
+
+function operator(permission: Permission, log: LogClass = "plain"): CallerRow {
+  return { auth: "operator", permission, log, modes: MODES };
+}
+
+const BOOTSTRAP = { auth: "bootstrap", log: "redact", modes: MODES } as const satisfies CallerRow;
+
+/** Every RPC of every service: who may call, what may be logged, where it is served. A missing row is a type error. */
+export const CALLERS = {
+  "gatehouse.gateway.v1.NodeGatewayService": {
+    register: BOOTSTRAP,
+    awaitConfirmation: BOOTSTRAP,
+    beginAuthHandshake: BOOTSTRAP,
+    completeAuthHandshake: BOOTSTRAP,
+    rotateApiKey: node("redact"),
+    leave: node("plain"),
+    uploadHeartbeat: node("redact"),
+    uploadTelemetry: node("suppress"),
+    uploadEvents: node("suppress"),
+    uploadAudit: node("suppress"),
+    fetchBundle: node("suppress"),
+    controlStream: node("suppress"),
+    runStream: node("suppress"),
+  } satisfies Rows<typeof NodeGatewayService>,
+  "gatehouse.admin.v1.OrgAdminService": {
+    createOrg: { auth: "setup", log: "redact", modes: MODES },
+    getOrg: operator("org:read"),
+    putRoster: operator("node:manage"),
+    listMembers: operator("org:read"),
+    addMember: operator("member:manage"),
+    setMemberRole: operator("member:manage"),
+    removeMember: operator("member:manage"),
+    listApiKeys: operator("org:read"),
+    createApiKey: operator("key:own", "redact"),
+    revokeApiKey: operator("key:own"),
+  } satisfies Rows<typeof OrgAdminService>,
+  "gatehouse.admin.v1.NodeAdminService": {
+    createEnrollmentCode: operator("node:manage", "redact"),
+    listEnrollmentCodes: operator("node:read"),
+    cancelEnrollment: operator("node:manage"),
+    listNodes: operator("node:read"),
+    getNode: operator("node:read"),
+    confirmNode: operator("node:manage", "redact"),
+    revokeNode: operator("node:manage"),
+    replaceNode: operator("node:manage", "redact"),
+    transferNode: operator("node:manage"),
+    cordonNode: operator("node:manage"),
+    rotateNodeApiKey: operator("node:manage", "redact"),
+    sendCommand: operator("node:command", "suppress"),
+    listCommands: operator("node:read", "suppress"),
+    watchEvents: operator("node:read"),
+    listRuns: operator("run:read"),
+    queryTelemetry: operator("node:read"),
+  } satisfies Rows<typeof NodeAdminService>,
+  "gatehouse.admin.v1.CredentialAdminService": {
+    putCredential: operator("credential:manage", "suppress"),
+    listCredentials: operator("credential:read"),
+    getCredential: operator("credential:manage", "suppress"),
+    revokeCredential: operator("credential:manage"),
+  } satisfies Rows<typeof CredentialAdminService>,
+  "gatehouse.admin.v1.PolicyAdminService": {
+    putPolicy: operator("policy:manage"),
+    listPolicies: operator("policy:read"),
+    deletePolicy: operator("policy:manage"),
+  } satisfies Rows<typeof PolicyAdminService>,
+  "gatehouse.admin.v1.AuditAdminService": {
+    exportAudit: operator("audit:read", "suppress"),
+    proveAuditEntry: operator("audit:read", "suppress"),
+  } satisfies Rows<typeof AuditAdminService>,
+} as const;
+
+/** The full names of the services that have rows. */
+export type ServiceName = keyof typeof CALLERS;
+
+/** The row of an RPC; `undefined` where there is none, which nobody may call. */
+export function callerRow(service: string, method: string): CallerRow | undefined {
+  if (!Object.hasOwn(CALLERS, service)) return undefined;
+  const rows: Readonly<Record<string, CallerRow>> = CALLERS[service as ServiceName];
+  return Object.hasOwn(rows, method) ? rows[method] : undefined;
+}

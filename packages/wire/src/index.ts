@@ -1,0 +1,19 @@
+export {
+  CALLERS,
+  type CallerAuth,
+  type CallerRow,
+  callerRow,
+  type LogClass,
+  type Permission,
+  type ServiceName,
+  type ServingMode,
+} from "./callers.ts";
+export { type CheckMessage, createMessageCheck } from "./check-message.ts";
+export * from "./gen/gatehouse/admin/v1/nodes_pb.js";
+export * from "./gen/gatehouse/admin/v1/org_pb.js";
+export * from "./gen/gatehouse/admin/v1/vault_pb.js";
+export * from "./gen/gatehouse/gateway/v1/control_pb.js";
+export * from "./gen/gatehouse/gateway/v1/gateway_pb.js";
+export * from "./gen/gatehouse/gateway/v1/reports_pb.js";
+export { loggable } from "./loggable.ts";
+export { SERVICES } from "./services.ts";

@@ -1,0 +1,16 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { ServiceName } from "./callers.ts";
+import { NodeAdminService } from "./gen/gatehouse/admin/v1/nodes_pb.js";
+import { OrgAdminService } from "./gen/gatehouse/admin/v1/org_pb.js";
+import { AuditAdminService, CredentialAdminService, PolicyAdminService } from "./gen/gatehouse/admin/v1/vault_pb.js";
+import { NodeGatewayService } from "./gen/gatehouse/gateway/v1/gateway_pb.js";
+
+/** Every service of the wire contract by its full name. */
+export const SERVICES = {
+  "gatehouse.gateway.v1.NodeGatewayService": NodeGatewayService,
+  "gatehouse.admin.v1.OrgAdminService": OrgAdminService,
+  "gatehouse.admin.v1.NodeAdminService": NodeAdminService,
+  "gatehouse.admin.v1.CredentialAdminService": CredentialAdminService,
+  "gatehouse.admin.v1.PolicyAdminService": PolicyAdminService,
+  "gatehouse.admin.v1.AuditAdminService": AuditAdminService,
+} as const satisfies Record<ServiceName, DescService>;
