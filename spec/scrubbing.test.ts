@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type Respond, startWorld, type World } from "@gatehouse/testbed";
+import { openFakeApi, plantValue, type Respond, startWorld, type World } from "@gatehouse/testbed";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openGrantedApi } from "./granted-api.ts";
+import { get, startRawClient } from "./raw-proxy-client.ts";
 
 let world: World;
 
@@ -91,4 +92,33 @@ test("a value that comes back in base64 is overwritten too", async () => {
     return true;
   });
   expect(stdout).not.toContain(btoa(value));
+});
+
+test("a value that was revoked is overwritten still when the service shows it", async () => {
+  let known = "";
+  const respond: Respond = ({ headers }, response) => {
+    known ||= sentValue(headers);
+    const body = JSON.stringify({ authorized: headers.authorization !== undefined, known });
+    response.writeHead(200, { "content-type": "application/json", "content-length": body.length }).end(body);
+    return true;
+  };
+  await using api = await openFakeApi({ authority: world.authority, respond });
+  const host = `api.example.test:${api.port}`;
+  const value = plantValue();
+  await world.addCredential("shown", { host, value });
+  const policy = await world.allowServices(host);
+  await using client = await startRawClient(world, { grants: ["shown"], policy });
+  const ask = async () => {
+    await client.step({ connect: host });
+    await client.step({ tls: true, sni: "api.example.test" });
+    const { body = "{}" } = await client.step({ send: get(host) });
+    return JSON.parse(body) as { readonly authorized: boolean; readonly known: string };
+  };
+  expect((await ask()).authorized).toBe(true);
+  expect((await world.cli(["revoke", "shown"])).code).toBe(0);
+  const after = await ask();
+  expect(known).toBe(value);
+  expect(after.authorized).toBe(false);
+  expect(after.known).toHaveLength(value.length);
+  expect(after.known).not.toBe(value);
 });

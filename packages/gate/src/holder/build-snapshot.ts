@@ -60,6 +60,7 @@ export async function buildSnapshot(run: RegisteredRun, { credentials, key }: Sn
       ...inline.slots.map(({ grant, placeholder }) => ({ grant, text: placeholder })),
     ],
     scrub: [...new Map(scrub.map((one) => [one.value, one])).values()],
+    scrubHosts: [],
     clientAuthHosts: [],
   };
 }

@@ -33,6 +33,9 @@ export interface Holder extends AsyncDisposable {
 }
 
 const LEAF_TTL_MS = 72 * 3_600_000;
+// In each worker. An idle tunnel holds up to 80 KiB.
+const MAX_WORKER_CONNECTIONS = 16_384;
+const MAX_CONNECTIONS_PER_RUN = 1_024;
 
 /** Opens credentials, registry, workers and the local API, in this order; closes them in reverse. */
 export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<Holder> {
@@ -193,6 +196,8 @@ async function poolOptions(config: GateConfig, { log, ca, clock, registry, recor
       connectTimeoutMs: config.connectTimeoutMs,
       upstreamTimeoutMs: config.upstreamTimeoutMs,
       idleTimeoutMs: config.idleTimeoutMs,
+      maxConnections: MAX_WORKER_CONNECTIONS,
+      maxConnectionsPerRun: MAX_CONNECTIONS_PER_RUN,
       ownAddresses: [],
     },
     snapshots: () => registry.snapshots(),

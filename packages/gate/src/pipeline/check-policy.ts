@@ -1,3 +1,4 @@
+import type { PolicyDecision } from "@gatehouse/core";
 import type { Refusal, RequestContext } from "./request-context.ts";
 
 /** The run's policy allows this method and path on this host and port. */
@@ -5,7 +6,11 @@ export function checkPolicy(context: RequestContext): Refusal | undefined {
   const { run, host, port, head, path } = context;
   const decision = run.policy.decide({ host, port, method: head.method, path });
   context.rule = decision.rule;
-  if (decision.action === "allow") return undefined;
+  return decision.action === "allow" ? undefined : policyRefusal(context, decision);
+}
+
+/** A policy's no, with what a person could do about it. */
+export function policyRefusal({ host, port, head, path }: RequestContext, decision: PolicyDecision): Refusal {
   return {
     code: "gate.policy_denied",
     detail: decision.reason ?? "A rule of the run's policy denies it.",

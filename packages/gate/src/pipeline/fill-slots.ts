@@ -18,7 +18,7 @@ export function fillSlots(context: RequestContext): Refusal | undefined {
       if (value === undefined) continue;
       const replaced = field(one.name, value);
       filled.add(replaced);
-      if (slot.grant !== undefined) context.grants.push(slot.grant);
+      context.carried.push(slot);
       return replaced;
     }
     return one;

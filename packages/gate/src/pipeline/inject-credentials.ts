@@ -8,11 +8,10 @@ export function injectCredentials(context: RequestContext): Refusal | undefined 
   const request = { method: context.head.method, path: context.path, isCleartext: !context.isTls };
   // A TRACE is answered with the request itself (RFC 9110 §9.3.8): it gets nothing that could be read there.
   const injections = request.method === "TRACE" ? [] : selectInjections(context.plan, request);
-  for (const { header, value, grant } of injections) {
+  for (const { header, value } of injections) {
     context.fields = context.fields.filter(({ lowerName }) => cgiName(lowerName) !== cgiName(header));
     context.fields.push(field(header, value));
-    if (grant !== undefined) context.grants.push(grant);
   }
-  context.isGranted = context.plan.isGranted || context.plan.transformers.has("response-scrub");
+  context.carried.push(...injections);
   return undefined;
 }

@@ -21,7 +21,6 @@ export function newRequestContext(run: CompiledRun, head: RequestHead, tunnel: T
     rule: undefined,
     fields: [],
     filled: NONE,
-    grants: [],
-    isGranted: false,
+    carried: [],
   };
 }

@@ -13,7 +13,7 @@ const OPAQUE: ReadonlySet<string> = new Set([
 
 /** On hosts with a grant, asks for an answer that can be read: whole, and not encoded. */
 export function prepareScrubbing(context: RequestContext): Refusal | undefined {
-  if (!context.isGranted) return undefined;
+  if (!context.plan.isScrubbed) return undefined;
   context.fields = context.fields.filter(({ lowerName }) => !OPAQUE.has(lowerName));
   context.fields.push(field("Accept-Encoding", "identity"));
   return undefined;

@@ -1,5 +1,6 @@
 import type { ProblemCode } from "@gatehouse/core";
 import type { Field, RequestHead } from "../http1/messages.ts";
+import type { Injection } from "../snapshot/run-snapshot.ts";
 import type { CompiledRun, HostPlan } from "../worker/compile-run.ts";
 
 /** What a client connection claims before a request is read: the tunnel that it opened, if any. */
@@ -31,9 +32,8 @@ export interface RequestContext {
   fields: Field[];
   /** Fields in which a slot was filled: they stay, whatever else is removed. */
   filled: ReadonlySet<Field>;
-  grants: string[];
-  /** Answers of this host are scrubbed: a grant applies there, or the run's registration asks for it. */
-  isGranted: boolean;
+  /** The credentials that it carries. */
+  readonly carried: Pick<Injection, "grant" | "header">[];
 }
 
 /** Why a request goes no further. */

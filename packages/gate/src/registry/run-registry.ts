@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { type Clock, compilePolicy, Problem, type RunId } from "@gatehouse/core";
 import type { NodeKey } from "../credentials/node-key.ts";
 import { buildSnapshot, type SnapshotDeps, sealInlineValues } from "../holder/build-snapshot.ts";
+import { keepScrubbing } from "../snapshot/keep-scrubbing.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import { hashToken } from "../worker/identify-run.ts";
 import { CoalescedWriter } from "./coalesced-writer.ts";
@@ -183,11 +184,12 @@ export class RunRegistry {
   }
 
   async #withdraw(runId: string, name: string): Promise<void> {
-    const run = this.get(runId);
-    if (run === undefined || !run.grants.includes(name)) return;
+    const entry = this.#index.get(runId);
+    if (entry === undefined || !entry.run.grants.includes(name)) return;
+    const { run } = entry;
     const changed: RegisteredRun = { ...run, grants: run.grants.filter((grant) => grant !== name) };
     try {
-      const snapshot = await buildSnapshot(changed, this.#deps);
+      const snapshot = keepScrubbing(await buildSnapshot(changed, this.#deps), entry.snapshot);
       this.#index.put({ run: changed, snapshot });
       await this.#deps.publisher.put(snapshot);
     } catch {
@@ -233,9 +235,9 @@ export class RunRegistry {
       registeredAt: this.#deps.clock.now(),
       sealedValues: await sealInlineValues(run.runId, values, this.#deps.key),
     };
-    const snapshot = await buildSnapshot(registered, this.#deps);
-    this.#requireGrants(registered, values);
     const before = this.#index.get(run.runId);
+    const snapshot = keepScrubbing(await buildSnapshot(registered, this.#deps), before?.snapshot);
+    this.#requireGrants(registered, values);
     const refused = this.#refused.take(run.runId);
     this.#index.put({ run: registered, snapshot });
     try {

@@ -77,6 +77,8 @@ export interface RunSnapshot {
   /** Placeholders shown to the run; one outside its slot, or the header that its grant owns, is refused. */
   readonly placeholders: readonly { readonly grant: string | undefined; readonly text: string }[];
   readonly scrub: readonly ScrubbedValue[];
+  /** Hosts whose bodies are scrubbed beside those of `injections`: where values went that were taken back since. */
+  readonly scrubHosts: readonly string[];
   /** Hosts on which the sandbox may keep its own authentication headers (`client_auth: allow`). */
   readonly clientAuthHosts: readonly string[];
 }

@@ -3,7 +3,7 @@ import { checkConnect } from "../pipeline/check-connect.ts";
 import { HttpSession } from "./http-session.ts";
 import { identifyRun, type ListenerPlace } from "./identify-run.ts";
 import { TunnelOpening } from "./tunnel.ts";
-import { MAX_CONNECTIONS_PER_RUN, type WorkerContext } from "./worker-context.ts";
+import type { WorkerContext } from "./worker-context.ts";
 
 /** Serves one connection of a listener as a proxy: absolute-form requests, and CONNECT. */
 export function acceptClient(client: Socket, worker: WorkerContext, place: ListenerPlace): void {
@@ -14,7 +14,7 @@ export function acceptClient(client: Socket, worker: WorkerContext, place: Liste
       const identified = identifyRun(worker.runs, head.fields, place);
       if ("refusal" in identified) return identified;
       const { connections } = identified.entry;
-      if (connections.size >= MAX_CONNECTIONS_PER_RUN && !connections.has(session)) {
+      if (connections.size >= worker.config.maxConnectionsPerRun && !connections.has(session)) {
         return { refusal: { code: "gate.overloaded", detail: "The run has too many connections open." } };
       }
       if (!connections.has(session)) {

@@ -27,11 +27,13 @@ export interface HostPlan {
   readonly injections: readonly CompiledInjection[];
   readonly slots: readonly HeaderSlot[];
   readonly transformers: ReadonlySet<Transformer["kind"]>;
-  /** The run has a value of its own for this host: answers are scrubbed, and nobody else's credential goes there. */
+  /** The run has a value of its own for this host: nobody else's credential goes there. */
   readonly isGranted: boolean;
   readonly extraHeaders: readonly { readonly name: string; readonly value: string }[];
   readonly removedHeaders: ReadonlySet<string>;
   readonly keepsClientAuth: boolean;
+  /** Bodies are scrubbed too: a grant applies here or was taken back, or the run's registration asks for it. */
+  readonly isScrubbed: boolean;
 }
 
 /** What applies before the destination is known. */
@@ -43,6 +45,7 @@ export const NO_PLAN: HostPlan = {
   extraHeaders: [],
   removedHeaders: new Set(),
   keepsClientAuth: false,
+  isScrubbed: false,
 };
 
 const MAX_PLANS = 1_024;
@@ -92,18 +95,23 @@ export class CompiledRun {
   }
 
   #plan(host: string, port: number): HostPlan {
-    const { extraHeaders, removeHeaders, clientAuthHosts, transformers } = this.snapshot;
-    const injections = this.#injections.filter((one) => matchHostPattern(one.host, host, port));
+    const { extraHeaders, removeHeaders, clientAuthHosts, scrubHosts } = this.snapshot;
     const slots = closest(this.snapshot.slots, host, port);
+    const transformers = new Set(closest(this.snapshot.transformers, host, port).map(({ kind }) => kind));
     const names = closest(removeHeaders, host, port).map(({ name }) => name.toLowerCase());
+    const injections = this.#injections.filter((one) => matchHostPattern(one.host, host, port));
+    const isGranted = injections.length + slots.length > 0;
+    const isAmong = (patterns: readonly string[]) =>
+      patterns.some((text) => matchHostPattern(parseHostPattern(text), host, port));
     return {
       injections,
       slots,
-      transformers: new Set(closest(transformers, host, port).map(({ kind }) => kind)),
-      isGranted: injections.length + slots.length > 0,
+      transformers,
+      isGranted,
       extraHeaders: closest(extraHeaders, host, port).filter(({ name }) => isForwarded(name.toLowerCase())),
       removedHeaders: new Set(names),
-      keepsClientAuth: clientAuthHosts.some((text) => matchHostPattern(parseHostPattern(text), host, port)),
+      keepsClientAuth: isAmong(clientAuthHosts),
+      isScrubbed: isGranted || transformers.has("response-scrub") || isAmong(scrubHosts),
     };
   }
 }

@@ -166,7 +166,7 @@ export class Exchange implements UpstreamUser {
   #begin(head: ResponseHead, rest: Buffer): void {
     const own = transformAnswer(head, this.#context);
     if (own !== undefined) return this.#answer(own);
-    if (this.#context.isGranted && isOpaqueText(head)) {
+    if (this.#context.plan.isScrubbed && isOpaqueText(head)) {
       return this.#failProtocol("it is encoded, which was not asked for, and cannot be searched for credentials");
     }
     this.#responseHead = head;

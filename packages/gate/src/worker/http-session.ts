@@ -3,14 +3,16 @@ import { PROBLEMS, type ProblemCode, toProblem } from "@gatehouse/core";
 import type { RequestHead } from "../http1/messages.ts";
 import { RequestHeadReader } from "../http1/request-head-reader.ts";
 import { newRequestContext } from "../pipeline/new-request-context.ts";
+import { recheckRequest } from "../pipeline/recheck-request.ts";
 import type { Refusal, RequestContext } from "../pipeline/request-context.ts";
 import { runStages } from "../pipeline/stages.ts";
 import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
+import type { CompiledRun } from "./compile-run.ts";
 import { Exchange, type ExchangeEnd, type ExchangeOwner } from "./exchange.ts";
 import { KeptUpstream } from "./kept-upstream.ts";
 import { problemResponse } from "./problem-response.ts";
 import { recordOf, type Timing } from "./request-record.ts";
-import type { RunEntry } from "./run-table.ts";
+import type { RunConnection, RunEntry } from "./run-table.ts";
 import type { SessionRole } from "./session-role.ts";
 import { WaitingBytes } from "./waiting-bytes.ts";
 import { HEAD_TIMEOUT_MS, type Swept, UPSTREAM_IDLE_MS, type WorkerContext } from "./worker-context.ts";
@@ -22,11 +24,11 @@ interface Current extends Timing {
   exchange: Exchange | undefined;
 }
 
-/** After these it is in doubt where the next request begins. */
-const ENDS_CLIENT: ReadonlySet<ProblemCode> = new Set(["gate.ambiguous_request", "internal"]);
+/** After these it is in doubt where the next request begins, or there is no room for one. */
+const ENDS_CLIENT: ReadonlySet<ProblemCode> = new Set(["gate.ambiguous_request", "gate.overloaded", "internal"]);
 
 /** Requests on one client stream, one after the other. Pipelined ones wait for their turn. */
-export class HttpSession implements ExchangeOwner, Swept, Disposable {
+export class HttpSession implements ExchangeOwner, Swept, RunConnection {
   readonly client: Socket;
   readonly #worker: WorkerContext;
   readonly #role: SessionRole;
@@ -37,6 +39,7 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
   readonly #waiting = new WaitingBytes();
   /** Between two requests: the next is read when the client has taken the last answer. */
   #isParked = false;
+  /** No request follows the one under way. */
   #isDraining = false;
   #headSince: number | undefined;
   #lastProgressMs: number;
@@ -170,11 +173,24 @@ export class HttpSession implements ExchangeOwner, Swept, Disposable {
     this.#worker.onFault(thrown);
     const current = this.#current;
     if (this.#state !== "open" || current === undefined) return void this.client.destroy();
-    const hasBegun = current.exchange !== undefined && !current.exchange.awaitsResponse;
-    current.exchange?.abandon();
-    if (!hasBegun) return this.#refuse({ code: "internal", detail: "" }, undefined);
+    this.#cut(current, { code: "internal", detail: "" });
+  }
+
+  recheck(run: CompiledRun): void {
+    const current = this.#current;
+    if (current?.context === undefined || current.entry?.current !== run) return;
+    const refusal = recheckRequest(current.context, run);
+    if (refusal !== undefined) this.#cut(current, refusal);
+  }
+
+  /** Ends a request in the middle: with a problem where nothing was answered yet, else by cutting the client off. */
+  #cut(current: Current, refusal: Refusal): void {
+    const { exchange } = current;
+    exchange?.abandon();
+    this.#isDraining = true;
+    if (exchange === undefined || exchange.awaitsResponse) return this.#refuse(refusal, undefined);
     this.#current = undefined;
-    this.#record(current, current.exchange?.status ?? 0, { code: "internal" });
+    this.#record(current, exchange.status, refusal);
     this.client.destroy();
   }
 

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import type { RunId } from "@gatehouse/core";
 import { native } from "@gatehouse/kit";
 import { acceptClient } from "./accept-client.ts";
-import { MAX_CONNECTIONS_PER_RUN, type WorkerContext } from "./worker-context.ts";
+import type { WorkerContext } from "./worker-context.ts";
 
 const TAKE_LISTENER = '{"op":"take-listener"}\n';
 const TAKE_TIMEOUT_MS = 5_000;
 const BACKLOG = 4_096;
-/** Per sandbox; a little over what a run may have, so that the ones above it are told why. */
-const MAX_SANDBOX_CLIENTS = MAX_CONNECTIONS_PER_RUN + 256;
+/** A sandbox may open a few more than its run may have, so that those are told why. */
+const SPARE_SANDBOX_CLIENTS = 256;
 
 /** What a worker accepts on: the shared port on loopback, and one listener in each sandbox. */
 export class Listeners implements AsyncDisposable {
@@ -39,7 +39,7 @@ export class Listeners implements AsyncDisposable {
     const descriptor = await native.receiveDescriptor(socketPath, TAKE_LISTENER, TAKE_TIMEOUT_MS);
     if (this.#byRun.has(runId)) return closeSync(descriptor);
     const server = this.#server({ kind: "sandbox", runId });
-    server.maxConnections = MAX_SANDBOX_CLIENTS;
+    server.maxConnections = this.#worker.config.maxConnectionsPerRun + SPARE_SANDBOX_CLIENTS;
     this.#byRun.set(runId, server);
     try {
       await listening(server, { fd: descriptor, backlog: BACKLOG });
@@ -63,6 +63,7 @@ export class Listeners implements AsyncDisposable {
 
   #server(place: Parameters<typeof acceptClient>[2]): Server {
     const server = createServer((client) => {
+      if (this.#clients.size >= this.#worker.config.maxConnections) return void client.destroy();
       this.#clients.add(client);
       client.once("close", () => this.#clients.delete(client));
       acceptClient(client, this.#worker, place);

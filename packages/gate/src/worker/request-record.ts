@@ -50,11 +50,15 @@ export function recordOf(timing: Timing, outcome: Outcome): RequestRecord {
     duration_ms: Math.round((outcome.nowMs - timing.startedMs) * 1000) / 1000,
     bytes_in: exchange?.bytesIn ?? 0,
     bytes_out: exchange?.bytesOut ?? 0,
-    grants: exchange === undefined ? [] : (context?.grants ?? []),
+    grants: exchange === undefined ? [] : grantsOf(context),
     decision: decisionOf(code),
     code,
     rule: context?.rule ?? outcome.rule,
   };
+}
+
+function grantsOf(context: RequestContext | undefined): readonly string[] {
+  return context?.carried.flatMap(({ grant }) => grant ?? []) ?? [];
 }
 
 /** A refused CONNECT has no tunnel yet; where it wanted to go is what its record is about. */

@@ -103,8 +103,8 @@ export class ResponseWriter {
   }
 
   #prepareBody(): void {
-    const { isGranted, run } = this.#context;
-    if (isGranted && !run.headScrubber.isIdle) this.#bodyScrubber = run.takeScrubber();
+    const { plan, run } = this.#context;
+    if (plan.isScrubbed && !run.headScrubber.isIdle) this.#bodyScrubber = run.takeScrubber();
   }
 
   #writeHead(head: Parameters<typeof serialiseResponseHead>[0]): void {

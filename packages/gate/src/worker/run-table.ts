@@ -3,12 +3,18 @@ import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import type { SessionCache } from "../upstream/open-upstream.ts";
 import { CompiledRun } from "./compile-run.ts";
 
+/** A connection of a run, which is cut when the run ends. */
+export interface RunConnection extends Disposable {
+  /** The run has this form now: ends what it does not allow any more. */
+  recheck?(run: CompiledRun): void;
+}
+
 /** A run that is served: its current form, and what must end with it. */
 export interface RunEntry {
   readonly runId: RunId;
   /** Replaced whole by `put`; look it up anew for each request. */
   current: CompiledRun;
-  readonly connections: Set<Disposable>;
+  readonly connections: Set<RunConnection>;
   /** TLS sessions of this run's upstreams, for resumption. */
   readonly tlsSessions: SessionCache;
 }
@@ -31,6 +37,7 @@ export class RunTable {
     return this.#byTokenHash.get(tokenHash);
   }
 
+  /** Adds a run or replaces it; what is under way and not allowed any more is ended. */
   put(snapshot: RunSnapshot): void {
     const compiled = new CompiledRun(snapshot);
     const entry = this.#byId.get(snapshot.runId);
@@ -48,6 +55,7 @@ export class RunTable {
     this.#byTokenHash.delete(entry.current.snapshot.tokenHash);
     entry.current = compiled;
     this.#byTokenHash.set(snapshot.tokenHash, entry);
+    for (const connection of [...entry.connections]) connection.recheck?.(compiled);
   }
 
   /** Forgets the run and cuts every connection that it has. */

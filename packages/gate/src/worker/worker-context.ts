@@ -31,4 +31,3 @@ export const SWEEP_EVERY_MS = 2_000;
 export const UPSTREAM_IDLE_MS = 10_000;
 /** A head must be whole this long after its first byte; so must a TLS handshake. */
 export const HEAD_TIMEOUT_MS = 30_000;
-export const MAX_CONNECTIONS_PER_RUN = 1_024;

@@ -82,6 +82,28 @@ describe("a registered run", () => {
     expect((await openRegistry(directory)).registry.refused).toEqual([]);
   });
 
+  test("goes on scrubbing what was taken back, on the hosts where it went, until the run ends", async () => {
+    const { registry, credentials, served } = await openRegistry(directory);
+    await addGrant(credentials, "g");
+    const token = await registry.register(registration({ grants: ["g"] }));
+    const forms = () => served.runs.get("r1")?.scrub.map(({ value }) => value);
+    await credentials.remove("g");
+    await registry.withdrawGrant("g");
+    expect(forms()).toContain("planted-g");
+    expect(served.runs.get("r1")?.scrubHosts).toEqual(["api.example.test"]);
+    await registry.register(
+      registration({
+        auth_token: token,
+        credentials: [{ host: "b.example.test", header: "Authorization", value: "Bearer another-0123456789" }],
+      }),
+    );
+    expect(forms()).toEqual(expect.arrayContaining(["another-0123456789", "planted-0123456789abcdef", "planted-g"]));
+    expect(served.runs.get("r1")?.injections.map(({ host }) => host)).toEqual(["b.example.test"]);
+    await registry.end("r1");
+    await registry.register(registration({ credentials: [] }));
+    expect(forms()).toEqual([]);
+  });
+
   test("that ends, or loses its grant, while it is being registered is never served with it", async () => {
     const { registry, credentials, served } = await openRegistry(directory);
     await addGrant(credentials, "g");

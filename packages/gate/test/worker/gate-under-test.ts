@@ -57,6 +57,7 @@ export function snapshot(run: Partial<RunSnapshot> = {}): RunSnapshot {
     removeHeaders: [],
     placeholders: [],
     scrub: [],
+    scrubHosts: [],
     clientAuthHosts: [],
     ...run,
   };
@@ -102,6 +103,8 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
         connectTimeoutMs: 5_000,
         upstreamTimeoutMs: 10_000,
         idleTimeoutMs: 60_000,
+        maxConnections: 1_000,
+        maxConnectionsPerRun: 500,
         ownAddresses: [],
         ...config,
       },

@@ -107,16 +107,3 @@ test("a run that ends takes its token with it, whatever happens to other runs", 
   expect((await (await gate.dial()).connect("api.test:443", token)).status).toBe(407);
   expect((await (await gate.dial()).connect("api.test:443", UNKNOWN)).status).toBe(200);
 });
-
-test("a run has a bounded number of connections, and one more is told so", { timeout: 30_000 }, async () => {
-  await using gate = await openGate();
-  const token = await gate.put({ policy: allowing("api.test:443") });
-  for (let round = 0; round < 16; round += 1) {
-    const clients = await Promise.all(Array.from({ length: 64 }, () => gate.dial()));
-    const answers = await Promise.all(clients.map((client) => client.connect("api.test:443", token)));
-    expect(answers.every(({ status }) => status === 200)).toBe(true);
-  }
-  const refused = await (await gate.dial()).connect("api.test:443", token);
-  expect(refused.status).toBe(503);
-  expect(JSON.parse(refused.body)).toMatchObject({ code: "gate.overloaded", retry: true });
-});

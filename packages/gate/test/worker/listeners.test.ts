@@ -112,6 +112,8 @@ async function forkWorker(hostsPort: number) {
       connectTimeoutMs: 5_000,
       upstreamTimeoutMs: 5_000,
       idleTimeoutMs: 60_000,
+      maxConnections: 100,
+      maxConnectionsPerRun: 50,
       ownAddresses: [],
     },
   });

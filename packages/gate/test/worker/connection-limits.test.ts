@@ -1,0 +1,85 @@
+import { eventually } from "@gatehouse/testbed";
+import { expect, test } from "vitest";
+import { allowing, type GateUnderTest, openGate, outside, type ProxyClient } from "./gate-under-test.ts";
+import { ok, openRawOrigin } from "./raw-origin.ts";
+
+const SWITCHED = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+/** One connection of each kind that a run can hold. */
+async function openOfEachKind(gate: GateUnderTest, host: string, token: string): Promise<readonly ProxyClient[]> {
+  const silent = await gate.tunnel(host, { cleartext: true });
+  const idle = await gate.tunnel(host);
+  const upgraded = await gate.tunnel(host);
+  const { status } = await upgraded.ask([
+    "GET /ws HTTP/1.1",
+    `Host: ${host}`,
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+  ]);
+  expect(status).toBe(101);
+  const front = await gate.dial();
+  await front.ask([`GET http://nowhere.test/ HTTP/1.1`, "Host: nowhere.test", `Proxy-Authorization: Bearer ${token}`]);
+  return [silent, idle, upgraded, front];
+}
+
+test("tunnels, upgraded connections and absolute-form ones count alike towards what a run may have", async () => {
+  await using origin = await openRawOrigin(outside, ({ start }) => (start.includes("/ws") ? SWITCHED : ok("hello")));
+  await using gate = await openGate({ config: { maxConnectionsPerRun: 4 } });
+  const host = `api.test:${origin.port}`;
+  const token = await gate.put({ policy: allowing(host) });
+  const held = await openOfEachKind(gate, host, token);
+  const before = origin.connections;
+
+  const tunnel = await gate.dial();
+  const full = await tunnel.connect(host, token);
+  expect(full.status).toBe(503);
+  expect(JSON.parse(full.body)).toMatchObject({ code: "gate.overloaded", retry: true });
+  const front = await gate.dial();
+  const refused = await front.ask([
+    `GET http://${host}/ HTTP/1.1`,
+    `Host: ${host}`,
+    `Proxy-Authorization: Bearer ${token}`,
+  ]);
+  expect(refused.header("x-gatehouse-denied")).toBe("gate.overloaded");
+  for (const client of [tunnel, front]) await eventually("the end of what was too much", () => client.isClosed);
+  expect(origin.connections).toBe(before);
+
+  // Those that were there go on, and room that is given back is room.
+  expect((await held[1]?.ask(["GET / HTTP/1.1", `Host: ${host}`]))?.body).toBe("hello");
+  for (const client of held) {
+    client.stream.socket.destroy();
+    await eventually("room for another", async () => {
+      const next = await gate.dial();
+      const { status } = await next.connect(host, token);
+      if (status !== 200) return undefined;
+      next.stream.socket.destroy();
+      return true;
+    });
+  }
+});
+
+test("the bound of one run is not another's", async () => {
+  await using gate = await openGate({ config: { maxConnectionsPerRun: 1 } });
+  const token = await gate.put({ policy: allowing("api.test:443") });
+  await gate.tunnel("api.test:443", { cleartext: true });
+  const { hashToken } = await import("../../src/worker/identify-run.ts");
+  const { parseRunId } = await import("@gatehouse/core");
+  const other = "ab".repeat(32);
+  await gate.put({ runId: parseRunId("run-2"), tokenHash: hashToken(other), policy: allowing("api.test:443") });
+  const client = await gate.dial();
+  expect((await client.connect("api.test:443", other)).status).toBe(200);
+  expect((await (await gate.dial()).connect("api.test:443", token)).status).toBe(503);
+});
+
+test("over the worker's own bound a connection is closed unread", async () => {
+  await using gate = await openGate({ config: { maxConnections: 2 } });
+  const clients = [await gate.dial(), await gate.dial()];
+  const third = await gate.dial();
+  await eventually("the end of the third", () => third.isClosed);
+  clients[0]?.stream.socket.destroy();
+  await eventually("room for another", async () => {
+    const next = await gate.dial();
+    const answered = await next.connect("api.test:443", undefined).catch(() => undefined);
+    return answered?.status === 407;
+  });
+});
