@@ -13,13 +13,19 @@ export interface Ask {
   readonly method?: string;
   /** Whole lines. */
   readonly fields?: readonly string[];
-  /** Where the gate is dialed. Default loopback. */
+  /** Where the gate is dialed, and from which address. Default 127.0.0.1, both. */
   readonly gate?: string;
+  readonly from?: string;
 }
 
 /** A tunnel through the gate, as a client outside every sandbox of ours opens it. */
-export async function openTunnel({ auth_token, proxy_port }: Registered, host: string, gate = "127.0.0.1") {
-  const socket = connect(proxy_port, gate);
+export async function openTunnel(
+  { auth_token, proxy_port }: Registered,
+  host: string,
+  { gate = "127.0.0.1", from }: Ask = {},
+) {
+  const source = from === undefined ? {} : { localAddress: from };
+  const socket = connect({ port: proxy_port, host: gate, ...source });
   const seen = { text: "", isClosed: false, socket };
   socket.on("data", (part: Buffer) => {
     seen.text += part.toString("latin1");
@@ -36,7 +42,7 @@ export async function openTunnel({ auth_token, proxy_port }: Registered, host: s
 
 /** The answer to one request inside a tunnel, or to the CONNECT if that was refused. */
 export async function askThrough(run: Registered, host: string, ask: Ask = {}): Promise<string> {
-  const { text, socket } = await openTunnel(run, host, ask.gate);
+  const { text, socket } = await openTunnel(run, host, ask);
   if (!text.startsWith("HTTP/1.1 200 ")) {
     socket.destroy();
     return text;

@@ -6,6 +6,7 @@ export {
 } from "./config/config-keys.ts";
 export { type ConfigRow, describeConfig, renderConfigReference } from "./config/describe-config.ts";
 export { type Config, type ConfigInput, type ConfigSource, loadConfig } from "./config/load-config.ts";
+export { type ListenAddress, parseListenAddress } from "./config/value-types.ts";
 export { type DaemonLock, type DaemonLockDetails, openDaemonLock, readDaemonLock } from "./files/daemon-lock.ts";
 export { defaultConfigFile, defaultStateDir } from "./files/default-paths.ts";
 export { errorCode } from "./files/error-code.ts";

@@ -6,7 +6,7 @@ import type { NodeKey } from "../credentials/node-key.ts";
 import { PLAIN_PLACEHOLDER, scrubbedForms } from "../credentials/placeholder.ts";
 import { refuseConflicts, refuseSlotConflicts } from "../credentials/refuse-conflicts.ts";
 import { open, seal } from "../credentials/seal.ts";
-import type { InlineValues, RegisteredRun } from "../registry/registered-run.ts";
+import { type InlineValues, isExternal, type RegisteredRun } from "../registry/registered-run.ts";
 import type { Injection, RunSnapshot, ScrubbedValue } from "../snapshot/run-snapshot.ts";
 
 /** What opening a run's credentials needs. */
@@ -49,6 +49,8 @@ export async function buildSnapshot(run: RegisteredRun, { credentials, key }: Sn
     project: run.project,
     tokenHash: run.tokenHash,
     place: run.place,
+    isExternal: isExternal(run),
+    containerAddresses: run.containerId === undefined ? undefined : [],
     policy: run.policy,
     injections: granted,
     slots: inline.slots,

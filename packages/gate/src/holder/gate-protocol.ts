@@ -1,9 +1,13 @@
 import type { NetworkPolicyInput } from "@gatehouse/core";
+import type { ListenAddress } from "@gatehouse/kit";
 
 /** What the daemon tells the key-holder when it starts it. */
 export interface GateConfig {
   readonly stateDir: string;
   readonly port: number;
+  readonly listen: readonly ListenAddress[];
+  /** Sockets of container engines. */
+  readonly engines: readonly string[];
   readonly workers: number;
   readonly upstreamCaFile: string | undefined;
   readonly hosts: Readonly<Record<string, string>>;

@@ -5,11 +5,13 @@ import { type CertificateAuthority, type Log, mintServerLeaf, serveUnix } from "
 import { CredentialStore } from "../credentials/credential-store.ts";
 import { type NodeKey, openNodeKey } from "../credentials/node-key.ts";
 import { loadTemplates, type Template } from "../credentials/templates.ts";
+import { ContainerWatch } from "../engines/container-watch.ts";
+import { dockerEngine } from "../engines/docker-engine.ts";
 import { localApiRoutes } from "../local-api/routes.ts";
 import { RecordStore } from "../records/record-store.ts";
 import { type RunPublisher, RunRegistry } from "../registry/run-registry.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
-import { choosePort } from "./choose-port.ts";
+import { choosePort, requireFree } from "./choose-port.ts";
 import type { GateCalls, GateConfig, GateStatus } from "./gate-protocol.ts";
 import { openInterceptionCa } from "./interception-ca.ts";
 import { startRun } from "./start-run.ts";
@@ -36,6 +38,7 @@ const LEAF_TTL_MS = 72 * 3_600_000;
 // In each worker. An idle tunnel holds up to 80 KiB.
 const MAX_WORKER_CONNECTIONS = 16_384;
 const MAX_CONNECTIONS_PER_RUN = 1_024;
+const CONTAINERS_EVERY_MS = 30_000;
 
 /** Opens credentials, registry, workers and the local API, in this order; closes them in reverse. */
 export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<Holder> {
@@ -53,6 +56,10 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     publisher.pool = workers;
     const proxyPort = await workers.start();
     await registry.setProxyPort(proxyPort);
+    const containers = life.own(new ContainerWatch({ engines: config.engines.map(dockerEngine), runs: registry, log }));
+    void containers.look();
+    const timer = setInterval(() => void containers.tick(), CONTAINERS_EVERY_MS);
+    life.defer(() => clearInterval(timer));
     const status = (): GateStatus => ({
       pid: process.pid,
       proxyPort,
@@ -65,6 +72,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     const routes = localApiRoutes({
       ...vault,
       registry,
+      containers,
       records,
       status,
       startedAt: clock.now(),
@@ -183,12 +191,14 @@ interface PoolParts {
 }
 
 async function poolOptions(config: GateConfig, { log, ca, clock, registry, records }: PoolParts) {
-  const { upstreamCaFile } = config;
+  const { upstreamCaFile, listen } = config;
+  await requireFree(listen);
   return {
     count: config.workers,
     log,
     port: await choosePort(config.port, registry.proxyPort),
     config: {
+      listen,
       keepersDir: join(config.stateDir, "keepers"),
       hosts: config.hosts,
       upstreamCaPem: upstreamCaFile === undefined ? undefined : await readFile(upstreamCaFile, "utf8"),

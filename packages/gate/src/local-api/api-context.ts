@@ -1,5 +1,6 @@
 import type { CredentialStore } from "../credentials/credential-store.ts";
 import type { Template } from "../credentials/templates.ts";
+import type { ContainerWatch } from "../engines/container-watch.ts";
 import type { GateStatus } from "../holder/gate-protocol.ts";
 import type { RecordStore } from "../records/record-store.ts";
 import type { RunRegistry } from "../registry/run-registry.ts";
@@ -9,6 +10,7 @@ export interface ApiContext {
   readonly registry: RunRegistry;
   readonly credentials: CredentialStore;
   readonly templates: ReadonlyMap<string, Template>;
+  readonly containers: Pick<ContainerWatch, "lookWithin">;
   readonly records: RecordStore;
   readonly status: () => GateStatus;
   readonly startedAt: number;

@@ -4,6 +4,7 @@ import type { ApiContext } from "./api-context.ts";
 /** Features that a caller may rely on; names are never reused. */
 const CAPABILITIES: readonly string[] = [
   "runs",
+  "runs.containers",
   "runs.extra_headers",
   "runs.remove_headers",
   "runs.network_rules",

@@ -2,9 +2,11 @@ import { compilePolicy, Problem, parseAuthority } from "@gatehouse/core";
 import type { Route } from "@gatehouse/kit";
 import { z } from "zod";
 import { lowerKeys, parseRegistration } from "../registry/parse-registration.ts";
+import { isExternal } from "../registry/registered-run.ts";
 import type { ApiContext } from "./api-context.ts";
 
 const containerSchema = z.object({ container_id: z.string().min(1).max(256) });
+const LOOK_WITHIN_MS = 2_000;
 const explainSchema = z.object({
   run_id: z.string().optional(),
   policy: z.unknown().optional(),
@@ -13,7 +15,7 @@ const explainSchema = z.object({
 });
 
 /** Runs of outside tools: register, list, note the container, delete; and what a policy says of a request. */
-export function runRoutes({ registry, status }: ApiContext): readonly Route[] {
+export function runRoutes({ registry, containers, status }: ApiContext): readonly Route[] {
   return [
     {
       method: "POST",
@@ -28,10 +30,11 @@ export function runRoutes({ registry, status }: ApiContext): readonly Route[] {
       path: "/v1/runs",
       handle: () => ({
         status: 200,
-        body: registry.list().map(({ runId, containerId, registeredAt }) => ({
-          run_id: runId,
-          container_id: containerId,
-          registered_at: new Date(registeredAt).toISOString(),
+        body: registry.list().map((run) => ({
+          run_id: run.runId,
+          container_id: run.containerId,
+          registered_at: new Date(run.registeredAt).toISOString(),
+          external: isExternal(run),
         })),
       }),
     },
@@ -42,6 +45,8 @@ export function runRoutes({ registry, status }: ApiContext): readonly Route[] {
         const parsed = containerSchema.safeParse(lowerKeys(body));
         if (!parsed.success) throw new Problem("api.malformed", { detail: "container_id is missing." });
         await registry.setContainer(params.token ?? "", parsed.data.container_id);
+        // So that the container can connect as soon as its tool has the answer.
+        await containers.lookWithin(LOOK_WITHIN_MS);
         return { status: 204 };
       },
     },

@@ -39,3 +39,8 @@ export interface InlineValues {
   readonly slots: readonly HeaderSlot[];
   readonly extraHeaders: readonly HostHeader[];
 }
+
+/** Whether an outside tool registered it: what the node starts itself has a sandbox, or is marked as exposed. */
+export function isExternal({ place, isExposed }: RegisteredRun): boolean {
+  return place.kind === "shared" && !isExposed;
+}

@@ -145,8 +145,28 @@ export class RunRegistry {
     await this.#withRun(token, async (run) => {
       const entry = this.#index.get(run.runId);
       if (entry?.run !== run) throw new Problem("runs.not_found");
-      this.#index.put({ ...entry, run: { ...run, containerId } });
+      const snapshot = { ...entry.snapshot, containerAddresses: [] };
+      this.#index.put({ snapshot, run: { ...run, containerId } });
       await this.#writer.write();
+      await this.#deps.publisher.put(snapshot);
+    });
+  }
+
+  /** From where the run's container connects, as its engine says. Nothing happens when the run has changed meanwhile. */
+  async noteAddresses(run: RegisteredRun, addresses: readonly string[]): Promise<void> {
+    await this.#turns.take(run.runId, async () => {
+      const entry = this.#index.get(run.runId);
+      if (entry?.run !== run || entry.snapshot.containerAddresses?.join() === addresses.join()) return;
+      const snapshot = { ...entry.snapshot, containerAddresses: addresses };
+      this.#index.put({ run, snapshot });
+      await this.#deps.publisher.put(snapshot);
+    });
+  }
+
+  /** Ends a run whose container is gone. Nothing happens when the run has changed meanwhile. */
+  async endGone(run: RegisteredRun): Promise<void> {
+    await this.#turns.take(run.runId, async () => {
+      if (this.get(run.runId) === run) await this.#end(run);
     });
   }
 
@@ -189,7 +209,7 @@ export class RunRegistry {
     const { run } = entry;
     const changed: RegisteredRun = { ...run, grants: run.grants.filter((grant) => grant !== name) };
     try {
-      const snapshot = keepScrubbing(await buildSnapshot(changed, this.#deps), entry.snapshot);
+      const snapshot = this.#keepAddresses(keepScrubbing(await buildSnapshot(changed, this.#deps), entry.snapshot));
       this.#index.put({ run: changed, snapshot });
       await this.#deps.publisher.put(snapshot);
     } catch {
@@ -236,7 +256,7 @@ export class RunRegistry {
       sealedValues: await sealInlineValues(run.runId, values, this.#deps.key),
     };
     const before = this.#index.get(run.runId);
-    const snapshot = keepScrubbing(await buildSnapshot(registered, this.#deps), before?.snapshot);
+    const snapshot = this.#keepAddresses(keepScrubbing(await buildSnapshot(registered, this.#deps), before?.snapshot));
     this.#requireGrants(registered, values);
     const refused = this.#refused.take(run.runId);
     this.#index.put({ run: registered, snapshot });
@@ -251,6 +271,13 @@ export class RunRegistry {
       throw failure;
     }
     return given;
+  }
+
+  /** A run that changes is still in its container. */
+  #keepAddresses(snapshot: RunSnapshot): RunSnapshot {
+    if (snapshot.containerAddresses === undefined) return snapshot;
+    const containerAddresses = this.#index.get(snapshot.runId)?.snapshot.containerAddresses ?? [];
+    return { ...snapshot, containerAddresses };
   }
 
   /** After a change that was taken back: a worker that started meanwhile, or the disk, may have it already. */

@@ -68,6 +68,10 @@ export interface RunSnapshot {
   /** SHA-256 of the run token's ASCII hex text, lower-case hex. */
   readonly tokenHash: string;
   readonly place: RunPlace;
+  /** Registered by an outside tool: it may also come in over the addresses of `gate.listen`. */
+  readonly isExternal: boolean;
+  /** Where its connections to those addresses must come from; `undefined` until its container is named. */
+  readonly containerAddresses: readonly string[] | undefined;
   readonly policy: NetworkPolicyInput;
   readonly injections: readonly Injection[];
   readonly slots: readonly HeaderSlot[];

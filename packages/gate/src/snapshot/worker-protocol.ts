@@ -33,6 +33,8 @@ export interface WorkerStart {
 export interface WorkerConfig {
   /** Port of the shared loopback listener; 0 in the first worker's start picks a free one. */
   readonly port: number;
+  /** Addresses beside loopback, for containers of outside tools; without a port, the shared one's. */
+  readonly listen: readonly { readonly host: string; readonly port: number | undefined }[];
   /** Directory of the keepers' sockets. */
   readonly keepersDir: string;
   /** Names resolved without asking the system, lower case → address. */

@@ -2,11 +2,14 @@ import { createHash } from "node:crypto";
 import { getAllFields } from "../http1/fields.ts";
 import type { Field } from "../http1/messages.ts";
 import type { Refusal } from "../pipeline/request-context.ts";
-import type { RunPlace } from "../snapshot/run-snapshot.ts";
+import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import type { RunEntry, RunTable } from "./run-table.ts";
 
-/** Where a connection came in: the listener of one run's sandbox, or the shared one on loopback. */
-export type ListenerPlace = { readonly kind: "sandbox"; readonly runId: string } | { readonly kind: "shared" };
+/** Where a connection came in: the listener of one run's sandbox, the shared one on loopback, or one of `gate.listen`. */
+export type ListenerPlace =
+  | { readonly kind: "sandbox"; readonly runId: string }
+  | { readonly kind: "shared" }
+  | { readonly kind: "address"; readonly peer: string | undefined };
 
 export type Identified = { readonly entry: RunEntry } | { readonly refusal: Refusal };
 
@@ -24,9 +27,9 @@ export function identifyRun(runs: RunTable, fields: readonly Field[], place: Lis
       },
     };
   }
-  if (!isAtHome(entry.runId, entry.current.snapshot.place, place)) {
+  if (!isAtHome(entry.current.snapshot, place)) {
     return {
-      refusal: { code: "gate.run_elsewhere", detail: "The token is not of the run that this listener serves." },
+      refusal: { code: "gate.run_elsewhere", detail: "The token is not of a run that may come from here." },
     };
   }
   return { entry };
@@ -37,8 +40,15 @@ export function hashToken(token: string): string {
   return createHash("sha256").update(token, "latin1").digest("hex");
 }
 
-function isAtHome(runId: string, home: RunPlace, place: ListenerPlace): boolean {
-  return place.kind === "sandbox" ? place.runId === runId : home.kind === "shared";
+/**
+ * Loopback belongs to the host's own processes, which hold the tokens anyway. At an address that containers reach, the
+ * token alone counts only until the run's container is named.
+ */
+function isAtHome(run: RunSnapshot, place: ListenerPlace): boolean {
+  if (place.kind === "sandbox") return place.runId === run.runId;
+  if (place.kind === "shared") return run.place.kind === "shared";
+  const { isExternal, containerAddresses: known } = run;
+  return isExternal && (known === undefined || (place.peer !== undefined && known.includes(place.peer)));
 }
 
 function readToken(fields: readonly Field[]): string | undefined {

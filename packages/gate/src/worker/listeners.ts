@@ -1,9 +1,10 @@
 import { closeSync } from "node:fs";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import type { RunId } from "@gatehouse/core";
+import { normaliseHost, type RunId } from "@gatehouse/core";
 import { native } from "@gatehouse/kit";
 import { acceptClient } from "./accept-client.ts";
+import type { ListenerPlace } from "./identify-run.ts";
 import type { WorkerContext } from "./worker-context.ts";
 
 const TAKE_LISTENER = '{"op":"take-listener"}\n';
@@ -12,12 +13,19 @@ const BACKLOG = 4_096;
 /** A sandbox may open a few more than its run may have, so that those are told why. */
 const SPARE_SANDBOX_CLIENTS = 256;
 
-/** What a worker accepts on: the shared port on loopback, and one listener in each sandbox. */
+/** Connections at one address that containers reach: whoever finds it may open some. */
+const MAX_ADDRESS_CLIENTS = 4_096;
+/** An address may come and go, as a bridge's does. */
+const ADDRESS_RETRY_MS = 2_000;
+
+/** What a worker accepts on: the shared port on loopback, addresses beside it, and one listener in each sandbox. */
 export class Listeners implements AsyncDisposable {
   readonly #worker: WorkerContext;
   readonly #byRun = new Map<string, Server>();
   readonly #clients = new Set<Socket>();
   #shared: Server | undefined;
+  readonly #byAddress = new Set<Server>();
+  readonly #retries = new Set<NodeJS.Timeout>();
 
   constructor(worker: WorkerContext) {
     this.#worker = worker;
@@ -25,11 +33,28 @@ export class Listeners implements AsyncDisposable {
 
   /** Opens the shared port on loopback; several workers share it. Returns the port. */
   async listenShared(port: number): Promise<number> {
-    const server = this.#server({ kind: "shared" });
+    const server = this.#server(() => ({ kind: "shared" }));
     await listening(server, { port, host: "127.0.0.1", reusePort: true, backlog: BACKLOG });
     this.#shared = server;
     const address = server.address();
     return typeof address === "object" && address !== null ? address.port : port;
+  }
+
+  /** Listens at an address beside loopback; while it is not there, tries again. Several workers share it. */
+  async listenAt(host: string, port: number): Promise<void> {
+    const server = this.#server((client) => ({ kind: "address", peer: normaliseHost(client.remoteAddress ?? "") }));
+    server.maxConnections = MAX_ADDRESS_CLIENTS;
+    try {
+      await listening(server, { port, host, reusePort: true, backlog: BACKLOG });
+      this.#byAddress.add(server);
+    } catch (failure) {
+      this.#worker.onAddressLost(`${host}:${port}`, failure);
+      const retry = setTimeout(() => {
+        this.#retries.delete(retry);
+        void this.listenAt(host, port);
+      }, ADDRESS_RETRY_MS);
+      this.#retries.add(retry);
+    }
   }
 
   /** Takes the listening descriptor of a run's sandbox from its keeper, and accepts on it. */
@@ -38,7 +63,7 @@ export class Listeners implements AsyncDisposable {
     const socketPath = join(this.#worker.config.keepersDir, `${keeper}.sock`);
     const descriptor = await native.receiveDescriptor(socketPath, TAKE_LISTENER, TAKE_TIMEOUT_MS);
     if (this.#byRun.has(runId)) return closeSync(descriptor);
-    const server = this.#server({ kind: "sandbox", runId });
+    const server = this.#server(() => ({ kind: "sandbox", runId }));
     server.maxConnections = this.#worker.config.maxConnectionsPerRun + SPARE_SANDBOX_CLIENTS;
     this.#byRun.set(runId, server);
     try {
@@ -58,15 +83,17 @@ export class Listeners implements AsyncDisposable {
   /** Stops accepting everywhere; connections that are open go on. */
   stopAccepting(): void {
     this.#shared?.close();
+    for (const server of this.#byAddress) server.close();
+    for (const retry of this.#retries) clearTimeout(retry);
     for (const runId of [...this.#byRun.keys()]) this.dropSandbox(runId);
   }
 
-  #server(place: Parameters<typeof acceptClient>[2]): Server {
+  #server(placeOf: (client: Socket) => ListenerPlace): Server {
     const server = createServer((client) => {
       if (this.#clients.size >= this.#worker.config.maxConnections) return void client.destroy();
       this.#clients.add(client);
       client.once("close", () => this.#clients.delete(client));
-      acceptClient(client, this.#worker, place);
+      acceptClient(client, this.#worker, placeOf(client));
     });
     return server;
   }

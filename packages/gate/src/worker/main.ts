@@ -24,6 +24,7 @@ await runMain(
           mintLeaf: (request) => peer.call("mintLeaf", request),
           lookUp: systemLookUp,
           sendRecords: (records) => peer.notify("records", records),
+          onAddressLost: (address, failure) => log.warn("an address cannot be listened at", { address, failure }),
           onFault: (failure) => log.error("a request met a bug", { failure }),
         });
         return { port: worker.port };

@@ -18,6 +18,8 @@ export interface WorkerDeps {
   readonly lookUp: LookUp;
   /** Told of what was thrown while a request was served: a bug, for the log. */
   readonly onFault: (thrown: unknown) => void;
+  /** Told of an address of `gate.listen` that is not there. */
+  readonly onAddressLost: (address: string, failure: unknown) => void;
 }
 
 /** A worker that serves; its calls are those of the key-holder. */
@@ -42,6 +44,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
       runs,
       records,
       onFault: deps.onFault,
+      onAddressLost: deps.onAddressLost,
       swept: new Set(),
       leaves: new LeafContexts({
         mint: deps.mintLeaf,
@@ -55,6 +58,10 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
     const listeners = life.own(new Listeners(worker));
     const port = await listeners.listenShared(config.port);
     ownAddresses.add(`127.0.0.1:${port}`);
+    for (const { host, port: stated = port } of config.listen) {
+      ownAddresses.add(`${host}:${stated}`);
+      await listeners.listenAt(host, stated);
+    }
     return {
       port,
       handle: (method, params) => handle({ runs, listeners, worker }, method, params),

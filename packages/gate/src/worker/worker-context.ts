@@ -15,6 +15,8 @@ export interface WorkerContext {
   readonly swept: Set<Swept>;
   /** Told of what was thrown while a request was served: a bug. */
   readonly onFault: (thrown: unknown) => void;
+  /** Told when an address of `gate.listen` could not be listened at; it is tried again. */
+  readonly onAddressLost: (address: string, failure: unknown) => void;
   readonly records: { readonly hasRoom: boolean; add(record: RequestRecord): void; flush(): void };
 }
 

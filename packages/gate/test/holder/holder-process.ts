@@ -90,6 +90,8 @@ function configOf(stateDir: string): GateConfig {
   return {
     stateDir,
     port: 0,
+    listen: [],
+    engines: [],
     workers: 2,
     upstreamCaFile: undefined,
     hosts: {},

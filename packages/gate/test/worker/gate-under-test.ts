@@ -24,8 +24,8 @@ export interface GateUnderTest extends AsyncDisposable {
   /** Adds or replaces a run; what is not stated is empty. Returns its token. */
   put(run?: Partial<RunSnapshot>): Promise<string>;
   drop(runId: string): Promise<void>;
-  /** A connection to the shared listener. */
-  dial(): Promise<ProxyClient>;
+  /** A connection to the shared listener, or to another address of the gate. */
+  dial(how?: { readonly host: string; readonly localAddress: string }): Promise<ProxyClient>;
   /** An open tunnel to the authority, TLS inside unless `cleartext`. */
   tunnel(authority: string, options?: { readonly cleartext?: boolean; readonly token?: string }): Promise<ProxyClient>;
 }
@@ -49,6 +49,8 @@ export function snapshot(run: Partial<RunSnapshot> = {}): RunSnapshot {
     project: "project",
     tokenHash: hashToken(TOKEN),
     place: { kind: "shared" },
+    isExternal: true,
+    containerAddresses: undefined,
     policy: { mode: "strict" },
     injections: [],
     slots: [],
@@ -96,6 +98,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
       runs: [],
       config: {
         port: 0,
+        listen: [],
         keepersDir: "/nonexistent",
         hosts: HOSTS,
         upstreamCaPem: outside.certificatePem,
@@ -121,13 +124,14 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
         records.push(...batch);
         return true;
       },
+      onAddressLost: (_address, failure) => faults.push(failure),
       onFault: (thrown) => faults.push(thrown),
       ...deps,
     },
   );
   const clients = new Set<ProxyClient>();
-  const dial = async () => {
-    const socket = connect({ port: worker.port, host: "127.0.0.1" });
+  const dial: GateUnderTest["dial"] = async (how) => {
+    const socket = connect({ port: worker.port, host: "127.0.0.1", ...how });
     const client = new ProxyClient(new ByteStream(socket));
     clients.add(client);
     await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));

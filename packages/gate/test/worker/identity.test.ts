@@ -107,3 +107,23 @@ test("a run that ends takes its token with it, whatever happens to other runs", 
   expect((await (await gate.dial()).connect("api.test:443", token)).status).toBe(407);
   expect((await (await gate.dial()).connect("api.test:443", UNKNOWN)).status).toBe(200);
 });
+
+test("an address for containers serves runs of outside tools alone, and only their own containers once these are named", async () => {
+  await using origin = await openRawOrigin(outside, () => ok("hello"));
+  const at = "127.0.0.3";
+  await using gate = await openGate({ config: { listen: [{ host: at, port: undefined }] } });
+  const host = `api.test:${origin.port}`;
+  const policy = allowing(host);
+  const ask = async (from: string, run: Parameters<typeof gate.put>[0]) => {
+    const token = await gate.put({ policy, ...run });
+    const client = await gate.dial({ host: at, localAddress: from });
+    return (await client.connect(host, token)).status;
+  };
+  expect(await ask("127.0.0.9", {})).toBe(200);
+  expect(await ask("127.0.0.9", { isExternal: false })).toBe(403);
+  expect(await ask("127.0.0.9", { containerAddresses: [] })).toBe(403);
+  expect(await ask("127.0.0.9", { containerAddresses: ["127.0.0.8"] })).toBe(403);
+  expect(await ask("127.0.0.9", { containerAddresses: ["127.0.0.8", "127.0.0.9"] })).toBe(200);
+  expect(await ask("127.0.0.9", { place: { kind: "sandbox", keeper: "00" }, isExternal: false })).toBe(403);
+  expect(origin.connections).toBe(0);
+});

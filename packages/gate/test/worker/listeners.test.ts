@@ -105,6 +105,7 @@ async function forkWorker(hostsPort: number) {
     runs: [snapshot({ policy: allowing(host) })],
     config: {
       port: 0,
+      listen: [],
       keepersDir: "/nonexistent",
       hosts: { "api.test": "127.0.0.1" },
       upstreamCaPem: outside.certificatePem,

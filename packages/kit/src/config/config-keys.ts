@@ -1,7 +1,16 @@
 import { availableParallelism } from "node:os";
-import { defaultStateDir } from "../files/default-paths.ts";
+import { defaultEngineSockets, defaultStateDir } from "../files/default-paths.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../log/log.ts";
-import { booleanType, hostsType, integerType, pathType, type ValueType, wordType } from "./value-types.ts";
+import {
+  booleanType,
+  hostsType,
+  integerType,
+  listenType,
+  pathsType,
+  pathType,
+  type ValueType,
+  wordType,
+} from "./value-types.ts";
 
 /** One setting: how it is spelled, read and explained. */
 export interface ConfigKeyRow<T> {
@@ -52,6 +61,22 @@ export const CONFIG_KEYS = {
     default: () => 0,
     since: "0.1",
     say: "Loopback port of the gate's shared listener. 0: any free one, named in `daemon.lock`.",
+  }),
+  "gate.listen": row<readonly string[]>({
+    type: listenType,
+    env: "GATEHOUSE_GATE_LISTEN",
+    default: () => [],
+    defaultText: "none",
+    since: "0.1",
+    say: "Addresses beside loopback at which the gate serves containers that outside tools register: a bridge's gateway, say. Without a port: the shared listener's.",
+  }),
+  "gate.engines": row<readonly string[]>({
+    type: pathsType,
+    env: "GATEHOUSE_GATE_ENGINES",
+    default: defaultEngineSockets,
+    defaultText: "Docker's and Podman's usual sockets",
+    since: "0.1",
+    say: "Sockets of container engines that are asked whether the containers of registered runs still live. Asked only while such a run is there.",
   }),
   "gate.workers": row({
     type: integerType(1, 64),

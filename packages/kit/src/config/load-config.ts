@@ -15,6 +15,8 @@ export interface Config {
   readonly log: { readonly level: ConfigValues["log.level"]; readonly format: ConfigValues["log.format"] };
   readonly gate: {
     readonly port: number;
+    readonly listen: readonly string[];
+    readonly engines: readonly string[];
     readonly workers: number;
     readonly upstreamCa: string | undefined;
     readonly hosts: Readonly<Record<string, string>>;
@@ -62,6 +64,8 @@ export function loadConfig(input: ConfigInput): Config {
     log: { level: read("log.level"), format: read("log.format") },
     gate: {
       port: read("gate.port"),
+      listen: read("gate.listen"),
+      engines: read("gate.engines"),
       workers: read("gate.workers"),
       upstreamCa: read("gate.upstreamCa"),
       hosts: read("gate.hosts"),

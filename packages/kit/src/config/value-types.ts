@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
-import { resolve } from "node:path";
+import { isAbsolute, resolve } from "node:path";
+import { isIpAddress, normaliseHost } from "@gatehouse/core";
 
 /** Where a value stands, as far as its reading depends on it. */
 export interface ValueContext {
@@ -74,3 +75,39 @@ function readHosts(entries: readonly (readonly [string, unknown])[]): Hosts | un
   }
   return hosts;
 }
+
+/** Where to listen: an address of this host, with a port or without. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number | undefined;
+}
+
+const WILDCARDS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
+
+/** `address` or `address:port`, IPv6 in brackets; `undefined` for names, and for addresses that mean every interface. */
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  const [, written = "", port] = /^(\[[^\]]+\]|[^:]+)(?::([1-9]\d{0,4}))?$/.exec(text) ?? [];
+  const host = normaliseHost(written);
+  if (host === undefined || isIpAddress(host) === 0 || WILDCARDS.has(host)) return undefined;
+  if (port === undefined) return { host, port };
+  return Number(port) <= 65_535 ? { host, port: Number(port) } : undefined;
+}
+
+/** A list of texts that `check` lets through; with commas between them in the environment. */
+function listType(name: string, check: (text: string) => boolean): ValueType<readonly string[]> {
+  const read = (items: readonly unknown[]) =>
+    items.every((item): item is string => typeof item === "string" && check(item)) ? items : undefined;
+  return {
+    name,
+    fromFile: (value) => (Array.isArray(value) ? read(value) : undefined),
+    fromText: (text) => read(text.split(",").map((item) => item.trim())),
+  };
+}
+
+/** Addresses to listen at. */
+export const listenType = listType("list of IP addresses, each with `:port` or without; no wildcards", (text) => {
+  return parseListenAddress(text) !== undefined;
+});
+
+/** Absolute paths. */
+export const pathsType = listType("list of absolute paths", isAbsolute);

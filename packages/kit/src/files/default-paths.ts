@@ -13,6 +13,13 @@ export function defaultConfigFile(env: Environment): string {
   return join(baseDirectory(env, "XDG_CONFIG_HOME") ?? join(home(env), ".config"), "gatehouse", "config.yaml");
 }
 
+/** Where Docker Engine and Podman usually serve, for the system and for this user. */
+export function defaultEngineSockets(env: Environment): readonly string[] {
+  const runtime = baseDirectory(env, "XDG_RUNTIME_DIR");
+  const own = runtime === undefined ? [] : [join(runtime, "docker.sock"), join(runtime, "podman", "podman.sock")];
+  return ["/var/run/docker.sock", "/run/podman/podman.sock", ...own];
+}
+
 function baseDirectory(env: Environment, name: string): string | undefined {
   const path = env[name];
   return path !== undefined && isAbsolute(path) ? path : undefined;

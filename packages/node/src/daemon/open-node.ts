@@ -7,6 +7,7 @@ import {
   type Log,
   openDaemonLock,
   openStateDirectory,
+  parseListenAddress,
   type StateDirectory,
   serveUnix,
 } from "@gatehouse/kit";
@@ -123,6 +124,8 @@ function gateConfig(config: Config, stateDir: string, commit: string): GateConfi
   return {
     stateDir,
     port: config.gate.port,
+    listen: config.gate.listen.flatMap((text) => parseListenAddress(text) ?? []),
+    engines: config.gate.engines,
     workers: config.gate.workers,
     upstreamCaFile: config.gate.upstreamCa,
     hosts: config.gate.hosts,

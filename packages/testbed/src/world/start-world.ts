@@ -65,7 +65,7 @@ function settings(directory: string, options: WorldOptions): unknown {
   const own = options.settings ?? {};
   return {
     ...own,
-    gate: { workers: 2, hosts, upstreamCa: join(directory, "upstream-ca.pem"), ...own.gate },
+    gate: { workers: 2, engines: [], hosts, upstreamCa: join(directory, "upstream-ca.pem"), ...own.gate },
     log: { level: "debug", ...own.log },
   };
 }
