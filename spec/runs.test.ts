@@ -82,10 +82,21 @@ test("a detached run is listed, followed and stopped", async () => {
   expect(await world.liveRuns()).toContain(run_id);
   const following = world.startCli(["logs", run_id, "-f"]);
   await following.line("the third line", (line) => line.includes("line 3"));
-  expect((await world.cli(["stop", run_id])).code).toBe(0);
+  const listed = (await world.cli(["ls"])).stdout.split("\n").find((line) => line.includes(run_id));
+  expect(listed).toMatch(/ sh -c i=0; while .{40,}…$/);
+  expect(await world.cliJson(["stop", run_id])).toEqual({ stopped: [run_id] });
   expect((await following.finished).stdout).toContain("line 1\n");
   await eventually("its end", async () => (await world.liveRuns()).length === 0);
   expect((await world.cli(["stop", "no-such-run"])).code).toBe(5);
+  expect(await world.cli(["trace", run_id])).toMatchObject({ code: 0, stdout: "" });
+});
+
+test("a trace of a run that nobody knows says so", async () => {
+  for (const more of [[], ["--follow"], ["--json"]]) {
+    const { code, stdout, stderr } = await world.cli(["trace", "no-such-run", ...more]);
+    expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
+    expect(stderr).toContain("no-such-run");
+  }
 });
 
 test("a sandbox sees its workspace and nothing of the host that could hold a secret", async () => {

@@ -19,17 +19,17 @@ const ENTRIES = {
   keeper: "packages/node/src/keeper/main.ts",
   "open-listener": "packages/node/src/keeper/open-listener.ts",
 };
+/** Those that run inside a sandbox, where no other file of ours is. */
+const ALONE = { confine: "packages/node/src/sandbox/confine.ts" };
 
 await mkdir(outdir, { recursive: true });
 process.on("exit", (code) => {
   if (code !== 0) rmSync(outdir, { recursive: true, force: true });
 });
-await build({
+const options = {
   absWorkingDir: root,
-  entryPoints: ENTRIES,
   outdir,
   bundle: true,
-  splitting: true,
   format: "esm",
   platform: "node",
   target: "node24",
@@ -42,7 +42,9 @@ await build({
     js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
   },
   logLevel: "warning",
-});
+};
+await build({ ...options, entryPoints: ENTRIES, splitting: true });
+await build({ ...options, entryPoints: ALONE });
 await cp(join(root, "packages/gate/templates"), join(outdir, "templates"), { recursive: true });
 await writeFile(join(outdir, "build.json"), `${JSON.stringify({ version: version(), commit: commit() })}\n`);
 

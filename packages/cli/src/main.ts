@@ -57,7 +57,9 @@ command("ls", "list runs", async () => (await import("./commands/ls.ts")).ls).op
 command("logs", "print what a detached run wrote", async () => (await import("./commands/logs.ts")).logs)
   .argument("<run>", "run id")
   .option("-f, --follow", "go on until the run ends");
-command("stop", "end a run", async () => (await import("./commands/stop.ts")).stop).argument("<run...>", "run ids");
+command("stop", "end a run", async () => (await import("./commands/stop.ts")).stop)
+  .argument("<run...>", "run ids")
+  .option("--json", "print what was ended as JSON");
 command(
   "grant",
   "store a service's credential, to be granted to runs",

@@ -34,6 +34,7 @@ export {
 } from "./log/log.ts";
 export { scrubLine } from "./log/scrub-line.ts";
 export { type Native, native, type PeerCredentials } from "./native/native.ts";
+export { nativePackages } from "./native/native-packages.ts";
 export { socketDescriptor } from "./native/socket-descriptor.ts";
 export type { CertificateAuthority, CreateCaOptions } from "./pki/certificate-authority.ts";
 export { createCa } from "./pki/create-ca.ts";

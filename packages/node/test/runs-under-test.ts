@@ -54,8 +54,8 @@ export async function openRuns(driver: DriverName) {
     for (const { runId } of runs.list()) await runs.stop(runId);
     await until(() => processesWith(directory).length === 0);
   });
-  const request = (command: readonly string[]): CreateRequest =>
-    parseCreateRequest({ command, workspace, detach: true, env: { MARK: directory } });
+  const request = (command: readonly string[], more: object): CreateRequest =>
+    parseCreateRequest({ command, workspace, detach: true, env: { MARK: directory }, ...more });
   return {
     directory,
     stateDir,
@@ -64,7 +64,7 @@ export async function openRuns(driver: DriverName) {
     gate,
     files,
     runs,
-    start: (script: string) => runs.create(request(["/bin/sh", "-c", script])),
+    start: (script: string, more = {}) => runs.create(request(["/bin/sh", "-c", script], more)),
     [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
   };
 }

@@ -62,6 +62,41 @@ for (const driver of DRIVERS) {
       await world.runs.stop(run_id);
       expect(world.runs.get(run_id)).toMatchObject({ state: "exited", code: 9 });
     });
+
+    if (driver === "process") return;
+
+    test("starts in no directory that took the place of the one that was checked", async () => {
+      await using world = await openRuns(driver);
+      const secret = join(world.directory, "secret");
+      await mkdir(secret);
+      await writeFile(join(secret, "key"), "k");
+      world.gate.onStartRun = async () => {
+        await rename(world.workspace, join(world.directory, "moved"));
+        await symlink(secret, world.workspace);
+      };
+      await expect(world.start("cat key > /tmp/x; touch key-was-seen")).rejects.toMatchObject({
+        code: "sandbox.start_failed",
+        detail: expect.stringContaining("no longer the directory"),
+      });
+      expect(readdirSync(secret)).toEqual(["key"]);
+      expect(world.gate.live.size).toBe(0);
+      expect(world.runs.list()).toEqual([]);
+    });
+
+    test("starts with no mount that took the place of the one that was checked", async () => {
+      await using world = await openRuns(driver);
+      const [shown, secret] = [join(world.directory, "shown"), join(world.directory, "secret")];
+      for (const path of [shown, secret]) await mkdir(path);
+      await writeFile(join(secret, "key"), "k");
+      world.gate.onStartRun = async () => {
+        await rename(shown, join(world.directory, "moved"));
+        await rename(secret, shown);
+      };
+      await expect(world.start("touch started", { mounts: [shown] })).rejects.toMatchObject({
+        detail: expect.stringContaining("no longer the directory"),
+      });
+      expect(readdirSync(world.workspace)).toEqual([]);
+    });
   });
 }
 
@@ -100,22 +135,18 @@ describe("runs", { skip: isolating === undefined }, () => {
     expect(world.gate.ended).toEqual([]);
   });
 
-  test("start in no directory that took the place of the one that was checked", async () => {
+  test("get no place within another, where the outer one's owner could lead it astray", async () => {
     await using world = await openRuns(driver);
-    const secret = join(world.directory, "secret");
-    await mkdir(secret);
-    await writeFile(join(secret, "key"), "k");
-    world.gate.onStartRun = async () => {
-      await rename(world.workspace, join(world.directory, "moved"));
-      await symlink(secret, world.workspace);
-    };
-    await expect(world.start("cat key > /tmp/x; touch key-was-seen")).rejects.toMatchObject({
-      code: "sandbox.start_failed",
-      detail: expect.stringContaining("no longer the directory"),
-    });
-    expect(readdirSync(secret)).toEqual(["key"]);
-    expect(world.gate.live.size).toBe(0);
-    expect(world.runs.list()).toEqual([]);
+    const inner = join(world.workspace, "inner");
+    await mkdir(inner);
+    for (const mounts of [[inner], [world.workspace, inner]]) {
+      await expect(world.start("touch started", { mounts })).rejects.toMatchObject({
+        code: "sandbox.workspace_refused",
+        detail: expect.stringContaining(inner),
+      });
+    }
+    expect(readdirSync(world.workspace)).toEqual(["inner"]);
+    expect(world.gate.ended).toEqual([]);
   });
 
   test("say why they did not start", async () => {
@@ -128,7 +159,8 @@ describe("runs", { skip: isolating === undefined }, () => {
 
   test("take signals of this system and refuse others", async () => {
     await using world = await openRuns(driver);
-    const { run_id } = await world.start("trap 'exit 4' USR1; while :; do sleep 0.05; done");
+    const { run_id } = await world.start("trap 'exit 4' USR1; echo up; while :; do sleep 0.05; done");
+    await until(() => existsSync(logOf(world, run_id)) && readFileSync(logOf(world, run_id), "utf8") === "up\n");
     const send = (signal: string) =>
       requestUnix({
         socketPath: world.socketPath,

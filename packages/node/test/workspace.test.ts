@@ -3,6 +3,7 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { checkWorkspace } from "../src/runs/workspace.ts";
+import { runTool } from "./sandbox-under-test.ts";
 
 let directory = "";
 const own = () => ({
@@ -35,7 +36,14 @@ describe("a workspace is refused", () => {
     "/dev/shm",
     "/run",
     "/home",
+    "/opt",
+    "/root",
+    "/srv",
+    "/usr",
     "/var",
+    "/var/lib",
+    "/var/log",
+    "/var/tmp",
     tmpdir(),
     homedir(),
     join(homedir(), ".."),
@@ -63,11 +71,24 @@ describe("a workspace is refused", () => {
   });
 });
 
-test("a workspace is resolved, and files that tell secrets are warned of", async () => {
+test("a workspace is resolved, and links and files that tell secrets are warned of", async () => {
   await symlink(join(directory, "work"), join(directory, "link"));
   await writeFile(join(directory, "work/.env"), "");
   await writeFile(join(directory, "work/readme.md"), "");
   const { path, warnings } = checkWorkspace(join(directory, "link"), own());
   expect(path).toBe(join(directory, "work"));
-  expect(warnings).toEqual([expect.stringContaining(".env")]);
+  expect(warnings).toEqual([`${join(directory, "link")} leads to ${path}`, expect.stringContaining(".env")]);
+  expect(checkWorkspace(`${path}/`, own()).warnings).toHaveLength(1);
+});
+
+test("a directory is known by what it is, whatever a mount calls it", () => {
+  const fixture = join(import.meta.dirname, "fixtures/check-through-mounts.ts");
+  const done = runTool(["unshare", "-Urm", process.execPath, fixture, directory]);
+  expect(done.stdout.trim().split("\n"), done.stderr).toEqual([
+    "alias of the state: refused",
+    "alias of what holds the state: refused",
+    "below an alias of the state: refused",
+    "holds a mount of the state: refused",
+    "holds a mount of nothing hidden: accepted",
+  ]);
 });

@@ -15,6 +15,8 @@ interface ListedRun {
   readonly code?: number;
 }
 
+const COMMAND_WIDTH = 60;
+
 /** Lists the runs of this node, newest first. */
 export async function ls(invocation: Invocation): Promise<number> {
   const runs = (await requestUnixOk({
@@ -35,6 +37,11 @@ function rowOf(run: ListedRun): readonly string[] {
     run.exposed ? `${run.driver}, exposed` : run.driver,
     run.grants.join(",") || "-",
     run.created_at.slice(0, 19).replace("T", " "),
-    shown(run.command.join(" ")).slice(0, 60),
+    shortened(shown(run.command.join(" "))),
   ];
+}
+
+/** A text that was cut says so. */
+function shortened(text: string): string {
+  return text.length <= COMMAND_WIDTH ? text : `${text.slice(0, COMMAND_WIDTH - 1)}…`;
 }

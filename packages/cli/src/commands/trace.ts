@@ -1,6 +1,6 @@
 import { Problem } from "@gatehouse/core";
 import type { RequestRecord } from "@gatehouse/gate";
-import { streamUnix } from "@gatehouse/kit";
+import { requestUnix, requestUnixOk, streamUnix } from "@gatehouse/kit";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { colour, printLine, shown } from "../terminal/print.ts";
 
@@ -10,7 +10,10 @@ export async function trace(invocation: Invocation): Promise<number> {
   if (!/^[0-9]{1,6}$/.test(limit)) throw new Problem("usage.invalid", { detail: "--limit takes a number." });
   const query = new URLSearchParams({ limit });
   const [run] = invocation.args;
-  if (run !== undefined) query.set("run", run);
+  if (run !== undefined) {
+    if (!(await isKnown(invocation, run))) throw new Problem("runs.not_found", { detail: `${shown(run)} is unknown.` });
+    query.set("run", run);
+  }
   if (isSet(invocation, "follow")) query.set("follow", "1");
   const stopped = new AbortController();
   process.once("SIGINT", () => stopped.abort());
@@ -22,6 +25,15 @@ export async function trace(invocation: Invocation): Promise<number> {
     if (!stopped.signal.aborted) throw failure;
   }
   return 0;
+}
+
+/** Of a run that is over, the records may be all that is left. */
+async function isKnown({ socketPath }: Invocation, runId: string): Promise<boolean> {
+  const query = new URLSearchParams({ run: runId, limit: "1" });
+  for await (const _ of streamUnix({ socketPath, path: `/v1/records?${query}` })) return true;
+  const started = await requestUnix({ socketPath, path: `/v1/sandboxes/${encodeURIComponent(runId)}` });
+  const registered = (await requestUnixOk({ socketPath, path: "/v1/runs" })) as readonly { readonly run_id: string }[];
+  return started.status === 200 || registered.some(({ run_id }) => run_id === runId);
 }
 
 /** A record as a line for people. */

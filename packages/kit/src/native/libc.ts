@@ -36,6 +36,14 @@ export interface Libc {
   flock(descriptor: number, operation: number): void;
   /** FD_CLOEXEC, and nothing else of F_SETFD. */
   closeOnExec(descriptor: number): void;
+  /** Takes FD_CLOEXEC away. */
+  keepOnExec(descriptor: number): void;
+  /** PR_SET_SECCOMP with SECCOMP_MODE_FILTER, for the calling thread; `filter` is a struct sock_fprog. */
+  setSystemCallFilter(filter: Uint8Array): void;
+  /** SIG_DFL for a signal. */
+  resetSignal(signal: number): void;
+  /** Returns only by throwing. */
+  execvp(file: string, argv: readonly string[]): void;
   /** The address of a buffer's bytes, which stay where they are as long as the buffer lives. */
   addressOf(buffer: Uint8Array): bigint;
   /** Calls back each time the descriptor can be read or was closed by its peer. */
@@ -48,6 +56,9 @@ const SOL_SOCKET = 1;
 const F_SETFD = 2;
 const NS_GET_USERNS = 0xb701;
 const FD_CLOEXEC = 1;
+const PR_SET_SECCOMP = 22;
+const SECCOMP_MODE_FILTER = 2;
+const SIG_DFL = 0;
 
 /** Loads koffi and binds the calls. Throws with the reason where the platform or the package does not serve. */
 export function loadLibc(): Libc {
@@ -74,6 +85,9 @@ export function loadLibc(): Libc {
   const ioctl = bind("int ioctl(int, unsigned long, ...)");
   const flock = bind("int flock(int, int)");
   const fcntl = bind("int fcntl(int, int, ...)");
+  const prctl = bind("int prctl(int, unsigned long, const void *)");
+  const signal = bind("intptr_t signal(int, intptr_t)");
+  const execvp = bind("int execvp(const char *, const char **)");
   return {
     socket: (family, type) => socket(family, type, 0),
     connect: (descriptor, address) => void connect(descriptor, address, address.length),
@@ -89,6 +103,10 @@ export function loadLibc(): Libc {
     ioctl: (descriptor, request, argument) => void ioctl(descriptor, request, "void *", argument),
     flock: (descriptor, operation) => void flock(descriptor, operation),
     closeOnExec: (descriptor) => void fcntl(descriptor, F_SETFD, "int", FD_CLOEXEC),
+    keepOnExec: (descriptor) => void fcntl(descriptor, F_SETFD, "int", 0),
+    setSystemCallFilter: (filter) => void prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter),
+    resetSignal: (number) => void signal(number, SIG_DFL),
+    execvp: (file, argv) => void execvp(file, [...argv, null]),
     ownerOfNamespace: (descriptor) => ioctl(descriptor, NS_GET_USERNS, "int", 0),
     addressOf: (buffer) => koffi.address(buffer),
     watchReadable: (descriptor, callback) => koffi.node.poll(descriptor, { readable: true }, callback),

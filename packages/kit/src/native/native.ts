@@ -42,6 +42,19 @@ export interface Native {
    * closes only its own, and one of a shell's would open a way into a sandbox.
    */
   withholdInheritedDescriptors(): void;
+  /**
+   * Becomes another program under a system call filter that it cannot take off. It must not be able to gain privileges
+   * (no_new_privs). Returns only by throwing `SystemCallError`.
+   */
+  becomeFiltered(filtered: FilteredProgram): never;
+}
+
+export interface FilteredProgram {
+  readonly argv: readonly string[];
+  /** An array of struct sock_filter. */
+  readonly filter: Uint8Array;
+  /** Descriptors that it gets; Node has marked all of its own to be closed, the standard streams too. */
+  readonly descriptors: readonly number[];
 }
 
 const AF_INET = 2;
@@ -54,6 +67,11 @@ const SIOCSIFFLAGS = 0x8914;
 const IFREQ_BYTES = 40;
 const IFREQ_FLAGS = 16;
 const IFF_UP = 1;
+/** struct sock_filter; struct sock_fprog is a short and, aligned, a pointer. */
+const SOCK_FILTER_BYTES = 8;
+const SOCK_FPROG_BYTES = 16;
+/** SIGPIPE and SIGXFSZ: Node ignores them, and what is ignored stays so over exec. */
+const IGNORED_BY_NODE = [13, 25] as const;
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -131,6 +149,18 @@ class LazyNative implements Native {
         if (!(failure instanceof SystemCallError && failure.code === "EBADF")) throw failure;
       }
     }
+  }
+
+  becomeFiltered({ filter, argv, descriptors }: FilteredProgram): never {
+    const libc = this.#libc();
+    const program = Buffer.alloc(SOCK_FPROG_BYTES);
+    program.writeUInt16LE(filter.length / SOCK_FILTER_BYTES, 0);
+    program.writeBigUInt64LE(libc.addressOf(filter), 8);
+    for (const descriptor of descriptors) libc.keepOnExec(descriptor);
+    for (const signal of IGNORED_BY_NODE) libc.resetSignal(signal);
+    libc.setSystemCallFilter(program);
+    libc.execvp(argv[0] ?? "", argv);
+    throw new Error("exec returned");
   }
 
   #libc(): Libc {

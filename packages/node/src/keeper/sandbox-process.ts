@@ -54,9 +54,11 @@ export async function spawnSandbox(
     throw new Problem("sandbox.start_failed", { detail: `Building it ended with code ${code}.` });
   });
   failed.catch(() => undefined); // when it loses a race, the exit is an ordinary one
+  // The number of a process that was waited for may be a stranger's by now.
+  const isOver = () => child.exitCode !== null || child.signalCode !== null;
   const abandon = async (failure: unknown): Promise<never> => {
     // Its first process may wait on our pipe, whose end would release it: it goes first.
-    for (const pid of [childOf(child.pid ?? 0), child.pid]) sendSignal(pid, "SIGKILL");
+    if (!isOver()) for (const pid of [childOf(child.pid ?? 0), child.pid]) sendSignal(pid, "SIGKILL");
     await exited;
     throw await explain(failure, child.stderr);
   };
@@ -64,7 +66,7 @@ export async function spawnSandbox(
   const initPid = isBuilt ? await untilThere(child, launch, failed).catch(abandon) : undefined;
   const kill = () => {
     // The init's death takes its whole pid namespace along.
-    sendSignal(initPid, "SIGKILL");
+    if (!isOver()) sendSignal(initPid, "SIGKILL");
     child.kill("SIGKILL");
   };
   return {
@@ -79,7 +81,9 @@ export async function spawnSandbox(
       release: () => {
         for (const fd of [FD.block, FD.release]) feed(pipeOf(child, fd), GO);
       },
-      signal: (name) => sendSignal(initPid === undefined ? child.pid : (childOf(initPid) ?? initPid), name),
+      signal: (name) => {
+        if (!isOver()) sendSignal(initPid === undefined ? child.pid : (childOf(initPid) ?? initPid), name);
+      },
       kill,
       [Symbol.asyncDispose]: async () => {
         kill();

@@ -2,15 +2,22 @@ import { basename } from "node:path";
 import { type NetworkPolicyInput, Problem, parseNameSegment, toNameSegment } from "@gatehouse/core";
 import { z } from "zod";
 
+/** Text that may become an argument: a NUL would end it, and begin another one for the tool that builds the sandbox. */
+const argument = z
+  .string()
+  .max(131_072)
+  .refine((text) => !text.includes("\0"), "a NUL cannot be passed on");
+const path = argument.refine((text) => text.startsWith("/"), "a path must be absolute");
+
 const createSchema = z.strictObject({
-  command: z.array(z.string().max(131_072)).min(1).max(4_096),
-  workspace: z.string().min(1),
-  mounts: z.array(z.string()).max(64).default([]),
+  command: z.array(argument).min(1).max(4_096),
+  workspace: path,
+  mounts: z.array(path).max(64).default([]),
   grants: z.array(z.string()).max(64).default([]),
   /** As written in a policy file; `compilePolicy` reads it strictly. */
   policy: z.custom<NetworkPolicyInput>((value) => typeof value === "object" && value !== null).optional(),
   allow: z.array(z.string()).max(10_000).default([]),
-  env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(131_072)).default({}),
+  env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), argument).default({}),
   driver: z.enum(["bubblewrap", "unshare", "process"]).optional(),
   project: z.string().optional(),
   agent: z.string().optional(),

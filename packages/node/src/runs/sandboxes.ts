@@ -11,7 +11,7 @@ import type { CreateRequest } from "./create-request.ts";
 import { launchOf, type PlannedRun, recordOf } from "./plan-run.ts";
 import { keeperOf, type RunEnd, type RunFiles, type RunRecord } from "./run-files.ts";
 import { spawnDetachedKeeper } from "./spawn-keeper.ts";
-import { checkMount, checkWorkspace, type OwnDirectories } from "./workspace.ts";
+import { checkMount, checkWorkspace, type OwnDirectories, refuseNested } from "./workspace.ts";
 
 export interface SandboxesDeps {
   readonly gate: Pick<GateLink, "call">;
@@ -72,7 +72,7 @@ export class Sandboxes {
 
   async create(request: CreateRequest): Promise<CreatedRun> {
     const plan = await this.#plan(request);
-    const { runId, keeper, driver, workspace } = plan;
+    const { runId, keeper, driver } = plan;
     const record = recordOf(plan);
     // Known before the gate knows it: what the gate alone knows is taken for a leftover.
     this.#runs.set(runId, record);
@@ -86,7 +86,8 @@ export class Sandboxes {
       const launchPath = await this.#prepare(plan, started);
       this.#deps.log.info("run created", { runId, driver, agent, project, grants });
       const { allowed } = started;
-      const answer = { run_id: runId, driver, exposed: isExposed, allowed, warnings: workspace.warnings };
+      const warnings = [plan.workspace, ...plan.mounts].flatMap((place) => place.warnings);
+      const answer = { run_id: runId, driver, exposed: isExposed, allowed, warnings };
       if (!request.detach) return { ...answer, launch: launchPath };
       await this.#startDetached(runId, launchPath);
       return answer;
@@ -100,6 +101,7 @@ export class Sandboxes {
     const { own, clock, chooseDriver } = this.#deps;
     const workspace = checkWorkspace(request.workspace, own);
     const mounts = request.mounts.map((path) => checkMount(path, own));
+    refuseNested([workspace, ...mounts]);
     const driver = await chooseDriver(request.driver);
     const runId = parseRunId(randomBytes(8).toString("hex"));
     return { runId, keeper: keeperOf(runId), driver, workspace, mounts, request, createdAt: clock.now() };

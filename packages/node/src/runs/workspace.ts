@@ -5,12 +5,15 @@ import {
   fstatSync,
   openSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   realpathSync,
+  statSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { join, sep } from "node:path";
+import { resolve as absolute, dirname, join, sep } from "node:path";
 import { Problem } from "@gatehouse/core";
+import { mountsBelow, readHostMounts } from "../sandbox/host-mounts.ts";
 
 /** What of Gatehouse and of its user is seen in no sandbox. */
 export interface OwnDirectories {
@@ -26,6 +29,7 @@ export function socketsOf(env: NodeJS.ProcessEnv): readonly string[] {
   return said.filter((path): path is string => path?.startsWith(sep) === true);
 }
 
+/** Neither these nor what lies in them. */
 const SYSTEM = [
   "/bin",
   "/boot",
@@ -38,12 +42,19 @@ const SYSTEM = [
   "/sbin",
   "/sys",
   "/usr",
+  "/var/backups",
+  "/var/cache",
+  "/var/log",
+  "/var/mail",
   "/var/run",
+  "/var/spool",
 ];
 /** Engines keep containers and their volumes here. */
 const ENGINES = ["/var/lib/docker", "/var/lib/containerd", "/var/lib/containers"];
 /** Everybody's things lie here, sockets among them; a directory inside may be a workspace. */
-const SHARED = ["/home", "/tmp", "/var/tmp"];
+const SHARED = ["/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/tmp"];
+const FIRST_USER = 1_000;
+const NOBODY = 65_534;
 /** Whosever home it is. */
 const PRIVATE =
   /\/(?:\.ssh|\.gnupg|\.aws|\.azure|\.docker|\.kube|\.password-store|\.netrc|\.config\/(?:gcloud|gh|gatehouse))(?=\/|$)/;
@@ -55,24 +66,22 @@ export interface CheckedDirectory {
   readonly path: string;
   /** Which one it is, whatever stands at its path later: see `identityOf`. */
   readonly identity: string;
-}
-
-/** A directory that may be a workspace, and what to warn of. */
-export interface CheckedWorkspace extends CheckedDirectory {
   readonly warnings: readonly string[];
 }
 
 /** Resolves and checks a workspace. Fails with `sandbox.workspace_refused`, saying why. */
-export function checkWorkspace(asked: string, own: OwnDirectories): CheckedWorkspace {
+export function checkWorkspace(asked: string, own: OwnDirectories): CheckedDirectory {
   const checked = checkMount(asked, own);
-  return { ...checked, warnings: warnings(checked.path) };
+  return { ...checked, warnings: [...checked.warnings, ...warningsOfContent(checked.path)] };
 }
 
 /** A read-only mount is checked as a workspace is. */
 export function checkMount(asked: string, own: OwnDirectories): CheckedDirectory {
-  const directory = openDirectory(asked);
-  refuseHidden(directory.path, own);
-  return directory;
+  const { path, identity } = openDirectory(asked);
+  refuseHidden(path, own);
+  refuseHiddenMounts(path, own);
+  // A run that may write there could have put the link in the place of what was meant.
+  return { path, identity, warnings: path === absolute(asked) ? [] : [`${asked} leads to ${path}`] };
 }
 
 /** What a directory is known by while it exists. */
@@ -83,7 +92,7 @@ export function identityOf({ dev, ino }: Pick<BigIntStats, "dev" | "ino">): stri
 const O_PATH = 0x200000;
 
 /** The path is that of what was opened, not of what was asked for: nobody can swap one for the other in between. */
-function openDirectory(asked: string): CheckedDirectory {
+function openDirectory(asked: string): Omit<CheckedDirectory, "warnings"> {
   let fd: number | undefined;
   try {
     fd = openSync(asked, constants.O_DIRECTORY | (process.platform === "linux" ? O_PATH : constants.O_RDONLY));
@@ -97,7 +106,7 @@ function openDirectory(asked: string): CheckedDirectory {
 }
 
 function refuseHidden(path: string, own: OwnDirectories): void {
-  const home = resolve(homedir());
+  const home = homedir();
   for (const secret of [own.stateDir, own.configDir, ...own.sockets, ...ENGINES, join(home, ".ssh")].map(resolve)) {
     if (isWithin(secret, path) || isWithin(path, secret)) throw refused(path, `holds, or lies in, ${secret}`);
   }
@@ -105,9 +114,36 @@ function refuseHidden(path: string, own: OwnDirectories): void {
   if (place !== undefined) throw refused(path, `lies in ${place}`);
   const [found] = PRIVATE.exec(path) ?? [];
   if (found !== undefined) throw refused(path, `lies in ${found.slice(1)} of a home`);
-  if (SHARED.includes(path)) throw refused(path, "is everybody's; use a directory inside");
-  if (isWithin(home, path)) throw refused(path, "is, or holds, the home directory; use a directory inside");
-  if (path === sep) throw refused(path, "is the whole file system");
+  if (SHARED.some((folder) => isSame(path, folder))) throw refused(path, "is everybody's; use a directory inside");
+  const held = [home, ...homesOfUsers()].map(resolve).find((folder) => isWithin(folder, path));
+  if (held !== undefined) throw refused(path, `is, or holds, the home directory ${held}; use a directory inside`);
+}
+
+/** What is mounted below comes along, whatever it is. */
+function refuseHiddenMounts(path: string, own: OwnDirectories): void {
+  if (process.platform !== "linux") return;
+  for (const point of mountsBelow(readHostMounts(), path)) refuseHidden(point, own);
+}
+
+/** A run that may write to the outer of two could lead the inner one's mount astray. Fails as `checkMount` does. */
+export function refuseNested(places: readonly CheckedDirectory[]): void {
+  for (const { path } of places) {
+    const outer = places.find((place) => place.path !== path && isBelow(path, place.path));
+    if (outer !== undefined) throw refused(path, `lies in ${outer.path}, which the run sees already`);
+  }
+}
+
+/** Homes of people and of root; daemons' accounts have theirs anywhere. */
+function homesOfUsers(): readonly string[] {
+  try {
+    const rows = readFileSync("/etc/passwd", "utf8").split("\n");
+    return rows
+      .map((row) => row.split(":"))
+      .filter(([, , uid]) => uid === "0" || (Number(uid) >= FIRST_USER && Number(uid) !== NOBODY))
+      .flatMap(([, , , , , home = ""]) => (home.startsWith(sep) && home !== sep ? [home] : []));
+  } catch {
+    return [];
+  }
 }
 
 function resolve(path: string): string {
@@ -118,11 +154,32 @@ function resolve(path: string): string {
   }
 }
 
+/** By name, and by what they are: a bind mount gives a directory a second name. */
 function isWithin(path: string, folder: string): boolean {
+  if (isBelow(path, folder)) return true;
+  const identity = identityAt(folder);
+  if (identity === undefined) return false;
+  for (let at = path; at !== sep; at = dirname(at)) if (identityAt(at) === identity) return true;
+  return false;
+}
+
+function isSame(path: string, folder: string): boolean {
+  return path === folder || (identityAt(path) !== undefined && identityAt(path) === identityAt(folder));
+}
+
+function isBelow(path: string, folder: string): boolean {
   return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
 
-function warnings(path: string): readonly string[] {
+function identityAt(path: string): string | undefined {
+  try {
+    return identityOf(statSync(path, { bigint: true }));
+  } catch {
+    return undefined; // not there, or not for this user
+  }
+}
+
+function warningsOfContent(path: string): readonly string[] {
   const entries = list(path);
   const telling = entries.filter((entry) => TELLING.test(entry.name));
   const sockets = entries.filter((entry) => entry.isSocket());

@@ -7,7 +7,6 @@ import { inOwnTerminal, insideCommand, onceReleased, toolEnvironment, untilParen
 
 /** A sandbox by bubblewrap. Its arguments travel over a descriptor: the run token is in no argv. */
 export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
-  const seccomp = seccompProgram();
   const options = [
     ...["--unshare-user", "--uid", String(SANDBOX_UID), "--gid", String(SANDBOX_UID)],
     ...["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup-try"],
@@ -21,7 +20,7 @@ export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
     ...["--remount-ro", "/", "--chdir", spec.workspace, "--clearenv"],
     ...Object.entries(spec.env).flatMap(([name, value]) => ["--setenv", name, value]),
     ...["--info-fd", String(FD.info), "--block-fd", String(FD.block)],
-    ...(seccomp === undefined ? [] : ["--seccomp", String(FD.seccomp)]),
+    ...["--seccomp", String(FD.seccomp)],
   ];
   const released = onceReleased(insideCommand(spec));
   const command = overSafeDevices(["bwrap", "--args", String(FD.args), "--", ...released]);
@@ -33,7 +32,7 @@ export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
     cwd: "/",
     feeds: [
       { fd: FD.args, data: Buffer.from(options.map((option) => `${option}\0`).join("")) },
-      ...(seccomp === undefined ? [] : [{ fd: FD.seccomp, data: seccomp }]),
+      { fd: FD.seccomp, data: seccompProgram() },
     ],
     files: [],
     info: "bubblewrap-json",
@@ -53,6 +52,6 @@ export function overSafeDevices(command: readonly string[]): readonly string[] {
 
 function mountOption(entry: RootEntry): readonly string[] {
   if (entry.kind === "link") return ["--symlink", entry.target, entry.to];
-  if (entry.kind === "empty") return ["--tmpfs", entry.to];
+  if (entry.kind === "empty") return ["--tmpfs", entry.to, "--remount-ro", entry.to];
   return [entry.kind === "write" ? "--bind" : "--ro-bind", entry.from, entry.to];
 }

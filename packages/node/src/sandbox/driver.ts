@@ -14,7 +14,7 @@ export interface Enforcement {
 
 export const ENFORCES: Readonly<Record<DriverName, Enforcement>> = {
   bubblewrap: { network: true, filesystem: true, processes: true, noNewPrivileges: true, seccomp: true },
-  unshare: { network: true, filesystem: true, processes: true, noNewPrivileges: true, seccomp: false },
+  unshare: { network: true, filesystem: true, processes: true, noNewPrivileges: true, seccomp: true },
   process: { network: false, filesystem: false, processes: false, noNewPrivileges: false, seccomp: false },
 };
 

@@ -50,6 +50,9 @@ const HIDDEN = ["/usr/etc", "/usr/local/etc", "/usr/src", "/usr/share/polkit-1/r
 /** The root of a sandbox, in the order in which it is built. */
 export function planRoot({ runDir, runtime, workspace, mounts }: SandboxSpec): readonly RootEntry[] {
   return [
+    // First: a link in one of them, put there meanwhile, leads to nothing of ours yet.
+    ...mounts.map(read),
+    { kind: "write", from: workspace, to: workspace },
     read("/usr"),
     ...HIDDEN.filter((path) => existsSync(path)).map((to): RootEntry => ({ kind: "empty", to })),
     ...TOP_LEVEL.filter((path) => existsSync(path)).map(topLevel),
@@ -59,8 +62,6 @@ export function planRoot({ runDir, runtime, workspace, mounts }: SandboxSpec): r
     ...SYNTHETIC.map((name): RootEntry => ({ kind: "read", from: join(runDir, name), to: `/etc/${name}` })),
     { kind: "read", from: join(runDir, "ca-bundle.pem"), to: `${SANDBOX_OWN}/ca-bundle.pem` },
     { kind: "read", from: runtime, to: `${SANDBOX_OWN}/${basename(runtime)}` },
-    ...mounts.map(read),
-    { kind: "write", from: workspace, to: workspace },
   ];
 }
 

@@ -1,3 +1,5 @@
+import { Problem } from "@gatehouse/core";
+
 /** What a system call filter needs to know of a machine (linux/audit.h, asm/unistd.h). */
 interface Architecture {
   readonly audit: number;
@@ -17,7 +19,10 @@ const COMMON = {
   fsmount: 432,
   fspick: 433,
   clone3: 435,
+  openat2: 437,
+  fchmodat2: 452,
   mount_setattr: 442,
+  open_tree_attr: 467,
 } as const;
 
 const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
@@ -30,6 +35,16 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
       socketpair: 53,
       clone: 56,
       ioctl: 16,
+      open: 2,
+      openat: 257,
+      creat: 85,
+      chmod: 90,
+      fchmod: 91,
+      fchmodat: 268,
+      mkdir: 83,
+      mkdirat: 258,
+      mknod: 133,
+      mknodat: 259,
       unshare: 272,
       setns: 308,
       mount: 165,
@@ -63,6 +78,11 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
       socketpair: 199,
       clone: 220,
       ioctl: 29,
+      openat: 56,
+      fchmod: 52,
+      fchmodat: 53,
+      mkdirat: 34,
+      mknodat: 33,
       unshare: 97,
       setns: 268,
       mount: 40,
@@ -92,6 +112,9 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
 const EPERM = 1;
 const EAFNOSUPPORT = 97;
 const ENOSYS = 38;
+const SETUID_OR_SETGID = 0o6000;
+/** O_CREAT and the bit of O_TMPFILE that is its own: without one of them there is no mode. */
+const CREATES = 0o100 | 0o20000000;
 const CLONE_NEWUSER = 0x10000000;
 const TIOCSTI = 0x5412;
 const TIOCLINUX = 0x541c;
@@ -132,6 +155,7 @@ const REFUSED = [
   "fsmount",
   "fspick",
   "mount_setattr",
+  "open_tree_attr",
   "setns",
   "mount",
   "umount2",
@@ -155,14 +179,41 @@ const REFUSED = [
   "reboot",
 ] as const;
 
+/** Calls whose arguments lie in memory, which a filter cannot read: ENOSYS, and libraries use the older ones. */
+const UNREADABLE = ["clone3", "openat2"] as const;
+
+/** Calls that give a file its mode, with the argument that holds it. */
+const MODES: Readonly<Record<string, number>> = {
+  chmod: 1,
+  fchmod: 1,
+  fchmodat: 2,
+  fchmodat2: 2,
+  mkdir: 1,
+  mkdirat: 2,
+  mknod: 1,
+  mknodat: 2,
+  creat: 1,
+};
+
+/** Calls that may create a file, with the arguments that hold their flags and its mode. */
+const OPENS: Readonly<Record<string, { readonly flags: number; readonly mode: number }>> = {
+  open: { flags: 1, mode: 2 },
+  openat: { flags: 2, mode: 3 },
+};
+
 /**
- * A classic BPF program (struct sock_filter, little-endian) for `bwrap --seccomp`: sockets of four families alone, no
- * new user namespaces, no calls around the filter. `undefined` for a machine that it was not written for.
+ * A classic BPF program (an array of struct sock_filter, little-endian): sockets of four families alone, no new user
+ * namespaces, no setuid or setgid bit on a file, no calls around the filter. The bits matter outside: what a run leaves
+ * in its workspace belongs to the daemon's user, root perhaps. Fails with `sandbox.unavailable` for a machine that it
+ * was not written for.
  */
-export function seccompProgram(arch: string = process.arch): Buffer | undefined {
+export function seccompProgram(arch: string = process.arch): Buffer {
   const machine = ARCHITECTURES[arch];
-  if (machine === undefined) return undefined;
-  const number = (name: string) => machine.calls[name] ?? -1;
+  if (machine === undefined) throw new Problem("sandbox.unavailable", { detail: `No system call filter for ${arch}.` });
+  const when = (name: string, body: readonly Instruction[]): readonly Instruction[] => {
+    const number = machine.calls[name];
+    return number === undefined ? [] : whenCall(number, body);
+  };
   const program: Instruction[] = [
     { code: LOAD, k: OFFSET.arch },
     { code: JUMP_EQUAL, k: machine.audit, jumpTrue: 1, jumpFalse: 0 },
@@ -173,12 +224,13 @@ export function seccompProgram(arch: string = process.arch): Buffer | undefined 
     program.push({ code: JUMP_AT_LEAST, k: machine.foreignFrom, jumpTrue: 0, jumpFalse: 1 });
     program.push({ code: RETURN, k: KILL_PROCESS });
   }
-  for (const name of REFUSED) program.push(...whenCall(number(name), [{ code: RETURN, k: errno(EPERM) }]));
-  // Its flags lie in memory, which a filter cannot read; libraries fall back to clone.
-  program.push(...whenCall(number("clone3"), [{ code: RETURN, k: errno(ENOSYS) }]));
-  for (const name of ["clone", "unshare"]) program.push(...whenCall(number(name), refuseNewUserNamespace()));
-  program.push(...whenCall(number("ioctl"), refuseTerminalInjection()));
-  for (const name of ["socket", "socketpair"]) program.push(...whenCall(number(name), allowFamilies()));
+  for (const name of REFUSED) program.push(...when(name, [{ code: RETURN, k: errno(EPERM) }]));
+  for (const name of UNREADABLE) program.push(...when(name, [{ code: RETURN, k: errno(ENOSYS) }]));
+  for (const name of ["clone", "unshare"]) program.push(...when(name, refuseBits(0, CLONE_NEWUSER)));
+  for (const [name, mode] of Object.entries(MODES)) program.push(...when(name, refuseBits(mode, SETUID_OR_SETGID)));
+  for (const [name, at] of Object.entries(OPENS)) program.push(...when(name, refuseModeWhereItCreates(at)));
+  program.push(...when("ioctl", refuseTerminalInjection()));
+  for (const name of ["socket", "socketpair"]) program.push(...when(name, allowFamilies()));
   program.push({ code: RETURN, k: ALLOW });
   return assemble(program);
 }
@@ -188,12 +240,21 @@ function whenCall(number: number, body: readonly Instruction[]): Instruction[] {
   return [{ code: JUMP_EQUAL, k: number, jumpTrue: 0, jumpFalse: body.length }, ...body];
 }
 
-function refuseNewUserNamespace(): Instruction[] {
+function refuseBits(argument: number, bits: number): Instruction[] {
   return [
-    { code: LOAD, k: OFFSET.argument(0) },
-    { code: JUMP_ANY_BIT, k: CLONE_NEWUSER, jumpTrue: 0, jumpFalse: 1 },
+    { code: LOAD, k: OFFSET.argument(argument) },
+    { code: JUMP_ANY_BIT, k: bits, jumpTrue: 0, jumpFalse: 1 },
     { code: RETURN, k: errno(EPERM) },
     { code: RETURN, k: ALLOW },
+  ];
+}
+
+function refuseModeWhereItCreates({ flags, mode }: { readonly flags: number; readonly mode: number }): Instruction[] {
+  return [
+    { code: LOAD, k: OFFSET.argument(flags) },
+    { code: JUMP_ANY_BIT, k: CREATES, jumpTrue: 1, jumpFalse: 0 },
+    { code: RETURN, k: ALLOW },
+    ...refuseBits(mode, SETUID_OR_SETGID),
   ];
 }
 

@@ -1,8 +1,18 @@
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { nativePackages, resolveEntry } from "@gatehouse/kit";
 import { bindDevices, REOPEN_NULL } from "./devices.ts";
-import { FD, KERNEL_SWITCHES, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
+import {
+  FD,
+  KERNEL_SWITCHES,
+  SANDBOX_HOME,
+  SANDBOX_OWN,
+  SANDBOX_UID,
+  type SandboxLaunch,
+  type SandboxSpec,
+} from "./driver.ts";
 import { type HostMount, lockedOptions, mountsBelow, readHostMounts } from "./host-mounts.ts";
 import { planRoot, type RootEntry } from "./root-plan.ts";
+import { seccompProgram } from "./seccomp.ts";
 import { inOwnTerminal, insideCommand, onceReleased, quote, toolEnvironment, untilParentDies } from "./wrap-command.ts";
 
 /** Every namespace of a sandbox, by util-linux; the caller is its root until `setpriv` takes that away. */
@@ -13,7 +23,7 @@ export const UNSHARE_ALL = [
 
 /**
  * A sandbox by util-linux alone: namespaces by `unshare`, a root assembled by a script that runs as its init, and
- * `setpriv` to drop what is left. There is no system call filter.
+ * `setpriv` to drop what is left, and `confine` to put the system call filter on.
  */
 export function launchUnshare(spec: SandboxSpec): SandboxLaunch {
   const script = join(spec.runDir, "init.sh");
@@ -24,10 +34,23 @@ export function launchUnshare(spec: SandboxSpec): SandboxLaunch {
     args,
     env: toolEnvironment(),
     cwd: "/",
-    feeds: [{ fd: FD.args, data: Buffer.from(exportLines(spec.env)) }],
+    feeds: [
+      { fd: FD.args, data: Buffer.from(exportLines(spec.env)) },
+      { fd: FD.seccomp, data: seccompProgram() },
+    ],
     files: [{ path: script, text: initScript(spec) }],
     info: "child-of-unshare",
   };
+}
+
+const CONFINE = `${SANDBOX_OWN}/confine.mjs`;
+
+/** What puts the filter on, inside. */
+function ownPrograms(): readonly RootEntry[] {
+  const packages = [...nativePackages()].map(([name, from]): RootEntry => {
+    return { kind: "read", from, to: `${SANDBOX_OWN}/node_modules/${name}` };
+  });
+  return [{ kind: "read", from: resolveEntry("confine"), to: CONFINE }, ...packages];
 }
 
 /** Directory of the run over which its root is built. */
@@ -47,6 +70,7 @@ function initScript(spec: SandboxSpec): string {
   const { workspace, runDir } = spec;
   const mounts = readHostMounts();
   const root = quote(join(runDir, ROOT_MOUNT));
+  const confine = [`${SANDBOX_OWN}/${basename(spec.runtime)}`, "--disable-sigusr1", CONFINE].map(quote).join(" ");
   return `set -eu
 umask 022
 mount --make-rprivate /
@@ -55,14 +79,12 @@ cd ${root}
 mkdir -p proc dev/pts dev/shm tmp ${quote(`.${SANDBOX_HOME}`)}
 ${bindDevices(mounts, ".")}
 ln -s /proc/self/fd dev/fd; ln -s fd/0 dev/stdin; ln -s fd/1 dev/stdout; ln -s fd/2 dev/stderr; ln -s pts/ptmx dev/ptmx
-mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts dev/pts
+mount -t devpts -o nosuid,noexec,newinstance,ptmxmode=0666,mode=0620 devpts dev/pts
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs dev/shm
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs tmp
 mount -t tmpfs -o mode=0700,nosuid,nodev tmpfs ${quote(`.${SANDBOX_HOME}`)}
 mount -t proc -o nosuid,nodev,noexec proc proc
-${planRoot(spec)
-  .map((entry) => mountLines(entry, mounts))
-  .join("\n")}
+${[...planRoot(spec), ...ownPrograms()].map((entry) => mountLines(entry, mounts)).join("\n")}
 # One more user namespace, the command's own, and none inside it.
 echo 1 > proc/sys/user/max_user_namespaces
 for path in ${KERNEL_SWITCHES.join(" ")}; do
@@ -76,10 +98,12 @@ cd ${quote(workspace)}
 hostname sandbox 2>/dev/null || :
 ${REOPEN_NULL}
 printf r >&${FD.info}
-exec ${FD.seccomp}<&- ${FD.info}>&- ${FD.block}<&-
+exec ${FD.info}>&- ${FD.block}<&-
 set +e
-unshare --user --map-user=${SANDBOX_UID} --map-group=${SANDBOX_UID} -- \\
+# Its capabilities are kept for the one step that takes them all away, the bounding set's among them.
+unshare --user --map-user=${SANDBOX_UID} --map-group=${SANDBOX_UID} --keep-caps -- \\
   setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --ambient-caps=-all -- \\
+  ${confine} \\
   /bin/sh -c ${quote(WITH_VARIABLES)} sh "$@"
 exit $?
 `;
