@@ -1,3 +1,26 @@
+export { type AuditEntry, type AuditEvent, encodeEntry, readCanonical, readEntry } from "./audit/audit-entry.ts";
+export {
+  type AuditHead,
+  auditKeyId,
+  encodeHead,
+  headAsJson,
+  headBytes,
+  isHeadLine,
+  readHead,
+  type SignedHead,
+} from "./audit/audit-head.ts";
+export { AuditVerifier, type LogIdentity, readExportHeader, type VerifierDeps } from "./audit/audit-verifier.ts";
+export { canonicalJson, type JsonValue, toCanonicalText } from "./audit/canonical-json.ts";
+export {
+  type Consistency,
+  consistencyRanges,
+  type Inclusion,
+  inclusionRanges,
+  ProofBuilder,
+  rootOfInclusion,
+  rootsOfConsistency,
+} from "./audit/merkle-proofs.ts";
+export { type Hash, hashLeaf, hashNode, type LeafRange, MerkleFrontier } from "./audit/merkle-tree.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { type AddressClass, classifyAddress, type DialVerdict, mayDial } from "./destination/address.ts";
 export { type Cidr, cidrContains, parseCidr } from "./destination/cidr.ts";

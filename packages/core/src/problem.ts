@@ -53,6 +53,15 @@ export const PROBLEMS = {
     say: "State could not be written; nothing was changed.",
   },
 
+  "audit.tampered": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 4,
+    say: "The audit log is not what was signed.",
+  },
+  "audit.unwritable": { rpc: "unavailable", http: 503, exit: 1, say: "The audit log cannot be written now." },
+  "audit.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such audit log or entry." },
+
   "daemon.unreachable": {
     rpc: "unavailable",
     http: 503,

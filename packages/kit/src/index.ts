@@ -1,3 +1,9 @@
+export { AuditLog, type AuditLogOptions, type AuditState } from "./audit/audit-log.ts";
+export { type EntryProof, exportLog, proveEntry } from "./audit/export-log.ts";
+export { type VerifiedLog, verifyLog } from "./audit/follow-log.ts";
+export { type LogSource, openLogSource } from "./audit/log-source.ts";
+export { SegmentFolder } from "./audit/segment-folder.ts";
+export type { SegmentStore } from "./audit/segment-store.ts";
 export {
   CONFIG_KEYS,
   type ConfigKey,
@@ -38,6 +44,7 @@ export { nativePackages } from "./native/native-packages.ts";
 export { socketDescriptor } from "./native/socket-descriptor.ts";
 export type { CertificateAuthority, CreateCaOptions } from "./pki/certificate-authority.ts";
 export { createCa } from "./pki/create-ca.ts";
+export { type IdentityKey, openIdentityKey } from "./pki/identity-key.ts";
 export { mintServerLeaf, type ServerLeafRequest } from "./pki/mint-server-leaf.ts";
 export { childEnvironment } from "./process/child-environment.ts";
 export { resolveEntry } from "./process/resolve-entry.ts";

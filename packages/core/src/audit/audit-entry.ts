@@ -1,0 +1,67 @@
+import { Problem } from "../problem.ts";
+import { canonicalJson, type JsonValue } from "./canonical-json.ts";
+
+/** What happened, as its writer knows it; the log adds its place. */
+export interface AuditEvent {
+  /** Unix milliseconds. */
+  readonly time: number;
+  readonly run: string | null;
+  /** `<project>.<agent>`, or `<agent>`. */
+  readonly agent: string | null;
+  /** Who did it, as far as the writer knows. */
+  readonly actor: string;
+  readonly kind: string;
+  readonly data: { readonly [name: string]: JsonValue };
+}
+
+/** One entry of a log. Every member is always there; what is absent is null. */
+export interface AuditEntry extends AuditEvent {
+  /** From 0, without a gap. */
+  readonly seq: number;
+  readonly org: string | null;
+  readonly node: string | null;
+}
+
+const MEMBERS = "actor,agent,data,kind,node,org,run,seq,time";
+
+/** The bytes that are hashed, as text. Text that is not canonical and numbers that are no integers throw RangeError. */
+export function encodeEntry({ actor, agent, data, kind, node, org, run, seq, time }: AuditEntry): string {
+  return canonicalJson({ actor, agent, data, kind, node, org, run, seq, time });
+}
+
+/**
+ * Reads one line of a log. Fails with `audit.tampered` unless it is exactly the canonical text of an entry: in any other
+ * text two readers could see two entries.
+ */
+export function readEntry(line: string): AuditEntry {
+  const value = readCanonical(line);
+  if (Object.keys(value).join() !== MEMBERS) throw tampered("it has not the members of an entry");
+  const { actor, agent, data, kind, node, org, run, seq, time } = value as Record<string, JsonValue>;
+  const isWellTyped =
+    [actor, kind].every((text) => typeof text === "string") &&
+    [agent, node, org, run].every((text) => text === null || typeof text === "string") &&
+    [seq, time].every((count) => typeof count === "number" && count >= 0) &&
+    typeof data === "object" &&
+    data !== null &&
+    !Array.isArray(data);
+  if (!isWellTyped) throw tampered("a member has another type");
+  return value as unknown as AuditEntry;
+}
+
+/** Parses a line that must be the canonical text of one object. */
+export function readCanonical(line: string): { readonly [name: string]: JsonValue } {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+    if (canonicalJson(value as JsonValue) !== line) throw tampered("it is not written in the canonical form");
+  } catch (cause) {
+    if (cause instanceof Problem) throw cause;
+    throw tampered("it is not JSON in the canonical form");
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw tampered("it is no object");
+  return value as { readonly [name: string]: JsonValue };
+}
+
+function tampered(detail: string): Problem {
+  return new Problem("audit.tampered", { detail });
+}

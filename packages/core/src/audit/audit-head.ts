@@ -1,0 +1,82 @@
+import { encodeTuple } from "../encoding/signed-tuple.ts";
+import { base64url, fromBase64url } from "../encoding/text.ts";
+import { Problem } from "../problem.ts";
+import { readCanonical } from "./audit-entry.ts";
+import { canonicalJson, type JsonValue } from "./canonical-json.ts";
+import type { Hash } from "./merkle-tree.ts";
+
+/** What a head says of a log. */
+export interface AuditHead {
+  /** Entries that it covers. */
+  readonly size: number;
+  /** Root of the tree over them. */
+  readonly root: Uint8Array;
+  /** Unix milliseconds at which it was signed. */
+  readonly time: number;
+}
+
+/** A head as it stands in a log. */
+export interface SignedHead extends AuditHead {
+  readonly keyId: string;
+  readonly signature: Uint8Array;
+}
+
+const MEMBERS = "key_id,root,signature,size,time,witnesses";
+
+/** The bytes that a head's signature is over. */
+export function headBytes(log: string, { size, root, time }: AuditHead): Uint8Array {
+  return encodeTuple("gatehouse/audit-head/v1", log, size, root, time);
+}
+
+/** The id of an audit key: SHA-256 of its 32 raw bytes. */
+export function auditKeyId(hash: Hash, key: Uint8Array): string {
+  return base64url(hash(key));
+}
+
+/** The line of a signed head. */
+export function encodeHead(head: SignedHead): string {
+  return canonicalJson(headAsJson(head));
+}
+
+/** A signed head as it stands in JSON. */
+export function headAsJson({ size, root, time, keyId, signature }: SignedHead): { readonly [name: string]: JsonValue } {
+  return {
+    key_id: keyId,
+    root: base64url(root),
+    signature: base64url(signature),
+    size,
+    time,
+    witnesses: [],
+  };
+}
+
+/** Whether a line claims to be a head; what it says is for `readHead` to judge. */
+export function isHeadLine(line: string): boolean {
+  return line.startsWith('{"key_id":');
+}
+
+/** Reads the line of a head, its signature unchecked. Fails with `audit.tampered`. */
+export function readHead(line: string): SignedHead {
+  const value = readCanonical(line);
+  const { key_id: keyId, size, time, witnesses } = value;
+  const root = bytesOf(value.root);
+  const signature = bytesOf(value.signature);
+  if (Object.keys(value).join() !== MEMBERS || typeof keyId !== "string" || !isCount(size) || !isCount(time)) {
+    throw new Problem("audit.tampered", { detail: "it has not the members of a head" });
+  }
+  if (root?.length !== 32 || signature?.length !== 64) {
+    throw new Problem("audit.tampered", { detail: "its root or signature is none" });
+  }
+  if (!Array.isArray(witnesses) || witnesses.length > 0) {
+    throw new Problem("audit.tampered", { detail: "it names witnesses, whom this version cannot hear" });
+  }
+  return { keyId, size, time, root, signature };
+}
+
+function bytesOf(value: JsonValue | undefined): Uint8Array | undefined {
+  return typeof value === "string" ? fromBase64url(value) : undefined;
+}
+
+function isCount(value: JsonValue | undefined): value is number {
+  return typeof value === "number" && value >= 0;
+}

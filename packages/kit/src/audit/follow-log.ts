@@ -1,0 +1,69 @@
+import { AuditVerifier, constantTimeEqual, type LogIdentity, Problem, type SignedHead } from "@gatehouse/core";
+import type { LogSource } from "./log-source.ts";
+import { VERIFIER_DEPS } from "./recover-log.ts";
+import type { SegmentHeader } from "./segment-header.ts";
+
+/** A log that is what was signed. */
+export interface VerifiedLog extends LogIdentity {
+  /** All entries, those behind the last head too. */
+  readonly entries: number;
+  readonly heads: number;
+  /** Entries behind the last head, which nothing signed protects yet. */
+  readonly unprotected: number;
+  readonly head: SignedHead;
+}
+
+/**
+ * Reads a whole log and checks it: every entry in its place, every head signed by the log's key and over exactly the
+ * entries before it. With `pinned`, that key must be this one. Fails with `audit.tampered`, naming the first entry
+ * that is wrong, and `audit.not_found`. Memory does not grow with the log.
+ */
+export async function verifyLog(source: LogSource, pinned?: Uint8Array): Promise<VerifiedLog> {
+  // Before the entries: a log that is written to meanwhile only grows.
+  const lastHead = await source.lastHead();
+  let followed: Followed | undefined;
+  for await (const part of source.read()) {
+    if ("header" in part) followed = follow(followed, part.header);
+    else for (const line of part.lines) followed?.verifier.push(line);
+  }
+  if (followed === undefined) throw tampered("It has no first line.");
+  const { identity, verifier } = followed;
+  const { size, unprotected, heads } = verifier;
+  if (lastHead !== undefined && size < lastHead.size) {
+    throw tampered(`Entries ${size} to ${lastHead.size - 1} are missing at its end.`);
+  }
+  if (pinned !== undefined && !constantTimeEqual(pinned, identity.key)) {
+    throw tampered("Its heads are signed by another key than the one that was given.");
+  }
+  return { ...identity, entries: size, heads, unprotected, head: requireHead(verifier, source.isExport) };
+}
+
+function requireHead({ head, size, unprotected }: AuditVerifier, isExport: boolean): SignedHead {
+  if (head === undefined) throw tampered("No head is signed yet: nothing protects its entries.");
+  if (!isExport || unprotected === 0) return head;
+  throw tampered(`It does not end with a head: what followed entry ${size - 1} was cut off.`);
+}
+
+interface Followed {
+  readonly identity: LogIdentity;
+  readonly verifier: AuditVerifier;
+}
+
+function follow(before: Followed | undefined, { log, key, tree }: SegmentHeader): Followed {
+  if (before === undefined) {
+    if (tree.size > 0) throw tampered(`Entries 0 to ${tree.size - 1} are missing.`);
+    const identity = { log, key };
+    return { identity, verifier: new AuditVerifier(VERIFIER_DEPS, identity) };
+  }
+  const { identity, verifier } = before;
+  if (tree.size > verifier.size) throw tampered(`Entries ${verifier.size} to ${tree.size - 1} are missing.`);
+  const isNext = tree.size === verifier.size && constantTimeEqual(tree.root(), verifier.tree.root());
+  if (!isNext || log !== identity.log || !constantTimeEqual(key, identity.key)) {
+    throw tampered(`The segment that begins with entry ${tree.size} is not the next one of this log.`);
+  }
+  return before;
+}
+
+function tampered(detail: string): Problem {
+  return new Problem("audit.tampered", { detail });
+}
