@@ -1,5 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { type Clock, Problem, parseResourceName, type ResourceName, Secret, toProblem } from "@gatehouse/core";
 import { readPrivateFile, removeFile, writeFileAtomic } from "@gatehouse/kit";
 import type { FlattenedJWE } from "jose";
@@ -10,6 +11,9 @@ import { makeCredentialId } from "./credential-id.ts";
 import type { NodeKey } from "./node-key.ts";
 import { open, seal } from "./seal.ts";
 
+const sealedSchema = z.custom<FlattenedJWE>(
+  (value) => typeof value === "object" && value !== null && "ciphertext" in value,
+);
 const fileSchema = z.strictObject({
   gatehouse_credential: z.literal(1),
   id: z.string().regex(/^[0-9a-f-]{36}$/),
@@ -18,7 +22,9 @@ const fileSchema = z.strictObject({
   service: z.string().optional(),
   created_at: z.number().int(),
   bindings: z.array(bindingSchema).min(1),
-  sealed: z.custom<FlattenedJWE>((value) => typeof value === "object" && value !== null && "ciphertext" in value),
+  sealed: sealedSchema,
+  /** Values that this one replaced, newest first: attached no more, still scrubbed. */
+  replaced: z.array(z.strictObject({ version: z.number().int().positive(), sealed: sealedSchema })).optional(),
 });
 
 type StoredCredential = Readonly<z.infer<typeof fileSchema>>;
@@ -27,6 +33,8 @@ type StoredCredential = Readonly<z.infer<typeof fileSchema>>;
 export interface CredentialInfo {
   readonly id: string;
   readonly name: ResourceName;
+  /** Counts the values that it had. */
+  readonly version: number;
   readonly service: string | undefined;
   /** Unix milliseconds. */
   readonly createdAt: number;
@@ -49,6 +57,7 @@ export interface UnreadableFile {
 }
 
 const MAX_VALUE_BYTES = 65_536;
+const MAX_REPLACED = 8;
 
 /** Sealed credentials, one file each in `credentials/`. What is listed can be opened; what cannot is named. */
 export class CredentialStore {
@@ -107,10 +116,28 @@ export class CredentialStore {
     return this.#turns.take(request.name, () => this.#add(request));
   }
 
+  /**
+   * As `add`, and where the name is taken by a credential for the same places gives that one the new value, in one
+   * step on disk. Fails with `grants.exists` when the places differ, with `credentials.unreadable`.
+   */
+  replace(request: NewCredential): Promise<CredentialInfo> {
+    return this.#turns.take(request.name, () => (this.has(request.name) ? this.#replace(request) : this.#add(request)));
+  }
+
   /** The plaintext. Fails as `require` does. */
   async reveal(name: string): Promise<Secret> {
     const stored = this.#require(name);
     return open(this.#key, stored.sealed, bindingBytes(stored, stored.bindings));
+  }
+
+  /** The plaintexts that were replaced, newest first, at most eight. Fails as `require` does. */
+  async revealReplaced(name: string): Promise<readonly Secret[]> {
+    const { id, bindings, replaced = [], ...stored } = this.#require(name);
+    return Promise.all(
+      replaced.map(({ version, sealed }) =>
+        open(this.#key, sealed, bindingBytes({ id, name: stored.name, version }, bindings)),
+      ),
+    );
   }
 
   /**
@@ -122,7 +149,10 @@ export class CredentialStore {
   }
 
   async #add({ name, service, bindings, value: text }: NewCredential): Promise<CredentialInfo> {
-    if (this.has(name)) throw new Problem("grants.exists", { detail: `Revoke ${name} first, or choose a name.` });
+    if (this.has(name))
+      throw new Problem("grants.exists", {
+        detail: `Give ${name} a new value with --replace, or choose another name.`,
+      });
     for (const binding of bindings) checkBinding(binding);
     const value = checkValue(text);
     const id = makeCredentialId(this.#clock.now());
@@ -137,8 +167,31 @@ export class CredentialStore {
       bindings: [...bindings],
       sealed,
     };
-    await writeFileAtomic(join(this.#folder, `${id}.jwe`), JSON.stringify(stored));
-    this.#byName.set(name, stored);
+    return this.#store(stored);
+  }
+
+  async #replace({ name, service, bindings, value: text }: NewCredential): Promise<CredentialInfo> {
+    const before = this.#require(name);
+    // Live runs were given these places: another value may take its place there, another place may not.
+    if (before.service !== service || !isDeepStrictEqual(before.bindings, bindings)) {
+      throw new Problem("grants.exists", { detail: `${name} is for other hosts or headers: revoke it first.` });
+    }
+    const value = checkValue(text);
+    const version = before.version + 1;
+    const { sealed: old, replaced = [] } = before;
+    const sealed = await seal(this.#key, value, bindingBytes({ ...before, version }, bindings));
+    return this.#store({
+      ...before,
+      version,
+      created_at: this.#clock.now(),
+      sealed,
+      replaced: [{ version: before.version, sealed: old }, ...replaced].slice(0, MAX_REPLACED),
+    });
+  }
+
+  async #store(stored: StoredCredential): Promise<CredentialInfo> {
+    await writeFileAtomic(join(this.#folder, `${stored.id}.jwe`), JSON.stringify(stored));
+    this.#byName.set(stored.name, stored);
     return asInfo(stored);
   }
 
@@ -178,7 +231,9 @@ export class CredentialStore {
       for (const binding of stored.bindings) checkBinding(binding);
       if (file !== `${stored.id}.jwe`) throw new Problem("state.corrupt", { detail: "It has another file's name." });
       if (this.#byName.has(name)) throw new Problem("grants.exists", { detail: `Another file holds ${name}.` });
-      await open(this.#key, stored.sealed, bindingBytes(stored, stored.bindings));
+      for (const one of [stored, ...(stored.replaced ?? [])]) {
+        await open(this.#key, one.sealed, bindingBytes({ ...stored, version: one.version }, stored.bindings));
+      }
       this.#byName.set(name, stored);
     } catch (failure) {
       this.#refuse({ file, name, reason: toProblem(failure).message });
@@ -197,8 +252,8 @@ function parseFile(bytes: Buffer): StoredCredential {
   }
 }
 
-function asInfo({ id, name, service, created_at, bindings }: StoredCredential): CredentialInfo {
-  return { id, name: parseResourceName(name), service, createdAt: created_at, bindings };
+function asInfo({ id, name, version, service, created_at, bindings }: StoredCredential): CredentialInfo {
+  return { id, name: parseResourceName(name), version, service, createdAt: created_at, bindings };
 }
 
 /** A value as files and prompts give it: one trailing line end goes; what could break a header is refused. */

@@ -17,11 +17,24 @@ export interface SnapshotDeps {
 
 const NO_VALUES: InlineValues = { credentials: [], slots: [], extraHeaders: [] };
 
+/** `buildSnapshot` of the grants as they are when it returns: one may be revoked or replaced while it is opened. */
+export async function buildCurrentSnapshot(run: RegisteredRun, deps: SnapshotDeps): Promise<RunSnapshot> {
+  for (;;) {
+    const before = versionsOf(run, deps);
+    const snapshot = await buildSnapshot(run, deps);
+    if (versionsOf(run, deps) === before) return snapshot;
+  }
+}
+
+function versionsOf({ grants }: RegisteredRun, { credentials }: SnapshotDeps): string {
+  return JSON.stringify(grants.map((name) => credentials.get(name)).map((info) => [info?.id, info?.version]));
+}
+
 /**
  * Opens everything that a run may use into the form that workers serve. Fails when any part cannot be had: a run is
  * refused whole, never served with less than it was promised or checked against.
  */
-export async function buildSnapshot(run: RegisteredRun, { credentials, key }: SnapshotDeps): Promise<RunSnapshot> {
+async function buildSnapshot(run: RegisteredRun, { credentials, key }: SnapshotDeps): Promise<RunSnapshot> {
   const inline = await openInlineValues(run, key);
   const granted: Injection[] = [];
   const scrub: ScrubbedValue[] = [];
@@ -30,10 +43,12 @@ export async function buildSnapshot(run: RegisteredRun, { credentials, key }: Sn
     // A label that came with inline values needs no stored credential of its own.
     if (info === undefined && [...inline.credentials, ...inline.slots].some(({ grant }) => grant === name)) continue;
     const value = (await credentials.reveal(name)).reveal();
+    // A service may still answer with what was replaced.
+    const values = [value, ...(await credentials.revealReplaced(name)).map((old) => old.reveal())];
     for (const binding of info?.bindings ?? []) {
-      const headerValue = formatHeader(binding.format, value);
-      granted.push(...injectionsOf(name, binding, headerValue));
-      scrub.push(...scrubbedForms(value, headerValue, run.placeholders[name] ?? PLAIN_PLACEHOLDER.prefix));
+      granted.push(...injectionsOf(name, binding, formatHeader(binding.format, value)));
+      const placeholder = run.placeholders[name] ?? PLAIN_PLACEHOLDER.prefix;
+      scrub.push(...values.flatMap((one) => scrubbedForms(one, formatHeader(binding.format, one), placeholder)));
     }
   }
   for (const { host, header, value, grant } of inline.credentials) {
@@ -67,7 +82,8 @@ export async function buildSnapshot(run: RegisteredRun, { credentials, key }: Sn
   };
 }
 
-function injectionsOf(grant: string, binding: Binding, value: string): Injection[] {
+/** What a grant's binding sets, with this whole header value. */
+export function injectionsOf(grant: string, binding: Binding, value: string): Injection[] {
   return binding.hosts.map((host) => ({
     grant,
     host,

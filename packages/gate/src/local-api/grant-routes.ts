@@ -10,6 +10,8 @@ const grantSchema = z.strictObject({
   service: z.string().optional(),
   bindings: z.array(bindingSchema).optional(),
   value: z.string(),
+  /** Gives a grant that exists the new value. */
+  replace: z.boolean().default(false),
 });
 
 /** Credentials and the grants of the same name: add, list, take back. Values go in and never come out. */
@@ -24,10 +26,14 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
         // What zod says of a wrong value could quote it, so nothing of it is passed on.
         if (!parsed.success)
           throw new Problem("grants.invalid", { detail: "A grant has value, and service or bindings." });
-        const { service, value } = parsed.data;
+        const { service, value, replace } = parsed.data;
         const name = parseResourceName(parsed.data.name ?? service ?? "");
         const bindings = bindingsOf(context, parsed.data);
-        const info = await credentials.add({ name, service, bindings, value });
+        if (!replace) {
+          return { status: 201, body: describeGrant(await credentials.add({ name, service, bindings, value })) };
+        }
+        const info = await credentials.replace({ name, service, bindings, value });
+        await registry.refreshGrant(name);
         return { status: 201, body: describeGrant(info) };
       },
     },

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type Clock, compilePolicy, Problem, type RunId } from "@gatehouse/core";
 import type { NodeKey } from "../credentials/node-key.ts";
-import { buildSnapshot, type SnapshotDeps, sealInlineValues } from "../holder/build-snapshot.ts";
+import { buildCurrentSnapshot, type SnapshotDeps, sealInlineValues } from "../holder/build-snapshot.ts";
 import { keepScrubbing } from "../snapshot/keep-scrubbing.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import { hashToken } from "../worker/identify-run.ts";
@@ -190,26 +190,38 @@ export class RunRegistry {
     else await this.#withRun(token, (run) => this.#end(run));
   }
 
+  /** Takes a grant away from every run, in every worker, before it returns. */
+  withdrawGrant(name: string): Promise<void> {
+    return this.#changeRunsWith(name, (run) => ({ ...run, grants: run.grants.filter((grant) => grant !== name) }));
+  }
+
+  /** Gives every run of a grant its present value, in every worker, before it returns. */
+  refreshGrant(name: string): Promise<void> {
+    return this.#changeRunsWith(name, (run) => run);
+  }
+
   /**
-   * Takes a grant away from every run, in every worker, before it returns. A run that cannot be served without it is
-   * ended: nothing goes on with what was taken back. One failure keeps no other run waiting; the first is thrown.
+   * A run that cannot be served any more after the change is ended: nothing goes on with what was taken back. One
+   * failure keeps no other run waiting; the first is thrown.
    */
-  async withdrawGrant(name: string): Promise<void> {
+  async #changeRunsWith(grant: string, change: (run: RegisteredRun) => RegisteredRun): Promise<void> {
     const failures: unknown[] = [];
     for (const { runId } of this.list()) {
-      await this.#turns.take(runId, () => this.#withdraw(runId, name)).catch((failure) => failures.push(failure));
+      const act = () => this.#changeRunWith(runId, grant, change);
+      await this.#turns.take(runId, act).catch((failure) => failures.push(failure));
     }
     await this.#writer.write();
     if (failures.length > 0) throw failures[0];
   }
 
-  async #withdraw(runId: string, name: string): Promise<void> {
+  async #changeRunWith(runId: RunId, grant: string, change: (run: RegisteredRun) => RegisteredRun): Promise<void> {
     const entry = this.#index.get(runId);
-    if (entry === undefined || !entry.run.grants.includes(name)) return;
+    if (entry === undefined || !entry.run.grants.includes(grant)) return;
     const { run } = entry;
-    const changed: RegisteredRun = { ...run, grants: run.grants.filter((grant) => grant !== name) };
+    const changed = change(run);
     try {
-      const snapshot = this.#keepAddresses(keepScrubbing(await buildSnapshot(changed, this.#deps), entry.snapshot));
+      const built = await buildCurrentSnapshot(changed, this.#deps);
+      const snapshot = this.#keepAddresses(keepScrubbing(built, entry.snapshot));
       this.#index.put({ run: changed, snapshot });
       await this.#deps.publisher.put(snapshot);
     } catch {
@@ -224,7 +236,7 @@ export class RunRegistry {
       const isTwice = this.#index.findByTokenHash(run.tokenHash) ?? this.#index.get(run.runId);
       if (isTwice !== undefined) throw new Problem("runs.id_taken");
       compilePolicy(run.policy);
-      this.#index.put({ run, snapshot: await buildSnapshot(run, this.#deps) });
+      this.#index.put({ run, snapshot: await buildCurrentSnapshot(run, this.#deps) });
     } catch (failure) {
       const reason = failure instanceof Problem ? failure.message : "it cannot be restored";
       this.#refused.putBack([refuseRun(run, reason)]);
@@ -256,8 +268,8 @@ export class RunRegistry {
       sealedValues: await sealInlineValues(run.runId, values, this.#deps.key),
     };
     const before = this.#index.get(run.runId);
-    const snapshot = this.#keepAddresses(keepScrubbing(await buildSnapshot(registered, this.#deps), before?.snapshot));
-    this.#requireGrants(registered, values);
+    const built = await buildCurrentSnapshot(registered, this.#deps);
+    const snapshot = this.#keepAddresses(keepScrubbing(built, before?.snapshot));
     const refused = this.#refused.take(run.runId);
     this.#index.put({ run: registered, snapshot });
     try {
@@ -320,12 +332,5 @@ export class RunRegistry {
       if (run === undefined) throw new Problem("runs.not_found");
       await act(run);
     });
-  }
-
-  /** Between opening a grant's value and keeping the run, the grant may have been revoked. */
-  #requireGrants({ grants }: RegisteredRun, { credentials, slots }: InlineValues): void {
-    const isLabel = (name: string) => [...credentials, ...slots].some(({ grant }) => grant === name);
-    const gone = grants.find((name) => this.#deps.credentials.get(name) === undefined && !isLabel(name));
-    if (gone !== undefined) throw new Problem("grants.not_found", { detail: `${gone} was revoked.` });
   }
 }

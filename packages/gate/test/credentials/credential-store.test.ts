@@ -177,3 +177,47 @@ test("a key file that is none is a clear problem and is kept", async () => {
   await expect(openNodeKey(directory)).rejects.toMatchObject({ code: "state.corrupt" });
   expect(await readFile(join(directory, "encryption.key"), "utf8")).toBe("{}");
 });
+
+test("a new value takes the old one's place in one file, and the old one is known for scrubbing after a restart", async () => {
+  const store = await addOne();
+  const request = { name: parseResourceName("one"), service: undefined, bindings: BINDINGS };
+  const before = store.require("one");
+  const after = await store.replace({ ...request, value: "second-value" });
+  expect(after).toMatchObject({ id: before.id, version: 2 });
+  await store.replace({ ...request, value: "third-value" });
+  expect(await readdir(folder)).toHaveLength(1);
+  for (const one of [store, await openStore()]) {
+    expect((await one.reveal("one")).reveal()).toBe("third-value");
+    expect((await one.revealReplaced("one")).map((old) => old.reveal())).toEqual(["second-value", VALUE]);
+  }
+  const text = await readFile(await onlyFile(), "utf8");
+  for (const value of [VALUE, "second-value", "third-value"]) expect(text).not.toContain(value);
+});
+
+test("replacing what is not there stores it", async () => {
+  const store = await openStore();
+  await store.replace({ name: parseResourceName("one"), service: undefined, bindings: BINDINGS, value: VALUE });
+  expect((await store.reveal("one")).reveal()).toBe(VALUE);
+  expect(await store.revealReplaced("one")).toEqual([]);
+});
+
+test.each([
+  ["other hosts", { bindings: [{ ...BINDINGS[0], hosts: ["evil.example.test"] }] }, "grants.exists"],
+  ["another header", { bindings: [{ ...BINDINGS[0], header: "X-Other" }] }, "grants.exists"],
+  ["a service", { service: "github" }, "grants.exists"],
+  ["an empty value", { value: "" }, "credentials.invalid_value"],
+])("a replacement with %s is refused, and the old value stands", async (_, change, code) => {
+  const store = await addOne();
+  const request = { name: parseResourceName("one"), service: undefined, bindings: BINDINGS, value: "second-value" };
+  await expect(store.replace({ ...request, ...change } as typeof request)).rejects.toMatchObject({ code });
+  expect((await store.reveal("one")).reveal()).toBe(VALUE);
+  expect((await (await openStore()).reveal("one")).reveal()).toBe(VALUE);
+});
+
+test("at most eight replaced values are kept", async () => {
+  const store = await addOne();
+  const request = { name: parseResourceName("one"), service: undefined, bindings: BINDINGS };
+  for (let count = 0; count < 10; count += 1) await store.replace({ ...request, value: `value-${count}` });
+  const old = (await store.revealReplaced("one")).map((value) => value.reveal());
+  expect(old).toEqual([8, 7, 6, 5, 4, 3, 2, 1].map((count) => `value-${count}`));
+});
