@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { commandTree } from "../packages/cli/src/command-tree.ts";
 import { PROBLEMS } from "../packages/core/src/index.ts";
 import { loadTemplates } from "../packages/gate/src/index.ts";
 import { renderConfigReference } from "../packages/kit/src/index.ts";
@@ -38,7 +39,82 @@ ${rows.join("\n")}
 `;
 }
 
+/** Options that every command takes are said once. */
+const EVERYWHERE = ["--state-dir", "--config"];
+
+function renderCommand(command, names) {
+  const arguments_ = command.registeredArguments.map((one) => {
+    const name = one.variadic ? `${one.name()}…` : one.name();
+    return one.required ? `<${name}>` : `[${name}]`;
+  });
+  const usage = ["gatehouse", ...names, ...arguments_].join(" ");
+  const described = [...command.registeredArguments, ...command.options].filter(
+    ({ long, description }) => description !== "" && !EVERYWHERE.includes(long),
+  );
+  const rows = described.map((one) => {
+    const choices = one.argChoices === undefined ? "" : ` (${one.argChoices.join(", ")})`;
+    const isStated = typeof one.defaultValue === "string";
+    const byDefault = isStated ? `; default \`${one.defaultValue}\`` : "";
+    return `| \`${(one.flags ?? `<${one.name()}>`).replaceAll("|", "\\|")}\` | ${one.description}${choices}${byDefault} |`;
+  });
+  const table = rows.length === 0 ? "" : `\n| | |\n|---|---|\n${rows.join("\n")}\n`;
+  const say = command.description();
+  return `### \`${usage}\`\n\n${say[0].toUpperCase()}${say.slice(1)}.\n${table}`;
+}
+
+function renderCommands(command, names = []) {
+  if (command.commands.length === 0) return [renderCommand(command, names)];
+  return command.commands.flatMap((below) => renderCommands(below, [...names, below.name()]));
+}
+
+function renderCli() {
+  return `# Commands
+
+Every command takes \`--state-dir DIR\` (\`GATEHOUSE_STATE_DIR\`), \`--config FILE\` and \`--help\`. Colours obey \`NO_COLOR\`. With \`--json\` the result is JSON on standard output; messages to people go to standard error. A failure is one line that says what is wrong, and where there is something to do about it a second one that says what. Source: \`packages/cli/src/command-tree.ts\`.
+
+${renderCommands(commandTree()).join("\n")}
+## Exit codes
+
+| code | meaning |
+|---|---|
+| 0 | done |
+| 1 | failed; of \`policy test\` a case that does not hold, of \`policy lint\` an error or warning |
+| 2 | wrong usage or configuration |
+| 3 | this host cannot do it; the failing probe and its fix are printed |
+| 4 | refused |
+| 5 | not found |
+| 6 | the daemon cannot be reached |
+| 7 | timed out |
+| 125, 126, 127, 128 + n | of \`run\`: its own failure, not executable, not found, ended by signal n; else the command's code |
+
+## Scripts
+
+| command | prints |
+|---|---|
+| \`up --json\` | \`{"ready":true,"pid","state_dir","proxy_port"}\` once everything answers |
+| \`run -d --json\` | \`{"run_id","node","driver"}\` |
+| \`grant --json\`, \`credentials add --json\` | \`{"name","service"?,"created_at","bindings"}\`, never the value |
+| \`revoke --json\`, \`stop --json\` | \`{"revoked":[…]}\`, \`{"stopped":[…]}\`: what was done, before a failure too |
+| \`doctor --json\`, \`demo --json\` | \`{"ok","checks":[{"name","ok","detail"}…]}\`; doctor's checks have \`fix\` and \`needed\` too |
+| \`policy explain --json\` | what [\`POST /v1/policy/explain\`](local-api.md#explaining-a-request) answers |
+| \`policy test --json\` | \`{"ok","cases":[{"name","ok","line","column","differs"}…]}\` |
+| \`policy lint --json\` | \`{"ok","findings":[{"level","code","message","line","column"}…]}\` |
+| \`policy suggest --json\` | \`{"rules":[{…,"requests","opens_tunnel"}…],"left_out":[{"what","why","requests"}…]}\` |
+
+## Completion
+
+| shell | in its start-up file |
+|---|---|
+| bash | \`source <(gatehouse completion bash)\` |
+| zsh | \`source <(gatehouse completion zsh)\`, after \`compinit\` |
+| fish | \`gatehouse completion fish \\| source\` |
+
+Commands, options, and the runs, grants and services that the daemon knows at that moment are completed.
+`;
+}
+
 const PAGES = {
+  "cli.md": renderCli,
   "problems.md": renderProblems,
   "config.md": renderConfigReference,
   "services.md": renderServices,

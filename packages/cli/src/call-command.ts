@@ -6,7 +6,16 @@ import type { Invocation } from "./invocation.ts";
 import { reportFailure } from "./terminal/report-failure.ts";
 
 /** Commands that ask nothing of a daemon, or start one. */
-const WITHOUT_DAEMON: ReadonlySet<string> = new Set(["up", "doctor", "demo", "version", "show"]);
+const WITHOUT_DAEMON: ReadonlySet<string> = new Set([
+  "up",
+  "doctor",
+  "demo",
+  "version",
+  "show",
+  "completion",
+  "test",
+  "lint",
+]);
 
 /** Reads the configuration, runs a command and turns what it throws into one readable line and an exit code. */
 export async function callCommand(command: Command, run: (invocation: Invocation) => Promise<number>): Promise<number> {

@@ -1,19 +1,13 @@
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { resolveEntry } from "@gatehouse/kit";
 import { afterAll, describe, expect, test } from "vitest";
+import { commandIn } from "./command-under-test.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "gatehouse-cli-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-/** The built command, over a state directory where no daemon is. */
-function gatehouse(args: readonly string[], input = "") {
-  const env = { PATH: process.env.PATH, HOME: directory, GATEHOUSE_STATE_DIR: join(directory, "state") };
-  const done = spawnSync(process.execPath, [resolveEntry("gatehouse"), ...args], { env, input, encoding: "utf8" });
-  return { code: done.status, out: done.stdout, err: done.stderr };
-}
+const gatehouse = commandIn(directory);
 
 describe("help", () => {
   const COMMANDS = [
@@ -30,6 +24,8 @@ describe("help", () => {
     "version",
     "credentials",
     "config",
+    "policy",
+    "completion",
   ];
 
   test("names every command and ends with 0", () => {

@@ -41,9 +41,17 @@ export { type LinkedSignal, linkSignals } from "./link-signals.ts";
 export { type CompiledPolicy, compilePolicy, type PolicyRequest } from "./policy/compile-policy.ts";
 export type { PolicyDecision } from "./policy/compile-rules.ts";
 export { compareSpecificity, type HostPattern, matchHostPattern, parseHostPattern } from "./policy/host-pattern.ts";
+export { type LintDeps, type LintFinding, type LintLevel, lintPolicy, pathOf } from "./policy/lint-policy.ts";
 export { type NormalisedPath, normalisePath, type PathAmbiguity } from "./policy/path.ts";
 export { matchPath, type PathPattern, parsePathPattern } from "./policy/path-pattern.ts";
 export type { HostRules, NetworkPolicyInput, PolicyAction, PolicyRule } from "./policy/policy-input.ts";
+export {
+  type LeftOut,
+  type RefusedRequest,
+  type SuggestedRule,
+  type Suggestion,
+  suggestRules,
+} from "./policy/suggest-rules.ts";
 export { PROBLEMS, Problem, type ProblemCode, type ProblemOptions, type ProblemRow, toProblem } from "./problem.ts";
 export { type Random, systemRandom } from "./random.ts";
 export { Secret } from "./secret.ts";

@@ -66,7 +66,7 @@ export const PROBLEMS = {
     rpc: "unavailable",
     http: 503,
     exit: 6,
-    say: "The Gatehouse daemon cannot be reached (to start it: gatehouse up).",
+    say: "The Gatehouse daemon cannot be reached.",
   },
   "daemon.timeout": {
     rpc: "deadline_exceeded",

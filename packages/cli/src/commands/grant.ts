@@ -37,17 +37,19 @@ export async function storeGrant(invocation: Invocation, request: GrantRequest):
         "A value is never taken from the command line, where others can read it. If this one is real, replace it.",
     });
   }
+  const isReplaced = isSet(invocation, "replace");
   const value = await readValue(textOption(invocation, "valueFile"), request.name);
   const stored = (await requestUnixOk({
     socketPath: invocation.socketPath,
     method: "POST",
     path: "/v1/grants",
-    body: { ...request, value },
+    body: { ...request, value, ...(isReplaced ? { replace: true } : {}) },
   })) as StoredGrant;
   if (isSet(invocation, "json")) printJson(stored);
   else {
     const places = stored.bindings.flatMap(({ hosts, header }) => hosts.map((host) => `${host} (${header})`));
     printLine(`Stored ${stored.name}: sealed to this node, for ${places.join(", ")}.`);
+    if (isReplaced) printLine("Runs that had it use the new value from their next request on.");
     printLine(`Use it: gatehouse run --grant ${stored.name} -- COMMAND`);
   }
   return 0;

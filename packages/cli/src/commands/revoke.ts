@@ -1,12 +1,20 @@
 import { requestUnixOk } from "@gatehouse/kit";
-import type { Invocation } from "../invocation.ts";
-import { printLine } from "../terminal/print.ts";
+import { type Invocation, isSet } from "../invocation.ts";
+import { printJson, printLine } from "../terminal/print.ts";
 
 /** Takes grants back: out of every run before this returns, and their credentials are deleted. */
-export async function revoke({ args, socketPath }: Invocation): Promise<number> {
-  for (const name of args) {
-    await requestUnixOk({ socketPath, method: "DELETE", path: `/v1/grants/${encodeURIComponent(name)}` });
-    printLine(`Revoked ${name}: no run uses it any more, and its credential is deleted.`);
+export async function revoke(invocation: Invocation): Promise<number> {
+  const { args, socketPath } = invocation;
+  const isJson = isSet(invocation, "json");
+  const revoked: string[] = [];
+  try {
+    for (const name of args) {
+      await requestUnixOk({ socketPath, method: "DELETE", path: `/v1/grants/${encodeURIComponent(name)}` });
+      revoked.push(name);
+      if (!isJson) printLine(`Revoked ${name}: no run uses it any more, and its credential is deleted.`);
+    }
+  } finally {
+    if (isJson) printJson({ revoked });
   }
   return 0;
 }

@@ -1,10 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Problem } from "@gatehouse/core";
 import { requestUnixOk } from "@gatehouse/kit";
 import { type CreatedRun, startForegroundKeeper } from "@gatehouse/node";
-import { parse } from "yaml";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { readPolicy } from "../policy/policy-file.ts";
 import { note, printJson, printLine } from "../terminal/print.ts";
 
 const CREATE_TIMEOUT_MS = 60_000;
@@ -29,7 +28,7 @@ export async function run(invocation: Invocation): Promise<number> {
       mounts: listOption(invocation, "mount").map((path) => resolve(path)),
       grants: listOption(invocation, "grant"),
       allow: listOption(invocation, "allow"),
-      policy: await readPolicy(textOption(invocation, "policy") ?? "strict"),
+      policy: (await readPolicy(textOption(invocation, "policy") ?? "strict")).value,
       env: readVariables(listOption(invocation, "env")),
       driver: textOption(invocation, "driver"),
       project: textOption(invocation, "project"),
@@ -50,18 +49,6 @@ function speakUp({ exposed, warnings, allowed, driver }: CreatedRun, isTalkative
     note("WARNING: the process driver isolates nothing. This run is exposed: it can read what you can read.");
   for (const warning of warnings) note(`warning: ${warning}`);
   if (isTalkative && allowed.length > 0) note(`its grants allow ${allowed.join(", ")} (${driver})`);
-}
-
-async function readPolicy(policy: string): Promise<unknown> {
-  if (policy === "strict" || policy === "permissive") return { mode: policy };
-  try {
-    return parse(await readFile(policy, "utf8"));
-  } catch (cause) {
-    throw new Problem("policy.invalid", {
-      detail: `${policy} is neither strict, permissive nor a readable policy file.`,
-      cause,
-    });
-  }
 }
 
 function readVariables(pairs: readonly string[]): Record<string, string> {

@@ -8,7 +8,8 @@ export async function readValue(from: string | undefined, name: string): Promise
   if (from === "-" || (from === undefined && process.stdin.isTTY !== true)) return readStandardInput();
   if (from !== undefined) return readValueFile(from);
   const { password, isCancel } = await import("@clack/prompts");
-  const value = await password({ message: `Value of ${name}` });
+  // No mask: how long a value is tells something about it.
+  const value = await password({ message: `Value of ${name} (not shown)`, mask: "" });
   if (isCancel(value)) throw new Problem("usage.invalid", { detail: "Nothing was stored." });
   return value;
 }

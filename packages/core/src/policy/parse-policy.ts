@@ -1,6 +1,6 @@
 import { parseCidr } from "../destination/cidr.ts";
 import { isResourceName } from "../ids.ts";
-import { Problem } from "../problem.ts";
+import { Problem, toProblem } from "../problem.ts";
 import { readHostPattern } from "./host-pattern.ts";
 import { parsePathPattern } from "./path-pattern.ts";
 import type { HostRules, NetworkPolicyInput, PolicyAction, PolicyRule } from "./policy-input.ts";
@@ -27,6 +27,45 @@ export function parsePolicy(written: unknown): NetworkPolicyInput {
     ...(allow === undefined ? {} : { allow: list(allow, `${at}.allow`, parseHost) }),
     ...(granted === undefined ? {} : { granted: list(granted, `${at}.granted`, parseHost) }),
   };
+}
+
+/** A part of a written policy that is not valid. */
+export interface PolicyFault {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+const LISTS = {
+  guards: parseGuard,
+  hostRules: parseHostRules,
+  rules: parseRule,
+  allow: parseHost,
+  granted: parseHost,
+} as const;
+
+/** Every rule that `parsePolicy` would fail at, where that stops at the first. */
+export function findPolicyFaults(written: unknown): readonly PolicyFault[] {
+  const lists = Object.keys(LISTS) as (keyof typeof LISTS)[];
+  const listed = typeof written === "object" && written !== null ? (written as Readonly<Record<string, unknown>>) : {};
+  const items = lists.flatMap((key) => {
+    const list = listed[key];
+    return Array.isArray(list) ? list.map((item, index) => ({ key, item, index })) : [];
+  });
+  const faults = items.flatMap(({ key, item, index }) => {
+    const message = faultOf(() => LISTS[key](item, `policy.${key}[${index}]`));
+    return message === undefined ? [] : [{ path: [key, index], message }];
+  });
+  const whole = faultOf(() => parsePolicy(written));
+  return faults.length > 0 || whole === undefined ? faults : [{ path: [], message: whole }];
+}
+
+function faultOf(parse: () => unknown): string | undefined {
+  try {
+    parse();
+    return undefined;
+  } catch (failure) {
+    return toProblem(failure).detail;
+  }
 }
 
 function parseHostRules(written: unknown, at: string): HostRules {
@@ -102,6 +141,7 @@ function parseName(written: unknown, at: string): string {
 
 function parseHost(written: unknown, at: string): string {
   const host = text(written, at);
+  if (/^[a-z]+:\/\//i.test(host)) throw invalid(at, "a host without scheme and path, such as example.com");
   if (readHostPattern(host) === undefined) throw invalid(at, "host, host:port, *.suffix, an address, or *");
   return host;
 }

@@ -13,7 +13,7 @@ test.each([
   [JSON.parse('{"__proto__": {"mode": "permissive"}}'), "policy.__proto__ must be absent"],
   [{ name: "Bad Name" }, "policy.name must be"],
   [{ allow: "a.example" }, "policy.allow must be a list"],
-  [{ allow: ["a.example", "https://b.example"] }, "policy.allow[1] must be host"],
+  [{ allow: ["a.example", "https://b.example"] }, "policy.allow[1] must be a host without scheme"],
   [{ allow: [7] }, "policy.allow[0] must be a text"],
   [{ granted: ["a b"] }, "policy.granted[0] must be host"],
   [{ allow: Array.from({ length: 10_001 }, () => "a.example") }, "policy.allow must be a list of at most 10000"],

@@ -58,11 +58,14 @@ export function checkHost(host: string): void {
   if (pattern.kind === "any") throw invalid("A credential needs a host; * is everybody's.");
   if (pattern.kind === "exact") return;
   const suffix = pattern.host.slice(1);
+  if (isSharedSuffix(suffix)) throw invalid(`*.${suffix} is a suffix that strangers share.`);
+}
+
+/** Whether anybody can have a name below this one. */
+export function isSharedSuffix(suffix: string): boolean {
   const options = { allowPrivateDomains: true };
   const domain = getDomain(suffix, options);
-  if (domain === null || getPublicSuffix(suffix, options) === suffix || CLOUD_DOMAINS.has(domain)) {
-    throw invalid(`*.${suffix} is a suffix that strangers share.`);
-  }
+  return domain === null || getPublicSuffix(suffix, options) === suffix || CLOUD_DOMAINS.has(domain);
 }
 
 /** What identifies a sealed credential, beside its bindings. */

@@ -74,6 +74,11 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
       registry,
       containers,
       records,
+      hosts: config.hosts,
+      ownAddresses: new Set([
+        `127.0.0.1:${proxyPort}`,
+        ...config.listen.map(({ host, port = proxyPort }) => `${host}:${port}`),
+      ]),
       status,
       startedAt: clock.now(),
       commit: config.commit,

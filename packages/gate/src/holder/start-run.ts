@@ -1,10 +1,11 @@
-import { compilePolicy, type NetworkPolicyInput, Problem, parseRunId, type Random } from "@gatehouse/core";
+import { compilePolicy, Problem, parseRunId, type Random } from "@gatehouse/core";
 import type { CertificateAuthority } from "@gatehouse/kit";
-import type { CredentialInfo, CredentialStore } from "../credentials/credential-store.ts";
+import type { CredentialStore } from "../credentials/credential-store.ts";
 import { makePlaceholder, PLAIN_PLACEHOLDER } from "../credentials/placeholder.ts";
 import type { Template } from "../credentials/templates.ts";
 import type { RunRegistry } from "../registry/run-registry.ts";
 import type { StartedRun, StartRun } from "./gate-protocol.ts";
+import { policyOfGrants } from "./policy-of-grants.ts";
 
 export interface StartRunDeps {
   readonly registry: RunRegistry;
@@ -27,9 +28,7 @@ export async function startRun(start: StartRun, deps: StartRunDeps): Promise<Sta
   if (start.isExposed && granted.length > 0 && !deps.exposesCredentials) {
     throw new Problem("credentials.exposed", { detail: "Use an isolating driver, or set node.exposeCredentials." });
   }
-  const templates = granted.map(({ service }) => (service === undefined ? undefined : deps.templates.get(service)));
-  const allowed = hostsOf(granted, templates);
-  const policy = withGrants(start.policy, { allowed, templates });
+  const { policy, allowed, templates } = policyOfGrants(start.policy, granted, deps.templates);
   const placeholders: Record<string, string> = {};
   const env: Record<string, string> = {};
   for (const [index, { name }] of granted.entries()) {
@@ -63,29 +62,4 @@ export async function startRun(start: StartRun, deps: StartRunDeps): Promise<Sta
     caCertificatePem: deps.ca.certificatePem,
     statesLoopback: compilePolicy(policy).statesLoopback(),
   };
-}
-
-function hostsOf(granted: readonly CredentialInfo[], templates: readonly (Template | undefined)[]): readonly string[] {
-  const bound = granted.flatMap(({ bindings }) => bindings.flatMap(({ hosts }) => hosts));
-  return [...new Set([...bound, ...templates.flatMap((template) => template?.allow ?? [])])];
-}
-
-/** What the person's own rules say stands: grants open their hosts behind them, and close endpoints before them. */
-function withGrants(
-  policy: NetworkPolicyInput,
-  {
-    allowed,
-    templates,
-  }: { readonly allowed: readonly string[]; readonly templates: readonly (Template | undefined)[] },
-): NetworkPolicyInput {
-  const guards = templates.flatMap((template) =>
-    (template?.denied ?? []).map(({ hosts, methods, paths }) => ({
-      action: "deny" as const,
-      hosts,
-      paths,
-      ...(methods === undefined ? {} : { methods }),
-      reason: "It hands out credentials of a granted service.",
-    })),
-  );
-  return { ...policy, guards: [...(policy.guards ?? []), ...guards], granted: allowed };
 }

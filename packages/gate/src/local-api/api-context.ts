@@ -12,6 +12,10 @@ export interface ApiContext {
   readonly templates: ReadonlyMap<string, Template>;
   readonly containers: Pick<ContainerWatch, "lookWithin">;
   readonly records: RecordStore;
+  /** Names that the gate resolves itself. */
+  readonly hosts: Readonly<Record<string, string>>;
+  /** Addresses (`ip:port`) of Gatehouse itself. */
+  readonly ownAddresses: ReadonlySet<string>;
   readonly status: () => GateStatus;
   readonly startedAt: number;
   readonly commit: string;

@@ -3,6 +3,7 @@ import type { ApiContext } from "./api-context.ts";
 import { grantRoutes } from "./grant-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
 import { nodeRoutes } from "./node-routes.ts";
+import { policyRoutes } from "./policy-routes.ts";
 import { recordRoutes } from "./record-routes.ts";
 import { runRoutes } from "./run-routes.ts";
 
@@ -12,6 +13,7 @@ export function localApiRoutes(context: ApiContext): readonly Route[] {
     ...healthRoutes(context),
     ...runRoutes(context),
     ...grantRoutes(context),
+    ...policyRoutes(context),
     ...recordRoutes(context),
     ...nodeRoutes(context),
   ];

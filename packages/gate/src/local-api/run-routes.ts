@@ -1,4 +1,4 @@
-import { compilePolicy, Problem, parseAuthority } from "@gatehouse/core";
+import { Problem } from "@gatehouse/core";
 import type { Route } from "@gatehouse/kit";
 import { z } from "zod";
 import { lowerKeys, parseRegistration } from "../registry/parse-registration.ts";
@@ -7,14 +7,8 @@ import type { ApiContext } from "./api-context.ts";
 
 const containerSchema = z.object({ container_id: z.string().min(1).max(256) });
 const LOOK_WITHIN_MS = 2_000;
-const explainSchema = z.object({
-  run_id: z.string().optional(),
-  policy: z.unknown().optional(),
-  method: z.string().default("GET"),
-  url: z.string(),
-});
 
-/** Runs of outside tools: register, list, note the container, delete; and what a policy says of a request. */
+/** Runs of outside tools: register, list, note the container, delete. */
 export function runRoutes({ registry, containers, status }: ApiContext): readonly Route[] {
   return [
     {
@@ -58,24 +52,5 @@ export function runRoutes({ registry, containers, status }: ApiContext): readonl
         return { status: 204 };
       },
     },
-    {
-      method: "POST",
-      path: "/v1/policy/explain",
-      handle: ({ body }) => {
-        const parsed = explainSchema.safeParse(body);
-        if (!parsed.success) throw new Problem("api.malformed", { detail: "url, and run_id or policy, are needed." });
-        const { run_id: runId, policy, method, url } = parsed.data;
-        const written = runId === undefined ? policy : registry.get(runId)?.policy;
-        if (written === undefined && runId !== undefined) throw new Problem("runs.not_found");
-        return { status: 200, body: compilePolicy(written).decide({ ...placeOf(url), method }) };
-      },
-    },
   ];
-}
-
-function placeOf(url: string): { readonly host: string; readonly port: number; readonly path: string } {
-  const [, scheme = "", authority = "", path = ""] = /^(https?):\/\/([^/?#]+)([^#]*)$/i.exec(url) ?? [];
-  const place = parseAuthority(authority, scheme.toLowerCase() === "http" ? 80 : 443);
-  if (place === undefined) throw new Problem("api.malformed", { detail: "url is no http or https URL." });
-  return { ...place, path: path.startsWith("/") ? path : `/${path}` };
 }

@@ -30,25 +30,34 @@ interface Place {
  * whole. Fails with `gate.address_forbidden` or `gate.upstream_unreachable`.
  */
 export async function resolveChecked(place: Place, config: ResolveConfig): Promise<readonly string[]> {
-  const addresses = await addressesOf(place.host, config);
-  const own = config.ownAddresses();
+  const addresses = knownAddresses(place.host, config.hosts) ?? (await lookUpAddresses(place.host, config.lookUp));
+  checkAddresses(place, addresses, config.ownAddresses());
+  return addresses;
+}
+
+/** The addresses that no resolver is asked for: a literal is its own, and configured names have theirs. */
+export function knownAddresses(host: string, hosts: ResolveConfig["hosts"]): readonly string[] | undefined {
+  if (isIpAddress(host) !== 0) return [host];
+  const fixed = Object.hasOwn(hosts, host) ? hosts[host] : undefined;
+  return fixed === undefined ? undefined : [fixed];
+}
+
+/** Fails with `gate.upstream_unreachable` for a name that has none. */
+export async function lookUpAddresses(host: string, lookUp: LookUp): Promise<readonly string[]> {
+  try {
+    return await lookUp(host);
+  } catch (cause) {
+    throw new Problem("gate.upstream_unreachable", { detail: `${host} does not resolve.`, cause });
+  }
+}
+
+/** Fails with `gate.address_forbidden` when one of them may not be dialed. */
+export function checkAddresses(place: Place, addresses: readonly string[], own: ReadonlySet<string>): void {
   for (const address of addresses) {
     const verdict = mayDial(address, place.statedRanges);
     if (!verdict.ok) throw forbidden(place, `Its address is ${verdict.class.replace("_", "-")}.`);
     if (own.has(`${normaliseHost(address) ?? address}:${place.port}`))
       throw forbidden(place, "It is Gatehouse itself.");
-  }
-  return addresses;
-}
-
-async function addressesOf(host: string, { hosts, lookUp }: ResolveConfig): Promise<readonly string[]> {
-  if (isIpAddress(host) !== 0) return [host];
-  const fixed = Object.hasOwn(hosts, host) ? hosts[host] : undefined;
-  if (fixed !== undefined) return [fixed];
-  try {
-    return await lookUp(host);
-  } catch (cause) {
-    throw new Problem("gate.upstream_unreachable", { detail: `${host} does not resolve.`, cause });
   }
 }
 

@@ -1,0 +1,192 @@
+import { Argument, Command, Option } from "commander";
+import type { Invocation } from "./invocation.ts";
+
+const VERSION = "0.1.0";
+
+type Run = (invocation: Invocation) => Promise<number>;
+/** Loads a command's module. Everything that a command needs is loaded when it is called, so that help is instant. */
+type Load = () => Promise<Run>;
+
+const DRIVERS = ["bubblewrap", "unshare", "process"];
+const SHELLS = ["bash", "zsh", "fish"];
+
+/**
+ * Every command with what it takes. Help, the reference page and completion are read off it: a value's name
+ * (`<run>`, `<grant>`, `<service>`, `<file>`, `<dir>`) says what completes it.
+ */
+export function commandTree(): Command {
+  const program = new Command("gatehouse")
+    .description("Runs AI agents in sandboxes whose only way out is a gate that attaches their credentials.")
+    .version(VERSION, "-V, --version", "print the version")
+    .enablePositionalOptions()
+    .showHelpAfterError("(add --help for what it takes)")
+    .exitOverride();
+  addRunCommands(program);
+  addGrantCommands(program);
+  addPolicyCommands(program);
+  addMachineCommands(program);
+  return program;
+}
+
+function addRunCommands(program: Command): void {
+  declare(program, "up", "run the daemon and the gate, and stay", async () => (await import("./commands/up.ts")).up)
+    .option("--json", "print one ready line as JSON")
+    .option("--gate-port <port>", "loopback port of the gate (0: any free one)");
+  declare(program, "run", "run a command in a sandbox", async () => (await import("./commands/run.ts")).run)
+    .argument("<command...>", "the command and its arguments, after --")
+    .option("--grant <grant>", "let the run use a grant (repeat)", collect, [])
+    .option("--allow <host>", "let the run reach host or host:port (repeat)", collect, [])
+    .option("--policy <file>", "strict, permissive, or a policy file", "strict")
+    .addOption(new Option("--driver <driver>", "how the sandbox is built").choices(DRIVERS))
+    .option("--env <name=value>", "set a variable in the run (repeat)", collect, [])
+    .option("--mount <dir>", "show a directory read-only in the run (repeat)", collect, [])
+    .option("--workspace <dir>", "directory that the run may read and write (default: this one)")
+    .option("--project <name>", "project of the agent's name (default: the workspace's)")
+    .option("--agent <name>", "agent's name (default: the command's)")
+    .option("-d, --detach", "return once it runs; its output goes to `gatehouse logs`")
+    .option("--json", "with --detach: print the run as JSON")
+    .option("-v, --verbose", "say which hosts the grants opened")
+    .passThroughOptions();
+  declare(program, "ls", "list runs", async () => (await import("./commands/ls.ts")).ls).option("--json", "print JSON");
+  declare(program, "logs", "print what a detached run wrote", async () => (await import("./commands/logs.ts")).logs)
+    .argument("<run>", "run id")
+    .option("-f, --follow", "go on until the run ends");
+  declare(program, "stop", "end a run", async () => (await import("./commands/stop.ts")).stop)
+    .argument("<run...>", "run ids")
+    .option("--json", "print JSON");
+  declare(program, "trace", "show what runs asked for", async () => (await import("./commands/trace.ts")).trace)
+    .argument("[run]", "run id (default: every run); one that nobody knows ends with 5")
+    .option("-f, --follow", "go on as requests happen")
+    .option("-n, --limit <number>", "how many of the newest to begin with", "100")
+    .option("--json", "print JSON, one record on a line");
+}
+
+function addGrantCommands(program: Command): void {
+  const replaceSays = "give a grant that exists this value: runs use it from their next request on";
+  const store = "store a service's credential, to be granted to runs";
+  declare(program, "grant", store, async () => (await import("./commands/grant.ts")).grant)
+    .argument("<service>", "github, anthropic, npm, …")
+    .allowExcessArguments() // refused by the command itself, which does not repeat a value
+    .option("--name <name>", "name of the grant (default: the service)")
+    .option("--value-file <file>", "read the value from a file, - for standard input")
+    .option("--replace", replaceSays)
+    .option("--json", "print JSON");
+  const takeBack = "take a grant back from every run and delete its credential";
+  declare(program, "revoke", takeBack, async () => (await import("./commands/revoke.ts")).revoke)
+    .argument("<grant...>", "names of grants")
+    .option("--json", "print JSON");
+  const credentials = program.command("credentials").description("list or add credentials");
+  declare(
+    credentials,
+    "ls",
+    "list credentials; values are never shown",
+    async () => (await import("./commands/credentials.ts")).listCredentials,
+  ).option("--json", "print JSON");
+  declare(
+    credentials,
+    "add",
+    "store a credential for hosts of your own, or for a service",
+    async () => (await import("./commands/credentials.ts")).addCredential,
+  )
+    .argument("<name>", "name of the credential and of its grant")
+    .allowExcessArguments()
+    .option("--service <service>", "take hosts and header from a template")
+    .option("--host <host>", "host or host:port that gets it (repeat)", collect, [])
+    .option("--header <header>", "header that carries it", "Authorization")
+    .option("--format <format>", "header value with {value}; after `Basic ` it is base64-encoded", "Bearer {value}")
+    .option("--value-file <file>", "read the value from a file, - for standard input")
+    .option("--replace", replaceSays)
+    .option("--json", "print JSON");
+}
+
+function addPolicyCommands(program: Command): void {
+  const policy = program.command("policy").description("ask, test, check or propose network policies");
+  declare(
+    policy,
+    "explain",
+    "say what the gate would do with a request, and by which rule",
+    async () => (await import("./commands/policy-explain.ts")).explainPolicy,
+  )
+    .argument("<method>", "GET, POST, …")
+    .argument("<url>", "http or https URL")
+    .option("--policy <file>", "strict, permissive, or a policy file (default: strict)")
+    .option("--grant <grant>", "as if the run had this grant (repeat)", collect, [])
+    .option("--allow <host>", "as if the run could reach host or host:port (repeat)", collect, [])
+    .option("--run <run>", "ask with the policy and grants of this run instead")
+    .option("--resolve", "look the host's addresses up and check them too")
+    .option("--json", "print JSON");
+  declare(
+    policy,
+    "test",
+    "check the decisions that a file of cases expects",
+    async () => (await import("./commands/policy-test.ts")).testPolicy,
+  )
+    .argument("<file>", "file of cases, which names its policy")
+    .option("--json", "print JSON");
+  declare(
+    policy,
+    "lint",
+    "find rules that are wrong, never used or too wide",
+    async () => (await import("./commands/policy-lint.ts")).lintPolicyFile,
+  )
+    .argument("<file>", "policy file")
+    .option("--json", "print JSON");
+  declare(
+    policy,
+    "suggest",
+    "propose rules for what was refused for want of a rule",
+    async () => (await import("./commands/policy-suggest.ts")).suggestPolicy,
+  )
+    .option("--run <run>", "what this run asked for (default: every run)")
+    .option("--since <time>", "what was asked in the last 30s, 20m, 1h or 2d")
+    .option("--json", "print JSON");
+}
+
+function addMachineCommands(program: Command): void {
+  const prove = "prove each hop between a run and a service on this machine";
+  declare(program, "doctor", prove, async () => (await import("./commands/doctor.ts")).doctor).option(
+    "--json",
+    "print JSON",
+  );
+  const show = "show the whole promise on real processes";
+  declare(program, "demo", show, async () => (await import("./commands/demo.ts")).demo).option(
+    "--json",
+    "print the result as JSON on the last line",
+  );
+  const config = program.command("config").description("look at the configuration");
+  const settings = "print each setting with where it came from";
+  declare(config, "show", settings, async () => (await import("./commands/config.ts")).showConfig).option(
+    "--json",
+    "print JSON",
+  );
+  const complete = "print a shell's completion script";
+  declare(
+    program,
+    "completion",
+    complete,
+    async () => (await import("./commands/completion.ts")).printCompletion,
+  ).addArgument(new Argument("<shell>", "the shell that will read it").choices(SHELLS));
+  const version = "print the version";
+  declare(program, "version", version, async () => (await import("./commands/version.ts")).version).option(
+    "--json",
+    "print JSON",
+  );
+}
+
+/** Declares a command whose module is loaded when it is called. */
+function declare(parent: Command, name: string, ...[say, load]: readonly [string, Load]): Command {
+  return parent
+    .command(name)
+    .description(say)
+    .option("--state-dir <dir>", "where the daemon keeps its state (GATEHOUSE_STATE_DIR)")
+    .option("--config <file>", "configuration file")
+    .exitOverride()
+    .action(async (...given: unknown[]) => {
+      const { callCommand } = await import("./call-command.ts");
+      process.exitCode = await callCommand(given.at(-1) as Command, await load());
+    });
+}
+
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value];
+}

@@ -1,0 +1,84 @@
+import { Problem, pathOf } from "@gatehouse/core";
+import { type Explanation, explainUnderPolicy, systemLookUp } from "@gatehouse/gate";
+import { requestUnixOk } from "@gatehouse/kit";
+import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { type PlacedFile, readPolicy } from "../policy/policy-file.ts";
+import { colour, printJson, printLine, shown } from "../terminal/print.ts";
+
+/** Says what the gate would do with a request: by a file alone, or, where runs and grants matter, as the daemon says. */
+export async function explainPolicy(invocation: Invocation): Promise<number> {
+  const [method = "", url = ""] = invocation.args;
+  const run = textOption(invocation, "run");
+  const grants = listOption(invocation, "grant");
+  const written = textOption(invocation, "policy");
+  const allow = listOption(invocation, "allow");
+  if (run !== undefined && (written !== undefined || grants.length > 0 || allow.length > 0)) {
+    throw new Problem("usage.invalid", { detail: "A run has its policy and grants: give --run alone." });
+  }
+  const file = run === undefined ? await readPolicy(written ?? "strict") : undefined;
+  const asked = { method: method.toUpperCase(), url };
+  const isResolved = isSet(invocation, "resolve");
+  const policy = file === undefined ? undefined : withAllowed(file.value, allow);
+  const explained =
+    run !== undefined || grants.length > 0
+      ? await askDaemon(invocation, { ...asked, run_id: run, policy, grants, resolve: isResolved })
+      : await explainUnderPolicy(policy, asked, {
+          hosts: invocation.config.gate.hosts,
+          ownAddresses: new Set(),
+          ...(isResolved ? { lookUp: systemLookUp } : {}),
+        });
+  if (isSet(invocation, "json")) printJson(explained);
+  else printExplanation(explained, file);
+  return 0;
+}
+
+async function askDaemon({ socketPath }: Invocation, body: object): Promise<Explanation> {
+  return (await requestUnixOk({ socketPath, method: "POST", path: "/v1/policy/explain", body })) as Explanation;
+}
+
+/** As `gatehouse run` adds `--allow` to its policy. */
+function withAllowed(written: unknown, allow: readonly string[]): unknown {
+  if (allow.length === 0 || typeof written !== "object" || written === null) return written;
+  const listed = "allow" in written && Array.isArray(written.allow) ? written.allow : [];
+  return { ...written, allow: [...listed, ...allow] };
+}
+
+function printExplanation(explained: Explanation, file: PlacedFile | undefined): void {
+  printLine(explained.action === "allow" ? colour("allowed", "green") : colour("denied", "red"));
+  const rows = [...decisionRows(explained, file), ...requestRows(explained), ...destinationRows(explained)];
+  for (const [title, text] of rows) printLine(`  ${title.padEnd(12)} ${shown(text)}`);
+}
+
+type Row = readonly [title: string, text: string];
+
+function decisionRows({ rule, reason, code }: Explanation, file: PlacedFile | undefined): readonly Row[] {
+  const decided: Row = ["rule", rule === undefined ? "none was asked" : placed(rule, file)];
+  return reason === undefined ? [decided] : [decided, ["because", `${reason} (${code})`]];
+}
+
+function requestRows({ request, injects, strips_client_auth: isStripped }: Explanation): readonly Row[] {
+  const { method, scheme, port, path, ambiguity } = request;
+  const query = request.query.length === 0 ? "" : `?${request.query.join("&")}`;
+  const host = request.host.includes(":") ? `[${request.host}]` : request.host;
+  return [
+    ["request", `${method} ${scheme}://${host}:${port}${path}${query}`],
+    ...(ambiguity === undefined ? [] : [["ambiguous", ambiguity] as const]),
+    ...injects.map(({ header, grant }): Row => ["sets", grant === undefined ? header : `${header} (grant ${grant})`]),
+    ...(isStripped ? [["removes", "the client's own authentication"] as const] : []),
+  ];
+}
+
+function destinationRows({ destination: { ranges, addresses } }: Explanation): readonly Row[] {
+  return [
+    ["may dial", ["public addresses", ...ranges].join(", ")],
+    ["addresses", addresses?.join(", ") ?? "not looked up (--resolve does)"],
+  ];
+}
+
+function placed(rule: string, file: PlacedFile | undefined): string {
+  const path = pathOf(rule);
+  const isWritten = typeof file?.value === "object" && file.value !== null && String(path[0]) in file.value;
+  if (file === undefined || !isWritten) return rule;
+  const { line, column } = file.place(path);
+  return `${rule} (${file.path}:${line}:${column})`;
+}

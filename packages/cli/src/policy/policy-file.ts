@@ -1,0 +1,64 @@
+import { readFile } from "node:fs/promises";
+import { Problem, type ProblemCode } from "@gatehouse/core";
+import { type Document, isNode, LineCounter, parseDocument } from "yaml";
+
+/** A place in a file, counted from 1. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** A YAML file, and where each part of it stands. */
+export interface PlacedFile {
+  readonly path: string;
+  readonly value: unknown;
+  /** Of the innermost part that is there: keys and indices from the top. */
+  place(path: readonly (string | number)[]): Place;
+}
+
+/** Reads a policy file, or one of the words `strict` and `permissive`. Fails with `policy.invalid`. */
+export async function readPolicy(policy: string): Promise<PlacedFile> {
+  if (policy === "strict" || policy === "permissive") {
+    return { path: policy, value: { mode: policy }, place: () => ({ line: 1, column: 1 }) };
+  }
+  return readPlacedFile(policy, "policy.invalid");
+}
+
+/** Reads one YAML document. Fails with the code, saying where, when it cannot be read. */
+export async function readPlacedFile(path: string, code: ProblemCode): Promise<PlacedFile> {
+  const lines = new LineCounter();
+  const document = parseDocument(await readText(path, code), { lineCounter: lines });
+  const [fault] = document.errors;
+  if (fault !== undefined) {
+    const { line, col } = lines.linePos(fault.pos[0]);
+    throw new Problem(code, { detail: `${path}:${line}:${col}: ${fault.code.toLowerCase().replaceAll("_", " ")}.` });
+  }
+  return { path, value: toValue(document, { path, code }), place: (at) => placeOf(document, lines, at) };
+}
+
+async function readText(path: string, code: ProblemCode): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw new Problem(code, { detail: `${path} cannot be read.`, cause });
+  }
+}
+
+/** Aliases are expanded here: too many of them are an attack on whoever reads the file. */
+function toValue(document: Document, { path, code }: { readonly path: string; readonly code: ProblemCode }): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    throw new Problem(code, { detail: `${path} holds too many aliases, or one of nothing.`, cause });
+  }
+}
+
+function placeOf(document: Document, lines: LineCounter, at: readonly (string | number)[]): Place {
+  for (let length = at.length; length > 0; length -= 1) {
+    const node = document.getIn(at.slice(0, length), true);
+    if (!isNode(node) || node.range === undefined || node.range === null) continue;
+    const { line, col } = lines.linePos(node.range[0]);
+    return { line, column: col };
+  }
+  return { line: 1, column: 1 };
+}
