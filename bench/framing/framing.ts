@@ -4,6 +4,7 @@ import { RequestHeadReader } from "../../packages/gate/src/http1/request-head-re
 import { ResponseHeadReader } from "../../packages/gate/src/http1/response-head-reader.ts";
 import { encodeChunk, encodeLastChunk } from "../../packages/gate/src/http1/serialise.ts";
 import { Scrubber } from "../../packages/gate/src/scrub/scrubber.ts";
+import { SoughtValues } from "../../packages/gate/src/scrub/sought-values.ts";
 import { holds, type Row } from "../row.ts";
 import { readHeadAsText } from "./text-reader.ts";
 
@@ -106,7 +107,7 @@ function scrubRows(): Row[] {
       value: `sk-${(at * 2_654_435_761).toString(36)}-0123456789-${at}`,
       overwrite: "",
     }));
-    const scrubber = new Scrubber(values);
+    const scrubber = new Scrubber(new SoughtValues(values));
     const perSecond = rate(20, () => {
       for (const piece of pieces) scrubber.push(piece);
       scrubber.end();

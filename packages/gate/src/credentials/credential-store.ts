@@ -6,6 +6,7 @@ import { readPrivateFile, removeFile, writeFileAtomic } from "@gatehouse/kit";
 import type { FlattenedJWE } from "jose";
 import { z } from "zod";
 import { Turns } from "../registry/turns.ts";
+import { requireLongEnough } from "../scrub/value-forms.ts";
 import { type Binding, bindingBytes, bindingSchema, checkBinding } from "./binding.ts";
 import { makeCredentialId } from "./credential-id.ts";
 import type { NodeKey } from "./node-key.ts";
@@ -265,5 +266,5 @@ function checkValue(text: string): Secret {
   if (!/^[\x20-\x7e]+$/.test(value)) {
     throw new Problem("credentials.invalid_value", { detail: "It holds line ends, control or non-ASCII characters." });
   }
-  return new Secret(value);
+  return new Secret(requireLongEnough(value));
 }

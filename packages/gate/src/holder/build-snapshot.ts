@@ -3,10 +3,11 @@ import type { FlattenedJWE } from "jose";
 import { type Binding, formatHeader } from "../credentials/binding.ts";
 import type { CredentialStore } from "../credentials/credential-store.ts";
 import type { NodeKey } from "../credentials/node-key.ts";
-import { PLAIN_PLACEHOLDER, scrubbedForms } from "../credentials/placeholder.ts";
+import { PLAIN_PLACEHOLDER } from "../credentials/placeholder.ts";
 import { refuseConflicts, refuseSlotConflicts } from "../credentials/refuse-conflicts.ts";
 import { open, seal } from "../credentials/seal.ts";
 import { type InlineValues, isExternal, type RegisteredRun } from "../registry/registered-run.ts";
+import { requireLongEnough, scrubbedForms } from "../scrub/value-forms.ts";
 import type { Injection, RunSnapshot, ScrubbedValue } from "../snapshot/run-snapshot.ts";
 
 /** What opening a run's credentials needs. */
@@ -53,9 +54,11 @@ async function buildSnapshot(run: RegisteredRun, { credentials, key }: SnapshotD
   }
   for (const { host, header, value, grant } of inline.credentials) {
     granted.push({ grant, host, methods: undefined, paths: undefined, header, value, allowCleartext: false });
-    scrub.push(...scrubbedForms(bareValue(value), value, PLAIN_PLACEHOLDER.prefix));
+    scrub.push(...scrubbedForms(requireLongEnough(bareValue(value)), value, PLAIN_PLACEHOLDER.prefix));
   }
-  for (const { value, placeholder } of inline.slots) scrub.push(...scrubbedForms(value, value, placeholder));
+  for (const { value, placeholder } of inline.slots) {
+    scrub.push(...scrubbedForms(requireLongEnough(value), value, placeholder));
+  }
   refuseConflicts(granted);
   refuseSlotConflicts(inline.slots, granted);
   return {

@@ -11,7 +11,7 @@ import {
   parsePathPattern,
 } from "@gatehouse/core";
 import { isForwarded } from "../pipeline/forwarded-fields.ts";
-import { Scrubber } from "../scrub/scrubber.ts";
+import { SoughtValues } from "../scrub/sought-values.ts";
 import type { HeaderSlot, Injection, RunSnapshot, Transformer } from "../snapshot/run-snapshot.ts";
 
 /** An injection whose patterns are parsed once. */
@@ -49,22 +49,19 @@ export const NO_PLAN: HostPlan = {
 };
 
 const MAX_PLANS = 1_024;
-const MAX_IDLE_SCRUBBERS = 8;
 
 /** A snapshot ready to serve requests. Replaced whole, never changed. */
 export class CompiledRun {
   readonly snapshot: RunSnapshot;
   readonly policy: CompiledPolicy;
-  /** For heads, which are scrubbed whole: it keeps nothing from one to the next. */
-  readonly headScrubber: Scrubber;
+  readonly sought: SoughtValues;
   readonly #injections: readonly CompiledInjection[];
   readonly #plans = new Map<string, HostPlan>();
-  readonly #idleScrubbers: Scrubber[] = [];
 
   constructor(snapshot: RunSnapshot) {
     this.snapshot = snapshot;
     this.policy = compilePolicy(snapshot.policy);
-    this.headScrubber = new Scrubber(snapshot.scrub);
+    this.sought = new SoughtValues(snapshot.scrub);
     this.#injections = snapshot.injections
       .map((injection) => ({
         injection,
@@ -72,16 +69,6 @@ export class CompiledRun {
         paths: injection.paths?.map(requirePathPattern),
       }))
       .sort((a, b) => compareSpecificity(a.host, b.host));
-  }
-
-  /** A scrubber for one body. Preparing one costs more than a small body: those that are done serve again. */
-  takeScrubber(): Scrubber {
-    return this.#idleScrubbers.pop() ?? new Scrubber(this.snapshot.scrub);
-  }
-
-  /** Takes a scrubber back whose body has ended, so that it holds nothing of it. */
-  giveScrubberBack(scrubber: Scrubber): void {
-    if (this.#idleScrubbers.length < MAX_IDLE_SCRUBBERS) this.#idleScrubbers.push(scrubber);
   }
 
   planFor(host: string, port: number): HostPlan {

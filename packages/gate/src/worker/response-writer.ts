@@ -3,7 +3,8 @@ import { connectionOptions, field, HOP_BY_HOP } from "../http1/fields.ts";
 import type { BodyStep, Field, RequestHead, ResponseHead } from "../http1/messages.ts";
 import { encodeChunk, encodeLastChunk, serialiseResponseHead } from "../http1/serialise.ts";
 import type { RequestContext } from "../pipeline/request-context.ts";
-import type { Scrubber } from "../scrub/scrubber.ts";
+import { Scrubber } from "../scrub/scrubber.ts";
+import { mayBeText } from "./opaque-text.ts";
 
 /** How a response's body is framed towards the client. */
 type Outgoing = "none" | "length" | "chunked" | "close";
@@ -48,7 +49,7 @@ export class ResponseWriter {
   upgradeHead({ status, reason, fields }: ResponseHead, protocol: string): void {
     const own = [field("Connection", "Upgrade"), field("Upgrade", protocol)];
     this.#writeHead({ status, reason, fields: [...endToEnd(fields, status), ...own] });
-    this.#prepareBody();
+    this.#prepareBody(true);
     this.#hasSwitched = true;
   }
 
@@ -62,7 +63,7 @@ export class ResponseWriter {
     if (!this.#keepsOpen) sent.push(field("Connection", "close"));
     else if (request.minorVersion === 0) sent.push(field("Connection", "keep-alive"));
     this.#writeHead({ status, reason, fields: sent });
-    if (this.#outgoing !== "none") this.#prepareBody();
+    if (this.#outgoing !== "none") this.#prepareBody(mayBeText(fields));
   }
 
   /** Writes what a body step gave. */
@@ -94,7 +95,6 @@ export class ResponseWriter {
     clearTimeout(this.#release);
     if (this.#bodyScrubber !== undefined) {
       this.#write(this.#bodyScrubber.end());
-      this.#context.run.giveScrubberBack(this.#bodyScrubber);
       this.#bodyScrubber = undefined;
     }
     if (this.#outgoing !== "chunked") return;
@@ -102,9 +102,9 @@ export class ResponseWriter {
     this.#client.write(trailers.length === 0 ? end : this.#scrubbed(end));
   }
 
-  #prepareBody(): void {
+  #prepareBody(isText: boolean): void {
     const { plan, run } = this.#context;
-    if (plan.isScrubbed && !run.headScrubber.isIdle) this.#bodyScrubber = run.takeScrubber();
+    if (plan.isScrubbed && !run.sought.isEmpty) this.#bodyScrubber = new Scrubber(run.sought, isText);
   }
 
   #writeHead(head: Parameters<typeof serialiseResponseHead>[0]): void {
@@ -112,8 +112,8 @@ export class ResponseWriter {
   }
 
   #scrubbed(bytes: Buffer): Buffer {
-    const { headScrubber } = this.#context.run;
-    return headScrubber.isIdle ? bytes : Buffer.from(headScrubber.head(bytes.toString("latin1")), "latin1");
+    const { sought } = this.#context.run;
+    return sought.isEmpty ? bytes : Buffer.from(sought.scrubHead(bytes.toString("latin1")), "latin1");
   }
 
   #write(data: Buffer): void {

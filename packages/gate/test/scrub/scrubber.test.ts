@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Scrubber } from "../../src/scrub/scrubber.ts";
+import { SoughtValues } from "../../src/scrub/sought-values.ts";
 import type { ScrubbedValue } from "../../src/snapshot/run-snapshot.ts";
 
 const TOKEN = "sk-live-0123456789abcdef";
@@ -9,7 +10,7 @@ const VALUES: readonly ScrubbedValue[] = [{ value: TOKEN, overwrite: PLACEHOLDER
 
 /** What each push and the end give. */
 function pieces(values: readonly ScrubbedValue[], chunks: readonly (string | Buffer)[]): string[] {
-  const scrubber = new Scrubber(values);
+  const scrubber = new Scrubber(new SoughtValues(values));
   const out = chunks.map((chunk) => scrubber.push(Buffer.from(chunk as string)).toString("latin1"));
   return [...out, scrubber.end().toString("latin1")];
 }
@@ -69,8 +70,8 @@ describe("a real value is overwritten", () => {
 
   test("in a head, whose other bytes stay", () => {
     const head = `HTTP/1.1 302 Found\r\nLocation: /?t=${TOKEN}\r\nX: \xe9\r\n\r\n`;
-    expect(new Scrubber(VALUES).head(head)).toBe(head.replaceAll(TOKEN, PLACEHOLDER));
-    expect(new Scrubber(VALUES).head("HTTP/1.1 200 \xe9\r\n\r\n")).toBe("HTTP/1.1 200 \xe9\r\n\r\n");
+    expect(new SoughtValues(VALUES).scrubHead(head)).toBe(head.replaceAll(TOKEN, PLACEHOLDER));
+    expect(new SoughtValues(VALUES).scrubHead("HTTP/1.1 200 \xe9\r\n\r\n")).toBe("HTTP/1.1 200 \xe9\r\n\r\n");
   });
 
   test("beyond ASCII", () => {
@@ -139,34 +140,27 @@ describe("what is held back does not depend on a match", () => {
 });
 
 test("after the end it serves another body, and nothing of the first one is left", () => {
-  const scrubber = new Scrubber(VALUES);
+  const scrubber = new Scrubber(new SoughtValues(VALUES));
   const first = scrubber.push(Buffer.from(`${TOKEN} ${TOKEN.slice(0, 9)}`)).toString() + scrubber.end().toString();
   expect(first).toBe(`${PLACEHOLDER} ${TOKEN.slice(0, 9)}`);
   expect(scrubber.push(Buffer.from(`${TOKEN.slice(9)} `)).toString()).toBe(`${TOKEN.slice(9)} `);
 });
 
-describe("a scrubber without work", () => {
-  test("gives back what it got", () => {
-    const scrubber = new Scrubber([]);
-    const chunk = Buffer.from("anything");
-    expect(scrubber.isIdle).toBe(true);
-    expect(scrubber.push(chunk)).toBe(chunk);
-    expect(scrubber.end().length).toBe(0);
-    expect(scrubber.head("x")).toBe("x");
-  });
+test("without values there is nothing to do, and nothing that any text holds is looked for", () => {
+  expect(new SoughtValues([]).isEmpty).toBe(true);
+  expect(new SoughtValues([]).scrubHead("x")).toBe("x");
+  expect(new SoughtValues([{ value: "abc", overwrite: "xyz" }]).isEmpty).toBe(true);
+});
 
-  test("does not look for what any text holds", () => {
-    expect(new Scrubber([{ value: "abc", overwrite: "xyz" }]).isIdle).toBe(true);
-  });
-
-  test("does not change the bytes that it was given", () => {
+describe("the bytes that it is given", () => {
+  test("are not changed", () => {
     const chunk = Buffer.from(`a ${TOKEN} b`);
     scrub(VALUES, [chunk]);
     expect(chunk.toString()).toBe(`a ${TOKEN} b`);
   });
 
-  test("may be given memory that is used again", () => {
-    const scrubber = new Scrubber(VALUES);
+  test("may stand in memory that is used again", () => {
+    const scrubber = new Scrubber(new SoughtValues(VALUES));
     const chunk = Buffer.from("sk-live-0123");
     const first = scrubber.push(chunk).toString();
     chunk.fill("-");
