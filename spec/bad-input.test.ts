@@ -67,7 +67,10 @@ test("where namespaces are not permitted, run is 125 and doctor 3, and both name
     ${command} run ${state} -- echo ran; echo "run $?"
     ${command} doctor ${state}; echo "doctor $?"
     kill $!; wait $!`;
-  const { stdout, stderr } = await runProcess("unshare", ["-Ur", "sh", "-c", script], { env: world.environment });
+  const { stdout, stderr } = await runProcess("unshare", ["-Ur", "sh", "-c", script], {
+    env: world.environment,
+    cwd: world.paths.workspace,
+  });
   expect(stdout).not.toContain("ran\n");
   expect(stdout, stderr).toContain("run 125\n");
   expect(stdout).toContain("doctor 3\n");

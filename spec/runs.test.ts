@@ -1,6 +1,6 @@
 import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { eventually, openContactCounter, runProcess, startWorld, type World } from "@gatehouse/testbed";
+import { eventually, openContactCounter, REPOSITORY, runProcess, startWorld, type World } from "@gatehouse/testbed";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 let world: World;
@@ -121,11 +121,12 @@ test("a sandbox sees its workspace and nothing of the host that could hold a sec
   expect(await readFile(join(world.paths.workspace, "kept.txt"), "utf8")).toBe("own\n");
 });
 
-test("a workspace that holds the state, equals it or links to it is refused", async () => {
+test("a workspace that holds the state or the program, equals it or links to it is refused", async () => {
   await mkdir(join(world.paths.directory, "links"), { recursive: true });
   await symlink(world.paths.stateDir, join(world.paths.directory, "links/state"));
   for (const workspace of [
     world.paths.directory,
+    REPOSITORY,
     world.paths.stateDir,
     join(world.paths.directory, "links/state"),
     "/",

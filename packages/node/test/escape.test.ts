@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { parseCreateRequest } from "../src/runs/create-request.ts";
@@ -72,6 +72,17 @@ for (const driver of DRIVERS) {
         "openat2 Function not implemented",
         "TIOCSTI Operation not permitted",
       ]);
+    });
+
+    test("is told nothing of the machine's keys and memory", async () => {
+      await using place = await openPlace();
+      const { out } = await shellIn(
+        driver,
+        place,
+        "cat /proc/keys /proc/key-users /proc/slabinfo /proc/kpageflags 2>/dev/null | wc -c",
+      );
+      expect(out).toBe("0\n");
+      expect(readFileSync("/proc/key-users", "utf8")).not.toBe(""); // the control
     });
 
     test("leaves no setuid or setgid file and no device behind, whoever owns the workspace", async () => {

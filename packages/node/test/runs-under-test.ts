@@ -43,7 +43,7 @@ export async function openRuns(driver: DriverName) {
   const gate = new BookkeepingGate();
   const files = new RunFiles(stateDir);
   const log = createLog({ level: "error", format: "text", write: () => undefined });
-  const own = { stateDir, configDir: join(directory, "config"), sockets: [] };
+  const own = { stateDir, configDir: join(directory, "config"), sockets: [], programs: [] };
   const chooseDriver = () => Promise.resolve(driver);
   const runs = await Sandboxes.open({ gate, files, clock: systemClock, log, own, chooseDriver });
   const routes = nodeRoutes({ sandboxes: runs, files, status: () => Promise.resolve({}) });

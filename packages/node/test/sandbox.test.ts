@@ -65,6 +65,7 @@ for (const driver of DRIVERS) {
       delete process.env.SECRET_OF_THE_DAEMON;
       expect(out).toContain("MARK=asked-for");
       expect(out).not.toContain("must-not-be-seen");
+      expect(out).not.toContain(place.runDir);
     });
 
     test("has a loopback interface and nothing else, and reaches no listener of the host", async () => {

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkWorkspace } from "../src/runs/workspace.ts";
+import { checkMount, checkWorkspace } from "../src/runs/workspace.ts";
 import { runTool } from "./sandbox-under-test.ts";
 
 let directory = "";
@@ -10,6 +10,7 @@ const own = () => ({
   stateDir: join(directory, "state"),
   configDir: join(directory, "config"),
   sockets: [join(directory, "agents/ssh.sock")],
+  programs: [join(directory, "checkout/dist")],
 });
 
 beforeEach(async () => {
@@ -59,6 +60,16 @@ describe("a workspace is refused", () => {
     expect(() => checkWorkspace(join(directory, "work/link"), own())).toThrowError(
       expect.objectContaining({ code: "sandbox.workspace_refused" }),
     );
+  });
+
+  test("that holds the programs of Gatehouse, which it may well show", async () => {
+    await mkdir(join(directory, "checkout/dist"), { recursive: true });
+    for (const name of ["checkout", "checkout/dist"]) {
+      expect(() => checkWorkspace(join(directory, name), own())).toThrowError(
+        expect.objectContaining({ detail: expect.stringContaining("a part of Gatehouse that a run could change") }),
+      );
+      expect(checkMount(join(directory, name), own()).path).toBe(join(directory, name));
+    }
   });
 
   test("that is not there, or a file", async () => {

@@ -13,7 +13,7 @@ import {
 } from "@gatehouse/kit";
 import { RunFiles } from "../runs/run-files.ts";
 import { Sandboxes } from "../runs/sandboxes.ts";
-import { socketsOf } from "../runs/workspace.ts";
+import { ownPrograms, socketsOf } from "../runs/workspace.ts";
 import type { DriverName } from "../sandbox/driver.ts";
 import { ENFORCES } from "../sandbox/driver.ts";
 import { probeDriver, requireDriver } from "../sandbox/probe.ts";
@@ -73,6 +73,7 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
       stateDir: state.path,
       configDir: dirname(defaultConfigFile(process.env)),
       sockets: socketsOf(process.env),
+      programs: ownPrograms(),
     };
     const configured = config.node.driver === "auto" ? undefined : config.node.driver;
     const chooseDriver = (asked: DriverName | undefined) => requireDriver(asked ?? configured);

@@ -13,6 +13,7 @@ import {
 import { homedir } from "node:os";
 import { resolve as absolute, dirname, join, sep } from "node:path";
 import { Problem } from "@gatehouse/core";
+import { nativePackages, resolveEntry } from "@gatehouse/kit";
 import { mountsBelow, readHostMounts } from "../sandbox/host-mounts.ts";
 
 /** What of Gatehouse and of its user is seen in no sandbox. */
@@ -21,6 +22,13 @@ export interface OwnDirectories {
   readonly configDir: string;
   /** Sockets of agents and engines, and the directory where a session keeps its own. */
   readonly sockets: readonly string[];
+  /** What runs outside: a run that could write it would have it do anything. */
+  readonly programs: readonly string[];
+}
+
+/** The files and directories of this program: its code, the packages that it loads at run time, its runtime. */
+export function ownPrograms(): readonly string[] {
+  return [dirname(resolveEntry("keeper")), ...nativePackages().values(), process.execPath];
 }
 
 /** Where the environment says that agents and engines listen. */
@@ -57,7 +65,7 @@ const FIRST_USER = 1_000;
 const NOBODY = 65_534;
 /** Whosever home it is. */
 const PRIVATE =
-  /\/(?:\.ssh|\.gnupg|\.aws|\.azure|\.docker|\.kube|\.password-store|\.netrc|\.config\/(?:gcloud|gh|gatehouse))(?=\/|$)/;
+  /\/(?:\.ssh|\.gnupg|\.aws|\.azure|\.docker|\.kube|\.password-store|\.netrc|\.config\/(?:gcloud|gh|gatehouse)|\.local\/state\/gatehouse)(?=\/|$)/;
 const TELLING =
   /^(?:\.env(?:\..+)?|\.npmrc|\.pypirc|\.netrc|\.git-credentials|id_(?:rsa|ed25519|ecdsa)|.*\.pem|.*\.key|credentials\.json)$/;
 
@@ -72,6 +80,10 @@ export interface CheckedDirectory {
 /** Resolves and checks a workspace. Fails with `sandbox.workspace_refused`, saying why. */
 export function checkWorkspace(asked: string, own: OwnDirectories): CheckedDirectory {
   const checked = checkMount(asked, own);
+  const program = own.programs.map(resolve).find((held) => isWithin(held, checked.path));
+  if (program !== undefined) {
+    throw refused(checked.path, `holds ${program}, a part of Gatehouse that a run could change`);
+  }
   return { ...checked, warnings: [...checked.warnings, ...warningsOfContent(checked.path)] };
 }
 

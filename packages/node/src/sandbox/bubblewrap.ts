@@ -1,5 +1,14 @@
+import { existsSync } from "node:fs";
 import { bindDevices, REOPEN_NULL } from "./devices.ts";
-import { FD, KERNEL_SWITCHES, SANDBOX_HOME, SANDBOX_UID, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
+import {
+  FD,
+  KERNEL_LISTINGS,
+  KERNEL_SWITCHES,
+  SANDBOX_HOME,
+  SANDBOX_UID,
+  type SandboxLaunch,
+  type SandboxSpec,
+} from "./driver.ts";
 import { readHostMounts } from "./host-mounts.ts";
 import { planRoot, type RootEntry } from "./root-plan.ts";
 import { seccompProgram } from "./seccomp.ts";
@@ -16,6 +25,7 @@ export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
     ...["--perms", "0700", "--tmpfs", SANDBOX_HOME],
     // bubblewrap leaves these writable where the caller is root: the kernel's own switches, its crash handler among them.
     ...KERNEL_SWITCHES.flatMap((path) => ["--ro-bind-try", path, path]),
+    ...KERNEL_LISTINGS.filter((path) => existsSync(path)).flatMap((path) => ["--ro-bind", "/dev/null", path]),
     ...planRoot(spec).flatMap(mountOption),
     ...["--remount-ro", "/", "--chdir", spec.workspace, "--clearenv"],
     ...Object.entries(spec.env).flatMap(([name, value]) => ["--setenv", name, value]),

@@ -65,3 +65,20 @@ export const SANDBOX_UID = 1000;
 export const KERNEL_SWITCHES = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"].map(
   (name) => `/proc/${name}`,
 );
+/**
+ * Parts of /proc that tell of the whole machine what only its root should know; hidden, for where root runs the daemon
+ * a run may read them. `keys` and `key-users` tell of its user's keys, whoever that is.
+ */
+export const KERNEL_LISTINGS = [
+  "key-users",
+  "keys",
+  "kpagecgroup",
+  "kpagecount",
+  "kpageflags",
+  "latency_stats",
+  "pagetypeinfo",
+  "sched_debug",
+  "slabinfo",
+  "timer_list",
+  "vmallocinfo",
+].map((name) => `/proc/${name}`);

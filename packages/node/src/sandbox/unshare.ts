@@ -3,6 +3,7 @@ import { nativePackages, resolveEntry } from "@gatehouse/kit";
 import { bindDevices, REOPEN_NULL } from "./devices.ts";
 import {
   FD,
+  KERNEL_LISTINGS,
   KERNEL_SWITCHES,
   SANDBOX_HOME,
   SANDBOX_OWN,
@@ -62,7 +63,7 @@ const WITH_VARIABLES = `eval "$(cat <&${FD.args})"; exec ${FD.args}<&-; exec "$@
 
 function exportLines(env: SandboxSpec["env"]): string {
   const names = Object.entries(env).map(([name, value]) => `command export ${name}=${quote(value)} 2>/dev/null || :\n`);
-  return `unset LC_ALL TERM PATH\n${names.join("")}`;
+  return `unset LC_ALL TERM PATH OLDPWD\n${names.join("")}`;
 }
 
 /** What the sandbox's first process runs, POSIX sh. It stays as its init: the shell waits for orphans too. */
@@ -89,6 +90,9 @@ ${[...planRoot(spec), ...ownPrograms()].map((entry) => mountLines(entry, mounts)
 echo 1 > proc/sys/user/max_user_namespaces
 for path in ${KERNEL_SWITCHES.join(" ")}; do
   [ ! -e .$path ] || { mount --bind .$path .$path; mount -o remount,bind,ro,nosuid,nodev,noexec .$path; }
+done
+for path in ${KERNEL_LISTINGS.join(" ")}; do
+  [ ! -e .$path ] || mount --bind dev/null .$path
 done
 mount -o remount,bind,ro,nosuid,nodev .
 # The old root is stacked over the new one, and taken away.
