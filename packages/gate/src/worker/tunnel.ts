@@ -87,7 +87,8 @@ export class TunnelOpening implements Swept, Disposable {
       const stream = new TLSSocket(this.#client, {
         isServer: true,
         secureContext,
-        ALPNProtocols: ["http/1.1"],
+        // Clients that speak HTTP/1.0 alone name it; the messages are read the same way.
+        ALPNProtocols: ["http/1.1", "http/1.0"],
         // Called only when the client names a host; without one the certificate of the authority stands.
         SNICallback: (name, done) => {
           if (normaliseHost(name) === this.#host) return done(null, secureContext);

@@ -79,6 +79,15 @@ test("curl answers the challenge on the connection that it has, and uploads with
   expect(one.api.requests.map(({ body: sent }) => sent.length)).toEqual([2_000_000]);
 });
 
+test("curl that speaks HTTP/1.0 alone, in TLS too, is served", async () => {
+  await using one = await openGranted();
+  const environment = { HTTPS_PROXY: one.proxy(one.token), CURL_CA_BUNDLE: one.caFile };
+  const { code, stdout, stderr } = await curl(["--http1.0", `https://${one.host}/old`], environment);
+  expect(code, stderr).toBe(0);
+  expect(stdout).toContain('"url":"/old"');
+  expect(one.api.requests[0]?.headers.authorization).toBe("Bearer real");
+});
+
 test("curl without a token, or with a wrong one, shows 407 and reaches nobody", async () => {
   await using one = await openGranted();
   for (const proxy of [`http://127.0.0.1:${one.gate.port}`, one.proxy("ab".repeat(32))]) {
