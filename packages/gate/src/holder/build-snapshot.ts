@@ -53,7 +53,8 @@ async function buildSnapshot(run: RegisteredRun, { credentials, key }: SnapshotD
     }
   }
   for (const { host, header, value, grant } of inline.credentials) {
-    granted.push({ grant, host, methods: undefined, paths: undefined, header, value, allowCleartext: false });
+    const everywhere = { credential: undefined, methods: undefined, paths: undefined, allowCleartext: false };
+    granted.push({ ...everywhere, grant, host, header, value });
     scrub.push(...scrubbedForms(requireLongEnough(bareValue(value)), value, PLAIN_PLACEHOLDER.prefix));
   }
   for (const { value, placeholder } of inline.slots) {
@@ -89,6 +90,7 @@ async function buildSnapshot(run: RegisteredRun, { credentials, key }: SnapshotD
 export function injectionsOf(grant: string, binding: Binding, value: string): Injection[] {
   return binding.hosts.map((host) => ({
     grant,
+    credential: grant,
     host,
     methods: binding.methods?.map((method) => method.toUpperCase()),
     paths: binding.paths,

@@ -9,8 +9,7 @@ import type { Refusal, RequestContext } from "./request-context.ts";
 export function checkPlaceholders(context: RequestContext): Refusal | undefined {
   const { placeholders } = context.run.snapshot;
   if (placeholders.length === 0) return undefined;
-  const request = { method: context.head.method, path: context.path, isCleartext: !context.isTls };
-  const slots = new Set(selectInjections(context.plan, request).map(({ header }) => header));
+  const slots = new Set(selectInjections(context.plan, context).map(({ header }) => header));
   const { target } = context.head;
   // No placeholder holds a line feed: one text is searched for all.
   const places = [

@@ -5,9 +5,8 @@ import type { Refusal, RequestContext } from "./request-context.ts";
 
 /** Sets the header that each matching grant owns; what the client sent there is gone. */
 export function injectCredentials(context: RequestContext): Refusal | undefined {
-  const request = { method: context.head.method, path: context.path, isCleartext: !context.isTls };
   // A TRACE is answered with the request itself (RFC 9110 §9.3.8): it gets nothing that could be read there.
-  const injections = request.method === "TRACE" ? [] : selectInjections(context.plan, request);
+  const injections = context.head.method === "TRACE" ? [] : selectInjections(context.plan, context);
   for (const { header, value } of injections) {
     context.fields = context.fields.filter(({ lowerName }) => cgiName(lowerName) !== cgiName(header));
     context.fields.push(field(header, value));

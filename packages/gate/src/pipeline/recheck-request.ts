@@ -7,12 +7,12 @@ import type { Refusal, RequestContext } from "./request-context.ts";
  * carries was taken back. One whose value was replaced under the same grant and header goes on.
  */
 export function recheckRequest(context: RequestContext, run: CompiledRun): Refusal | undefined {
-  const { host, port, head, path, isTls, carried } = context;
+  const { host, port, head, path, carried } = context;
   const decision = run.policy.decide({ host, port, method: head.method, path });
   if (decision.action !== "allow") return policyRefusal(context, decision);
   if (carried.length === 0) return undefined;
   const plan = run.planFor(host, port);
-  const left = [...plan.slots, ...selectInjections(plan, { method: head.method, path, isCleartext: !isTls })];
+  const left = [...plan.slots, ...selectInjections(plan, context)];
   const gone = carried.find(({ grant, header }) => !left.some((one) => one.grant === grant && one.header === header));
   if (gone === undefined) return undefined;
   const name = gone.grant === undefined ? `The credential in ${gone.header}` : `The grant ${gone.grant}`;

@@ -10,6 +10,11 @@ export type RunPlace = { readonly kind: "sandbox"; readonly keeper: string } | {
 export interface Injection {
   /** Name of the grant, or `undefined` for a credential that came inline over the local API without one. */
   readonly grant: string | undefined;
+  /**
+   * Name of the stored credential, whose one value may go to several headers of a request: to those that the client
+   * fills, else to the first alone. `undefined` where it came inline: each of those stands for itself.
+   */
+  readonly credential: string | undefined;
   /** `host`, `host:port` or `*.suffix[:port]`, normalised. Without a port: any port that policy allows. */
   readonly host: string;
   /** Upper case; absent = every method. */

@@ -10,6 +10,7 @@ import {
   parseHostPattern,
   parsePathPattern,
 } from "@gatehouse/core";
+import type { RequestHead } from "../http1/messages.ts";
 import { isForwarded } from "../pipeline/forwarded-fields.ts";
 import { SoughtValues } from "../scrub/sought-values.ts";
 import type { HeaderSlot, Injection, RunSnapshot, Transformer } from "../snapshot/run-snapshot.ts";
@@ -114,21 +115,40 @@ function closest<T extends { readonly host: string }>(entries: readonly T[], hos
     .map(({ entry }) => entry);
 }
 
-/** The injections that a request gets: for each header the most specific one whose method and path match. */
-export function selectInjections(
-  plan: HostPlan,
-  request: { readonly method: string; readonly path: string; readonly isCleartext: boolean },
-): readonly Injection[] {
+/** What of a request decides which credentials it gets. */
+interface MatchedRequest {
+  readonly head: RequestHead;
+  /** Normalised. */
+  readonly path: string;
+  readonly isTls: boolean;
+}
+
+/**
+ * The injections that a request gets: for each header the most specific one whose method and path match. Of one
+ * credential's headers those that the client fills, else the first.
+ */
+export function selectInjections(plan: HostPlan, { head, path, isTls }: MatchedRequest): readonly Injection[] {
   if (plan.injections.length === 0) return [];
   const byHeader = new Map<string, Injection>();
   for (const { injection, paths } of plan.injections) {
     const matches =
-      (!request.isCleartext || injection.allowCleartext) &&
-      (injection.methods?.includes(request.method.toUpperCase()) ?? true) &&
-      (paths?.some((pattern) => matchPath(pattern, request.path)) ?? true);
+      (isTls || injection.allowCleartext) &&
+      (injection.methods?.includes(head.method.toUpperCase()) ?? true) &&
+      (paths?.some((pattern) => matchPath(pattern, path)) ?? true);
     if (matches && !byHeader.has(injection.header)) byHeader.set(injection.header, injection);
   }
-  return [...byHeader.values()];
+  const selected = [...byHeader.values()];
+  return selected.length < 2 ? selected : chooseHeaders(selected, head);
+}
+
+/** Services that take a key in either of two headers may refuse one that comes in both. */
+function chooseHeaders(selected: readonly Injection[], { fields }: RequestHead): readonly Injection[] {
+  const isFilled = ({ header }: Injection) => fields.some(({ lowerName }) => lowerName === header);
+  return selected.filter((injection) => {
+    if (injection.credential === undefined || isFilled(injection)) return true;
+    const alternatives = selected.filter(({ credential }) => credential === injection.credential);
+    return injection === alternatives[0] && !alternatives.some(isFilled);
+  });
 }
 
 function requirePathPattern(text: string): PathPattern {

@@ -6,6 +6,7 @@ import type { Injection } from "../../src/snapshot/run-snapshot.ts";
 
 const ONE: Injection = {
   grant: "one",
+  credential: undefined,
   host: "api.example.test",
   methods: undefined,
   paths: undefined,

@@ -73,6 +73,7 @@ export function allowing(...hosts: readonly string[]): NetworkPolicyInput {
 export function injection(host: string, value: string, more: Partial<Injection> = {}): Injection {
   return {
     grant: "api",
+    credential: undefined,
     host,
     methods: undefined,
     paths: undefined,

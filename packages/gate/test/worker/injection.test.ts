@@ -64,6 +64,24 @@ test("methods and paths of a grant bound where its credential goes", async () =>
   ]);
 });
 
+test("of one credential's headers those that the client fills get it, else the first alone", async () => {
+  await using service = await openService((host) => ({
+    injections: [
+      injection(host, "real", { credential: "api", header: "x-api-key" }),
+      injection(host, "Bearer real", { credential: "api" }),
+      injection(host, "other", { grant: "other", credential: "other", header: "x-other" }),
+    ],
+    placeholders: [{ grant: "api", text: "gh-placeholder-api" }],
+  }));
+  await service.ask("GET /none");
+  await service.ask("GET /bearer", ["Authorization: Bearer gh-placeholder-api"]);
+  await service.ask("GET /key", ["X-Api-Key: gh-placeholder-api"]);
+  await service.ask("GET /both", ["X-Api-Key: gh-placeholder-api", "Authorization: Bearer gh-placeholder-api"]);
+  expect(service.sent("x-api-key")).toEqual(["real", undefined, "real", "real"]);
+  expect(service.sent("authorization")).toEqual([undefined, "Bearer real", undefined, "Bearer real"]);
+  expect(service.sent("x-other")).toEqual(["other", "other", "other", "other"]);
+});
+
 test("two grants fill two headers, and each replaces what the client sent there in any spelling", async () => {
   await using service = await openService((host) => ({
     injections: [injection(host, "Bearer real"), injection(host, "key", { grant: "key", header: "x-service-key" })],
