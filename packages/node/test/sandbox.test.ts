@@ -104,6 +104,16 @@ except OSError as failure: print("refused")`;
       expect(existsSync("/usr/x")).toBe(false);
     });
 
+    test("finds the run's authorities where the system keeps its own, whose file stays as it is", async () => {
+      await using place = await openPlace();
+      const system = "/etc/ssl/certs/ca-certificates.crt";
+      const before = readFileSync(system);
+      await writeFile(join(place.runDir, "ca-bundle.pem"), "the run's own");
+      const { out } = await shellIn(driver, place, `cat ${system}; echo bad 2>&1 > ${system}`);
+      expect(out).toMatch(/^the run's own/);
+      expect(readFileSync(system).equals(before)).toBe(true);
+    });
+
     test("cannot change the kernel's switches, whoever runs the daemon", async () => {
       await using place = await openPlace();
       const before = readFileSync("/proc/sys/kernel/core_pattern", "utf8");

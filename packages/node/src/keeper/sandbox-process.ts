@@ -7,7 +7,7 @@ import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { Problem } from "@gatehouse/core";
 import { native } from "@gatehouse/kit";
-import { FD, SANDBOX_OWN, type SandboxLaunch } from "../sandbox/driver.ts";
+import { CA_BUNDLE, FD, SANDBOX_OWN, type SandboxLaunch } from "../sandbox/driver.ts";
 import { childOf, initBelow, sendSignal } from "./process-tree.ts";
 
 /** How a command ended, as a shell would say it. */
@@ -157,7 +157,7 @@ async function untilThere(child: ChildProcess, launch: SandboxLaunch, failed: Pr
 /** A sandbox has our own files at its root; the host has not. */
 async function untilRooted(initPid: number, failed: Promise<never>): Promise<void> {
   const deadline = AbortSignal.timeout(BUILD_TIMEOUT_MS);
-  while (!existsSync(`/proc/${initPid}/root${SANDBOX_OWN}/ca-bundle.pem`)) {
+  while (!existsSync(`/proc/${initPid}/root${SANDBOX_OWN}/${CA_BUNDLE}`)) {
     await Promise.race([delay(LOOK_EVERY_MS, undefined, { signal: deadline }), failed]);
   }
 }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { StartedRun } from "@gatehouse/gate";
 import type { Launch } from "../keeper/launch-file.ts";
-import type { DriverName } from "../sandbox/driver.ts";
+import { CA_BUNDLE, type DriverName, JAVA_TRUST_STORE } from "../sandbox/driver.ts";
 import type { CreateRequest } from "./create-request.ts";
 import type { RunRecord } from "./run-files.ts";
 import { gateEnvironment, sandboxEnvironment } from "./sandbox-environment.ts";
@@ -40,7 +40,12 @@ export function recordOf({ request, workspace, ...plan }: PlannedRun): RunRecord
 export function launchOf(plan: PlannedRun, started: StartedRun, place: { stateDir: string; runDir: string }): Launch {
   const { runId, keeper, driver, workspace, mounts, request } = plan;
   const parts = { ...started, placeholders: started.env, asked: request.env };
-  const exposed = { ...parts, gatePort: started.proxyPort, caBundle: join(place.runDir, "ca-bundle.pem") };
+  const exposed = {
+    ...parts,
+    gatePort: started.proxyPort,
+    caBundle: join(place.runDir, CA_BUNDLE),
+    trustStore: join(place.runDir, JAVA_TRUST_STORE),
+  };
   return {
     runId,
     keeper,

@@ -5,8 +5,9 @@ import { getCACertificates } from "node:tls";
 import { Problem } from "@gatehouse/core";
 import { writeFileAtomic } from "@gatehouse/kit";
 import { z } from "zod";
-import { SANDBOX_HOME, SANDBOX_UID } from "../sandbox/driver.ts";
+import { CA_BUNDLE, JAVA_TRUST_STORE, SANDBOX_HOME, SANDBOX_UID } from "../sandbox/driver.ts";
 import { ROOT_MOUNT } from "../sandbox/unshare.ts";
+import { javaTrustStore } from "./java-trust-store.ts";
 
 const recordSchema = z.strictObject({
   runId: z.string(),
@@ -76,17 +77,19 @@ export class RunFiles {
   async prepare(keeper: string, caCertificatePem: string): Promise<string> {
     const directory = this.directory(keeper);
     await mkdir(join(directory, ROOT_MOUNT), { recursive: true, mode: 0o700 });
-    const files: Readonly<Record<string, string>> = {
+    const authorities = [...trustedRoots(), caCertificatePem];
+    const files: Readonly<Record<string, string | Buffer>> = {
       passwd: PASSWD,
       group: GROUP,
       hosts: HOSTS,
       "nsswitch.conf": NSSWITCH,
       "resolv.conf": "# Names are resolved by the gate.\n",
-      "ca-bundle.pem": [...trustedRoots(), caCertificatePem].map((pem) => pem.trimEnd()).join("\n"),
+      [CA_BUNDLE]: authorities.map((pem) => pem.trimEnd()).join("\n"),
+      [JAVA_TRUST_STORE]: javaTrustStore(authorities),
     };
     await Promise.all(
       // Inside, another user id reads them.
-      Object.entries(files).map(([name, text]) => writeFileAtomic(join(directory, name), text, { mode: 0o644 })),
+      Object.entries(files).map(([name, content]) => writeFileAtomic(join(directory, name), content, { mode: 0o644 })),
     );
     return directory;
   }

@@ -1,4 +1,12 @@
-import { type DriverName, SANDBOX_GATE_PORT, SANDBOX_HOME, SANDBOX_OWN, SANDBOX_PATH } from "../sandbox/driver.ts";
+import {
+  CA_BUNDLE,
+  type DriverName,
+  JAVA_TRUST_STORE,
+  SANDBOX_GATE_PORT,
+  SANDBOX_HOME,
+  SANDBOX_OWN,
+  SANDBOX_PATH,
+} from "../sandbox/driver.ts";
 
 /** What a run's variables are made of. */
 export interface EnvironmentParts {
@@ -6,6 +14,8 @@ export interface EnvironmentParts {
   /** Port at which the gate is found from where the run is. */
   readonly gatePort: number;
   readonly caBundle: string;
+  /** The same authorities as a Java key store. */
+  readonly trustStore: string;
   /** Loopback must go through the gate too: a rule states it. */
   readonly statesLoopback: boolean;
   /** Placeholders of the grants. */
@@ -38,18 +48,45 @@ export function gateEnvironment(parts: EnvironmentParts): Record<string, string>
   variables.NO_PROXY = noProxy;
   variables.no_proxy = noProxy;
   for (const name of CA_VARIABLES) variables[name] = parts.caBundle;
+  variables.JAVA_TOOL_OPTIONS = javaOptions(parts);
   return { ...variables, ...parts.placeholders, ...parts.asked };
 }
 
+/**
+ * Java knows no proxy variables and no PEM files. Its runtimes refuse Basic to a proxy in front of a tunnel unless told
+ * otherwise; here the proxy is on loopback. The token is not among the options: they are printed at every start, so a
+ * program takes it from HTTPS_PROXY.
+ */
+function javaOptions({ gatePort, trustStore, statesLoopback }: EnvironmentParts): string {
+  const proxy = ["http", "https"].flatMap((scheme) => [
+    `-D${scheme}.proxyHost=127.0.0.1`,
+    `-D${scheme}.proxyPort=${gatePort}`,
+  ]);
+  return [
+    ...proxy,
+    `-Dhttp.nonProxyHosts=${statesLoopback ? "" : "localhost|127.*|[::1]"}`,
+    "-Djdk.http.auth.tunneling.disabledSchemes=",
+    `-Djavax.net.ssl.trustStore=${trustStore}`,
+    "-Djavax.net.ssl.trustStoreType=jks",
+  ].join(" ");
+}
+
 /** The whole environment inside a sandbox, but for what the caller's terminal says of itself. */
-export function sandboxEnvironment(parts: Omit<EnvironmentParts, "gatePort" | "caBundle">): Record<string, string> {
+export function sandboxEnvironment(
+  parts: Omit<EnvironmentParts, "gatePort" | "caBundle" | "trustStore">,
+): Record<string, string> {
   return {
     PATH: SANDBOX_PATH,
     HOME: SANDBOX_HOME,
     USER: "agent",
     LOGNAME: "agent",
     SHELL: "/bin/sh",
-    ...gateEnvironment({ ...parts, gatePort: SANDBOX_GATE_PORT, caBundle: `${SANDBOX_OWN}/ca-bundle.pem` }),
+    ...gateEnvironment({
+      ...parts,
+      gatePort: SANDBOX_GATE_PORT,
+      caBundle: `${SANDBOX_OWN}/${CA_BUNDLE}`,
+      trustStore: `${SANDBOX_OWN}/${JAVA_TRUST_STORE}`,
+    }),
   };
 }
 

@@ -25,7 +25,7 @@ export interface SandboxSpec {
   /** Read-only directories that the caller asked for beside. */
   readonly mounts: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** Files made for this run: `ca-bundle.pem`, `passwd`, `group`, `hosts`, `nsswitch.conf`, `resolv.conf`. */
+  /** Files made for this run: `CA_BUNDLE`, `JAVA_TRUST_STORE`, `passwd`, `group`, `hosts`, `nsswitch.conf`, `resolv.conf`. */
   readonly runDir: string;
   readonly runtime: string;
   /** The command gets a terminal of its own from `script`; it keeps its session then. */
@@ -56,6 +56,9 @@ export interface SandboxLaunch {
 export const SANDBOX_HOME = "/home/agent";
 /** Where our own files stand inside, read-only. */
 export const SANDBOX_OWN = "/.gatehouse";
+/** The authorities that a run trusts: the host's and the gate's own, as PEM and as a Java key store. */
+export const CA_BUNDLE = "ca-bundle.pem";
+export const JAVA_TRUST_STORE = "java-trust-store.jks";
 export const SANDBOX_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /** Port of the gate inside the sandbox's own network namespace. */
 export const SANDBOX_GATE_PORT = 3128;

@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
-import { SANDBOX_OWN, type SandboxSpec } from "./driver.ts";
+import { CA_BUNDLE, JAVA_TRUST_STORE, SANDBOX_OWN, type SandboxSpec } from "./driver.ts";
 
 /** One thing in a sandbox's root. The root is assembled from these alone: what is not named is not there. */
 export type RootEntry =
@@ -44,6 +44,9 @@ const ETC = [
 /** Made for each run, so that nothing of the host's users and names is seen. */
 const SYNTHETIC = ["passwd", "group", "hosts", "nsswitch.conf", "resolv.conf"];
 
+// Where programs look that are told of no bundle, or do not listen: GnuTLS reads no variable.
+const SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt";
+
 // Where administrators keep what is theirs; a daemon that runs as root could read it.
 const HIDDEN = ["/usr/etc", "/usr/local/etc", "/usr/src", "/usr/share/polkit-1/rules.d"];
 
@@ -60,13 +63,20 @@ export function planRoot({ runDir, runtime, workspace, mounts }: SandboxSpec): r
       .filter((path) => existsSync(path))
       .map(read),
     ...SYNTHETIC.map((name): RootEntry => ({ kind: "read", from: join(runDir, name), to: `/etc/${name}` })),
-    { kind: "read", from: join(runDir, "ca-bundle.pem"), to: `${SANDBOX_OWN}/ca-bundle.pem` },
+    ...[SYSTEM_BUNDLE].filter(isFile).map((to): RootEntry => ({ kind: "read", from: join(runDir, CA_BUNDLE), to })),
+    { kind: "read", from: join(runDir, JAVA_TRUST_STORE), to: `${SANDBOX_OWN}/${JAVA_TRUST_STORE}` },
+    { kind: "read", from: join(runDir, CA_BUNDLE), to: `${SANDBOX_OWN}/${CA_BUNDLE}` },
     { kind: "read", from: runtime, to: `${SANDBOX_OWN}/${basename(runtime)}` },
   ];
 }
 
 function read(path: string): RootEntry {
   return { kind: "read", from: path, to: path };
+}
+
+/** Not a link: over one nothing can be mounted, and it may lead to what is not there inside. */
+function isFile(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }
 
 /** Merged-/usr systems have links here, others directories. */

@@ -124,7 +124,7 @@ function mountLines(entry: RootEntry, mounts: readonly HostMount[]): string {
     return `mount -o ${[...own, ...lockedOptions(mounts, source)].join(",")} ${target}`;
   };
   // A bind without the mounts below it would uncover what they hide, which the kernel refuses.
-  return `if [ -d ${from} ]; then mkdir -p ${to}; else mkdir -p "$(dirname ${to})"; : > ${to}; fi
+  return `if [ -d ${from} ]; then mkdir -p ${to}; else mkdir -p "$(dirname ${to})"; [ -e ${to} ] || : > ${to}; fi
 mount --rbind ${from} ${to}
 ${[entry.from, ...mountsBelow(mounts, entry.from)].map(remount).join("\n")}`;
 }
