@@ -27,6 +27,46 @@ export { type Cidr, cidrContains, parseCidr } from "./destination/cidr.ts";
 export { type Authority, isIpAddress, normaliseHost, parseAuthority } from "./destination/host.ts";
 export { encodeTuple, type TupleField } from "./encoding/signed-tuple.ts";
 export { base64url, constantTimeEqual, fromBase64url, fromHex, toHex } from "./encoding/text.ts";
+export { type CodeKind, formatCode, type OneTimeCode, PIN_BYTES, parseCode } from "./fleet/codes.ts";
+export { formatFingerprint, isFingerprint } from "./fleet/fingerprint.ts";
+export {
+  type AwaitedEnrollment,
+  apiKeyTuple,
+  awaitTuple,
+  type EnrollmentClaim,
+  enrollmentTuple,
+  type Handshake,
+  handshakeTuple,
+} from "./fleet/handshake-tuples.ts";
+export { type Roster, type RosterNode, rosterTuple } from "./fleet/roster-tuple.ts";
+export {
+  type BoundCredential,
+  type CredentialBinding,
+  credentialTuple,
+  type ResealOrder,
+  resealTuple,
+  type SealedParts,
+  sealedTuple,
+} from "./fleet/sealing-tuples.ts";
+export {
+  bundleTuple,
+  commandTuple,
+  freshnessTuple,
+  revocationTuple,
+  type SignedCommand,
+  type StateOfNode,
+} from "./fleet/state-tuples.ts";
+export {
+  type KeySet,
+  type KeyUse,
+  keySetTuple,
+  type NewOrg,
+  newOrgTuple,
+  pinTuple,
+  setupPinTuple,
+  type WellKnown,
+  wellKnownTuple,
+} from "./fleet/trust-tuples.ts";
 export {
   type NameSegment,
   parseNameSegment,

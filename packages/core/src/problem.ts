@@ -62,6 +62,103 @@ export const PROBLEMS = {
   "audit.unwritable": { rpc: "unavailable", http: 503, exit: 1, say: "The audit log cannot be written now." },
   "audit.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such audit log or entry." },
 
+  "store.unreachable": { rpc: "unavailable", http: 503, exit: 6, say: "The database cannot be reached." },
+  "store.migration_needed": {
+    rpc: "failed_precondition",
+    http: 503,
+    exit: 2,
+    say: "The database must be migrated first: gatehouse server migrate.",
+  },
+  "store.role_too_strong": {
+    rpc: "failed_precondition",
+    http: 503,
+    exit: 2,
+    say: "The database role may pass over row-level security; use one without SUPERUSER and BYPASSRLS.",
+  },
+
+  "enroll.bad_code": { rpc: "invalid_argument", http: 400, exit: 2, say: "That is not an enrollment code." },
+  "enroll.code_spent": {
+    rpc: "unauthenticated",
+    http: 401,
+    exit: 4,
+    say: "That enrollment code cannot be used.",
+  },
+  "enroll.bad_proof": { rpc: "invalid_argument", http: 400, exit: 2, say: "The proof or a key is not valid." },
+  "enroll.name_taken": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "The organisation has a node of this name.",
+  },
+  "enroll.key_enrolled": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "The organisation has a node with this key.",
+  },
+  "enroll.name_differs": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 2,
+    say: "The code was made for a node of another name.",
+  },
+  "enroll.wrong_fingerprint": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The fingerprint is not the one of this node's keys.",
+  },
+  "enroll.not_waiting": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "The enrollment does not wait for this any more.",
+  },
+  "enroll.untrusted_server": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The server is not the one that the code was made by.",
+  },
+
+  "org.bad_setup_code": { rpc: "invalid_argument", http: 400, exit: 2, say: "That is not a set-up code." },
+  "org.setup_code_spent": { rpc: "unauthenticated", http: 401, exit: 4, say: "That set-up code cannot be used." },
+  "org.name_taken": { rpc: "already_exists", http: 409, exit: 1, say: "An organisation of this name exists." },
+  "org.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such organisation." },
+  "roster.conflict": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "The roster was changed meanwhile; read it and try again.",
+  },
+  "roster.refused": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The roster is not signed by a key that may.",
+  },
+
+  "auth.refused": { rpc: "unauthenticated", http: 401, exit: 4, say: "The caller is not known here." },
+  "auth.not_confirmed": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 4,
+    say: "The node was not confirmed yet.",
+  },
+  "auth.forbidden": { rpc: "permission_denied", http: 403, exit: 4, say: "The caller's role does not allow this." },
+  "auth.slow_down": { rpc: "resource_exhausted", http: 429, exit: 1, say: "Too many attempts failed; try later." },
+
+  "nodes.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such node." },
+  "members.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such member." },
+  "members.exists": { rpc: "already_exists", http: 409, exit: 1, say: "A member of this name exists." },
+  "members.last_owner": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "An organisation keeps at least one owner.",
+  },
+  "api_keys.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such API key." },
+
   "daemon.unreachable": {
     rpc: "unavailable",
     http: 503,

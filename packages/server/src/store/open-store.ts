@@ -1,0 +1,78 @@
+import { chmodSync } from "node:fs";
+import { Problem } from "@gatehouse/core";
+import { Kysely, PostgresDialect, SqliteDialect, sql } from "kysely";
+import { POSTGRES, SQLITE } from "./dialect.ts";
+import { migrate } from "./migrate.ts";
+import { openSqliteDatabase } from "./sqlite-database.ts";
+import { Store } from "./store.ts";
+import type { Tables } from "./tables.ts";
+
+/** Where the server keeps its rows: a file of its own, or a PostgreSQL database. */
+export type StoreLocation =
+  | { readonly kind: "sqlite"; readonly path: string }
+  | { readonly kind: "postgres"; readonly url: string };
+
+const MAX_CONNECTIONS = 16;
+const CONNECT_TIMEOUT_MS = 10_000;
+const STATEMENT_TIMEOUT_MS = 30_000;
+const INT8 = 20;
+
+/** Opens the database and brings its schema up to date (additive steps alone). Fails with `store.…`. */
+export async function openStore(location: StoreLocation): Promise<Store> {
+  const store = await connectStore(location);
+  try {
+    await migrate(store.shared, store.dialect, false);
+    return store;
+  } catch (failure) {
+    await store[Symbol.asyncDispose]();
+    throw failure;
+  }
+}
+
+/** Opens the database as it is. */
+export async function connectStore(location: StoreLocation): Promise<Store> {
+  return location.kind === "sqlite" ? connectSqlite(location.path) : connectPostgres(location.url);
+}
+
+function connectSqlite(path: string): Store {
+  const database = openSqliteDatabase(path);
+  chmodSync(path, 0o600);
+  return new Store(new Kysely<Tables>({ dialect: new SqliteDialect({ database }) }), SQLITE);
+}
+
+async function connectPostgres(url: string): Promise<Store> {
+  const { default: pg } = await import("pg");
+  const types = new pg.TypeOverrides();
+  types.setTypeParser(INT8, parseInteger);
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: MAX_CONNECTIONS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    types,
+  });
+  // A connection that breaks while it lies idle is replaced; the next query finds out whether the database is there.
+  pool.on("error", () => undefined);
+  const store = new Store(new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }), POSTGRES);
+  try {
+    await refuseStrongRole(store);
+    return store;
+  } catch (failure) {
+    await store[Symbol.asyncDispose]();
+    if (failure instanceof Problem) throw failure;
+    throw new Problem("store.unreachable", { cause: failure });
+  }
+}
+
+/** A role that passes over row-level security would take the second wall away. */
+async function refuseStrongRole(store: Store): Promise<void> {
+  const { rows } = await sql<{ strong: boolean }>`
+    select rolsuper or rolbypassrls as strong from pg_roles where rolname = current_user`.execute(store.shared);
+  if (rows[0]?.strong !== false) throw new Problem("store.role_too_strong");
+}
+
+function parseInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError("the database holds an integer that is not safe");
+  return value;
+}

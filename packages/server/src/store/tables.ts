@@ -1,0 +1,283 @@
+import type { Generated } from "kysely";
+
+/** Unix milliseconds. */
+type Time = number;
+
+interface Tenant {
+  readonly org_id: string;
+  readonly created_at: Time;
+  readonly updated_at: Time;
+}
+
+/** Facts of this installation: one row each. Holds no tenant's data. */
+interface ServerFacts {
+  name: string;
+  value: string;
+}
+
+/** Codes that may make an organisation. Only the hash of the secret part is stored. */
+interface SetupCodes {
+  secret_sha256: Uint8Array;
+  created_at: Time;
+  /** The organisation that it made; null while it was not used. */
+  org_id: string | null;
+}
+
+/** Which organisation a code, key, session or pin belongs to: what is asked before an organisation is known. */
+interface Lookups {
+  sha256: Uint8Array;
+  kind: LookupKind;
+  org_id: string;
+}
+
+export type LookupKind = "pin" | "org_name" | "enrollment_code" | "enrollment" | "api_key" | "session";
+
+/** Challenges that were answered, until they would have expired. */
+interface SpentChallenges {
+  sha256: Uint8Array;
+  expires_at: Time;
+}
+
+/** Ids of DPoP proofs that were seen, until their nonce is stale. */
+interface SeenProofs {
+  sha256: Uint8Array;
+  expires_at: Time;
+}
+
+interface Orgs extends Tenant {
+  id: string;
+  name: string;
+  org_key: Uint8Array;
+  org_encryption_key: Uint8Array;
+  /** SHA-256 of the tuple that the org key signed when it was made. */
+  created_by_sha256: Uint8Array;
+}
+
+interface Rosters extends Tenant {
+  version: number;
+  issued_at: Time;
+  /** JSON: nodes and operator keys, bytes as base64url. */
+  document: string;
+  signer: Uint8Array;
+  signature: Uint8Array;
+}
+
+interface Members extends Tenant {
+  id: string;
+  name: string;
+  role: string;
+  deleted_at: Time | null;
+}
+
+/** Keys of members and of nodes: exactly one subject each. */
+interface ApiKeys extends Tenant {
+  id: string;
+  member_id: string | null;
+  node_id: string | null;
+  label: string;
+  prefix: string;
+  sha256: Uint8Array;
+  role: string | null;
+  expires_at: Time;
+  last_used_at: Time | null;
+  revoked_at: Time | null;
+}
+
+interface Nodes extends Tenant {
+  id: string;
+  name: string;
+  state: "pending" | "confirmed" | "revoked";
+  identity_key: Uint8Array;
+  encryption_key: Uint8Array;
+  ca_key: Uint8Array;
+  /** JSON object. */
+  labels: string;
+  cordoned: number;
+  epoch: number;
+  generation: number;
+  applied_generation: number;
+  /** Of the last command that was signed for it. */
+  command_seq: number;
+  /** Of the last command that it acknowledged. */
+  acknowledged_seq: number;
+  last_seen_at: Time | null;
+  software_version: string;
+  boot_id: string | null;
+  run_count: number;
+  quarantine_reason: string | null;
+  deleted_at: Time | null;
+}
+
+interface Enrollments extends Tenant {
+  id: string;
+  state: "pending" | "awaiting_confirmation" | "confirmed" | "expired" | "cancelled";
+  code_sha256: Uint8Array;
+  /** The only name that may claim it; null: any. */
+  name: string | null;
+  labels: string;
+  claim_expires_at: Time;
+  confirm_expires_at: Time | null;
+  node_id: string | null;
+  replaces_node_id: string | null;
+  /** SHA-256 of the tuple that the host's proof covers. */
+  tuple_sha256: Uint8Array | null;
+  proof: Uint8Array | null;
+  /** The sealed answer, kept until the first handshake. */
+  sealed: string | null;
+}
+
+/** The one session of a node. */
+interface Sessions extends Tenant {
+  node_id: string;
+  api_key_id: string;
+  /** Grows with each handshake: what holds an older one is fenced off. */
+  fence: number;
+  token_sha256: Uint8Array;
+  expires_at: Time;
+  /** The token before the last renewal, and until when it is good. */
+  previous_sha256: Uint8Array | null;
+  previous_until: Time | null;
+}
+
+interface Commands extends Tenant {
+  id: string;
+  batch_id: string;
+  node_id: string;
+  idempotency_key: string;
+  actor: string;
+  kind: string;
+  payload: Uint8Array;
+  payload_sha256: Uint8Array;
+  not_after: Time;
+  state: string;
+  epoch: number | null;
+  seq: number | null;
+  message: string;
+  result: Uint8Array | null;
+  finished_at: Time | null;
+}
+
+interface Credentials extends Tenant {
+  id: string;
+  name: string;
+  version: number;
+  kind: string;
+  bindings: string;
+  jwe: string;
+  signer: Uint8Array;
+  signature: Uint8Array;
+  rotation_pending: number;
+  deleted_at: Time | null;
+}
+
+interface CredentialNodes extends Tenant {
+  credential_id: string;
+  node_id: string;
+}
+
+interface Policies extends Tenant {
+  id: string;
+  name: string;
+  /** RFC 8785 JSON. */
+  document: string;
+}
+
+interface Revocations extends Tenant {
+  node_id: string;
+  epoch: number;
+  generation: number;
+  /** JSON list. */
+  ids: string;
+}
+
+interface Events extends Tenant {
+  cursor: Generated<number>;
+  kind: string;
+  node_id: string | null;
+  run_id: string | null;
+  data: string;
+}
+
+/** What was acknowledged of each source of a node. */
+interface UploadOffsets extends Tenant {
+  node_id: string;
+  stream: "telemetry" | "events";
+  source: string;
+  next_offset: number;
+}
+
+interface TelemetrySamples {
+  org_id: string;
+  node_id: string;
+  name: string;
+  run_id: string;
+  time: Time;
+  value: number;
+}
+
+interface TelemetryGaps extends Tenant {
+  node_id: string;
+  source: string;
+  first_offset: number;
+  through_offset: number;
+  batches: number;
+}
+
+interface Runs extends Tenant {
+  id: string;
+  node_id: string;
+  state: string;
+  /** JSON of the node's last word on it. */
+  document: string;
+  reported_at: Time;
+  ended_at: Time | null;
+}
+
+/** Entries of an organisation's own log and of its nodes' copies. */
+interface AuditEntries {
+  org_id: string;
+  log_id: string;
+  seq: number;
+  time: Time;
+  kind: string;
+  /** The entry's RFC 8785 JSON, as it is hashed. */
+  entry: string;
+}
+
+interface AuditHeads {
+  org_id: string;
+  log_id: string;
+  size: number;
+  root: Uint8Array;
+  time: Time;
+  key_id: string;
+  signature: Uint8Array;
+}
+
+/** The tables, each with its columns. */
+export interface Tables {
+  server_facts: ServerFacts;
+  setup_codes: SetupCodes;
+  lookups: Lookups;
+  spent_challenges: SpentChallenges;
+  seen_proofs: SeenProofs;
+  orgs: Orgs;
+  rosters: Rosters;
+  members: Members;
+  api_keys: ApiKeys;
+  nodes: Nodes;
+  enrollments: Enrollments;
+  sessions: Sessions;
+  commands: Commands;
+  credentials: Credentials;
+  credential_nodes: CredentialNodes;
+  policies: Policies;
+  revocations: Revocations;
+  events: Events;
+  upload_offsets: UploadOffsets;
+  telemetry_samples: TelemetrySamples;
+  telemetry_gaps: TelemetryGaps;
+  runs: Runs;
+  audit_entries: AuditEntries;
+  audit_heads: AuditHeads;
+}
