@@ -95,3 +95,4 @@ export {
 export { PROBLEMS, Problem, type ProblemCode, type ProblemOptions, type ProblemRow, toProblem } from "./problem.ts";
 export { type Random, systemRandom } from "./random.ts";
 export { Secret } from "./secret.ts";
+export { makeUuid } from "./uuid.ts";

@@ -76,6 +76,13 @@ export const PROBLEMS = {
     say: "The database role may pass over row-level security; use one without SUPERUSER and BYPASSRLS.",
   },
 
+  "sealed.unreadable": {
+    rpc: "invalid_argument",
+    http: 400,
+    exit: 1,
+    say: "What was sealed cannot be opened with this key.",
+  },
+
   "enroll.bad_code": { rpc: "invalid_argument", http: 400, exit: 2, say: "That is not an enrollment code." },
   "enroll.code_spent": {
     rpc: "unauthenticated",
@@ -139,6 +146,12 @@ export const PROBLEMS = {
   },
 
   "auth.refused": { rpc: "unauthenticated", http: 401, exit: 4, say: "The caller is not known here." },
+  "auth.stale_nonce": {
+    rpc: "unauthenticated",
+    http: 401,
+    exit: 4,
+    say: "The proof needs a fresh nonce.",
+  },
   "auth.not_confirmed": {
     rpc: "failed_precondition",
     http: 409,

@@ -29,6 +29,9 @@ export {
   openIpcPeer,
 } from "./ipc/ipc-peer.ts";
 export type { IpcCallOptions } from "./ipc/pending-calls.ts";
+export { isSealingKey, openSealingKey, type SealingKey, sealTo } from "./keys/sealing-key.ts";
+export { hmacSha256, sha256 } from "./keys/sha256.ts";
+export { openSigningKey, readSigningKey, type SigningKey, verifySignature } from "./keys/signing-key.ts";
 export {
   createLog,
   LOG_FORMATS,

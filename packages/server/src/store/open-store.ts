@@ -1,5 +1,5 @@
 import { chmodSync } from "node:fs";
-import { Problem } from "@gatehouse/core";
+import { type Clock, Problem } from "@gatehouse/core";
 import { Kysely, PostgresDialect, SqliteDialect, sql } from "kysely";
 import { POSTGRES, SQLITE } from "./dialect.ts";
 import { migrate } from "./migrate.ts";
@@ -18,8 +18,8 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 const INT8 = 20;
 
 /** Opens the database and brings its schema up to date (additive steps alone). Fails with `store.…`. */
-export async function openStore(location: StoreLocation): Promise<Store> {
-  const store = await connectStore(location);
+export async function openStore(location: StoreLocation, clock: Clock): Promise<Store> {
+  const store = await connectStore(location, clock);
   try {
     await migrate(store.shared, store.dialect, false);
     return store;
@@ -30,17 +30,17 @@ export async function openStore(location: StoreLocation): Promise<Store> {
 }
 
 /** Opens the database as it is. */
-export async function connectStore(location: StoreLocation): Promise<Store> {
-  return location.kind === "sqlite" ? connectSqlite(location.path) : connectPostgres(location.url);
+export async function connectStore(location: StoreLocation, clock: Clock): Promise<Store> {
+  return location.kind === "sqlite" ? connectSqlite(location.path, clock) : connectPostgres(location.url, clock);
 }
 
-function connectSqlite(path: string): Store {
+function connectSqlite(path: string, clock: Clock): Store {
   const database = openSqliteDatabase(path);
   chmodSync(path, 0o600);
-  return new Store(new Kysely<Tables>({ dialect: new SqliteDialect({ database }) }), SQLITE);
+  return new Store(new Kysely<Tables>({ dialect: new SqliteDialect({ database }) }), SQLITE, clock);
 }
 
-async function connectPostgres(url: string): Promise<Store> {
+async function connectPostgres(url: string, clock: Clock): Promise<Store> {
   const { default: pg } = await import("pg");
   const types = new pg.TypeOverrides();
   types.setTypeParser(INT8, parseInteger);
@@ -53,7 +53,7 @@ async function connectPostgres(url: string): Promise<Store> {
   });
   // A connection that breaks while it lies idle is replaced; the next query finds out whether the database is there.
   pool.on("error", () => undefined);
-  const store = new Store(new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }), POSTGRES);
+  const store = new Store(new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }), POSTGRES, clock);
   try {
     await refuseStrongRole(store);
     return store;

@@ -1,100 +1,94 @@
-import { Problem } from "@gatehouse/core";
-import { type Kysely, sql, type Transaction } from "kysely";
+import { type Clock, Problem } from "@gatehouse/core";
+import { type Kysely, sql } from "kysely";
 import { type StoreDialect, setOrg } from "./dialect.ts";
+import { type OrgTransaction, orgTransaction } from "./org-transaction.ts";
+import { addSetupCode, findSetupCode, hasSetupCodes } from "./records/setup-codes.ts";
+import { isUnwritable, mayRetry } from "./store-failures.ts";
 import type { LookupKind, Tables } from "./tables.ts";
 
-/** One transaction inside one organisation. */
-export interface OrgTransaction {
-  readonly orgId: string;
-  readonly db: Transaction<Tables>;
-  readonly dialect: StoreDialect;
-}
-
 const MAX_ATTEMPTS = 5;
-/** serialization_failure and deadlock_detected of PostgreSQL: nothing was changed, and the same may work again. */
-const RETRIED = new Set(["40001", "40P01"]);
 
 /** The server's database. Everything of a tenant is reached inside a transaction that names the tenant. */
 export class Store implements AsyncDisposable {
   readonly dialect: StoreDialect;
-  readonly #db: Kysely<Tables>;
-
-  constructor(db: Kysely<Tables>, dialect: StoreDialect) {
-    this.#db = db;
-    this.dialect = dialect;
-  }
-
   /** Tables that belong to no organisation. Rows of tenants do not exist here on PostgreSQL. */
-  get shared(): Kysely<Tables> {
-    return this.#db;
+  readonly shared: Kysely<Tables>;
+  readonly #clock: Clock;
+
+  constructor(db: Kysely<Tables>, dialect: StoreDialect, clock: Clock) {
+    this.shared = db;
+    this.dialect = dialect;
+    this.#clock = clock;
   }
 
-  /** Runs `work` in one transaction that sees the organisation's rows. What fails to serialise is tried again. */
+  /**
+   * Runs `work` in one transaction that sees the organisation's rows alone. What fails to serialise is tried again, so
+   * `work` does nothing but read and write. Fails with `state.write_failed` when the disk refuses.
+   */
   async inOrg<T>(orgId: string, work: (tx: OrgTransaction) => Promise<T>): Promise<T> {
-    return this.#retry(() =>
-      this.#db.transaction().execute(async (db) => {
-        if (this.dialect.name === "postgres") await setOrg(orgId).execute(db);
-        return work({ orgId, db, dialect: this.dialect });
-      }),
-    );
-  }
-
-  /** The organisation that a code, key, session or pin belongs to; `undefined`: none. */
-  async findOrg(kind: LookupKind, sha256: Uint8Array): Promise<string | undefined> {
-    const row = await this.#db
-      .selectFrom("lookups")
-      .select("org_id")
-      .where("kind", "=", kind)
-      .where("sha256", "=", sha256)
-      .executeTakeFirst();
-    return row?.org_id;
-  }
-
-  /** Every organisation, for what must be done in each in turn. */
-  async orgIds(): Promise<readonly string[]> {
-    const rows = await this.#db.selectFrom("lookups").select("org_id").where("kind", "=", "pin").execute();
-    return rows.map((row) => row.org_id);
-  }
-
-  /** Whether a write reaches the disk. For health. */
-  async probe(): Promise<void> {
-    await sql`insert into server_facts (name, value) values ('probe', '') on conflict (name) do update set value = ''`.execute(
-      this.#db,
-    );
-  }
-
-  async #retry<T>(work: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await work();
+        return await this.#transact(orgId, work);
       } catch (failure) {
-        if (attempt >= MAX_ATTEMPTS || !RETRIED.has(sqlState(failure))) throw failure;
+        if (isUnwritable(failure)) throw new Problem("state.write_failed", { cause: failure });
+        if (attempt >= MAX_ATTEMPTS || !mayRetry(failure)) throw failure;
       }
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#db.destroy();
+  async #transact<T>(orgId: string, work: (tx: OrgTransaction) => Promise<T>): Promise<T> {
+    return this.shared.transaction().execute(async (db) => {
+      if (this.dialect.name === "postgres") await setOrg(orgId).execute(db);
+      return work(orgTransaction({ orgId, db, dialect: this.dialect, now: () => this.#clock.now() }));
+    });
   }
-}
 
-/** Which uniqueness a write broke, by the index' or column's name; `undefined` when the failure is another. */
-export function brokenUniqueness(failure: unknown): string | undefined {
-  if (!(failure instanceof Error)) return undefined;
-  if (sqlState(failure) === "23505") return String((failure as { constraint?: unknown }).constraint ?? "");
-  const isSqlite = "errcode" in failure && (failure.errcode === 2067 || failure.errcode === 1555);
-  return isSqlite ? failure.message.replace(/^UNIQUE constraint failed: /, "") : undefined;
-}
+  /** The organisation that a code, key, session or pin belongs to; `undefined`: none. */
+  async findOrg(kind: LookupKind, hash: Uint8Array): Promise<string | undefined> {
+    const all = this.shared.selectFrom("lookups").select("org_id").where("kind", "=", kind);
+    return (await all.where("sha256", "=", hash).executeTakeFirst())?.org_id;
+  }
 
-/** Turns faults of the database into the problem that callers see; others pass. */
-export function storeProblem(failure: unknown): unknown {
-  if (failure instanceof Problem) return failure;
-  const isFull =
-    failure instanceof Error && "errcode" in failure && [10, 13, 14, 778].includes(Number(failure.errcode) & 0xff);
-  return isFull ? new Problem("state.write_failed", { cause: failure }) : failure;
-}
+  findSetupCode(secretSha256: Uint8Array): Promise<{ readonly orgId: string | undefined } | undefined> {
+    return findSetupCode(this.shared, secretSha256);
+  }
 
-function sqlState(failure: unknown): string {
-  const code = failure instanceof Error && "code" in failure ? failure.code : undefined;
-  return typeof code === "string" ? code : "";
+  hasSetupCodes(): Promise<boolean> {
+    return hasSetupCodes(this.shared);
+  }
+
+  addSetupCode(secretSha256: Uint8Array): Promise<void> {
+    return addSetupCode(this.shared, secretSha256, this.#clock.now());
+  }
+
+  /** Every organisation, for what must be done in each in turn. */
+  async orgIds(): Promise<readonly string[]> {
+    const rows = await this.shared.selectFrom("lookups").select("org_id").where("kind", "=", "org_name").execute();
+    return rows.map(({ org_id }) => org_id);
+  }
+
+  /** Inserts where nothing is yet; false when the same was there. For what may happen once. */
+  async insertOnce(table: "spent_challenges" | "seen_proofs", hash: Uint8Array, expiresAt: number): Promise<boolean> {
+    const row = this.shared.insertInto(table).values({ sha256: hash, expires_at: expiresAt });
+    const done = await row.onConflict((on) => on.doNothing()).executeTakeFirst();
+    return (done.numInsertedOrUpdatedRows ?? 0n) > 0n;
+  }
+
+  /** Forgets what has expired. */
+  async sweepShared(): Promise<void> {
+    for (const table of ["spent_challenges", "seen_proofs"] as const) {
+      await this.shared.deleteFrom(table).where("expires_at", "<", this.#clock.now()).execute();
+    }
+  }
+
+  /** Fails when a write does not reach the database. For health. */
+  async probe(): Promise<void> {
+    const at = String(this.#clock.now());
+    await sql`insert into server_facts (name, value) values ('probe', ${at})
+      on conflict (name) do update set value = excluded.value`.execute(this.shared);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shared.destroy();
+  }
 }

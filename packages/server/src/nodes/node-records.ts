@@ -1,0 +1,65 @@
+export type NodeState = "pending" | "confirmed" | "revoked";
+
+/** One enrolled host, or one that asks to be. */
+export interface Node {
+  readonly id: string;
+  readonly name: string;
+  readonly state: NodeState;
+  readonly identityKey: Uint8Array;
+  readonly encryptionKey: Uint8Array;
+  readonly caKey: Uint8Array;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly isCordoned: boolean;
+  readonly epoch: number;
+  readonly generation: number;
+  readonly appliedGeneration: number;
+  readonly commandSeq: number;
+  readonly acknowledgedSeq: number;
+  readonly createdAt: number;
+  readonly lastSeenAt: number | undefined;
+  readonly softwareVersion: string;
+  readonly bootId: string | undefined;
+  readonly runCount: number;
+  readonly quarantineReason: string | undefined;
+}
+
+/** What may change of a node. `isDeleted` frees its name and keys. */
+export interface NodeChange {
+  readonly name?: string;
+  readonly state?: NodeState;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly isCordoned?: boolean;
+  readonly generation?: number;
+  readonly appliedGeneration?: number;
+  readonly commandSeq?: number;
+  readonly acknowledgedSeq?: number;
+  readonly lastSeenAt?: number;
+  readonly softwareVersion?: string;
+  readonly bootId?: string;
+  readonly runCount?: number;
+  readonly quarantineReason?: string | null;
+  readonly isDeleted?: true;
+}
+
+export interface NodeFilter {
+  readonly state?: NodeState | undefined;
+  readonly nameContains?: string | undefined;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** The name after which the page begins. */
+  readonly after?: string | undefined;
+  readonly limit: number;
+}
+
+/** Live nodes of the organisation inside one transaction; what was deleted is not there. */
+export interface NodeRecords {
+  /** Fails with `enroll.name_taken` or `enroll.key_enrolled`. */
+  insert(
+    node: Pick<Node, "id" | "name" | "identityKey" | "encryptionKey" | "caKey" | "labels" | "epoch">,
+  ): Promise<void>;
+  find(id: string): Promise<Node | undefined>;
+  /** The same, locked until the transaction ends. */
+  lock(id: string): Promise<Node | undefined>;
+  findByName(name: string): Promise<Node | undefined>;
+  list(filter: NodeFilter): Promise<readonly Node[]>;
+  update(id: string, change: NodeChange): Promise<void>;
+}

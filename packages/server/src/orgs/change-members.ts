@@ -1,0 +1,68 @@
+import { makeUuid, Problem, type Random } from "@gatehouse/core";
+import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { OperatorCaller } from "./authenticate-operator.ts";
+import type { ApiKeyRecords, Member, MemberRecords, Role } from "./org-records.ts";
+
+export interface MemberTransaction {
+  readonly now: () => number;
+  readonly audit: AuditTrail;
+  readonly members: MemberRecords;
+  readonly apiKeys: ApiKeyRecords;
+}
+
+export interface MemberChange {
+  readonly caller: OperatorCaller;
+  readonly name: string;
+}
+
+/** Adds a person; they act once somebody made a key for them. Fails with `members.exists`. */
+export async function addMember(
+  tx: MemberTransaction,
+  { caller, name, role }: MemberChange & { readonly role: Role },
+  random: Random,
+): Promise<void> {
+  if ((await tx.members.findByName(name)) !== undefined) throw new Problem("members.exists");
+  await tx.members.insert({ id: makeUuid(tx.now(), random), name, role });
+  await report(tx, "member.added", { caller, name, role });
+}
+
+/** Changes what a person may do, from their next call on. Fails with `members.not_found`, `members.last_owner`. */
+export async function setMemberRole(
+  tx: MemberTransaction,
+  { caller, name, role }: MemberChange & { readonly role: Role },
+): Promise<void> {
+  const member = await findMember(tx, name);
+  if (role !== "owner") await keepOwner(tx, member);
+  await tx.members.setRole(member.id, role);
+  await report(tx, "member.role_changed", { caller, name, role });
+}
+
+/** Removes a person and ends their keys. Fails with `members.not_found`, `members.last_owner`. */
+export async function removeMember(tx: MemberTransaction, { caller, name }: MemberChange): Promise<void> {
+  const member = await findMember(tx, name);
+  await keepOwner(tx, member);
+  for (const { id, memberId } of await tx.apiKeys.listOfMembers()) {
+    if (memberId === member.id) await tx.apiKeys.revoke(id);
+  }
+  await tx.members.remove(member.id);
+  await report(tx, "member.removed", { caller, name });
+}
+
+async function findMember(tx: MemberTransaction, name: string): Promise<Member> {
+  const member = await tx.members.findByName(name);
+  if (member === undefined) throw new Problem("members.not_found");
+  return member;
+}
+
+async function keepOwner(tx: MemberTransaction, member: Member): Promise<void> {
+  const others = (await tx.members.list()).filter(({ id, role }) => role === "owner" && id !== member.id);
+  if (member.role === "owner" && others.length === 0) throw new Problem("members.last_owner");
+}
+
+async function report(
+  tx: MemberTransaction,
+  kind: string,
+  { caller, name, role }: MemberChange & { readonly role?: Role },
+) {
+  await tx.audit.append({ kind, actor: `operator:${caller.member}`, data: { member: name, role: role ?? null } });
+}

@@ -1,0 +1,30 @@
+import { constantTimeEqual, Problem, rosterTuple } from "@gatehouse/core";
+import { verifySignature } from "@gatehouse/kit";
+import type { SignedRoster } from "./roster-records.ts";
+
+/**
+ * Whether a roster may follow another: the next version, signed by the org key or by an operator key of the version
+ * before; operator keys change only under the org key. The same version with the same signature passes: it was put
+ * already. Fails with `roster.conflict` or `roster.refused`.
+ */
+export function checkRoster(next: SignedRoster, before: SignedRoster | undefined, orgKey: Uint8Array): "new" | "same" {
+  if (before !== undefined && before.version === next.version && isSame(next.signature, before.signature))
+    return "same";
+  if (next.version !== (before?.version ?? 0) + 1) throw new Problem("roster.conflict");
+  const byOrgKey = isSame(next.signer, orgKey);
+  const byOperator = before?.operatorKeys.some((key) => isSame(key, next.signer)) ?? false;
+  if (!byOrgKey && !(byOperator && hasSameOperators(next, before))) throw new Problem("roster.refused");
+  if (!verifySignature(next.signer, rosterTuple(next), next.signature)) throw new Problem("roster.refused");
+  const ids = new Set(next.nodes.map(({ nodeId }) => nodeId));
+  if (ids.size !== next.nodes.length) throw new Problem("roster.refused", { detail: "A node stands on it twice." });
+  return "new";
+}
+
+function hasSameOperators(next: SignedRoster, before: SignedRoster | undefined): boolean {
+  const old = before?.operatorKeys ?? [];
+  return old.length === next.operatorKeys.length && old.every((key, index) => isSame(key, next.operatorKeys[index]));
+}
+
+function isSame(a: Uint8Array, b: Uint8Array | undefined): boolean {
+  return b !== undefined && constantTimeEqual(a, b);
+}

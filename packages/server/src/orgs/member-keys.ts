@@ -1,0 +1,61 @@
+import { Problem, type Random } from "@gatehouse/core";
+import { API_KEY_TTL_MS, issueApiKey } from "./api-key.ts";
+import type { OperatorCaller } from "./authenticate-operator.ts";
+import type { MemberTransaction } from "./change-members.ts";
+import type { ApiKey, Role } from "./org-records.ts";
+import { isAtLeast, mayDo } from "./roles.ts";
+
+export interface CreateKeyInput {
+  readonly caller: OperatorCaller;
+  readonly label: string;
+  readonly role: Role;
+  /** 0: the default. */
+  readonly ttlMs: number;
+  /** Empty: the caller. */
+  readonly member: string;
+}
+
+const MIN_TTL_MS = 60_000;
+const MAX_TTL_MS = 366 * 86_400_000;
+
+/** Makes a key that does at most what the caller may. For another member it needs `member:manage`. */
+export async function createMemberKey(tx: MemberTransaction, input: CreateKeyInput, random: Random) {
+  const { caller, label, role, ttlMs } = input;
+  const name = input.member === "" ? caller.member : input.member;
+  if (!isAtLeast(caller.role, role)) throw new Problem("auth.forbidden");
+  if (name !== caller.member && !mayDo(caller.role, "member:manage")) throw new Problem("auth.forbidden");
+  if (ttlMs !== 0 && (ttlMs < MIN_TTL_MS || ttlMs > MAX_TTL_MS)) {
+    throw new Problem("api.malformed", { detail: "ttl_ms is from one minute to 366 days." });
+  }
+  const member = await tx.members.findByName(name);
+  if (member === undefined) throw new Problem("members.not_found");
+  const { text, stored } = issueApiKey("gha", tx.now(), random);
+  const expiresAt = tx.now() + (ttlMs === 0 ? API_KEY_TTL_MS : ttlMs);
+  await tx.apiKeys.insert({ ...stored, memberId: member.id, nodeId: undefined, label, role, expiresAt });
+  const data = { key: stored.prefix, member: name, role };
+  await tx.audit.append({ kind: "api_key.created", actor: `operator:${caller.member}`, data });
+  const key: ApiKey = {
+    ...stored,
+    label,
+    role,
+    expiresAt,
+    memberId: member.id,
+    nodeId: undefined,
+    createdAt: tx.now(),
+    lastUsedAt: undefined,
+    revokedAt: undefined,
+  };
+  return { text, key, member: name };
+}
+
+/** Ends a member's key. One's own, or with `member:manage` anybody's. Fails with `api_keys.not_found`. */
+export async function revokeMemberKey(
+  tx: MemberTransaction,
+  { caller, id }: { readonly caller: OperatorCaller; readonly id: string },
+): Promise<void> {
+  const key = await tx.apiKeys.find(id);
+  const isReachable = key?.memberId === caller.memberId || mayDo(caller.role, "member:manage");
+  if (key?.memberId === undefined || !isReachable) throw new Problem("api_keys.not_found");
+  if (!(await tx.apiKeys.revoke(id))) throw new Problem("api_keys.not_found");
+  await tx.audit.append({ kind: "api_key.revoked", actor: `operator:${caller.member}`, data: { key: key.prefix } });
+}

@@ -1,0 +1,63 @@
+/** One tenant. */
+export interface Org {
+  readonly id: string;
+  readonly name: string;
+  /** Ed25519. */
+  readonly orgKey: Uint8Array;
+  /** X25519. */
+  readonly orgEncryptionKey: Uint8Array;
+  /** SHA-256 of what its org key signed when it was made. */
+  readonly createdBySha256: Uint8Array;
+}
+
+export type Role = "viewer" | "operator" | "admin" | "owner";
+
+export interface Member {
+  readonly id: string;
+  readonly name: string;
+  readonly role: Role;
+  readonly createdAt: number;
+}
+
+/** A key of exactly one member or node; of the secret only the hash is there. */
+export interface ApiKey {
+  readonly id: string;
+  readonly memberId: string | undefined;
+  readonly nodeId: string | undefined;
+  readonly label: string;
+  readonly prefix: string;
+  readonly sha256: Uint8Array;
+  /** A member's key may do less than the member. */
+  readonly role: Role | undefined;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly lastUsedAt: number | undefined;
+  readonly revokedAt: number | undefined;
+}
+
+/** An organisation, its members and keys, inside one transaction. */
+export interface OrgRecords {
+  insert(org: Org): Promise<void>;
+  get(): Promise<Org>;
+}
+
+export interface MemberRecords {
+  insert(member: Omit<Member, "createdAt">): Promise<void>;
+  list(): Promise<readonly Member[]>;
+  find(id: string): Promise<Member | undefined>;
+  findByName(name: string): Promise<Member | undefined>;
+  setRole(id: string, role: Role): Promise<void>;
+  remove(id: string): Promise<void>;
+}
+
+export interface ApiKeyRecords {
+  insert(key: Omit<ApiKey, "createdAt" | "lastUsedAt" | "revokedAt">): Promise<void>;
+  findByHash(sha256: Uint8Array): Promise<ApiKey | undefined>;
+  find(id: string): Promise<ApiKey | undefined>;
+  listOfMembers(): Promise<readonly ApiKey[]>;
+  listOfNode(nodeId: string): Promise<readonly ApiKey[]>;
+  touch(id: string): Promise<void>;
+  revoke(id: string): Promise<boolean>;
+  /** Ends a node's keys in time: they still pass Begin, and Complete delivers a fresh one. */
+  expireOfNode(nodeId: string): Promise<void>;
+}

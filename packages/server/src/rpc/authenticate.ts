@@ -1,0 +1,64 @@
+import { Code, ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
+import { Problem } from "@gatehouse/core";
+import { type CallerRow, callerRow } from "@gatehouse/wire";
+import { type AuthenticateOperatorDeps, authenticateOperator } from "../orgs/authenticate-operator.ts";
+import { mayDo } from "../orgs/roles.ts";
+import { type AuthenticateNodeDeps, authenticateNode } from "../sessions/authenticate-node.ts";
+import { issueNonce } from "../sessions/proof-nonce.ts";
+import { CALLER, type Caller } from "./caller.ts";
+import { NONCE_HEADER, NonceProblem } from "./nonce-problem.ts";
+
+export interface AuthenticateDeps extends AuthenticateNodeDeps {
+  readonly store: AuthenticateNodeDeps["store"] & AuthenticateOperatorDeps["store"];
+  readonly origin: string;
+}
+
+type Request = UnaryRequest | StreamRequest;
+
+/** Finds out who calls, by the row of the RPC, before anything of the request is read. No row: nobody may call. */
+export function authenticate(deps: AuthenticateDeps): Interceptor {
+  return (next) => async (request) => {
+    const row = callerRow(request.service.typeName, request.method.localName);
+    if (row === undefined) throw new ConnectError("unknown method", Code.Unimplemented);
+    if (row.auth !== "node") {
+      request.contextValues.set(CALLER, await identifyOther(request, row, deps));
+      return next(request);
+    }
+    request.contextValues.set(CALLER, await identifyNode(request, deps));
+    const response = await next(request);
+    response.header.set(NONCE_HEADER, issueNonce(deps.macKey, deps.now()));
+    return response;
+  };
+}
+
+async function identifyNode({ header, service, method }: Request, deps: AuthenticateDeps): Promise<Caller> {
+  try {
+    refuseTwoKinds(header);
+    const url = `${deps.origin}/${service.typeName}/${method.name}`;
+    const own = { token: schemeValue(header, "DPoP"), proof: header.get("DPoP") ?? "", url };
+    return { kind: "node", ...(await authenticateNode(own, deps)) };
+  } catch (failure) {
+    throw failure instanceof Problem ? new NonceProblem(failure, issueNonce(deps.macKey, deps.now())) : failure;
+  }
+}
+
+type OtherRow = Exclude<CallerRow, { readonly auth: "node" }>;
+
+async function identifyOther({ header }: Request, row: OtherRow, deps: AuthenticateDeps): Promise<Caller> {
+  if (row.auth !== "operator") return { kind: "anonymous" };
+  refuseTwoKinds(header);
+  const operator = await authenticateOperator(schemeValue(header, "Bearer"), deps);
+  if (!mayDo(operator.role, row.permission)) throw new Problem("auth.forbidden");
+  return { kind: "operator", ...operator };
+}
+
+function schemeValue(header: Headers, scheme: "DPoP" | "Bearer"): string {
+  const [found, value = "", ...rest] = (header.get("Authorization") ?? "").split(" ");
+  if (found !== scheme || value === "" || rest.length > 0) throw new Problem("auth.refused");
+  return value;
+}
+
+/** A page's cookie beside a key would let one be used under the other's name. */
+function refuseTwoKinds(header: Headers): void {
+  if (header.has("Cookie") && header.has("Authorization")) throw new Problem("auth.refused");
+}

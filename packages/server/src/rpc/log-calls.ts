@@ -1,0 +1,52 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { Interceptor } from "@connectrpc/connect";
+import { type Clock, PROBLEMS, toProblem } from "@gatehouse/core";
+import type { Log } from "@gatehouse/kit";
+import { callerRow, loggable } from "@gatehouse/wire";
+import { PEER_ADDRESS } from "./caller.ts";
+import { toConnectError } from "./problem-error.ts";
+
+type Called = Parameters<ReturnType<Interceptor>>[0];
+
+/** One line for each call when it is answered, with what its log class lets be seen; turns failures into errors. */
+export function logCalls({ log, clock }: { readonly log: Log; readonly clock: Clock }): Interceptor {
+  return (next) => async (request) => {
+    const startedMs = clock.monotonicMs();
+    const own = {
+      rpc: `${request.service.typeName}/${request.method.name}`,
+      peer: request.contextValues.get(PEER_ADDRESS),
+    };
+    const report = (failure: unknown) => {
+      const { code } = toProblem(failure);
+      if (PROBLEMS[code].rpc === "internal") log.error("call failed", { ...own, error: failure });
+      else log.info("call refused", { ...own, code });
+      return toConnectError(failure);
+    };
+    try {
+      const response = await next(request);
+      if (response.stream) return { ...response, message: watched(response.message, report) };
+      log.debug("call answered", {
+        ...own,
+        body: bodyOf(request),
+        durationMs: Math.round(clock.monotonicMs() - startedMs),
+      });
+      return response;
+    } catch (failure) {
+      throw report(failure);
+    }
+  };
+}
+
+function bodyOf(request: Called): object | undefined {
+  const row = callerRow(request.service.typeName, request.method.localName);
+  return request.stream ? undefined : loggable(request.method.input, request.message, row?.log ?? "suppress");
+}
+
+/** A stream fails after its call was answered: the same report, later. */
+async function* watched(messages: AsyncIterable<Message>, report: (failure: unknown) => Error) {
+  try {
+    yield* messages;
+  } catch (failure) {
+    throw report(failure);
+  }
+}

@@ -1,0 +1,30 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { type ProblemRow, toProblem } from "@gatehouse/core";
+import { NONCE_HEADER, NonceProblem } from "./nonce-problem.ts";
+
+const CODES: Readonly<Record<ProblemRow["rpc"], Code>> = {
+  invalid_argument: Code.InvalidArgument,
+  unauthenticated: Code.Unauthenticated,
+  permission_denied: Code.PermissionDenied,
+  not_found: Code.NotFound,
+  already_exists: Code.AlreadyExists,
+  failed_precondition: Code.FailedPrecondition,
+  resource_exhausted: Code.ResourceExhausted,
+  unavailable: Code.Unavailable,
+  deadline_exceeded: Code.DeadlineExceeded,
+  unimplemented: Code.Unimplemented,
+  internal: Code.Internal,
+};
+
+/** The name of a problem on the wire, beside the RPC code. */
+export const PROBLEM_CODE_HEADER = "gatehouse-problem";
+
+/** What a caller sees of a failure: the public sentence and the problem's code. Everything else leaves as `internal`. */
+export function toConnectError(thrown: unknown): ConnectError {
+  if (thrown instanceof ConnectError) return thrown;
+  const problem = toProblem(thrown);
+  const error = new ConnectError(problem.message, CODES[problem.row.rpc]);
+  error.metadata.set(PROBLEM_CODE_HEADER, problem.code);
+  if (problem instanceof NonceProblem) error.metadata.set(NONCE_HEADER, problem.nonce);
+  return error;
+}

@@ -1,0 +1,36 @@
+import { Problem } from "@gatehouse/core";
+import { Role as WireRole } from "@gatehouse/wire";
+import type { ApiKey, Member, Role } from "../../orgs/org-records.ts";
+
+/** Roles as they are sent. */
+export const ROLES = {
+  viewer: WireRole.VIEWER,
+  operator: WireRole.OPERATOR,
+  admin: WireRole.ADMIN,
+  owner: WireRole.OWNER,
+} as const satisfies Readonly<Record<Role, WireRole>>;
+
+/** Fails with `api.malformed`. */
+export function toRole(wire: WireRole): Role {
+  const found = (Object.keys(ROLES) as Role[]).find((role) => ROLES[role] === wire);
+  if (found === undefined) throw new Problem("api.malformed", { detail: "role is missing." });
+  return found;
+}
+
+export function describeMember({ name, role, createdAt }: Member) {
+  return { name, role: ROLES[role], createdAt: BigInt(createdAt) };
+}
+
+export function describeKey(key: ApiKey, member: string) {
+  const { id, label, prefix, role, createdAt, expiresAt, lastUsedAt } = key;
+  return {
+    id,
+    label,
+    prefix,
+    member,
+    role: ROLES[role ?? "viewer"],
+    createdAt: BigInt(createdAt),
+    expiresAt: BigInt(expiresAt),
+    lastUsedAt: BigInt(lastUsedAt ?? 0),
+  };
+}

@@ -1,0 +1,68 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import { apiKeyTuple, Problem } from "@gatehouse/core";
+import { sha256 } from "@gatehouse/kit";
+import type { NodeGatewayService } from "@gatehouse/wire";
+import { awaitConfirmation } from "../../enrollment/await-confirmation.ts";
+import { registerNode } from "../../enrollment/register-node.ts";
+import { retireNode } from "../../nodes/retire-node.ts";
+import { API_KEY_TTL_MS } from "../../orgs/api-key.ts";
+import type { ServerContext } from "../../server-context.ts";
+import { beginHandshake } from "../../sessions/begin-handshake.ts";
+import { completeHandshake, freshKey } from "../../sessions/complete-handshake.ts";
+import { nodeCaller } from "../caller.ts";
+import { nextChange } from "../next-change.ts";
+import { toEnrollmentState } from "./describe-enrollment.ts";
+
+type Gateway = ServiceImpl<typeof NodeGatewayService>;
+
+/** What nodes call to enroll and to open their session. */
+export function gatewayService(server: ServerContext): Partial<Gateway> {
+  const { store, keys, bus, clock, random, origin } = server;
+  const now = () => clock.now();
+  const own = { store, random, now, origin, macKey: keys.macKey, serverIdentityKey: keys.identityKey };
+  return {
+    register: async (request) => {
+      const { identityPublicKey: identityKey, encryptionPublicKey: encryptionKey, caPublicKey: caKey } = request;
+      const input = { ...request, identityKey, encryptionKey, caKey };
+      const done = await registerNode(input, { ...own, epoch: keys.keySet.epoch });
+      return { ...done, confirmExpiresAt: BigInt(done.confirmExpiresAt) };
+    },
+    awaitConfirmation: async function* ({ enrollmentId, signedAt, signature }, { signal }) {
+      const changes = nextChange(bus, (message) => message.kind === "enrollment" && message.id === enrollmentId);
+      const input = { enrollmentId, signature, signedAt: Number(signedAt) };
+      for await (const { state, sealed } of awaitConfirmation(
+        input,
+        { ...own, nextChange: (_, ends) => changes(ends) },
+        signal,
+      )) {
+        yield { state: toEnrollmentState(state), sealed: sealed ?? "" };
+      }
+    },
+    beginAuthHandshake: async ({ apiKey, identityPublicKey, clientNonce }) => {
+      const begun = await beginHandshake({ apiKey, identityKey: identityPublicKey, clientNonce }, own);
+      return { ...begun, expiresAt: BigInt(begun.expiresAt) };
+    },
+    completeAuthHandshake: async (request) => {
+      const { orgId, nodeId, sessionToken, expiresAt, sealedApiKey } = await completeHandshake(request, own);
+      bus.publish({ kind: "session", orgId, nodeId });
+      return { sessionToken, expiresAt: BigInt(expiresAt), sealedApiKey: sealedApiKey ?? "" };
+    },
+    rotateApiKey: async (_, context) => {
+      const { orgId, nodeId } = nodeCaller(context);
+      const issuedAt = now();
+      const sealedApiKey = await store.inOrg(orgId, async (tx) => {
+        const node = await tx.nodes.lock(nodeId);
+        if (node === undefined) throw new Problem("auth.refused");
+        await tx.audit.append({ kind: "node.api_key_issued", actor: `node:${node.name}`, node: nodeId });
+        return freshKey(tx, { node, aad: sha256(apiKeyTuple(nodeId, issuedAt)) }, random);
+      });
+      return { sealedApiKey, issuedAt: BigInt(issuedAt), expiresAt: BigInt(issuedAt + API_KEY_TTL_MS) };
+    },
+    leave: async (_, context) => {
+      const { orgId, nodeId } = nodeCaller(context);
+      await store.inOrg(orgId, (tx) => retireNode(tx, { nodeId, actor: `node:${nodeId}`, reason: "left" }));
+      bus.publish({ kind: "session", orgId, nodeId });
+      return {};
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { OrgAdminService } from "@gatehouse/wire";
+import { addMember, removeMember, setMemberRole } from "../../orgs/change-members.ts";
+import { createMemberKey, revokeMemberKey } from "../../orgs/member-keys.ts";
+import type { ServerContext } from "../../server-context.ts";
+import { operatorCaller } from "../caller.ts";
+import { describeKey, describeMember, toRole } from "./describe-member.ts";
+
+/** The people of an organisation and their keys. */
+export function memberMethods({ store, random }: ServerContext) {
+  return {
+    listMembers: async (_, context) => {
+      const members = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.members.list());
+      return { members: members.map(describeMember) };
+    },
+    addMember: async ({ name, role }, context) => {
+      const caller = operatorCaller(context);
+      await store.inOrg(caller.orgId, (tx) => addMember(tx, { caller, name, role: toRole(role) }, random));
+      return {};
+    },
+    setMemberRole: async ({ name, role }, context) => {
+      const caller = operatorCaller(context);
+      await store.inOrg(caller.orgId, (tx) => setMemberRole(tx, { caller, name, role: toRole(role) }));
+      return {};
+    },
+    removeMember: async ({ name }, context) => {
+      const caller = operatorCaller(context);
+      await store.inOrg(caller.orgId, (tx) => removeMember(tx, { caller, name }));
+      return {};
+    },
+    listApiKeys: async (_, context) =>
+      store.inOrg(operatorCaller(context).orgId, async (tx) => {
+        const members = new Map((await tx.members.list()).map(({ id, name }) => [id, name]));
+        const apiKeys = await tx.apiKeys.listOfMembers();
+        return { apiKeys: apiKeys.map((key) => describeKey(key, members.get(key.memberId ?? "") ?? "")) };
+      }),
+    createApiKey: async ({ label, role, ttlMs, member }, context) => {
+      const caller = operatorCaller(context);
+      const input = { caller, label, role: toRole(role), ttlMs: Number(ttlMs), member };
+      const made = await store.inOrg(caller.orgId, (tx) => createMemberKey(tx, input, random));
+      return { apiKey: made.text, stored: describeKey(made.key, made.member) };
+    },
+    revokeApiKey: async ({ id }, context) => {
+      const caller = operatorCaller(context);
+      await store.inOrg(caller.orgId, (tx) => revokeMemberKey(tx, { caller, id }));
+      return {};
+    },
+  } satisfies Partial<ServiceImpl<typeof OrgAdminService>>;
+}

@@ -1,0 +1,76 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { NodeAdminService } from "@gatehouse/wire";
+import { findNode } from "../../nodes/find-node.ts";
+import { retireNode } from "../../nodes/retire-node.ts";
+import type { ServerContext } from "../../server-context.ts";
+import { actorOf, operatorCaller } from "../caller.ts";
+import { describeNode, toNodeState } from "./describe-node.ts";
+import { enrollmentMethods } from "./enrollment-methods.ts";
+
+const DEFAULT_PAGE = 250;
+
+/** Nodes, as operators administer them. */
+export function nodeAdminService(server: ServerContext): Partial<ServiceImpl<typeof NodeAdminService>> {
+  const { store, bus, clock } = server;
+  return {
+    ...enrollmentMethods(server),
+    listNodes: async ({ pageSize, pageToken, nameContains, labels, state }, context) => {
+      const limit = pageSize === 0 ? DEFAULT_PAGE : pageSize;
+      const filter = {
+        limit,
+        labels,
+        state: toNodeState(state),
+        after: pageToken === "" ? undefined : pageToken,
+        nameContains: nameContains === "" ? undefined : nameContains,
+      };
+      const nodes = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.nodes.list(filter));
+      const nextPageToken = nodes.length < limit ? "" : (nodes.at(-1)?.name ?? "");
+      return { nodes: nodes.map((node) => describeNode(node, clock.now())), nextPageToken };
+    },
+    getNode: async ({ node: asked }, context) =>
+      store.inOrg(operatorCaller(context).orgId, async (tx) => {
+        const node = await findNode(tx, asked);
+        const enrollment = await tx.enrollments.findByNode(node.id);
+        const { identityKey, encryptionKey, caKey } = node;
+        const waiting = enrollment?.state === "awaiting_confirmation" ? enrollment : undefined;
+        return {
+          node: describeNode(node, clock.now()),
+          identityKey,
+          encryptionKey,
+          caKey,
+          enrollmentId: waiting?.id ?? "",
+          codeSha256: waiting?.codeSha256 ?? new Uint8Array(),
+          replacesNodeId: waiting?.replacesNodeId ?? "",
+        };
+      }),
+    revokeNode: async ({ nodeId }, context) => {
+      const caller = operatorCaller(context);
+      const { orgId } = caller;
+      await store.inOrg(orgId, (tx) => retireNode(tx, { nodeId, actor: actorOf(caller), reason: "revoked" }));
+      bus.publish({ kind: "session", orgId, nodeId });
+      return { rotationPending: [] };
+    },
+    cordonNode: async ({ nodeId, cordoned }, context) => {
+      const caller = operatorCaller(context);
+      await store.inOrg(caller.orgId, async (tx) => {
+        const node = await findNode(tx, nodeId);
+        await tx.nodes.update(node.id, { isCordoned: cordoned });
+        const kind = cordoned ? "node.cordoned" : "node.uncordoned";
+        await tx.audit.append({ kind, actor: actorOf(caller), node: node.id });
+      });
+      return {};
+    },
+    rotateNodeApiKey: async ({ nodeId }, context) => {
+      const caller = operatorCaller(context);
+      const { orgId } = caller;
+      await store.inOrg(orgId, async (tx) => {
+        const node = await findNode(tx, nodeId);
+        await tx.apiKeys.expireOfNode(node.id);
+        await tx.sessions.remove(node.id);
+        await tx.audit.append({ kind: "node.api_key_expired", actor: actorOf(caller), node: node.id });
+      });
+      bus.publish({ kind: "session", orgId, nodeId });
+      return {};
+    },
+  };
+}

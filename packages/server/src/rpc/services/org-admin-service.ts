@@ -1,0 +1,52 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { OrgAdminService } from "@gatehouse/wire";
+import { checkRoster } from "../../orgs/check-roster.ts";
+import { createOrg } from "../../orgs/create-org.ts";
+import type { ServerContext } from "../../server-context.ts";
+import { actorOf, operatorCaller } from "../caller.ts";
+import { ROLES } from "./describe-member.ts";
+import { memberMethods } from "./member-methods.ts";
+import { readRoster, writeRoster } from "./read-roster.ts";
+
+/** The organisation and its roster. */
+export function orgAdminService(server: ServerContext): ServiceImpl<typeof OrgAdminService> {
+  const { store, keys, clock, random } = server;
+  const serverIdentityKey = keys.identityKey;
+  return {
+    ...memberMethods(server),
+    createOrg: (request) => createOrg(request, { store, random, serverIdentityKey, now: () => clock.now() }),
+    getOrg: async (_, context) => {
+      const { orgId, member, role } = operatorCaller(context);
+      return store.inOrg(orgId, async (tx) => {
+        const { name, orgKey, orgEncryptionKey } = await tx.org.get();
+        const roster = await tx.roster.newest();
+        const live = await Promise.all((roster?.nodes ?? []).map(({ nodeId }) => tx.nodes.find(nodeId)));
+        const struckNodeIds = (roster?.nodes ?? []).flatMap(({ nodeId }, at) =>
+          live[at] === undefined ? [nodeId] : [],
+        );
+        const own = {
+          orgId,
+          name,
+          orgKey,
+          orgEncryptionKey,
+          serverIdentityKey,
+          member,
+          role: ROLES[role],
+          struckNodeIds,
+        };
+        return roster === undefined ? own : { ...own, roster: writeRoster(roster) };
+      });
+    },
+    putRoster: async (request, context) => {
+      const caller = operatorCaller(context);
+      const next = readRoster(caller.orgId, request.roster);
+      await store.inOrg(caller.orgId, async (tx) => {
+        const placed = checkRoster(next, await tx.roster.newest(), (await tx.org.get()).orgKey);
+        if (placed === "same") return;
+        await tx.roster.insert(next);
+        await tx.audit.append({ kind: "roster.changed", actor: actorOf(caller), data: { version: next.version } });
+      });
+      return {};
+    },
+  };
+}

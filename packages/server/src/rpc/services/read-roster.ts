@@ -1,0 +1,29 @@
+import { Problem } from "@gatehouse/core";
+import type { Roster } from "@gatehouse/wire";
+import type { SignedRoster } from "../../orgs/roster-records.ts";
+
+/** A roster as it came; whose it is, the caller's session says. */
+export function readRoster(orgId: string, roster: Roster | undefined): SignedRoster {
+  if (roster === undefined) throw new Problem("api.malformed", { detail: "roster is missing." });
+  const { version, issuedAt, nodes, operatorKeys, signer, signature } = roster;
+  return { orgId, version: safe(version), issuedAt: safe(issuedAt), nodes, operatorKeys, signer, signature };
+}
+
+/** A roster as it is sent. */
+export function writeRoster({ version, issuedAt, nodes, operatorKeys, signer, signature }: SignedRoster) {
+  const list = nodes.map((node) => ({ ...node }));
+  return {
+    version: BigInt(version),
+    issuedAt: BigInt(issuedAt),
+    nodes: list,
+    operatorKeys: [...operatorKeys],
+    signer,
+    signature,
+  };
+}
+
+function safe(value: bigint): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw new Problem("api.malformed", { detail: "A number is out of range." });
+  return number;
+}

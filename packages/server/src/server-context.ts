@@ -1,0 +1,17 @@
+import type { Clock, Random } from "@gatehouse/core";
+import type { Log } from "@gatehouse/kit";
+import type { Bus } from "./bus/bus.ts";
+import type { ServerKeys } from "./keys/server-keys.ts";
+import type { Store } from "./store/store.ts";
+
+/** What the adapters of one server share. Features take the part that they name themselves. */
+export interface ServerContext {
+  readonly store: Store;
+  readonly keys: ServerKeys;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** The server's name in signatures and proofs: `https://host:port`. */
+  readonly origin: string;
+}

@@ -1,0 +1,118 @@
+import { base64url, handshakeTuple, Problem, type Random, Secret } from "@gatehouse/core";
+import { sealTo, sha256, verifySignature } from "@gatehouse/kit";
+import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { EnrollmentRecords } from "../enrollment/enrollment-records.ts";
+import type { Node, NodeRecords } from "../nodes/node-records.ts";
+import { API_KEY_TTL_MS, issueApiKey } from "../orgs/api-key.ts";
+import type { ApiKey, ApiKeyRecords } from "../orgs/org-records.ts";
+import { type Challenge, openChallenge } from "./challenge.ts";
+import type { SessionRecords } from "./session-records.ts";
+
+export interface CompleteInput {
+  readonly challenge: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+export interface Completed {
+  readonly orgId: string;
+  readonly nodeId: string;
+  readonly sessionToken: string;
+  readonly expiresAt: number;
+  readonly sealedApiKey: string | undefined;
+}
+
+interface CompleteTransaction {
+  readonly now: () => number;
+  readonly audit: AuditTrail;
+  readonly apiKeys: ApiKeyRecords;
+  readonly nodes: NodeRecords;
+  readonly enrollments: EnrollmentRecords;
+  readonly sessions: SessionRecords;
+}
+
+export interface CompleteDeps {
+  readonly store: {
+    insertOnce(table: "spent_challenges", sha256: Uint8Array, expiresAt: number): Promise<boolean>;
+    inOrg<T>(orgId: string, work: (tx: CompleteTransaction) => Promise<T>): Promise<T>;
+  };
+  readonly macKey: Uint8Array;
+  readonly origin: string;
+  readonly serverIdentityKey: Uint8Array;
+  readonly random: Random;
+  readonly now: () => number;
+}
+
+export const SESSION_TTL_MS = 900_000;
+const TOKEN_BYTES = 32;
+
+/**
+ * Opens the node's one session for whoever signs the challenge with its identity key; the session before is fenced
+ * off. The challenge is spent before anything is checked: a replay and a wrong signature both burn it. An API key that
+ * has expired is answered with a fresh one, sealed. Fails with `auth.refused`, which is on record.
+ */
+export async function completeHandshake(input: CompleteInput, deps: CompleteDeps): Promise<Completed> {
+  const challenge = openChallenge(input.challenge, deps.macKey, deps.now());
+  const isFirst = await deps.store.insertOnce("spent_challenges", sha256(input.challenge), challenge.expiresAt);
+  const done = await deps.store.inOrg(challenge.orgId, async (tx) => {
+    const opened = isFirst ? await open(tx, { ...input, sent: challenge }, deps) : undefined;
+    const actor = `node:${challenge.nodeId}`;
+    const kind = opened === undefined ? "handshake.refused" : "handshake.completed";
+    await tx.audit.append({ kind, actor, node: challenge.nodeId, data: { replayed: !isFirst } });
+    return opened;
+  });
+  if (done === undefined) throw new Problem("auth.refused");
+  return done;
+}
+
+interface Answer extends CompleteInput {
+  readonly sent: Challenge;
+}
+
+async function open(tx: CompleteTransaction, answer: Answer, deps: CompleteDeps): Promise<Completed | undefined> {
+  const { sent, signature } = answer;
+  const node = await tx.nodes.lock(sent.nodeId);
+  const key = await tx.apiKeys.find(sent.apiKeyId);
+  const isKnown = node?.state === "confirmed" && key !== undefined && key.revokedAt === undefined;
+  if (!isKnown) return undefined;
+  const { origin, serverIdentityKey, random } = deps;
+  const { clientNonce, serverNonce, nodeId, orgId } = sent;
+  const { identityKey } = node;
+  const own = { origin, serverIdentityKey, challenge: answer.challenge };
+  const tuple = handshakeTuple({ ...own, clientNonce, serverNonce, nodeId, identityKey });
+  if (!verifySignature(identityKey, tuple, signature)) return undefined;
+  await settleKeys(tx, node, key);
+  const sessionToken = base64url(random.bytes(TOKEN_BYTES));
+  const expiresAt = tx.now() + SESSION_TTL_MS;
+  const fence = ((await tx.sessions.find(nodeId))?.fence ?? 0) + 1;
+  const tokenSha256 = sha256(sessionToken);
+  await tx.sessions.put({ nodeId, apiKeyId: key.id, fence, tokenSha256, expiresAt, previous: undefined });
+  const sealedApiKey = key.expiresAt > tx.now() ? undefined : await freshKey(tx, { node, aad: sha256(tuple) }, random);
+  return { orgId, nodeId, sessionToken, expiresAt, sealedApiKey };
+}
+
+/** The key was used: older ones are done with, and the enrollment's answer has arrived. */
+async function settleKeys(tx: CompleteTransaction, node: Node, used: ApiKey): Promise<void> {
+  for (const { id } of await tx.apiKeys.listOfNode(node.id)) if (id < used.id) await tx.apiKeys.revoke(id);
+  await tx.apiKeys.touch(used.id);
+  const enrollment = await tx.enrollments.findByNode(node.id);
+  if (enrollment?.sealed !== undefined) await tx.enrollments.update(enrollment.id, { sealed: null });
+}
+
+/** Issues a further API key of a node, sealed to it. */
+export async function freshKey(
+  tx: Pick<CompleteTransaction, "now" | "apiKeys">,
+  { node, aad }: { readonly node: Node; readonly aad: Uint8Array },
+  random: Random,
+): Promise<string> {
+  const { text, stored } = issueApiKey("ghn", tx.now(), random);
+  const expiresAt = tx.now() + API_KEY_TTL_MS;
+  await tx.apiKeys.insert({
+    ...stored,
+    nodeId: node.id,
+    memberId: undefined,
+    label: "node",
+    role: undefined,
+    expiresAt,
+  });
+  return sealTo(node.encryptionKey, new Secret(text), aad);
+}

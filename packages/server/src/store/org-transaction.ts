@@ -1,0 +1,51 @@
+import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { EnrollmentRecords } from "../enrollment/enrollment-records.ts";
+import type { NodeRecords } from "../nodes/node-records.ts";
+import type { ApiKeyRecords, MemberRecords, OrgRecords } from "../orgs/org-records.ts";
+import type { RosterRecords } from "../orgs/roster-records.ts";
+import type { SessionRecords } from "../sessions/session-records.ts";
+import { addLookup, type RecordScope } from "./record-scope.ts";
+import { auditTrail } from "./records/audit-trail.ts";
+import { enrollmentRecords } from "./records/enrollment-records.ts";
+import { nodeRecords } from "./records/node-records.ts";
+import { apiKeyRecords, memberRecords, orgRecords } from "./records/org-records.ts";
+import { rosterRecords } from "./records/roster-records.ts";
+import { sessionRecords } from "./records/session-records.ts";
+import { spendSetupCode } from "./records/setup-codes.ts";
+import type { LookupKind } from "./tables.ts";
+
+/** Everything of one organisation inside one transaction: all of it is written, or nothing. */
+export interface OrgTransaction {
+  readonly orgId: string;
+  /** Unix milliseconds. */
+  readonly now: () => number;
+  readonly audit: AuditTrail;
+  readonly org: OrgRecords;
+  readonly roster: RosterRecords;
+  readonly members: MemberRecords;
+  readonly apiKeys: ApiKeyRecords;
+  readonly nodes: NodeRecords;
+  readonly enrollments: EnrollmentRecords;
+  readonly sessions: SessionRecords;
+  /** Lets whoever knows the secret find the organisation. */
+  addLookup(kind: LookupKind, sha256: Uint8Array): Promise<void>;
+  /** Marks a set-up code as this organisation's. Fails with `org.setup_code_spent`. */
+  spendSetupCode(secretSha256: Uint8Array): Promise<void>;
+}
+
+export function orgTransaction(scope: RecordScope): OrgTransaction {
+  return {
+    orgId: scope.orgId,
+    now: scope.now,
+    audit: auditTrail(scope),
+    org: orgRecords(scope),
+    roster: rosterRecords(scope),
+    members: memberRecords(scope),
+    apiKeys: apiKeyRecords(scope),
+    nodes: nodeRecords(scope),
+    enrollments: enrollmentRecords(scope),
+    sessions: sessionRecords(scope),
+    addLookup: (kind, hash) => addLookup(scope, kind, hash),
+    spendSetupCode: (hash) => spendSetupCode(scope, hash),
+  };
+}

@@ -1,0 +1,130 @@
+import { Problem } from "@gatehouse/core";
+import { type Selectable, sql } from "kysely";
+import type { Node, NodeChange, NodeFilter, NodeRecords } from "../../nodes/node-records.ts";
+import { type RecordScope, stamps } from "../record-scope.ts";
+import { brokenUniqueness } from "../store-failures.ts";
+import type { Tables } from "../tables.ts";
+
+type Row = Selectable<Tables["nodes"]>;
+
+export function nodeRecords(scope: RecordScope): NodeRecords {
+  const { db, orgId, dialect, now } = scope;
+  const find = async (id: string) => (await live(scope).where("id", "=", id).execute()).map(toNode)[0];
+  return {
+    insert: async ({ id, name, identityKey, encryptionKey, caKey, labels, epoch }) => {
+      const keys = { identity_key: identityKey, encryption_key: encryptionKey, ca_key: caKey };
+      const own = { id, name, ...keys, labels: JSON.stringify(labels), epoch };
+      try {
+        await db
+          .insertInto("nodes")
+          .values({ ...stamps(scope), ...FRESH, ...own })
+          .execute();
+      } catch (failure) {
+        throw takenProblem(failure);
+      }
+    },
+    find,
+    lock: async (id) => {
+      // SQLite has one writer anyway.
+      if (dialect.name === "postgres") {
+        await sql`select 1 from nodes where id = ${id} and org_id = ${orgId} for update`.execute(db);
+      }
+      return find(id);
+    },
+    findByName: async (name) => (await live(scope).where("name", "=", name).execute()).map(toNode)[0],
+    list: async (filter) => (await filtered(live(scope), filter).execute()).map(toNode),
+    update: async (id, change) => {
+      const one = db.updateTable("nodes").set({ ...toColumns(change, now()), updated_at: now() });
+      await one.where("org_id", "=", orgId).where("id", "=", id).execute();
+    },
+  };
+}
+
+const FRESH = {
+  state: "pending",
+  cordoned: 0,
+  generation: 0,
+  applied_generation: 0,
+  command_seq: 0,
+  acknowledged_seq: 0,
+  last_seen_at: null,
+  software_version: "",
+  boot_id: null,
+  run_count: 0,
+  quarantine_reason: null,
+  deleted_at: null,
+} as const;
+
+function live({ db, orgId }: RecordScope) {
+  return db.selectFrom("nodes").selectAll().where("org_id", "=", orgId).where("deleted_at", "is", null);
+}
+
+function filtered(query: ReturnType<typeof live>, filter: NodeFilter): ReturnType<typeof live> {
+  const { state, nameContains, after, labels, limit } = filter;
+  let result = query.orderBy("name").limit(limit);
+  if (state !== undefined) result = result.where("state", "=", state);
+  if (after !== undefined) result = result.where("name", ">", after);
+  if (nameContains !== undefined) result = result.where(contains("name", nameContains));
+  for (const [key, value] of Object.entries(labels ?? {})) {
+    // The column is JSON without spaces; a quote inside a name or value is escaped there.
+    result = result.where(contains("labels", JSON.stringify({ [key]: value }).slice(1, -1)));
+  }
+  return result;
+}
+
+function contains(column: "name" | "labels", text: string) {
+  const pattern = `%${text.replace(/[%_\\]/g, "\\$&")}%`;
+  return sql<boolean>`${sql.ref(column)} like ${pattern} escape '\\'`;
+}
+
+function toColumns(change: NodeChange, now: number): Partial<Row> {
+  const { isDeleted, isCordoned, labels } = change;
+  const named: readonly (readonly [keyof Row, unknown])[] = [
+    ["name", change.name],
+    ["state", change.state],
+    ["labels", labels && JSON.stringify(labels)],
+    ["cordoned", isCordoned === undefined ? undefined : Number(isCordoned)],
+    ["generation", change.generation],
+    ["applied_generation", change.appliedGeneration],
+    ["command_seq", change.commandSeq],
+    ["acknowledged_seq", change.acknowledgedSeq],
+    ["last_seen_at", change.lastSeenAt],
+    ["software_version", change.softwareVersion],
+    ["boot_id", change.bootId],
+    ["run_count", change.runCount],
+    ["quarantine_reason", change.quarantineReason],
+    ["deleted_at", isDeleted && now],
+  ];
+  return Object.fromEntries(named.filter(([, value]) => value !== undefined));
+}
+
+function toNode(row: Row): Node {
+  const { id, name, state, epoch, generation } = row;
+  return {
+    id,
+    name,
+    state,
+    epoch,
+    generation,
+    identityKey: row.identity_key,
+    encryptionKey: row.encryption_key,
+    caKey: row.ca_key,
+    labels: JSON.parse(row.labels) as Record<string, string>,
+    isCordoned: row.cordoned === 1,
+    appliedGeneration: row.applied_generation,
+    commandSeq: row.command_seq,
+    acknowledgedSeq: row.acknowledged_seq,
+    createdAt: row.created_at,
+    lastSeenAt: row.last_seen_at ?? undefined,
+    softwareVersion: row.software_version,
+    bootId: row.boot_id ?? undefined,
+    runCount: row.run_count,
+    quarantineReason: row.quarantine_reason ?? undefined,
+  };
+}
+
+function takenProblem(failure: unknown): unknown {
+  const broken = brokenUniqueness(failure);
+  if (broken === undefined) return failure;
+  return new Problem(broken.includes("identity") ? "enroll.key_enrolled" : "enroll.name_taken", { cause: failure });
+}
