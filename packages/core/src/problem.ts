@@ -170,7 +170,7 @@ export const PROBLEMS = {
     exit: 1,
     say: "An organisation keeps at least one owner.",
   },
-  "api_keys.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such API key." },
+  "keys.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such API key." },
 
   "daemon.unreachable": {
     rpc: "unavailable",

@@ -1,5 +1,5 @@
 /** What an entry of the organisation's log is about. Times and sequence are the log's own. */
-export interface AuditEvent {
+export interface OrgEvent {
   /** `node.registered`, `handshake.refused`, … */
   readonly kind: string;
   /** `operator:<name>`, `node:<name>`, `server`; the server's word. */
@@ -12,5 +12,5 @@ export interface AuditEvent {
 
 /** Writes an entry in the transaction of what it reports: both stand, or neither. */
 export interface AuditTrail {
-  append(event: AuditEvent): Promise<void>;
+  append(event: OrgEvent): Promise<void>;
 }

@@ -14,6 +14,6 @@ export function openLocalBus(): Bus {
 }
 
 /** Hands a message to each listener; they must not throw. */
-export function deliver(listeners: ReadonlySet<BusListener>, message: BusMessage): void {
+function deliver(listeners: ReadonlySet<BusListener>, message: BusMessage): void {
   for (const listener of [...listeners]) listener.onMessage(message);
 }

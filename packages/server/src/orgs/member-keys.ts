@@ -48,14 +48,14 @@ export async function createMemberKey(tx: MemberTransaction, input: CreateKeyInp
   return { text, key, member: name };
 }
 
-/** Ends a member's key. One's own, or with `member:manage` anybody's. Fails with `api_keys.not_found`. */
+/** Ends a member's key. One's own, or with `member:manage` anybody's. Fails with `keys.not_found`. */
 export async function revokeMemberKey(
   tx: MemberTransaction,
   { caller, id }: { readonly caller: OperatorCaller; readonly id: string },
 ): Promise<void> {
   const key = await tx.apiKeys.find(id);
   const isReachable = key?.memberId === caller.memberId || mayDo(caller.role, "member:manage");
-  if (key?.memberId === undefined || !isReachable) throw new Problem("api_keys.not_found");
-  if (!(await tx.apiKeys.revoke(id))) throw new Problem("api_keys.not_found");
+  if (key?.memberId === undefined || !isReachable) throw new Problem("keys.not_found");
+  if (!(await tx.apiKeys.revoke(id))) throw new Problem("keys.not_found");
   await tx.audit.append({ kind: "api_key.revoked", actor: `operator:${caller.member}`, data: { key: key.prefix } });
 }

@@ -17,7 +17,7 @@ const CODES: Readonly<Record<ProblemRow["rpc"], Code>> = {
 };
 
 /** The name of a problem on the wire, beside the RPC code. */
-export const PROBLEM_CODE_HEADER = "gatehouse-problem";
+const PROBLEM_CODE_HEADER = "gatehouse-problem";
 
 /** What a caller sees of a failure: the public sentence and the problem's code. Everything else leaves as `internal`. */
 export function toConnectError(thrown: unknown): ConnectError {

@@ -42,7 +42,7 @@ export interface CompleteDeps {
   readonly now: () => number;
 }
 
-export const SESSION_TTL_MS = 900_000;
+const SESSION_TTL_MS = 900_000;
 const TOKEN_BYTES = 32;
 
 /**

@@ -8,7 +8,7 @@ import type { Tables } from "./tables.ts";
 /** One lock for all servers that start on one database; any number that nobody else uses. */
 const LOCK_ID = 0x67617465;
 
-export interface MigrationPlan {
+interface MigrationPlan {
   /** Steps that this release knows and the database does not have. */
   readonly pending: readonly Migration[];
   /** Steps that the database has and this release does not know. */
@@ -16,7 +16,7 @@ export interface MigrationPlan {
 }
 
 /** What a start would have to do. Changes nothing. */
-export async function planMigrations(db: Kysely<Tables>, dialect: StoreDialect): Promise<MigrationPlan> {
+async function planMigrations(db: Kysely<Tables>, dialect: StoreDialect): Promise<MigrationPlan> {
   const applied = new Set(await appliedNames(db, dialect));
   const known = new Set(MIGRATIONS.map(({ name }) => name));
   return {

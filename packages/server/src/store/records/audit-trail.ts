@@ -1,4 +1,4 @@
-import { canonicalJson } from "@gatehouse/core";
+import { encodeEntry } from "@gatehouse/core";
 import { sql } from "kysely";
 import type { AuditTrail } from "../../audit/audit-trail.ts";
 import type { RecordScope } from "../record-scope.ts";
@@ -13,7 +13,7 @@ export function auditTrail({ db, orgId, dialect, now }: RecordScope): AuditTrail
       const last = await own.select("seq").orderBy("seq", "desc").limit(1).executeTakeFirst();
       const seq = (last?.seq ?? -1) + 1;
       const time = now();
-      const entry = canonicalJson({ seq, time, org: orgId, node, run, agent: null, actor, kind, data });
+      const entry = encodeEntry({ seq, time, org: orgId, node, run, agent: null, actor, kind, data });
       await db.insertInto("audit_entries").values({ org_id: orgId, log_id: orgId, seq, time, kind, entry }).execute();
     },
   };

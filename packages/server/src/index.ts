@@ -1,0 +1,2 @@
+export { openServer, type Server, type ServerConfig, type ServerDeps } from "./open-server.ts";
+export type { StoreLocation } from "./store/open-store.ts";

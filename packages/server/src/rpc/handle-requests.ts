@@ -1,0 +1,102 @@
+import { type ConnectRouter, createContextValues } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { PROBLEMS, toProblem } from "@gatehouse/core";
+import type { HealthReport } from "@gatehouse/kit";
+import {
+  AuditAdminService,
+  type CheckMessage,
+  CredentialAdminService,
+  NodeAdminService,
+  NodeGatewayService,
+  OrgAdminService,
+  PolicyAdminService,
+} from "@gatehouse/wire";
+import { answerWellKnown } from "../orgs/well-known.ts";
+import type { ServerContext } from "../server-context.ts";
+import { authenticate } from "./authenticate.ts";
+import { PEER_ADDRESS } from "./caller.ts";
+import { checkMessages } from "./check-messages.ts";
+import { logCalls } from "./log-calls.ts";
+import type { Handle } from "./open-listener.ts";
+import { gatewayService } from "./services/gateway-service.ts";
+import { nodeAdminService } from "./services/node-admin-service.ts";
+import { orgAdminService } from "./services/org-admin-service.ts";
+
+export interface HandleOptions {
+  readonly check: CheckMessage;
+  /** SHA-256 of the SPKI of the TLS leaf. */
+  readonly tlsSpkiSha256: Uint8Array;
+  readonly health: () => Promise<HealthReport>;
+  /** Aborts when the server closes: streams end then. */
+  readonly signal: AbortSignal;
+}
+
+/** No message is larger; streams carry many. */
+const MAX_MESSAGE_BYTES = 4 * 1_048_576;
+
+/** Everything that the server answers: RPCs, the well-known document, health. What is not there is 404. */
+export function handleRequests(server: ServerContext, options: HandleOptions): Handle {
+  const { store, keys, log, clock, origin } = server;
+  const now = () => clock.now();
+  const seeOnce = (hash: Uint8Array, expiresAt: number) => store.insertOnce("seen_proofs", hash, expiresAt);
+  const adapter = connectNodeAdapter({
+    routes: (router) => addServices(router, server),
+    interceptors: [
+      logCalls({ log, clock }),
+      authenticate({ store, origin, now, seeOnce, macKey: keys.macKey }),
+      checkMessages(options.check),
+    ],
+    contextValues: ({ socket }) => createContextValues().set(PEER_ADDRESS, socket.remoteAddress ?? ""),
+    readMaxBytes: MAX_MESSAGE_BYTES,
+    writeMaxBytes: MAX_MESSAGE_BYTES,
+    shutdownSignal: options.signal,
+    fallback: (_request, response) => {
+      response.writeHead(404, { "content-type": "application/problem+json" });
+      response.end(JSON.stringify({ code: "api.unknown_path", status: 404, title: PROBLEMS["api.unknown_path"].say }));
+    },
+  });
+  const plain: Readonly<Record<string, (url: URL) => Promise<PlainAnswer>>> = {
+    "/.well-known/gatehouse": async (url) => {
+      const own = { store, keys, origin, now, tlsSpkiSha256: options.tlsSpkiSha256 };
+      return { status: 200, body: await answerWellKnown(url.searchParams, own) };
+    },
+    "/livez": async () => ({ status: 200, body: { status: "ok" } }),
+    "/readyz": () => reportHealth(options),
+    "/healthz": () => reportHealth(options),
+  };
+  return (request, response) => {
+    const url = new URL(request.url ?? "/", origin);
+    const answer = Object.hasOwn(plain, url.pathname) ? plain[url.pathname] : undefined;
+    if (answer === undefined || request.method !== "GET") return adapter(request, response);
+    void answer(url)
+      .catch(asProblem)
+      .then(({ status, body }) => {
+        response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" });
+        response.end(JSON.stringify(body));
+      });
+  };
+}
+
+interface PlainAnswer {
+  readonly status: number;
+  readonly body: object;
+}
+
+function asProblem(failure: unknown): PlainAnswer {
+  const { code, message, row } = toProblem(failure);
+  return { status: row.http, body: { type: "about:blank", title: message, status: row.http, code } };
+}
+
+async function reportHealth({ health }: HandleOptions): Promise<PlainAnswer> {
+  const report = await health();
+  return { status: report.status === "ok" ? 200 : 503, body: report };
+}
+
+function addServices(router: ConnectRouter, server: ServerContext): void {
+  router.service(NodeGatewayService, gatewayService(server));
+  router.service(OrgAdminService, orgAdminService(server));
+  router.service(NodeAdminService, nodeAdminService(server));
+  router.service(CredentialAdminService, {});
+  router.service(PolicyAdminService, {});
+  router.service(AuditAdminService, {});
+}

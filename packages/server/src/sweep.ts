@@ -1,0 +1,29 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { Log } from "@gatehouse/kit";
+import type { Bus } from "./bus/bus.ts";
+import { expireEnrollments } from "./enrollment/end-enrollment.ts";
+import type { Store } from "./store/store.ts";
+
+const SWEEP_EVERY_MS = 5_000;
+
+interface SweepDeps {
+  readonly store: Store;
+  readonly bus: Bus;
+  readonly log: Log;
+}
+
+/** Ends what has run out of time, again and again until the signal aborts. A fault is logged; the next turn goes on. */
+export async function sweepForever(deps: SweepDeps, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await wait(SWEEP_EVERY_MS, undefined, { signal });
+    await sweepOnce(deps).catch((error: unknown) => deps.log.error("sweep failed", { error }));
+  }
+}
+
+/** One turn: each organisation in its own transaction. */
+async function sweepOnce({ store, bus }: SweepDeps): Promise<void> {
+  await store.sweepShared();
+  for (const orgId of await store.orgIds()) {
+    for (const id of await store.inOrg(orgId, expireEnrollments)) bus.publish({ kind: "enrollment", orgId, id });
+  }
+}

@@ -1,0 +1,280 @@
+import { readFileSync } from "node:fs";
+import { awaitTuple, base64url, systemRandom } from "@gatehouse/core";
+import { flattenedDecrypt } from "jose";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { makeSetupCode } from "../src/orgs/setup-codes.ts";
+import { connectStore } from "../src/store/open-store.ts";
+import { DATABASES, type TestDatabase } from "./databases.ts";
+import { FleetUnderTest, HostUnderTest, hash, makePair, type OrgUnderTest, signWith } from "./fleet-under-test.ts";
+
+const MINUTE_MS = 60_000;
+
+describe.each(DATABASES)("on $name", ({ open }) => {
+  let database: TestDatabase;
+  let fleet: FleetUnderTest;
+  let org: OrgUnderTest;
+
+  beforeAll(async () => {
+    database = await open();
+    fleet = await FleetUnderTest.open(database.location);
+    org = await fleet.createOrg("acme");
+  });
+
+  afterAll(async () => {
+    await fleet[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+
+  const refused = (code: string) =>
+    expect.objectContaining({
+      metadata: expect.toSatisfy((metadata: Headers) => metadata.get("gatehouse-problem") === code),
+    });
+
+  test("the set-up code makes one organisation: repeated until its key was used, then spent", async () => {
+    await expect(fleet.createOrg("other")).rejects.toEqual(refused("org.setup_code_spent"));
+    expect((await org.org.getOrg({}, org.headers)).name).toBe("acme");
+    expect((await org.org.listMembers({}, org.headers)).members.map(({ name }) => name)).toEqual(["ada"]);
+  });
+
+  test("a host is confirmed by the fingerprint that it printed, and opens what was sealed to it", async () => {
+    const host = new HostUnderTest(org, "n1");
+    await host.register(await org.createCode("n1"));
+    const waits = fleet.gateway.awaitConfirmation(await awaitRequest(host));
+    const states = waits[Symbol.asyncIterator]();
+    expect((await states.next()).value).toMatchObject({ state: 2, sealed: "" });
+    await org.confirm(host);
+    const confirmed = (await states.next()).value;
+    expect(confirmed).toMatchObject({ state: 3 });
+    const opened = await openSealed(host, confirmed?.sealed ?? "");
+    expect(opened).toMatchObject({ node_id: host.registered.nodeId, api_key: expect.stringMatching(/^ghn_/) });
+    const { answer } = await host.handshake(opened.api_key);
+    const session = await fleet.gateway.completeAuthHandshake(answer);
+    expect(session.sessionToken).toHaveLength(43);
+    expect((await states.next()).done).toBe(true);
+  });
+
+  test("a code claims once; the same claim again gets the same answer, any other none", async () => {
+    const code = await org.createCode();
+    const host = new HostUnderTest(org, "n2");
+    await host.register(code);
+    const again = await fleet.gateway.register(host.claim(code));
+    expect(again.nodeId).toBe(host.registered.nodeId);
+    const other = new HostUnderTest(org, "n2-other");
+    await expect(other.register(code)).rejects.toEqual(refused("enroll.code_spent"));
+    expect((await nodeNames()).includes("n2-other")).toBe(false);
+  });
+
+  test("unknown, expired, cancelled and foreign codes fail alike", async () => {
+    const unknown = `ghe_${base64url(hash("nobody"))}.${base64url(hash("pin").subarray(0, 16))}`;
+    const cancelled = await org.createCode();
+    for (const { id, nodeId } of (await org.nodes.listEnrollmentCodes({}, org.headers)).enrollments) {
+      if (nodeId === "") await org.nodes.cancelEnrollment({ enrollmentId: id }, org.headers);
+    }
+    const expired = await org.createCode();
+    fleet.clock.advance(16 * MINUTE_MS);
+    const errors = await Promise.all(
+      [unknown, cancelled, expired].map((code) =>
+        new HostUnderTest(org, "n3").register(code).catch((error) => String(error)),
+      ),
+    );
+    expect(new Set(errors).size).toBe(1);
+    expect(errors[0]).toContain("cannot be used");
+    expect(await nodeNames()).not.toContain("n3");
+  });
+
+  test("a name that is taken, a key that is enrolled and another name than the code's leave the code as it was", async () => {
+    const taken = await org.enroll("n4");
+    const code = await org.createCode();
+    await expect(new HostUnderTest(org, "n4").register(code)).rejects.toEqual(refused("enroll.name_taken"));
+    const sameKey = Object.assign(new HostUnderTest(org, "n5"), { identity: taken.identity });
+    await expect(sameKey.register(code)).rejects.toEqual(refused("enroll.key_enrolled"));
+    const named = await org.createCode("n6");
+    await expect(new HostUnderTest(org, "n7").register(named)).rejects.toEqual(refused("enroll.name_differs"));
+    await new HostUnderTest(org, "n5").register(code);
+    await new HostUnderTest(org, "n6").register(named);
+  });
+
+  test("a proof by another key, and an encryption key that everybody can open, are refused", async () => {
+    const code = await org.createCode();
+    const host = new HostUnderTest(org, "n8");
+    const claim = host.claim(code);
+    const forged = { ...claim, proof: signWith(makePair("ed25519"), host.tuple) };
+    await expect(fleet.gateway.register(forged)).rejects.toEqual(refused("enroll.bad_proof"));
+    const weak = Object.assign(new HostUnderTest(org, "n8"), {
+      encryption: { ...host.encryption, publicKey: new Uint8Array(32) },
+    });
+    await expect(weak.register(code)).rejects.toEqual(refused("enroll.bad_proof"));
+    expect(await nodeNames()).not.toContain("n8");
+  });
+
+  test("a wrong fingerprint confirms nobody and is on record", async () => {
+    const host = new HostUnderTest(org, "n9");
+    await host.register(await org.createCode());
+    await expect(org.confirm(host, "00000-00000-00000-00000")).rejects.toEqual(refused("enroll.wrong_fingerprint"));
+    expect((await org.nodes.getNode({ node: "n9" }, org.headers)).node?.state).toBe(1);
+  });
+
+  test("keys that were exchanged on the way are caught: the fingerprint is of the keys that the host proved", async () => {
+    const host = new HostUnderTest(org, "n10");
+    await host.register(await org.createCode());
+    const { nodeId } = host.registered;
+    const swapped = { ...host.rosterNode, encryptionKey: makePair("x25519").publicKey };
+    const roster = org.nextRoster([swapped]);
+    const { enrollmentId } = host.registered;
+    await expect(
+      org.nodes.confirmNode({ nodeId, enrollmentId, fingerprint: host.fingerprint, roster }, org.headers),
+    ).rejects.toEqual(refused("roster.refused"));
+  });
+
+  test("a roster that nobody of the organisation signed is refused", async () => {
+    const roster = org.nextRoster([], makePair("ed25519"));
+    await expect(org.org.putRoster({ roster }, org.headers)).rejects.toEqual(refused("roster.refused"));
+  });
+
+  test("a challenge is spent by a wrong signature and by its first use", async () => {
+    const host = await org.enroll("n11");
+    const key = await apiKeyOf(host);
+    const wrong = await host.handshake(key, makePair("ed25519"));
+    await expect(fleet.gateway.completeAuthHandshake(wrong.answer)).rejects.toEqual(refused("auth.refused"));
+    const burnt = { ...wrong.answer, signature: signWith(host.identity, wrong.tuple) };
+    await expect(fleet.gateway.completeAuthHandshake(burnt)).rejects.toEqual(refused("auth.refused"));
+    const right = await host.handshake(key);
+    await fleet.gateway.completeAuthHandshake(right.answer);
+    await expect(fleet.gateway.completeAuthHandshake(right.answer)).rejects.toEqual(refused("auth.refused"));
+  });
+
+  test("another identity key gets no challenge for a stolen API key", async () => {
+    const host = await org.enroll("n12");
+    const key = await apiKeyOf(host);
+    const clientNonce = new Uint8Array(32);
+    const identityPublicKey = makePair("ed25519").publicKey;
+    await expect(fleet.gateway.beginAuthHandshake({ apiKey: key, identityPublicKey, clientNonce })).rejects.toEqual(
+      refused("auth.refused"),
+    );
+  });
+
+  test("a session token is of no use without the node's key, and a proof of none a second time", async () => {
+    const host = await org.enroll("n13");
+    const { answer } = await host.handshake(await apiKeyOf(host));
+    const { sessionToken } = await fleet.gateway.completeAuthHandshake(answer);
+    const nonce = await nonceOf(() =>
+      fleet.gateway.rotateApiKey({}, { headers: { Authorization: `DPoP ${sessionToken}` } }),
+    );
+    const bearer = { headers: { Authorization: `Bearer ${sessionToken}` } };
+    await expect(fleet.gateway.rotateApiKey({}, bearer)).rejects.toEqual(refused("auth.refused"));
+    const stale = await host.proof(sessionToken, "RotateApiKey", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    await expect(fleet.gateway.rotateApiKey({}, stale)).rejects.toEqual(refused("auth.stale_nonce"));
+    const thief = Object.assign(new HostUnderTest(org, "n13"), { identity: makePair("ed25519") });
+    const stolen = await thief.proof(sessionToken, "RotateApiKey", nonce);
+    await expect(fleet.gateway.rotateApiKey({}, stolen)).rejects.toEqual(refused("auth.refused"));
+    const elsewhere = await host.proof(sessionToken, "Leave", nonce);
+    await expect(fleet.gateway.rotateApiKey({}, elsewhere)).rejects.toEqual(refused("auth.refused"));
+    const good = await host.proof(sessionToken, "RotateApiKey", nonce);
+    await fleet.gateway.rotateApiKey({}, good);
+    await expect(fleet.gateway.rotateApiKey({}, good)).rejects.toEqual(refused("auth.refused"));
+  });
+
+  test("an expired API key still opens a session, which brings a fresh key", async () => {
+    const host = await org.enroll("n14");
+    const key = await apiKeyOf(host);
+    fleet.clock.advance(91 * 24 * 60 * MINUTE_MS);
+    const { answer, tuple } = await host.handshake(key);
+    const { sealedApiKey } = await fleet.gateway.completeAuthHandshake(answer);
+    const fresh = await openJwe(host, sealedApiKey, hash(tuple));
+    expect(fresh).toMatch(/^ghn_/);
+    fleet.clock.advance(-91 * 24 * 60 * MINUTE_MS);
+    await fleet.gateway.completeAuthHandshake((await host.handshake(fresh)).answer);
+    await expect(host.handshake(key)).rejects.toEqual(refused("auth.refused"));
+  });
+
+  test("a revoked node gets no further; its name and keys may enroll again", async () => {
+    const host = await org.enroll("n15");
+    const key = await apiKeyOf(host);
+    await fleet.gateway.completeAuthHandshake((await host.handshake(key)).answer);
+    await org.nodes.revokeNode({ nodeId: host.registered.nodeId }, org.headers);
+    await expect(host.handshake(key)).rejects.toEqual(refused("auth.refused"));
+    await host.register(await org.createCode("n15"));
+  });
+
+  test("another organisation's node and one that is nowhere get the same answer", async () => {
+    const host = await org.enroll("n16");
+    const nowhere = "0190a1b2-0000-7000-8000-000000000000";
+    const stranger = await secondOrg();
+    const answers = await Promise.all(
+      [host.registered.nodeId, nowhere].map((nodeId) =>
+        stranger.nodes.revokeNode({ nodeId }, stranger.headers).catch((error) => String(error)),
+      ),
+    );
+    expect(answers[0]).toBe(answers[1]);
+    expect((await stranger.nodes.listNodes({}, stranger.headers)).nodes).toEqual([]);
+    expect((await org.nodes.getNode({ node: "n16" }, org.headers)).node?.state).toBe(2);
+  });
+
+  test("no code, key or token stands in a log at any level", async () => {
+    const host = await org.enroll("n17");
+    const key = await apiKeyOf(host);
+    const { sessionToken } = await fleet.gateway.completeAuthHandshake((await host.handshake(key)).answer);
+    const text = fleet.lines.join("");
+    expect(text).toContain("gatehouse.gateway.v1.NodeGatewayService/Register");
+    for (const secret of [key, sessionToken, org.apiKey, fleet.setupCode]) {
+      expect(text).not.toContain(secret);
+      expect(text).not.toContain(secret.slice(-30));
+    }
+    expect(text).not.toMatch(/ghe_[A-Za-z0-9_-]{43}/);
+    expect(text).not.toContain(host.fingerprint);
+  });
+
+  async function nodeNames(): Promise<readonly string[]> {
+    return (await org.nodes.listNodes({}, org.headers)).nodes.map(({ name }) => name);
+  }
+
+  async function secondOrg(): Promise<OrgUnderTest> {
+    await using store = await connectStore(database.location, fleet.clock);
+    let setupCode = "";
+    const keep = async (code: string) => {
+      setupCode = code;
+    };
+    await makeSetupCode({ store, random: systemRandom, serverIdentityKey: fleet.serverKey }, keep);
+    return fleet.createOrg("stranger", setupCode);
+  }
+});
+
+test("the set-up code is in a file that nobody else reads", async () => {
+  await using database = await DATABASES[0].open();
+  await using fleet = await FleetUnderTest.open(database.location);
+  expect(readFileSync(`${fleet.directory}/setup-code`, "utf8")).toMatch(/^ghs_[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{22}\n$/);
+});
+
+async function awaitRequest(host: HostUnderTest) {
+  const { enrollmentId } = host.registered;
+  const signedAt = host.org.fleet.clock.now();
+  const own = { origin: host.org.fleet.server.url, enrollmentId, tupleSha256: hash(host.tuple), signedAt };
+  return { enrollmentId, signedAt: BigInt(signedAt), signature: signWith(host.identity, awaitTuple(own)) };
+}
+
+async function openJwe(host: HostUnderTest, jwe: string, aad: Uint8Array): Promise<string> {
+  const bound = { ...JSON.parse(jwe), aad: base64url(aad) };
+  const { plaintext } = await flattenedDecrypt(bound, host.encryption.privateKey);
+  return new TextDecoder().decode(plaintext);
+}
+
+async function openSealed(host: HostUnderTest, jwe: string): Promise<{ node_id: string; api_key: string }> {
+  return JSON.parse(await openJwe(host, jwe, hash(host.tuple)));
+}
+
+/** The API key of a confirmed node, as its host gets it. */
+async function apiKeyOf(host: HostUnderTest): Promise<string> {
+  for await (const { sealed } of host.org.fleet.gateway.awaitConfirmation(await awaitRequest(host))) {
+    if (sealed !== "") return (await openSealed(host, sealed)).api_key;
+  }
+  throw new Error("the node was not confirmed");
+}
+
+/** The nonce that a refusal of a node's call carries. */
+async function nonceOf(call: () => Promise<unknown>): Promise<string> {
+  const error = await call().then(
+    () => undefined,
+    (failure: { metadata: Headers }) => failure,
+  );
+  return error?.metadata.get("dpop-nonce") ?? "";
+}
