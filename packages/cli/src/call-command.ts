@@ -8,6 +8,7 @@ import { reportFailure } from "./terminal/report-failure.ts";
 /** Commands that ask nothing of a daemon, or start one. */
 const WITHOUT_DAEMON: ReadonlySet<string> = new Set([
   "up",
+  "run",
   "doctor",
   "demo",
   "version",

@@ -56,7 +56,7 @@ describe("exit codes", () => {
     ["a missing argument", ["logs"], 2],
     ["a setting that is not known", ["config", "show", "--config", "/dev/null/none"], 2],
     ["no daemon", ["ls"], 6],
-    ["no daemon, for a run", ["run", "--", "true"], 125],
+    ["a daemon that cannot be started, for a run", ["run", "--state-dir", "/dev/null/state", "--", "true"], 125],
     ["a variable without a value", ["run", "--env", "X", "--", "true"], 125],
     ["a value without a host", ["credentials", "add", "x", "--value-file", "-"], 2],
   ])("%s", (_, args, code) => {

@@ -178,6 +178,12 @@ export const PROBLEMS = {
     exit: 6,
     say: "The Gatehouse daemon cannot be reached.",
   },
+  "daemon.start_failed": {
+    rpc: "unavailable",
+    http: 503,
+    exit: 6,
+    say: "The Gatehouse daemon could not be started.",
+  },
   "daemon.timeout": {
     rpc: "deadline_exceeded",
     http: 504,

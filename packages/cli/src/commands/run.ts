@@ -4,6 +4,7 @@ import { requestUnixOk } from "@gatehouse/kit";
 import { type CreatedRun, startForegroundKeeper } from "@gatehouse/node";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
 import { readPolicy } from "../policy/policy-file.ts";
+import { startDaemonIfNone } from "../start-daemon.ts";
 import { note, printJson, printLine } from "../terminal/print.ts";
 
 const CREATE_TIMEOUT_MS = 60_000;
@@ -17,31 +18,41 @@ export async function run(invocation: Invocation): Promise<number> {
     });
   }
   const isTerminal = !isDetached && process.stdin.isTTY === true && process.stdout.isTTY === true;
+  const body = await describeRun(invocation, { isDetached, isTerminal });
+  await startDaemonIfNone(invocation);
   const created = (await requestUnixOk({
     socketPath: invocation.socketPath,
     method: "POST",
     path: "/v1/sandboxes",
     timeoutMs: CREATE_TIMEOUT_MS,
-    body: {
-      command: invocation.args,
-      workspace: resolve(textOption(invocation, "workspace") ?? "."),
-      mounts: listOption(invocation, "mount").map((path) => resolve(path)),
-      grants: listOption(invocation, "grant"),
-      allow: listOption(invocation, "allow"),
-      policy: (await readPolicy(textOption(invocation, "policy") ?? "strict")).value,
-      env: readVariables(listOption(invocation, "env")),
-      driver: textOption(invocation, "driver"),
-      project: textOption(invocation, "project"),
-      agent: textOption(invocation, "agent"),
-      detach: isDetached,
-      tty: isTerminal,
-    },
+    body,
   })) as CreatedRun;
   speakUp(created, isTerminal || isSet(invocation, "verbose"));
   if (created.launch !== undefined) return startForegroundKeeper({ path: created.launch, isTerminal });
   if (isSet(invocation, "json")) printJson({ run_id: created.run_id, node: "local", driver: created.driver });
   else printLine(created.run_id);
   return 0;
+}
+
+/** What is wrong with the command line is said before anything is started. */
+async function describeRun(
+  invocation: Invocation,
+  { isDetached, isTerminal }: { readonly isDetached: boolean; readonly isTerminal: boolean },
+): Promise<object> {
+  return {
+    command: invocation.args,
+    workspace: resolve(textOption(invocation, "workspace") ?? "."),
+    mounts: listOption(invocation, "mount").map((path) => resolve(path)),
+    grants: listOption(invocation, "grant"),
+    allow: listOption(invocation, "allow"),
+    policy: (await readPolicy(textOption(invocation, "policy") ?? "strict")).value,
+    env: readVariables(listOption(invocation, "env")),
+    driver: textOption(invocation, "driver"),
+    project: textOption(invocation, "project"),
+    agent: textOption(invocation, "agent"),
+    detach: isDetached,
+    tty: isTerminal,
+  };
 }
 
 function speakUp({ exposed, warnings, allowed, driver }: CreatedRun, isTalkative: boolean): void {

@@ -12,7 +12,12 @@ export async function up(invocation: Invocation): Promise<number> {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, stop);
   const isJson = isSet(invocation, "json");
   const log = createLog({ level: isJson ? config.log.level : quieter(config.log.level), format: config.log.format });
-  await using node = await openNode(config, { log, commit: buildInfo().commit, onShutdownRequested: stop });
+  await using node = await openNode(config, {
+    log,
+    commit: buildInfo().commit,
+    endsWhenEmpty: isSet(invocation, "untilEmpty"),
+    onShutdownRequested: stop,
+  });
   const { stateDir, proxyPort } = node;
   if (isJson) printJson({ ready: true, pid: process.pid, state_dir: stateDir, proxy_port: proxyPort });
   else greet(stateDir, proxyPort, node.runCount);

@@ -9,6 +9,10 @@ export interface GateConfig {
   /** Sockets of container engines. */
   readonly engines: readonly string[];
   readonly workers: number;
+  /** So long without a run or a call until `empty` is told. */
+  readonly emptyAfterMs: number;
+  /** The daemon ends then; shown in health. */
+  readonly endsWhenEmpty: boolean;
   readonly upstreamCaFile: string | undefined;
   readonly hosts: Readonly<Record<string, string>>;
   readonly connectTimeoutMs: number;
@@ -81,4 +85,6 @@ export interface GateCalls {
 export interface GateNotes {
   /** Somebody asked over the local API that the daemon stop. */
   readonly shutdownRequested: null;
+  /** No run and no call for `emptyAfterMs`. */
+  readonly empty: null;
 }

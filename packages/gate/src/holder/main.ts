@@ -20,6 +20,7 @@ await runMain(
           log: createLog({ level: config.logLevel, format: config.logFormat }).child({ process: "gate-holder" }),
           clock: systemClock,
           random: systemRandom,
+          onEmpty: () => peer.notify("empty", null),
           requestShutdown: () => peer.notify("shutdownRequested", null),
         });
         return { proxyPort: holder.proxyPort };

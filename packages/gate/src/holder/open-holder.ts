@@ -5,8 +5,6 @@ import { type CertificateAuthority, type Log, mintServerLeaf, serveUnix } from "
 import { CredentialStore } from "../credentials/credential-store.ts";
 import { type NodeKey, openNodeKey } from "../credentials/node-key.ts";
 import { loadTemplates, type Template } from "../credentials/templates.ts";
-import { ContainerWatch } from "../engines/container-watch.ts";
-import { dockerEngine } from "../engines/docker-engine.ts";
 import { localApiRoutes } from "../local-api/routes.ts";
 import { RecordStore } from "../records/record-store.ts";
 import { type RunPublisher, RunRegistry } from "../registry/run-registry.ts";
@@ -15,6 +13,7 @@ import { choosePort, requireFree } from "./choose-port.ts";
 import type { GateCalls, GateConfig, GateStatus } from "./gate-protocol.ts";
 import { openInterceptionCa } from "./interception-ca.ts";
 import { startRun } from "./start-run.ts";
+import { watchRuns } from "./watch-runs.ts";
 import { WorkerPool } from "./worker-pool.ts";
 
 export interface HolderDeps {
@@ -22,6 +21,8 @@ export interface HolderDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly requestShutdown: () => void;
+  /** No run and no call for a while. */
+  readonly onEmpty: () => void;
 }
 
 /** The key-holder as its parent uses it. */
@@ -38,7 +39,6 @@ const LEAF_TTL_MS = 72 * 3_600_000;
 // In each worker. An idle tunnel holds up to 80 KiB.
 const MAX_WORKER_CONNECTIONS = 16_384;
 const MAX_CONNECTIONS_PER_RUN = 1_024;
-const CONTAINERS_EVERY_MS = 30_000;
 
 /** Opens credentials, registry, workers and the local API, in this order; closes them in reverse. */
 export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<Holder> {
@@ -56,10 +56,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     publisher.pool = workers;
     const proxyPort = await workers.start();
     await registry.setProxyPort(proxyPort);
-    const containers = life.own(new ContainerWatch({ engines: config.engines.map(dockerEngine), runs: registry, log }));
-    void containers.look();
-    const timer = setInterval(() => void containers.tick(), CONTAINERS_EVERY_MS);
-    life.defer(() => clearInterval(timer));
+    const { containers, idle } = watchRuns(config, { life, registry, log, clock, onEmpty: deps.onEmpty });
     const status = (): GateStatus => ({
       pid: process.pid,
       proxyPort,
@@ -82,10 +79,15 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
       status,
       startedAt: clock.now(),
       commit: config.commit,
+      endsWhenEmpty: config.endsWhenEmpty,
       nodeSocketPath: join(stateDir, "node.sock"),
       requestShutdown: deps.requestShutdown,
     });
-    life.own(await serveUnix({ socketPath: join(stateDir, "daemon.sock"), routes, log, signal: life.signal }));
+    const socketPath = join(stateDir, "daemon.sock");
+    const onRequest = ({ method }: { readonly method?: string | undefined }) => {
+      if (method !== "GET") idle.touch();
+    };
+    life.own(await serveUnix({ socketPath, routes, log, signal: life.signal, onRequest, replaces: true }));
     return {
       proxyPort,
       calls: callsOf({

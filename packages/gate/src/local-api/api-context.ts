@@ -19,6 +19,8 @@ export interface ApiContext {
   readonly status: () => GateStatus;
   readonly startedAt: number;
   readonly commit: string;
+  /** The daemon ends when it has no runs for a while. */
+  readonly endsWhenEmpty: boolean;
   /** Socket of the daemon, which answers for sandboxes. */
   readonly nodeSocketPath: string;
   readonly requestShutdown: () => void;

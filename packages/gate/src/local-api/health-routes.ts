@@ -22,6 +22,8 @@ const CAPABILITIES: readonly string[] = [
 
 /** `GET /v1/health`, `POST /v1/shutdown`. */
 export function healthRoutes(context: ApiContext): readonly Route[] {
+  // The daemon, which `daemon.lock` names too. Read now: an orphan has another parent.
+  const daemonPid = process.ppid;
   return [
     {
       method: "GET",
@@ -31,12 +33,12 @@ export function healthRoutes(context: ApiContext): readonly Route[] {
         return {
           status: 200,
           body: {
-            // The daemon, which `daemon.lock` names too; this process is its child.
-            pid: process.ppid,
+            pid: daemonPid,
             proxy_port: proxyPort,
             run_count: runCount,
             started_at: new Date(context.startedAt).toISOString(),
             commit: context.commit,
+            ends_when_empty: context.endsWhenEmpty,
             capabilities: CAPABILITIES,
             runs_restored: restored,
             runs_refused: refused.map(({ runId, reason }) => ({ run_id: runId, reason })),

@@ -62,6 +62,7 @@ async function startHolder(directory: string): Promise<HolderProcess> {
   }
   const peer: IpcPeer<GateCalls, Nothing> = openIpcPeer<Nothing, GateCalls, GateNotes>(child, {
     shutdownRequested: () => undefined,
+    empty: () => undefined,
   });
   const stop = async (signal: NodeJS.Signals) => {
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -93,6 +94,8 @@ function configOf(stateDir: string): GateConfig {
     listen: [],
     engines: [],
     workers: 2,
+    emptyAfterMs: 300_000,
+    endsWhenEmpty: false,
     upstreamCaFile: undefined,
     hosts: {},
     connectTimeoutMs: 2_000,

@@ -140,6 +140,14 @@ export const CONFIG_KEYS = {
     since: "0.1",
     say: "Lets runs of the `process` driver, which share the user's own processes and files, have credentials attached.",
   }),
+  "node.emptyTimeoutMs": row({
+    type: integerType(1, MAX_WAIT_MS),
+    unit: "ms",
+    env: "GATEHOUSE_NODE_EMPTY_TIMEOUT_MS",
+    default: () => 300_000,
+    since: "0.1",
+    say: "How long a daemon that a command started (`gatehouse run`, or `gatehouse up --until-empty`) stays without runs and calls.",
+  }),
   "records.maxBytes": row({
     type: integerType(65_536, 2 ** 40),
     unit: "bytes",

@@ -24,7 +24,11 @@ export interface Config {
     readonly upstreamTimeoutMs: number;
     readonly idleTimeoutMs: number;
   };
-  readonly node: { readonly driver: ConfigValues["node.driver"]; readonly exposeCredentials: boolean };
+  readonly node: {
+    readonly driver: ConfigValues["node.driver"];
+    readonly exposeCredentials: boolean;
+    readonly emptyTimeoutMs: number;
+  };
   readonly records: { readonly maxBytes: number; readonly maxFiles: number };
   /** For `config show`. */
   readonly sources: Readonly<Record<ConfigKey, ConfigSource>>;
@@ -73,7 +77,11 @@ export function loadConfig(input: ConfigInput): Config {
       upstreamTimeoutMs: read("gate.upstreamTimeoutMs"),
       idleTimeoutMs: read("gate.idleTimeoutMs"),
     },
-    node: { driver: read("node.driver"), exposeCredentials: read("node.exposeCredentials") },
+    node: {
+      driver: read("node.driver"),
+      exposeCredentials: read("node.exposeCredentials"),
+      emptyTimeoutMs: read("node.emptyTimeoutMs"),
+    },
     records: { maxBytes: read("records.maxBytes"), maxFiles: read("records.maxFiles") },
     sources,
   });

@@ -1,10 +1,14 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Problem } from "@gatehouse/core";
 import { openExclusiveLock } from "./exclusive-lock.ts";
 import { readPrivateFile, removeFile } from "./private-file.ts";
 import { writeFileAtomic } from "./write-file-atomic.ts";
 
 const LOCK_FILE = "daemon.lock";
+const LOCK_PATIENCE_MS = 500;
+const LOCK_RETRY_MS = 20;
 
 /** What `daemon.lock` says of the daemon that runs. Field names are the wire's. */
 export interface DaemonLockDetails {
@@ -29,7 +33,7 @@ export interface DaemonLock extends AsyncDisposable {
  */
 export async function openDaemonLock(directory: string, details: DaemonLockDetails): Promise<DaemonLock> {
   const path = join(directory, LOCK_FILE);
-  const lock = openExclusiveLock(directory);
+  const lock = await takeLock(directory);
   if (lock === undefined) throw new Problem("state.locked", { detail: await describeHolder(directory) });
   let current = details;
   try {
@@ -63,6 +67,16 @@ export async function readDaemonLock(directory: string): Promise<DaemonLockDetai
   return details !== undefined && isAlive(details.pid) ? details : undefined;
 }
 
+/** The kernel lets go when the last thread of a killed process has ended, which may be after it is seen as dead. */
+async function takeLock(directory: string): Promise<Disposable | undefined> {
+  const deadline = performance.now() + LOCK_PATIENCE_MS;
+  for (;;) {
+    const lock = openExclusiveLock(directory);
+    if (lock !== undefined || performance.now() > deadline) return lock;
+    await delay(LOCK_RETRY_MS);
+  }
+}
+
 async function describeHolder(directory: string): Promise<string> {
   const holder = await readDaemonLock(directory);
   return holder === undefined ? `It holds ${directory}.` : `Process ${holder.pid} holds ${directory}.`;
@@ -94,8 +108,17 @@ function isPositiveInteger(value: unknown): value is number {
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return !isZombie(pid);
   } catch (failure) {
     return failure instanceof Error && "code" in failure && failure.code === "EPERM";
+  }
+}
+
+/** Dead, but nobody has asked how it ended: containers without an init keep such for good. */
+function isZombie(pid: number): boolean {
+  try {
+    return /^.*\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return false; // no /proc here, or gone by now: the next look tells
   }
 }

@@ -5,7 +5,7 @@ import { type Native, native } from "../native/native.ts";
 
 type Sqlite = typeof import("node:sqlite");
 
-/** Where the lock is held when `flock` cannot be called. */
+/** Where a directory's lock is held when `flock` cannot be called. */
 const FALLBACK_FILE = "daemon.lock.db";
 
 /**
@@ -17,10 +17,17 @@ export function openExclusiveLock(directory: string, calls: FlockCalls = native)
   return calls.available ? lockByFlock(directory, calls) : lockBySqlite(join(directory, FALLBACK_FILE));
 }
 
+/** The same by a file, made when absent: a second lock of one directory. It stays, empty. */
+export function openExclusiveFileLock(path: string, calls: FlockCalls = native): Disposable | undefined {
+  if (!calls.available) return lockBySqlite(path);
+  closeSync(openSync(path, "a", 0o600));
+  return lockByFlock(path, calls);
+}
+
 type FlockCalls = Pick<Native, "available" | "flock">;
 
-function lockByFlock(directory: string, calls: FlockCalls): Disposable | undefined {
-  const descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+function lockByFlock(path: string, calls: FlockCalls): Disposable | undefined {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   const release = () => closeSync(descriptor);
   try {
     if (calls.flock(descriptor, true, true)) return { [Symbol.dispose]: release };

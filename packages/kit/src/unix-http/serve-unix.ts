@@ -1,6 +1,8 @@
-import { chmod, lstat, unlink } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { chmod, lstat, rename, unlink } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect, type Socket } from "node:net";
+import { dirname, join } from "node:path";
 import { linkSignals, Problem } from "@gatehouse/core";
 import { errorCode } from "../files/error-code.ts";
 import type { Log } from "../log/log.ts";
@@ -30,6 +32,13 @@ export interface ServeUnixOptions {
   readonly log: Log;
   /** Closes the server when it aborts. */
   readonly signal?: AbortSignal;
+  /** Told of each request as it comes. */
+  readonly onRequest?: (request: IncomingMessage) => void;
+  /**
+   * The caller holds a lock under which nobody else may serve here: whatever stands in the socket's place is replaced,
+   * without a moment in which there is none.
+   */
+  readonly replaces?: boolean;
   /** Default 1 MiB. */
   readonly maxBodyBytes?: number;
   /** How long requests may go on when the server closes. Default 2,000. */
@@ -43,7 +52,7 @@ export interface ServeUnixOptions {
  * connections at once, aborts the signals of requests, waits for them up to the deadline and removes the socket.
  */
 export async function serveUnix(options: ServeUnixOptions): Promise<AsyncDisposable> {
-  await removeStaleSocket(options.socketPath);
+  if (options.replaces !== true) await removeStaleSocket(options.socketPath);
   const closing = new AbortController();
   const server = createServer({
     headersTimeout: HEADERS_TIMEOUT_MS,
@@ -54,10 +63,13 @@ export async function serveUnix(options: ServeUnixOptions): Promise<AsyncDisposa
   server.maxConnections = MAX_CONNECTIONS;
   const connections = new Connections(server);
   server.on("request", createResponder(options, connections, closing.signal));
-  await listen(server, options.socketPath);
+  const inode = await listen(server, options.socketPath);
   let closed: Promise<void> | undefined;
   const close = () => {
-    closed ??= closeServer({ server, connections, closing }, options.closeDeadlineMs ?? CLOSE_DEADLINE_MS);
+    const deadlineMs = options.closeDeadlineMs ?? CLOSE_DEADLINE_MS;
+    closed ??= closeServer({ server, connections, closing }, deadlineMs).then(() => {
+      return removeOwn(options.socketPath, inode);
+    });
     return closed;
   };
   const onAbort = () => void close();
@@ -80,6 +92,7 @@ function createResponder(options: ServeUnixOptions, connections: Connections, cl
     maxBodyBytes: options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
   });
   return (request, response) => {
+    options.onRequest?.(request);
     response.once("close", connections.begin(request.socket));
     const peer = identifyPeer(request.socket);
     if (peer === "refused") {
@@ -144,20 +157,38 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-async function listen(server: Server, path: string): Promise<void> {
+/**
+ * Binds under a name of its own and moves the socket in place once its mode is right. Node removes the name that was
+ * bound when it closes, and by then another may serve at `path`. Returns the socket's inode.
+ */
+async function listen(server: Server, path: string): Promise<number> {
+  // No longer than the names of sockets are, so that it fits wherever they do.
+  const bound = join(dirname(path), `.s${randomBytes(3).toString("hex")}`);
   try {
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(path, () => {
+      server.listen(bound, () => {
         server.off("error", reject);
         resolve();
       });
     });
+    await chmod(bound, 0o600);
+    const { ino } = await lstat(bound);
+    await rename(bound, path);
+    return ino;
   } catch (failure) {
+    server.close();
     throw new Problem("state.write_failed", { detail: `${path}: ${errorCode(failure)}.`, cause: failure });
   }
-  // Until here the 0700 directory above it and the check of the peer keep others out.
-  await chmod(path, 0o600);
+}
+
+/** Another server may have taken the name over. */
+async function removeOwn(path: string, inode: number): Promise<void> {
+  try {
+    if ((await lstat(path)).ino === inode) await unlink(path);
+  } catch (failure) {
+    if (errorCode(failure) !== "ENOENT") throw failure;
+  }
 }
 
 interface OpenServer {

@@ -11,6 +11,8 @@ export interface GateLinkOptions {
   readonly config: GateConfig;
   readonly log: Log;
   readonly onShutdownRequested: () => void;
+  /** Nothing is registered any more, for so long as the configuration says. */
+  readonly onEmpty: () => void;
   /** Called each time the gate is ready, with its port. */
   readonly onReady: (proxyPort: number) => void;
 }
@@ -58,7 +60,10 @@ export class GateLink implements AsyncDisposable {
   async #greet(child: ChildProcess, signal: AbortSignal): Promise<void> {
     const peer: GatePeer = openIpcPeer<Nothing, GateCalls, GateNotes>(
       child,
-      { shutdownRequested: () => this.#options.onShutdownRequested() },
+      {
+        shutdownRequested: () => this.#options.onShutdownRequested(),
+        empty: () => this.#options.onEmpty(),
+      },
       { signal },
     );
     void peer.closed.then(() => {

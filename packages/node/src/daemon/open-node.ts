@@ -25,6 +25,8 @@ export interface NodeDeps {
   readonly log: Log;
   /** Commit of this build. */
   readonly commit: string;
+  /** Started by a command for its own use: ends when it has had no runs for a while. */
+  readonly endsWhenEmpty: boolean;
   readonly onShutdownRequested: () => void;
 }
 
@@ -43,7 +45,7 @@ const STATE_FOLDERS = ["ca", "credentials", "keepers", "records", "runs"] as con
 export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
   const life = new Lifetime();
   try {
-    const { log, commit } = deps;
+    const { log, commit, endsWhenEmpty } = deps;
     const startedAt = systemClock.now();
     const state = await openState(config.state.dir);
     const lock = life.own(
@@ -58,9 +60,14 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     let proxyPort = 0;
     const gate = life.own(
       new GateLink({
-        config: gateConfig(config, state.path, commit),
+        config: { ...gateConfig(config, state.path), commit, endsWhenEmpty },
         log,
         onShutdownRequested: deps.onShutdownRequested,
+        onEmpty: () => {
+          if (!endsWhenEmpty) return;
+          log.info("no runs for a while: the daemon ends");
+          deps.onShutdownRequested();
+        },
         onReady: (port) => {
           proxyPort = port;
           life.run(() => lock.update({ proxy_port: port }));
@@ -69,15 +76,7 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     );
     await gate.start();
     const files = new RunFiles(state.path);
-    const own = {
-      stateDir: state.path,
-      configDir: dirname(defaultConfigFile(process.env)),
-      sockets: socketsOf(process.env),
-      programs: ownPrograms(),
-    };
-    const configured = config.node.driver === "auto" ? undefined : config.node.driver;
-    const chooseDriver = (asked: DriverName | undefined) => requireDriver(asked ?? configured);
-    const sandboxes = await Sandboxes.open({ gate, files, clock: systemClock, log, own, chooseDriver });
+    const sandboxes = await openSandboxes(config, { gate, files, log, stateDir: state.path });
     const health = openNodeHealth(gate, state.path);
     const status = async () => ({
       health: await health.report(),
@@ -90,7 +89,9 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
       drivers: await describeDrivers(),
     });
     const routes = nodeRoutes({ sandboxes, files, status });
-    life.own(await serveUnix({ socketPath: state.file("node.sock"), routes, log, signal: life.signal }));
+    life.own(
+      await serveUnix({ socketPath: state.file("node.sock"), routes, log, signal: life.signal, replaces: true }),
+    );
     health.setReady();
     const timer = setInterval(() => life.run(() => sandboxes.reconcile()), RECONCILE_EVERY_MS);
     life.defer(() => clearInterval(timer));
@@ -104,6 +105,25 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     await life[Symbol.asyncDispose]();
     throw failure;
   }
+}
+
+interface SandboxParts {
+  readonly gate: GateLink;
+  readonly files: RunFiles;
+  readonly log: Log;
+  readonly stateDir: string;
+}
+
+function openSandboxes(config: Config, { gate, files, log, stateDir }: SandboxParts): Promise<Sandboxes> {
+  const own = {
+    stateDir,
+    configDir: dirname(defaultConfigFile(process.env)),
+    sockets: socketsOf(process.env),
+    programs: ownPrograms(),
+  };
+  const configured = config.node.driver === "auto" ? undefined : config.node.driver;
+  const chooseDriver = (asked: DriverName | undefined) => requireDriver(asked ?? configured);
+  return Sandboxes.open({ gate, files, clock: systemClock, log, own, chooseDriver });
 }
 
 /** Makes or checks every directory before anything is read or written: a link among them would lead elsewhere. */
@@ -121,13 +141,14 @@ async function describeDrivers(): Promise<object> {
   return Object.fromEntries(rows);
 }
 
-function gateConfig(config: Config, stateDir: string, commit: string): GateConfig {
+function gateConfig(config: Config, stateDir: string): Omit<GateConfig, "commit" | "endsWhenEmpty"> {
   return {
     stateDir,
     port: config.gate.port,
     listen: config.gate.listen.flatMap((text) => parseListenAddress(text) ?? []),
     engines: config.gate.engines,
     workers: config.gate.workers,
+    emptyAfterMs: config.node.emptyTimeoutMs,
     upstreamCaFile: config.gate.upstreamCa,
     hosts: config.gate.hosts,
     connectTimeoutMs: config.gate.connectTimeoutMs,
@@ -138,6 +159,5 @@ function gateConfig(config: Config, stateDir: string, commit: string): GateConfi
     recordsMaxFiles: config.records.maxFiles,
     logLevel: config.log.level,
     logFormat: config.log.format,
-    commit,
   };
 }
