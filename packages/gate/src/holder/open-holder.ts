@@ -39,6 +39,8 @@ const LEAF_TTL_MS = 72 * 3_600_000;
 // In each worker. An idle tunnel holds up to 80 KiB.
 const MAX_WORKER_CONNECTIONS = 16_384;
 const MAX_CONNECTIONS_PER_RUN = 1_024;
+// In each worker. A decoder and an encoder hold about half a megabyte, at worst some 20.
+const MAX_RECODED_BODIES = 256;
 
 /** Opens credentials, registry, workers and the local API, in this order; closes them in reverse. */
 export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<Holder> {
@@ -215,6 +217,7 @@ async function poolOptions(config: GateConfig, { log, ca, clock, registry, recor
       idleTimeoutMs: config.idleTimeoutMs,
       maxConnections: MAX_WORKER_CONNECTIONS,
       maxConnectionsPerRun: MAX_CONNECTIONS_PER_RUN,
+      maxRecodedBodies: MAX_RECODED_BODIES,
       ownAddresses: [],
     },
     snapshots: () => registry.snapshots(),

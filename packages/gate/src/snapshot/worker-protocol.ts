@@ -50,6 +50,8 @@ export interface WorkerConfig {
   readonly maxConnections: number;
   /** Of one run, tunnels and upgraded ones among them; over it new ones are refused with `gate.overloaded`. */
   readonly maxConnectionsPerRun: number;
+  /** Encoded answers that are searched at the same time; over it they are refused with `gate.overloaded`. */
+  readonly maxRecodedBodies: number;
   /** Addresses (`ip:port`) that belong to Gatehouse itself and are refused always. */
   readonly ownAddresses: readonly string[];
 }

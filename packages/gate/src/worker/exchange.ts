@@ -1,15 +1,16 @@
 import type { Socket } from "node:net";
 import type { ProblemCode } from "@gatehouse/core";
 import { BodyReader } from "../http1/body-reader.ts";
-import { getField } from "../http1/fields.ts";
+import { getAllFields, getField } from "../http1/fields.ts";
 import type { ResponseHead } from "../http1/messages.ts";
 import { ResponseHeadReader } from "../http1/response-head-reader.ts";
 import type { Refusal, RequestContext } from "../pipeline/request-context.ts";
 import { type OwnAnswer, transformAnswer } from "../pipeline/transform-answer.ts";
 import type { UpstreamConnection, UpstreamUser } from "../upstream/upstream-connection.ts";
-import { isOpaqueText } from "./opaque-text.ts";
+import { bodyCoding } from "./body-coding.ts";
+import type { RecodingSlots } from "./recoded-body.ts";
 import { RequestWriter } from "./request-writer.ts";
-import { ResponseWriter } from "./response-writer.ts";
+import { type RecodingOwner, ResponseWriter } from "./response-writer.ts";
 
 /** How an exchange ended. `rest`: bytes that the client sent behind its request. */
 export type ExchangeEnd =
@@ -30,6 +31,7 @@ export type ExchangeEnd =
 /** What an exchange needs of its session. */
 export interface ExchangeOwner {
   readonly client: Socket;
+  readonly recodings: RecodingSlots;
   onExchangeEnd(end: ExchangeEnd): void;
   /** Something was thrown that should not have been. */
   onFault(thrown: unknown): void;
@@ -39,7 +41,7 @@ const MAX_INTERIM_HEADS = 16;
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"]);
 
 /** One request and its response between a client and an upstream, streamed both ways with back-pressure. */
-export class Exchange implements UpstreamUser {
+export class Exchange implements UpstreamUser, RecodingOwner {
   readonly #context: RequestContext;
   readonly #owner: ExchangeOwner;
   readonly #upstream: UpstreamConnection;
@@ -52,13 +54,15 @@ export class Exchange implements UpstreamUser {
   #ended = false;
   #isRaw = false;
   #sawBytes = false;
+  /** Nothing more is read of the upstream. */
+  #isSettled = false;
 
   constructor(owner: ExchangeOwner, context: RequestContext, upstream: UpstreamConnection) {
     this.#owner = owner;
     this.#context = context;
     this.#upstream = upstream;
     this.#request = new RequestWriter(upstream.socket, context);
-    this.#response = new ResponseWriter(owner.client, context);
+    this.#response = new ResponseWriter(owner.client, context, this);
   }
 
   /** Status of the final answer; 0 before there is one. */
@@ -91,20 +95,44 @@ export class Exchange implements UpstreamUser {
 
   /** Body bytes of the request, or raw bytes after an upgrade. */
   onClientData(chunk: Buffer): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#isSettled) return;
     if (this.#isRaw) this.#request.relay(chunk);
     else this.#followRequest(this.#request.push(chunk));
     if (this.#upstream.socket.writableNeedDrain) this.#owner.client.pause();
   }
 
   onClientDrain(): void {
-    this.#upstream.socket.resume();
+    this.#response.resume();
+    this.onRoom();
+  }
+
+  onRoom(): void {
+    if (!this.#isHeldUp) this.#upstream.socket.resume();
+  }
+
+  /** The response, encoded anew, is whole at last. */
+  onWhole(): void {
+    this.#complete();
+  }
+
+  onUnreadable(): void {
+    this.#fail("gate.upstream_protocol", "");
+  }
+
+  onFault(thrown: unknown): void {
+    this.#owner.onFault(thrown);
+  }
+
+  /** Somebody on the way to the client has enough for now. */
+  get #isHeldUp(): boolean {
+    return this.#owner.client.writableNeedDrain || this.#response.isFull;
   }
 
   /** The client left: what it asked for is of no use any more. */
   abandon(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#response[Symbol.dispose]();
     this.#upstream[Symbol.dispose]();
   }
 
@@ -127,7 +155,7 @@ export class Exchange implements UpstreamUser {
     } catch (thrown) {
       this.#owner.onFault(thrown);
     }
-    if (this.#owner.client.writableNeedDrain && !this.#ended) this.#upstream.socket.pause();
+    if (!this.#ended && !this.#isSettled && this.#isHeldUp) this.#upstream.socket.pause();
   }
 
   onUpstreamClosed(): void {
@@ -166,17 +194,31 @@ export class Exchange implements UpstreamUser {
   #begin(head: ResponseHead, rest: Buffer): void {
     const own = transformAnswer(head, this.#context);
     if (own !== undefined) return this.#answer(own);
-    if (this.#context.plan.isScrubbed && isOpaqueText(head)) {
-      return this.#failProtocol("it is encoded, which was not asked for, and cannot be searched for credentials");
-    }
+    const { plan, run } = this.#context;
+    const coding = plan.isScrubbed && !run.sought.isEmpty ? bodyCoding(head.fields) : "identity";
+    const refusal = head.framing.kind === "none" ? undefined : this.#takeCoding(coding);
+    if (refusal !== undefined) return this.#fail(refusal.code, refusal.detail);
+    const { client, recodings } = this.#owner;
     this.#responseHead = head;
     this.#responseBody = new BodyReader(head.framing);
-    const { client } = this.#owner;
     client.cork();
-    this.#response.head(head, this.#context.head.isPersistent && this.#request.isDone);
+    const mayKeepOpen = this.#context.head.isPersistent && this.#request.isDone;
+    if (coding === "identity" || coding === "unknown") this.#response.head(head, mayKeepOpen);
+    else this.#response.recodedHead(head, mayKeepOpen, { coding, slots: recodings });
     if (head.framing.kind === "none") this.#finish(rest.length === 0);
     else if (rest.length > 0) this.#readBody(rest);
     client.uncork();
+  }
+
+  /** A body in this coding can be searched, and there is room to do it. */
+  #takeCoding(coding: ReturnType<typeof bodyCoding>): Refusal | undefined {
+    if (coding === "identity") return undefined;
+    if (coding === "unknown") {
+      const detail = "The answer is refused: in its coding it cannot be searched for credentials.";
+      return { code: "gate.upstream_protocol", detail };
+    }
+    if (this.#owner.recodings.take()) return undefined;
+    return { code: "gate.overloaded", detail: "Too many encoded answers are being searched for credentials." };
   }
 
   /** Gives the client another answer; what still comes of the destination's is not read. */
@@ -203,6 +245,10 @@ export class Exchange implements UpstreamUser {
     const { upgrade } = this.#context;
     const isAsked = upgrade !== undefined && getField(head.fields, "upgrade")?.toLowerCase() === upgrade;
     if (!isAsked || !this.#request.isDone) return this.#failProtocol("it switched protocols unasked");
+    // They were taken out of the request: messages that are compressed cannot be searched.
+    if (this.#context.plan.isScrubbed && getAllFields(head.fields, "sec-websocket-extensions").length > 0) {
+      return this.#failProtocol("it extends the WebSocket unasked");
+    }
     this.#responseHead = head;
     this.#isRaw = true;
     this.#response.upgradeHead(head, upgrade);
@@ -211,13 +257,18 @@ export class Exchange implements UpstreamUser {
     if (this.#request.rest !== undefined) this.#request.relay(this.#request.rest);
   }
 
-  /** The response is whole. The connections go on only when both messages are, and nothing is in doubt. */
+  /** The response came whole. The connections go on only when both messages are, and nothing is in doubt. */
   #finish(isClean: boolean): void {
     const isReusable = isClean && this.#request.isDone && (this.#responseHead?.isPersistent ?? false);
     if (isReusable && this.#upstream.isOpen) {
       this.#upstream.served += 1;
       this.#upstream.detach();
     } else this.#upstream[Symbol.dispose]();
+    this.#isSettled = true;
+    if (this.#response.isWhole) this.#complete();
+  }
+
+  #complete(): void {
     const keepsClient = this.#response.keepsOpen && this.#request.isDone;
     this.#end({ kind: "done", keepsClient, rest: this.#request.rest });
   }
@@ -245,6 +296,7 @@ export class Exchange implements UpstreamUser {
   #end(end: ExchangeEnd): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#response[Symbol.dispose]();
     this.#owner.onExchangeEnd(end);
   }
 }

@@ -11,6 +11,7 @@ import type { CompiledRun } from "./compile-run.ts";
 import { Exchange, type ExchangeEnd, type ExchangeOwner } from "./exchange.ts";
 import { KeptUpstream } from "./kept-upstream.ts";
 import { problemResponse } from "./problem-response.ts";
+import type { RecodingSlots } from "./recoded-body.ts";
 import { recordOf, type Timing } from "./request-record.ts";
 import type { RunConnection, RunEntry } from "./run-table.ts";
 import type { SessionRole } from "./session-role.ts";
@@ -30,6 +31,7 @@ const ENDS_CLIENT: ReadonlySet<ProblemCode> = new Set(["gate.ambiguous_request",
 /** Requests on one client stream, one after the other. Pipelined ones wait for their turn. */
 export class HttpSession implements ExchangeOwner, Swept, RunConnection {
   readonly client: Socket;
+  readonly recodings: RecodingSlots;
   readonly #worker: WorkerContext;
   readonly #role: SessionRole;
   readonly #heads = new RequestHeadReader();
@@ -47,6 +49,7 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
 
   constructor(client: Socket, worker: WorkerContext, role: SessionRole) {
     this.client = client;
+    this.recodings = worker.recodings;
     this.#worker = worker;
     this.#role = role;
     this.#upstream = new KeptUpstream(worker.dialer);

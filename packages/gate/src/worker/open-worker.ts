@@ -5,6 +5,7 @@ import { LeafContexts } from "../tls/leaf-contexts.ts";
 import { UpstreamDialer } from "../upstream/open-upstream.ts";
 import type { LookUp } from "../upstream/resolve-checked.ts";
 import { Listeners } from "./listeners.ts";
+import { RecodingSlots } from "./recoded-body.ts";
 import { RecordBatcher } from "./record-batcher.ts";
 import { RunTable } from "./run-table.ts";
 import { SWEEP_EVERY_MS, type WorkerContext } from "./worker-context.ts";
@@ -46,6 +47,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
       onFault: deps.onFault,
       onAddressLost: deps.onAddressLost,
       swept: new Set(),
+      recodings: new RecodingSlots(config.maxRecodedBodies),
       leaves: new LeafContexts({
         mint: deps.mintLeaf,
         caCertificatePem: config.caCertificatePem,

@@ -4,28 +4,51 @@ import type { BodyStep, Field, RequestHead, ResponseHead } from "../http1/messag
 import { encodeChunk, encodeLastChunk, serialiseResponseHead } from "../http1/serialise.ts";
 import type { RequestContext } from "../pipeline/request-context.ts";
 import { Scrubber } from "../scrub/scrubber.ts";
-import { mayBeText } from "./opaque-text.ts";
+import { mayBeText, recodedFields } from "./body-coding.ts";
+import { RecodedBody, type RecodedBodyOwner, type Recoding } from "./recoded-body.ts";
 
 /** How a response's body is framed towards the client. */
 type Outgoing = "none" | "length" | "chunked" | "close";
+
+/** What a response that is encoded anew tells of itself; any other one is written when it is given. */
+export type RecodingOwner = Pick<RecodedBodyOwner, "onRoom" | "onWhole" | "onUnreadable" | "onFault">;
 
 /** How long bytes of a switched protocol may wait for the rest of a value. */
 const RELAY_HOLD_MS = 5;
 
 /** Writes one response to the client: head without hop-by-hop fields, body in the client's framing, scrubbed. */
-export class ResponseWriter {
+export class ResponseWriter implements Disposable {
   readonly #client: Socket;
   readonly #context: RequestContext;
+  readonly #owner: RecodingOwner;
+  #recoded: RecodedBody | undefined;
   #bodyScrubber: Scrubber | undefined;
   #hasSwitched = false;
   #release: NodeJS.Timeout | undefined;
+  #trailers: readonly Field[] = [];
   #outgoing: Outgoing = "none";
   #keepsOpen = false;
   #bytes = 0;
 
-  constructor(client: Socket, context: RequestContext) {
+  constructor(client: Socket, context: RequestContext, owner: RecodingOwner) {
     this.#client = client;
     this.#context = context;
+    this.#owner = owner;
+  }
+
+  /** Everything that was given was written. */
+  get isWhole(): boolean {
+    return this.#recoded === undefined;
+  }
+
+  /** Whoever gives more should wait for `onRoom`. */
+  get isFull(): boolean {
+    return this.#recoded?.isFull ?? false;
+  }
+
+  /** The client takes more again. */
+  resume(): void {
+    this.#recoded?.resume();
   }
 
   /** Body bytes written so far. */
@@ -66,6 +89,33 @@ export class ResponseWriter {
     if (this.#outgoing !== "none") this.#prepareBody(mayBeText(fields));
   }
 
+  /** `head` of an encoded body, which is decoded, scrubbed and encoded anew: its end is told to the owner. */
+  recodedHead(head: ResponseHead, mayKeepOpen: boolean, recoding: Omit<Recoding, "scrubber">): void {
+    const fields = recodedFields(head.fields);
+    const isBodiless = head.framing.kind === "none";
+    this.head({ ...head, fields, framing: isBodiless ? head.framing : { kind: "chunked" } }, mayKeepOpen);
+    const scrubber = this.#bodyScrubber;
+    if (isBodiless || scrubber === undefined) return;
+    this.#bodyScrubber = undefined;
+    this.#recoded = new RecodedBody(
+      { ...recoding, scrubber },
+      {
+        onRecoded: (data) => {
+          this.#write(data);
+          if (this.#client.writableNeedDrain) this.#recoded?.pause();
+        },
+        onWhole: () => {
+          this.#recoded = undefined;
+          this.#writeEnd(this.#trailers);
+          this.#owner.onWhole();
+        },
+        onRoom: () => this.#owner.onRoom(),
+        onUnreadable: () => this.#owner.onUnreadable(),
+        onFault: (thrown) => this.#owner.onFault(thrown),
+      },
+    );
+  }
+
   /** Writes what a body step gave. */
   body(step: BodyStep): void {
     for (const data of step.data) this.relay(data);
@@ -74,6 +124,7 @@ export class ResponseWriter {
 
   /** Writes bytes of a body, or of a switched protocol. */
   relay(data: Buffer): void {
+    if (this.#recoded !== undefined) return this.#recoded.push(data);
     if (this.#bodyScrubber === undefined) return this.#write(data);
     this.#write(this.#bodyScrubber.push(data));
     if (this.#hasSwitched) this.#releaseSoon(this.#bodyScrubber);
@@ -93,10 +144,22 @@ export class ResponseWriter {
   /** Writes what is held back, and the end of the body. */
   end(trailers: readonly Field[]): void {
     clearTimeout(this.#release);
+    if (this.#recoded !== undefined) {
+      this.#trailers = recodedFields(trailers);
+      return this.#recoded.end();
+    }
     if (this.#bodyScrubber !== undefined) {
       this.#write(this.#bodyScrubber.end());
       this.#bodyScrubber = undefined;
     }
+    this.#writeEnd(trailers);
+  }
+
+  [Symbol.dispose](): void {
+    this.#recoded?.[Symbol.dispose]();
+  }
+
+  #writeEnd(trailers: readonly Field[]): void {
     if (this.#outgoing !== "chunked") return;
     const end = encodeLastChunk(endToEnd(trailers, 200));
     this.#client.write(trailers.length === 0 ? end : this.#scrubbed(end));

@@ -2,6 +2,7 @@ import type { Clock } from "@gatehouse/core";
 import type { RequestRecord, WorkerConfig } from "../snapshot/worker-protocol.ts";
 import type { LeafContexts } from "../tls/leaf-contexts.ts";
 import type { UpstreamDialer } from "../upstream/open-upstream.ts";
+import type { RecodingSlots } from "./recoded-body.ts";
 import type { RunTable } from "./run-table.ts";
 
 /** What every connection of a worker shares. */
@@ -11,6 +12,7 @@ export interface WorkerContext {
   readonly runs: RunTable;
   readonly leaves: LeafContexts;
   readonly dialer: UpstreamDialer;
+  readonly recodings: RecodingSlots;
   /** Connections that the sweeper looks at, so that no request needs a timer of its own. */
   readonly swept: Set<Swept>;
   /** Told of what was thrown while a request was served: a bug. */

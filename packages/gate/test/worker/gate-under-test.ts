@@ -109,6 +109,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
         idleTimeoutMs: 60_000,
         maxConnections: 1_000,
         maxConnectionsPerRun: 500,
+        maxRecodedBodies: 100,
         ownAddresses: [],
         ...config,
       },

@@ -115,6 +115,7 @@ async function forkWorker(hostsPort: number) {
       idleTimeoutMs: 60_000,
       maxConnections: 100,
       maxConnectionsPerRun: 50,
+      maxRecodedBodies: 10,
       ownAddresses: [],
     },
   });

@@ -1,6 +1,9 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import type { Socket } from "node:net";
+import { Readable } from "node:stream";
 import { createServer as createTlsServer } from "node:tls";
+import { createGunzip, createGzip } from "node:zlib";
 import { eventually, listenOnLoopback } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import { allowing, injection, openGate, outside } from "./gate-under-test.ts";
@@ -146,6 +149,51 @@ test("a client that does not read stops the service, and one that reads again ge
   const stalled = await untilStill(() => poured?.sent ?? 0);
   expect(stalled).toBeLessThan(total / 2);
   expect(await digest(socket, total, true)).toBe(expectedDigest(total));
+});
+
+test("an encoded answer waits for its client too, and comes whole in bounded memory", { timeout: 60_000 }, async () => {
+  const total = 48 * MEBIBYTE;
+  const block = Buffer.from(randomBytes(32_768).toString("hex"));
+  let sent = 0;
+  const blocks = function* () {
+    for (; sent < total; sent += block.length) yield block;
+  };
+  await using origin = await openStreamOrigin((socket) => {
+    socket.once("data", () => {
+      socket.write("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n");
+      Readable.from(blocks())
+        .pipe(createGzip({ level: 1 }))
+        .pipe(socket);
+    });
+  });
+  await using gate = await openGate();
+  const host = `api.test:${origin.port}`;
+  await gate.put({
+    policy: allowing(host),
+    injections: [injection(host, "Bearer real-secret-value")],
+    scrub: [{ value: "real-secret-value", overwrite: "gh-placeholder-00" }],
+  });
+  const client = await gate.tunnel(host);
+  const growth = await growthDuring(async () => {
+    client.send(`GET / HTTP/1.0\r\nHost: ${host}\r\n\r\n`);
+    const socket = client.stream.release();
+    socket.pause();
+    expect(await untilStill(() => sent)).toBeLessThan(total / 2);
+    let count = 0;
+    const decoder = createGunzip();
+    decoder.on("data", (data: Buffer) => {
+      count += data.length;
+    });
+    // The head ends in the first piece: nothing of the body had been sent when it was.
+    socket.once("data", (first: Buffer) => {
+      decoder.write(first.subarray(first.indexOf("\r\n\r\n") + 4));
+      socket.pipe(decoder);
+    });
+    socket.resume();
+    await once(decoder, "end");
+    expect(count).toBe(total);
+  });
+  expect(growth).toBeLessThan(128 * MEBIBYTE);
 });
 
 test("a service that does not read stops the client", async () => {
