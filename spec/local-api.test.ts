@@ -81,7 +81,11 @@ test("unknown paths are 404, other methods 405, and fields that are not built 40
   }
   const conflict = await world.request("POST", "/v1/runs", {
     run_id: "a",
-    credentials: ["one", "two"].map((value) => ({ host: "api.example.test", header: "Authorization", value })),
+    credentials: ["planted-one", "planted-two"].map((value) => ({
+      host: "api.example.test",
+      header: "Authorization",
+      value,
+    })),
   });
   expect(conflict).toMatchObject({ status: 400, body: { code: "runs.credential_conflict" } });
   expect((await world.request("GET", "/v1/runs")).body).toEqual([]);
