@@ -30,6 +30,20 @@ call("openat2", 437, -100, b"/", ctypes.create_string_buffer(24), 24)
 call("TIOCSTI", number(16, 29), 0, 0x5412, ctypes.create_string_buffer(b"x"))
 `;
 
+const TAKE_OVER = `${NUMBERS}
+import time
+call("ptrace", number(101, 117), 16, 1, 0, 0)
+call("process_vm_writev", number(311, 271), 1, None, 0, None, 0, 0)
+call("pidfd_open", 434, 1, 0)
+for path in ("/proc/1/mem", "/proc/1/task/1/mem"):
+  try: open(path, "r+b"); print(path, "opened")
+  except OSError: pass
+child = os.fork()
+if child == 0: time.sleep(60)
+call("ptrace of a child", number(101, 117), 16, child, 0, 0)
+os.kill(child, 9)
+`;
+
 const MODES = `import os, stat
 def attempt(name, act):
   try: act(); print(name, "done")
@@ -115,6 +129,18 @@ for (const driver of DRIVERS) {
       const { out, code } = await shellIn(driver, place, script);
       expect(Number(out)).toBeLessThan(8);
       expect(code).toBe(0);
+    });
+
+    test("takes its init over by no debugger, so that it ends when its command does", async () => {
+      await using place = await openPlace();
+      const { out, code } = await shellIn(driver, place, `${python(TAKE_OVER)}\nexit 3`);
+      expect(out.trim().split("\n")).toEqual([
+        "ptrace Operation not permitted",
+        "process_vm_writev Operation not permitted",
+        "pidfd_open Operation not permitted",
+        "ptrace of a child done",
+      ]);
+      expect(code).toBe(3);
     });
 
     test("is signalled no more once it is over: its process's number may be a stranger's", async () => {

@@ -1,113 +1,5 @@
 import { Problem } from "@gatehouse/core";
-
-/** What a system call filter needs to know of a machine (linux/audit.h, asm/unistd.h). */
-interface Architecture {
-  readonly audit: number;
-  readonly calls: Readonly<Record<string, number>>;
-  /** Calls at or above this number are of another ABI (x32). */
-  readonly foreignFrom: number | undefined;
-}
-
-const COMMON = {
-  io_uring_setup: 425,
-  io_uring_enter: 426,
-  io_uring_register: 427,
-  open_tree: 428,
-  move_mount: 429,
-  fsopen: 430,
-  fsconfig: 431,
-  fsmount: 432,
-  fspick: 433,
-  clone3: 435,
-  openat2: 437,
-  fchmodat2: 452,
-  mount_setattr: 442,
-  open_tree_attr: 467,
-} as const;
-
-const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
-  x64: {
-    audit: 0xc000003e,
-    foreignFrom: 0x40000000,
-    calls: {
-      ...COMMON,
-      socket: 41,
-      socketpair: 53,
-      clone: 56,
-      ioctl: 16,
-      open: 2,
-      openat: 257,
-      creat: 85,
-      chmod: 90,
-      fchmod: 91,
-      fchmodat: 268,
-      mkdir: 83,
-      mkdirat: 258,
-      mknod: 133,
-      mknodat: 259,
-      unshare: 272,
-      setns: 308,
-      mount: 165,
-      umount2: 166,
-      pivot_root: 155,
-      bpf: 321,
-      perf_event_open: 298,
-      add_key: 248,
-      request_key: 249,
-      keyctl: 250,
-      kexec_load: 246,
-      kexec_file_load: 320,
-      init_module: 175,
-      finit_module: 313,
-      delete_module: 176,
-      userfaultfd: 323,
-      syslog: 103,
-      acct: 163,
-      quotactl: 179,
-      swapon: 167,
-      swapoff: 168,
-      reboot: 169,
-    },
-  },
-  arm64: {
-    audit: 0xc00000b7,
-    foreignFrom: undefined,
-    calls: {
-      ...COMMON,
-      socket: 198,
-      socketpair: 199,
-      clone: 220,
-      ioctl: 29,
-      openat: 56,
-      fchmod: 52,
-      fchmodat: 53,
-      mkdirat: 34,
-      mknodat: 33,
-      unshare: 97,
-      setns: 268,
-      mount: 40,
-      umount2: 39,
-      pivot_root: 41,
-      bpf: 280,
-      perf_event_open: 241,
-      add_key: 217,
-      request_key: 218,
-      keyctl: 219,
-      kexec_load: 104,
-      kexec_file_load: 294,
-      init_module: 105,
-      finit_module: 273,
-      delete_module: 106,
-      userfaultfd: 282,
-      syslog: 116,
-      acct: 89,
-      quotactl: 60,
-      swapon: 224,
-      swapoff: 225,
-      reboot: 142,
-    },
-  },
-};
+import { ARCHITECTURES } from "./system-calls.ts";
 
 const EPERM = 1;
 const EAFNOSUPPORT = 97;
@@ -201,6 +93,15 @@ const OPENS: Readonly<Record<string, { readonly flags: number; readonly mode: nu
   openat: { flags: 2, mode: 3 },
 };
 
+/** Calls by which a process takes another one over, with the argument that says which: not the sandbox's init. */
+const TAKES_OVER: Readonly<Record<string, number>> = {
+  ptrace: 1,
+  process_vm_readv: 0,
+  process_vm_writev: 0,
+  pidfd_open: 0,
+};
+const INIT = 1;
+
 /**
  * A classic BPF program (an array of struct sock_filter, little-endian): sockets of four families alone, no new user
  * namespaces, no setuid or setgid bit on a file, no calls around the filter. The bits matter outside: what a run leaves
@@ -229,6 +130,7 @@ export function seccompProgram(arch: string = process.arch): Buffer {
   for (const name of ["clone", "unshare"]) program.push(...when(name, refuseBits(0, CLONE_NEWUSER)));
   for (const [name, mode] of Object.entries(MODES)) program.push(...when(name, refuseBits(mode, SETUID_OR_SETGID)));
   for (const [name, at] of Object.entries(OPENS)) program.push(...when(name, refuseModeWhereItCreates(at)));
+  for (const [name, pid] of Object.entries(TAKES_OVER)) program.push(...when(name, refuseInit(pid)));
   program.push(...when("ioctl", refuseTerminalInjection()));
   for (const name of ["socket", "socketpair"]) program.push(...when(name, allowFamilies()));
   program.push({ code: RETURN, k: ALLOW });
@@ -244,6 +146,15 @@ function refuseBits(argument: number, bits: number): Instruction[] {
   return [
     { code: LOAD, k: OFFSET.argument(argument) },
     { code: JUMP_ANY_BIT, k: bits, jumpTrue: 0, jumpFalse: 1 },
+    { code: RETURN, k: errno(EPERM) },
+    { code: RETURN, k: ALLOW },
+  ];
+}
+
+function refuseInit(argument: number): Instruction[] {
+  return [
+    { code: LOAD, k: OFFSET.argument(argument) },
+    { code: JUMP_EQUAL, k: INIT, jumpTrue: 0, jumpFalse: 1 },
     { code: RETURN, k: errno(EPERM) },
     { code: RETURN, k: ALLOW },
   ];
