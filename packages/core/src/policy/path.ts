@@ -19,6 +19,7 @@ export type PathAmbiguity =
   | "fragment"
   | "byte outside ASCII"
   | "parameters on a dot or empty segment"
+  | "parent of an encoded slash"
   | "no leading slash";
 
 // Segments of harmless characters that do not begin with a dot: most paths, and nothing to do for them.
@@ -40,6 +41,8 @@ const AMBIGUITIES: readonly (readonly [PathAmbiguity, RegExp])[] = [
   ["encoded control character", /%(?:[01][0-9A-Fa-f]|7f)/i],
   // Java servers drop the parameters first and then see `..` (or nothing) where others see a name.
   ["parameters on a dot or empty segment", /(?:\/|%2f)\.{0,2}(?:;|%3b)/i],
+  // `..` behind it takes one segment to some and half of it to others.
+  ["parent of an encoded slash", /%2f.*\/\.\.(?:\/|$)/i],
 ];
 
 /**

@@ -31,6 +31,7 @@ export function targetCases({ head }: Way): readonly ConfusionCase[] {
     ...same(
       "/a%2fb",
       "/a%2Fb",
+      "/a%2fb/../c",
       "/a%5cb",
       "/a\\b",
       "/%00",
@@ -81,6 +82,7 @@ export function guardedTargetCases({ head }: Way): readonly ConfusionCase[] {
     "/./private/x",
     "/private%2fx",
     "/x%2f..%2fprivate%2fx",
+    "/a%2fb/../c",
     "/private%5cx",
     "/private\\x",
     "/private/%00",
