@@ -90,7 +90,7 @@ export const PLANTS: readonly Plant[] = [
   {
     target: "scrubber",
     bug: "one byte too few is held back",
-    file: "gate/src/scrub/scrubber.ts",
+    file: "gate/src/scrub/sought-values.ts",
     anchor: "Math.max(value.length - 1,",
     becomes: "Math.max(value.length - 2,",
   },

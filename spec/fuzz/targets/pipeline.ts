@@ -37,6 +37,7 @@ const run = new CompiledRun({
   injections: [
     {
       grant: "api",
+      credential: "api",
       host: GRANTED,
       methods: undefined,
       paths: undefined,

@@ -8,7 +8,7 @@ const REGISTRATIONS: readonly object[] = [
   {
     run_id: "run-1",
     auth_token: "0123456789abcdef".repeat(4),
-    credentials: [{ host: "api.test", header: "Authorization", value: "Bearer real", grant: "api" }],
+    credentials: [{ host: "api.test", header: "Authorization", value: "Bearer real-value", grant: "api" }],
     extra_headers: [{ host: "api.test:443", header_name: "X-Extra", value: "1" }],
     remove_headers: [{ host: "*.test", header_name: "X-Gone" }],
     grants: ["api"],
@@ -19,11 +19,13 @@ const REGISTRATIONS: readonly object[] = [
   {
     RUN_ID: "run.2",
     Network_Policy: "permissive",
-    Token_Substitutions: [{ host: "api.test", placeholder: "placeholder-1", real_token: "real" }],
-    slots: [{ kind: "header", host: "api.test", header: "X-Slot", placeholder: "placeholder-2", value: "real" }],
+    Token_Substitutions: [{ host: "api.test", placeholder: "placeholder-1", real_token: "real-value" }],
+    slots: [{ kind: "header", host: "api.test", header: "X-Slot", placeholder: "placeholder-2", value: "real-value" }],
     response_transformers: [{ host: "api.test", kind: "response-scrub" }],
     unknown: [{ run_id: 1 }],
   },
+  { run_id: "run-1", extra_headers: [{ host: "api.test", header_name: "Transfer_Encoding", value: "1" }] },
+  { run_id: "run-1", credentials: [{ host: "api.test", header: "content_length", value: "500000" }] },
 ];
 const WORDS = [
   ...["run_id", "auth_token", "credentials", "host", "header", "header_name", "value", "grants", "network_allow"],

@@ -47,9 +47,9 @@ export function checkBinding(binding: Binding): void {
   }
 }
 
-/** Refuses headers that frame or route a message. Fails with `grants.invalid`. */
+/** Refuses headers that frame or route a message, `_` for `-` too. Fails with `grants.invalid`. */
 export function checkHeaderName(header: string): void {
-  if (UNUSABLE.test(header)) throw invalid(`Nothing can be put into the header ${header}.`);
+  if (UNUSABLE.test(header.replaceAll("_", "-"))) throw invalid(`Nothing can be put into the header ${header}.`);
 }
 
 /** Refuses every host, and wildcards over suffixes that strangers share. Fails with `grants.invalid`. */

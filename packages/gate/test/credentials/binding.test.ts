@@ -28,6 +28,7 @@ describe("a binding is refused", () => {
     ["over a top-level domain", { ...BINDING, hosts: ["*.com"] }],
     ["into Host", { ...BINDING, header: "Host" }],
     ["into Transfer-Encoding", { ...BINDING, header: "transfer-encoding" }],
+    ["into Content-Length in another spelling", { ...BINDING, header: "content_length" }],
     ["into a proxy's header", { ...BINDING, header: "Proxy-Authorization" }],
     ["without a place for the value", { ...BINDING, format: "Bearer" }],
     ["with two places for the value", { ...BINDING, format: "{value} {value}" }],

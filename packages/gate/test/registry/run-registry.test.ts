@@ -216,6 +216,10 @@ describe("the wire shape of a registration", () => {
       "an extra header that routes it",
       { run_id: "r1", extra_headers: [{ host: "a.test", header_name: "Host", value: "b.test" }] },
     ],
+    [
+      "an added header that frames, with an underscore",
+      { run_id: "r1", extra_headers: [{ host: "a.test", header_name: "Transfer_Encoding", value: "chunked" }] },
+    ],
     ["a credential for every host", { run_id: "r1", credentials: [{ host: "*", header: "a", value: "v" }] }],
     [
       "a credential below a suffix of strangers",
