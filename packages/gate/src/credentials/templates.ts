@@ -7,6 +7,16 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { bindingSchema, checkBinding } from "./binding.ts";
 
+const endpointsSchema = z
+  .array(
+    z.strictObject({
+      hosts: z.array(z.string()),
+      methods: z.array(z.string()).optional(),
+      paths: z.array(z.string()),
+    }),
+  )
+  .default([]);
+
 const templateSchema = z.strictObject({
   service: z.string().regex(/^[a-z0-9][a-z0-9-]{0,30}$/),
   title: z.string().min(1),
@@ -14,15 +24,9 @@ const templateSchema = z.strictObject({
   /** Hosts that its clients need beside, without credential. */
   allow: z.array(z.string()).default([]),
   /** Endpoints that make, exchange or show credentials. */
-  denied: z
-    .array(
-      z.strictObject({
-        hosts: z.array(z.string()),
-        methods: z.array(z.string()).optional(),
-        paths: z.array(z.string()),
-      }),
-    )
-    .default([]),
+  denied: endpointsSchema,
+  /** Endpoints that take many operations in one body, where no rule about methods or paths sees them. */
+  batch: endpointsSchema,
   /** How a placeholder looks, so that clients accept it. */
   placeholder: z.strictObject({ prefix: z.string(), length: z.number().int().min(16).max(256) }),
   /** Variables in which clients look for the credential. */

@@ -1,4 +1,10 @@
-import type { NetworkPolicyInput, PolicyRule } from "@gatehouse/core";
+import {
+  type HostRules,
+  matchHostPattern,
+  type NetworkPolicyInput,
+  type PolicyRule,
+  parseHostPattern,
+} from "@gatehouse/core";
 import type { CredentialInfo } from "../credentials/credential-store.ts";
 import type { Template } from "../credentials/templates.ts";
 
@@ -12,8 +18,8 @@ export interface GrantedPolicy {
 }
 
 /**
- * Grants open their hosts behind the person's own rules, which stand, and close the endpoints that hand out
- * credentials before them.
+ * Grants open their hosts behind the person's own rules, which stand, and close before them the endpoints that hand out
+ * credentials, and those behind which rules about methods and paths would not hold.
  */
 export function policyOfGrants(
   written: NetworkPolicyInput,
@@ -23,16 +29,51 @@ export function policyOfGrants(
   const templates = granted.map(({ service }) => (service === undefined ? undefined : known.get(service)));
   const bound = granted.flatMap(({ bindings }) => bindings.flatMap(({ hosts }) => hosts));
   const allowed = [...new Set([...bound, ...templates.flatMap((template) => template?.allow ?? [])])];
-  const guards = [...(written.guards ?? []), ...templates.flatMap(guardsOf)];
+  const guards = [
+    ...(written.guards ?? []),
+    ...templates.flatMap((template) => guardsOf(template?.denied ?? [], HANDS_OUT)),
+    ...templates.flatMap((template) => guardsOf(hiddenEndpoints(template?.batch ?? [], written), HIDES)),
+  ];
   return { allowed, templates, policy: { ...written, guards, granted: allowed } };
 }
 
-function guardsOf(template: Template | undefined): readonly PolicyRule[] {
-  return (template?.denied ?? []).map(({ hosts, methods, paths }) => ({
+const HANDS_OUT = "It hands out credentials of a granted service.";
+const HIDES =
+  "It takes many operations in one body, so that the policy's rules about methods and paths of this host do not see them. A rule that allows this very path opens it.";
+
+type Endpoint = Template["denied"][number];
+
+function guardsOf(endpoints: readonly Endpoint[], reason: string): readonly PolicyRule[] {
+  return endpoints.map(({ hosts, methods, paths }) => ({
     action: "deny",
     hosts,
     paths,
     ...(methods === undefined ? {} : { methods }),
-    reason: "It hands out credentials of a granted service.",
+    reason,
+  }));
+}
+
+/** Endpoints behind which the person's rules about methods and paths would not hold, save those allowed by their path. */
+function hiddenEndpoints(endpoints: readonly Endpoint[], policy: NetworkPolicyInput): readonly Endpoint[] {
+  const rules = [...(policy.rules ?? []), ...(policy.hostRules ?? []).flatMap(asRules)];
+  return endpoints.flatMap(({ hosts, paths, ...rest }) => {
+    const about = rules.filter((rule) => hosts.some((host) => isAbout(rule, host)));
+    if (!about.some(({ methods, paths: named }) => methods !== undefined || named !== undefined)) return [];
+    const opened = new Set(about.flatMap(({ action, paths: named = [] }) => (action === "allow" ? named : [])));
+    const hidden = paths.filter((path) => !opened.has(path) && !opened.has(path.replace(/\/\*\*$/, "")));
+    return hidden.length === 0 ? [] : [{ ...rest, hosts, paths: hidden }];
+  });
+}
+
+function isAbout({ hosts }: PolicyRule, host: string): boolean {
+  return hosts.some((pattern) => matchHostPattern({ ...parseHostPattern(pattern), port: undefined }, host, 443));
+}
+
+function asRules({ host, rules }: HostRules): readonly PolicyRule[] {
+  return rules.map(({ action, method, pathPattern }) => ({
+    action,
+    hosts: [host],
+    ...(method === "*" ? {} : { methods: [method] }),
+    ...(pathPattern === "**" ? {} : { paths: [pathPattern] }),
   }));
 }

@@ -23,7 +23,7 @@ test("the promised services are there", () => {
 });
 
 test.each([...templates.values()])("$service: its hosts, closed endpoints and placeholder can be used", (template) => {
-  const guards = template.denied.map(({ hosts, methods, paths }) => ({
+  const guards = [...template.denied, ...template.batch].map(({ hosts, methods, paths }) => ({
     action: "deny" as const,
     hosts,
     paths,

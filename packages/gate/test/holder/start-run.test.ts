@@ -73,6 +73,50 @@ describe("a grant", () => {
     expect(decide(runId, "GET", "https://api.github.com/repos/a/b")).toBe("allow");
   });
 
+  describe("closes the endpoint that takes many operations in one body", () => {
+    const graphql = "https://api.github.com/graphql";
+    const rule = (fields: object) => ({ action: "deny" as const, hosts: ["*.github.com"], ...fields });
+
+    test.each([
+      ["a rule about methods holds", { rules: [rule({ methods: ["DELETE"] })] }],
+      ["a rule about paths holds", { rules: [rule({ hosts: ["*"], paths: ["/orgs/**"] })] }],
+      [
+        "network rules hold",
+        {
+          hostRules: [
+            { host: "api.github.com", rules: [{ action: "deny" as const, method: "DELETE", pathPattern: "**" }] },
+          ],
+        },
+      ],
+      [
+        "all else is allowed behind them",
+        { rules: [rule({ methods: ["DELETE"] }), { action: "allow" as const, hosts: ["api.github.com"] }] },
+      ],
+    ])("where %s", async (_, rules) => {
+      const { runId } = await start({ policy: { mode: "strict", ...rules } });
+      expect(decide(runId, "POST", graphql)).toBe("deny");
+      expect(decide(runId, "POST", `${graphql}/`)).toBe("deny");
+      expect(decide(runId, "POST", "https://api.github.com/repos/a/b/issues")).toBe("allow");
+    });
+
+    test.each([
+      ["no rule is about methods or paths", { rules: [rule({ hosts: ["github.com"] })] }],
+      ["the rules are about other hosts", { rules: [rule({ hosts: ["example.test"], paths: ["/x"] })] }],
+      [
+        "a rule allows it by its path",
+        {
+          rules: [
+            rule({ methods: ["DELETE"] }),
+            { action: "allow" as const, hosts: ["api.github.com"], methods: ["POST"], paths: ["/graphql"] },
+          ],
+        },
+      ],
+    ])("not where %s", async (_, rules) => {
+      const { runId } = await start({ policy: { mode: "strict", ...rules } });
+      expect(decide(runId, "POST", graphql)).toBe("allow");
+    });
+  });
+
   test("shows the run a placeholder of its own in the variables that clients read, and no real value", async () => {
     const { started, snapshot } = await start();
     const other = await start();
