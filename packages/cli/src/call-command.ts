@@ -1,6 +1,7 @@
 import { join } from "node:path";
-import { loadConfig } from "@gatehouse/kit";
-import type { Command } from "commander";
+import { toProblem } from "@gatehouse/core";
+import { type Config, loadConfig } from "@gatehouse/kit";
+import type { Command, OptionValues } from "commander";
 import { awaitGate } from "./await-gate.ts";
 import type { Invocation } from "./invocation.ts";
 import { reportFailure } from "./terminal/report-failure.ts";
@@ -18,23 +19,41 @@ const WITHOUT_DAEMON: ReadonlySet<string> = new Set([
   "lint",
 ]);
 
+const NO_DIRECTORY = "/nonexistent";
+
 /** Reads the configuration, runs a command and turns what it throws into one readable line and an exit code. */
 export async function callCommand(command: Command, run: (invocation: Invocation) => Promise<number>): Promise<number> {
   const name = command.name();
   try {
     const options = command.opts();
-    const config = loadConfig({
-      ...(typeof options.config === "string" ? { file: options.config } : {}),
-      env: process.env,
-      flags: {
-        ...(typeof options.stateDir === "string" ? { "state.dir": options.stateDir } : {}),
-        ...(typeof options.gatePort === "string" ? { "gate.port": options.gatePort } : {}),
-      },
-    });
-    if (!WITHOUT_DAEMON.has(name)) await awaitGate(config.state.dir);
-    return await run({ args: command.args, options, config, socketPath: join(config.state.dir, "daemon.sock") });
+    const settings = name === "doctor" ? readAnyConfig(options) : { config: readConfig(options, process.env) };
+    const stateDir = settings.config.state.dir;
+    if (!WITHOUT_DAEMON.has(name)) await awaitGate(stateDir);
+    return await run({ args: command.args, options, ...settings, socketPath: join(stateDir, "daemon.sock") });
   } catch (failure) {
     // The codes of `run` are the command's own, so its failures share one that commands hardly use.
     return reportFailure(failure, name === "run" ? 125 : undefined);
+  }
+}
+
+function readConfig(options: OptionValues, env: NodeJS.ProcessEnv): Config {
+  return loadConfig({
+    ...(typeof options.config === "string" ? { file: options.config } : {}),
+    env,
+    flags: {
+      ...(typeof options.stateDir === "string" ? { "state.dir": options.stateDir } : {}),
+      ...(typeof options.gatePort === "string" ? { "gate.port": options.gatePort } : {}),
+    },
+  });
+}
+
+/** With the defaults where the configuration is wrong, so that it is one finding beside others. */
+function readAnyConfig(options: OptionValues): Pick<Invocation, "config" | "configFault"> {
+  try {
+    return { config: readConfig(options, process.env) };
+  } catch (failure) {
+    const { HOME, XDG_STATE_HOME } = process.env;
+    const env = { HOME, XDG_STATE_HOME, XDG_CONFIG_HOME: NO_DIRECTORY };
+    return { config: readConfig({ stateDir: options.stateDir }, env), configFault: toProblem(failure) };
   }
 }

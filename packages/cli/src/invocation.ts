@@ -1,3 +1,4 @@
+import type { Problem } from "@gatehouse/core";
 import type { Config } from "@gatehouse/kit";
 
 /** A command as it was called: its arguments and options, and how to reach the daemon. */
@@ -7,6 +8,8 @@ export interface Invocation {
   readonly options: Readonly<Record<string, unknown>>;
   readonly config: Config;
   readonly socketPath: string;
+  /** Why the configuration cannot be read; then these are the defaults. Only `doctor` is called like that. */
+  readonly configFault?: Problem;
 }
 
 /** An option that is a text. */

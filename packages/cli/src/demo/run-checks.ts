@@ -70,7 +70,8 @@ dns.lookup = (name, options, done) => { const act = done ?? options; if (!names.
   });
 }
 
-async function startInside(world: DemoWorld): Promise<CreatedRun> {
+/** Starts the probe in a sandbox of the world, with the grant. */
+export async function startInside(world: DemoWorld): Promise<CreatedRun> {
   return (await requestUnixOk({
     socketPath: world.socketPath,
     method: "POST",
@@ -90,7 +91,8 @@ async function startInside(world: DemoWorld): Promise<CreatedRun> {
   })) as CreatedRun;
 }
 
-async function* readLines(world: DemoWorld, runId: string, signal: AbortSignal): AsyncGenerator<ProbeLine> {
+/** What the probe says, as it says it. */
+export async function* readLines(world: DemoWorld, runId: string, signal: AbortSignal): AsyncGenerator<ProbeLine> {
   const path = `/v1/sandboxes/${runId}/logs?follow`;
   for await (const line of streamUnix({ socketPath: world.socketPath, path, signal })) {
     yield JSON.parse(line) as ProbeLine;
@@ -117,7 +119,7 @@ interface Observed {
 
 type CallLine = Extract<ProbeLine, { readonly step: "call" | "denied" }>;
 
-function callOf(lines: readonly ProbeLine[], step: CallLine["step"]): CallLine {
+export function callOf(lines: readonly ProbeLine[], step: CallLine["step"]): CallLine {
   const found = lines.find((line): line is CallLine => line.step === step);
   return found ?? { step, status: 0, body: "nothing was seen", header: "" };
 }

@@ -1,0 +1,54 @@
+import { lookup } from "node:dns/promises";
+import { errorCode, native } from "@gatehouse/kit";
+import { type DoctorCheck, failed, passed } from "./doctor-check.ts";
+
+const NEEDED_MAJOR = 24;
+const DNS_TIMEOUT_MS = 5_000;
+/** A name that does not exist (RFC 6761 §6.4): a resolver that works says so, and nobody outside learns of it. */
+const NO_NAME = "gatehouse-doctor.invalid";
+
+/** The runtime, native calls, and whether names resolve. */
+export async function checkHost(): Promise<readonly DoctorCheck[]> {
+  return [checkNode(), checkNative(), await checkResolver()];
+}
+
+function checkNode(): DoctorCheck {
+  const about = { name: "node", concerns: "host" } as const;
+  const detail = `Node.js ${process.versions.node}`;
+  if (Number(process.versions.node.split(".")[0]) >= NEEDED_MAJOR) return passed(about, detail);
+  return failed(
+    about,
+    detail,
+    `Install Node.js ${NEEDED_MAJOR} or newer, or start by the launcher, which brings its own.`,
+  );
+}
+
+function checkNative(): DoctorCheck {
+  const about = { name: "native-calls", concerns: "host" } as const;
+  if (native.available) return passed(about, "peer credentials, descriptor passing and locks work");
+  return failed(about, native.why ?? "missing", "Run npm install again on this machine.");
+}
+
+async function checkResolver(): Promise<DoctorCheck> {
+  // Services on loopback and names of `gate.hosts` need none.
+  const about = { name: "dns", concerns: "host", isNeeded: false } as const;
+  const late = Promise.withResolvers<string>();
+  const timer = setTimeout(() => late.resolve("it did not answer in time"), DNS_TIMEOUT_MS);
+  try {
+    const fault = await Promise.race([faultOfResolver(), late.promise]);
+    if (fault === undefined) return passed(about, "the resolver answers");
+    return failed(about, fault, "Correct the nameserver lines of /etc/resolv.conf, or name hosts in gate.hosts.");
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function faultOfResolver(): Promise<string | undefined> {
+  try {
+    const { address } = await lookup(NO_NAME);
+    return `it answers ${address} for a name that does not exist`;
+  } catch (failure) {
+    const code = errorCode(failure);
+    return code === "ENOTFOUND" ? undefined : `the resolver does not answer (${code})`;
+  }
+}
