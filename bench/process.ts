@@ -18,14 +18,14 @@ export async function startProgram(
   file: URL,
   args: readonly string[],
 ): Promise<Measured & { readonly ready: Record<string, unknown> }> {
-  const child = fork(file, [...args], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const child = fork(file, [...args], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
   const [ready] = (await once(child, "message")) as [Record<string, unknown>];
   return { ...measure(child), ready };
 }
 
 /** Starts any other program; the caller knows when it is ready. */
-export function startCommand(command: string, args: readonly string[]): Measured {
-  return measure(spawn(command, [...args], { stdio: ["ignore", "pipe", "inherit"] }));
+export function startCommand(command: string, args: readonly string[], env = process.env): Measured {
+  return measure(spawn(command, [...args], { env, stdio: ["ignore", "pipe", "inherit"] }));
 }
 
 function measure(child: ChildProcess): Measured {

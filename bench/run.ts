@@ -2,34 +2,37 @@
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { benchGate } from "./gate/gate.ts";
-import { holds, type Row } from "./row.ts";
+import { type Row, rowJson, rowLine } from "./row.ts";
 
-const BENCHES: Readonly<Record<string, (options: { readonly isShort: boolean }) => Promise<Row[]>>> = {
-  gate: benchGate,
+type Bench = (options: { readonly isShort: boolean; readonly isCompared: boolean }) => Promise<readonly Row[]>;
+
+const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
+  gate: async () => (await import("./gate/gate.ts")).benchGate,
+  policy: async () => (await import("./policy/decide.ts")).benchPolicy,
+  framing: async () => (await import("./framing/framing.ts")).benchFraming,
 };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { short: { type: "boolean", default: false }, json: { type: "string" } },
+  options: {
+    short: { type: "boolean", default: false },
+    compare: { type: "boolean", default: false },
+    json: { type: "string" },
+  },
 });
 const name = positionals[0] ?? "";
-const bench = BENCHES[name];
-if (bench === undefined) {
+const load = BENCHES[name];
+if (load === undefined) {
   console.error(`usage: npm run bench -- ${Object.keys(BENCHES).join("|")} [--short] [--json FILE]`);
   process.exitCode = 2;
 } else {
-  const rows = await bench({ isShort: values.short });
-  for (const row of rows) console.log(line(row));
+  const bench = await load();
+  const rows = await bench({ isShort: values.short, isCompared: values.compare });
+  for (const row of rows) console.log(rowLine(row));
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result(name, rows), null, 2)}\n`);
-}
-
-function line(row: Row): string {
-  const bound = row.atMost === undefined ? (row.atLeast ?? "") : `<= ${row.atMost}`;
-  return `${holds(row) ? "  " : "! "}${row.case.padEnd(64)} ${String(row.value).padStart(10)} ${row.unit} ${bound}`;
 }
 
 function result(bench: string, rows: readonly Row[]): object {
   const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
-  return { bench, commit, rows: rows.map((row) => ({ ...row, ok: holds(row) })) };
+  return { bench, commit, rows: rows.map(rowJson) };
 }

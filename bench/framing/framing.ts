@@ -1,11 +1,11 @@
-// node bench/framing/framing.ts — what reading heads, chunks and scrubbing cost, in CPU time of one core.
+// What reading heads, chunks and scrubbing cost, in CPU time of one core.
 import { BodyReader } from "../../packages/gate/src/http1/body-reader.ts";
 import { RequestHeadReader } from "../../packages/gate/src/http1/request-head-reader.ts";
 import { ResponseHeadReader } from "../../packages/gate/src/http1/response-head-reader.ts";
 import { encodeChunk, encodeLastChunk } from "../../packages/gate/src/http1/serialise.ts";
 import { Scrubber } from "../../packages/gate/src/scrub/scrubber.ts";
 import { SoughtValues } from "../../packages/gate/src/scrub/sought-values.ts";
-import { holds, type Row } from "../row.ts";
+import type { Row } from "../row.ts";
 import { readHeadAsText } from "./text-reader.ts";
 
 const ROUNDS = 5;
@@ -66,10 +66,20 @@ function headRows(): Row[] {
     if (responses.push(ANSWER, { method: "GET" }).kind !== "head") throw new Error("the head was not read");
   });
   return [
-    { case: "request heads, 15 fields", value: Math.round(full), unit: "/s", atLeast: 300_000 },
-    { case: "the same, beside cutting text and expressions", value: round(full / plain), unit: "x", atLeast: 1 },
-    { case: "request heads, 3 fields", value: Math.round(rate(100_000, request(CURL))), unit: "/s", atLeast: 600_000 },
-    { case: "response heads, 7 fields", value: Math.round(answers), unit: "/s", atLeast: 500_000 },
+    { case: "request heads, 15 fields", value: Math.round(full), unit: "/s", target: { atLeast: 300_000 } },
+    {
+      case: "the same, beside cutting text and expressions",
+      value: round(full / plain),
+      unit: "x",
+      target: { atLeast: 1 },
+    },
+    {
+      case: "request heads, 3 fields",
+      value: Math.round(rate(100_000, request(CURL))),
+      unit: "/s",
+      target: { atLeast: 600_000 },
+    },
+    { case: "response heads, 7 fields", value: Math.round(answers), unit: "/s", target: { atLeast: 500_000 } },
     { case: "request heads byte by byte", value: Math.round(rate(500, byBytes)), unit: "/s" },
   ];
 }
@@ -113,7 +123,7 @@ function scrubRows(): Row[] {
       scrubber.end();
     });
     const value = Math.round((perSecond * text.length) / MIB);
-    return { case: `scrubbing of ${count} values`, value, unit: "MiB/s", atLeast: 200 };
+    return { case: `scrubbing of ${count} values`, value, unit: "MiB/s", target: { atLeast: 200 } };
   });
 }
 
@@ -121,11 +131,7 @@ function round(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-const rows = [...headRows(), ...chunkRows(), ...scrubRows()];
-for (const row of rows) {
-  const bound = row.atLeast === undefined ? "" : `>= ${row.atLeast}`;
-  console.log(
-    `${holds(row) ? "  " : "! "}${row.case.padEnd(64)} ${String(row.value).padStart(10)} ${row.unit} ${bound}`,
-  );
+/** Reading of heads and chunks, and scrubbing, in CPU time of this process. */
+export function benchFraming(): Promise<Row[]> {
+  return Promise.resolve([...headRows(), ...chunkRows(), ...scrubRows()]);
 }
-if (!rows.every(holds)) process.exitCode = 1;

@@ -18,5 +18,7 @@ function relay(client: Socket, head: string): void {
   client.on("close", () => upstream.destroy());
 }
 
-server.listen(0, "127.0.0.1", () => process.send?.({ port: (server.address() as { port: number }).port }));
+server.listen({ port: 0, host: "127.0.0.1", backlog: 4_096 }, () =>
+  process.send?.({ port: (server.address() as { port: number }).port }),
+);
 process.on("SIGTERM", () => process.exit());
