@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requestUnixOk } from "@gatehouse/kit";
 import { type Measured, startCommand } from "../../process.ts";
@@ -76,14 +76,16 @@ async function startNamedRun(
   { host, originPort }: Bench,
   { dir, socketPath }: { readonly dir: string; readonly socketPath: string },
 ): Promise<{ readonly token: string; readonly port: number }> {
-  const seen = join(dir, "proxy-variable");
+  const workspace = join(dir, "workspace");
+  mkdirSync(workspace);
+  const seen = join(workspace, "proxy-variable");
   const command = [
     "/bin/sh",
     "-c",
     `printf %s "$HTTPS_PROXY" > ${seen}.part && mv ${seen}.part ${seen} && exec sleep 600`,
   ];
   const rule = { action: "allow", hosts: [`*.${host}`], ports: [originPort], cidr: ["127.0.0.0/8"] };
-  const body = { command, workspace: dir, policy: { mode: "strict", rules: [rule] }, driver: "process", detach: true };
+  const body = { command, workspace, policy: { mode: "strict", rules: [rule] }, driver: "process", detach: true };
   await requestUnixOk({ socketPath, method: "POST", path: "/v1/sandboxes", timeoutMs: 30_000, body });
   for (let tries = 0; tries < 200; tries += 1) {
     try {

@@ -3,7 +3,6 @@ import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { removeFile } from "@gatehouse/kit";
-import type { RequestRecord } from "../snapshot/worker-protocol.ts";
 
 /** Which records, and whether to wait for more. */
 export interface RecordQuery {
@@ -23,13 +22,18 @@ export interface RecordStoreOptions {
   readonly onFailing: (isFailing: boolean) => void;
 }
 
+/** A record as it comes off the disk: what a reader filters by is its run. */
+interface StoredRecord {
+  readonly run?: unknown;
+}
+
 const FILE = /^requests-(\d{12})\.jsonl$/;
 const MAX_FOLLOWER_QUEUE = 10_000;
 
 /** One JSON line per request in rotated files; the oldest file goes when the bound is reached. */
 export class RecordStore implements AsyncDisposable {
   readonly #options: RecordStoreOptions;
-  readonly #followers = new Set<(record: RequestRecord) => void>();
+  readonly #followers = new Set<(record: StoredRecord) => void>();
   #number: number;
   #stream: WriteStream;
   #bytes = 0;
@@ -51,21 +55,27 @@ export class RecordStore implements AsyncDisposable {
     return this.#isFailing;
   }
 
-  /** Takes records of a worker; they are on their way to the disk when this returns. */
-  add(records: readonly RequestRecord[]): void {
-    if (records.length === 0) return;
-    const text = records.map((record) => `${JSON.stringify(record)}\n`).join("");
-    this.#bytes += Buffer.byteLength(text);
-    this.#stream.write(text, (failure) => this.#setFailing(failure instanceof Error));
-    for (const record of records) for (const follow of this.#followers) follow(record);
+  /** Takes whole lines of a worker; they are on their way to the disk when this returns. */
+  add(lines: Uint8Array): void {
+    if (lines.length === 0) return;
+    this.#bytes += lines.length;
+    this.#stream.write(lines, (failure) => this.#setFailing(failure instanceof Error));
+    if (this.#followers.size > 0) this.#tellFollowers(lines);
     if (this.#bytes > this.#options.maxBytes / this.#options.maxFiles) this.#rotate();
+  }
+
+  #tellFollowers(lines: Uint8Array): void {
+    for (const line of Buffer.from(lines).toString().split("\n")) {
+      const record = parseLine(line);
+      if (record !== undefined) for (const follow of this.#followers) follow(record);
+    }
   }
 
   /** Records as stored, oldest first; then, when following, new ones as they come until the signal aborts. */
   async *read(query: RecordQuery): AsyncGenerator<unknown> {
-    const live: RequestRecord[] = [];
+    const live: StoredRecord[] = [];
     let wake: () => void = () => undefined;
-    const follow = (record: RequestRecord) => {
+    const follow = (record: StoredRecord) => {
       if (live.length < MAX_FOLLOWER_QUEUE) live.push(record);
       wake();
     };
@@ -162,7 +172,7 @@ async function readLines(path: string, run: string | undefined): Promise<unknown
 }
 
 /** A line that a crash cut short is left out. */
-function parseLine(line: string): { readonly run?: unknown } | undefined {
+function parseLine(line: string): StoredRecord | undefined {
   try {
     const value: unknown = JSON.parse(line);
     return typeof value === "object" && value !== null ? value : undefined;

@@ -71,7 +71,8 @@ export interface HolderCalls {
 
 /** What a worker tells the key-holder without waiting. */
 export interface HolderNotes {
-  readonly records: readonly RequestRecord[];
+  /** Records as they are stored: a line of JSON each, so that nobody on the way reads and writes them again. */
+  readonly records: Uint8Array;
 }
 
 /** One request as it is recorded. `url` holds query names without values. */

@@ -198,16 +198,17 @@ export class Exchange implements UpstreamUser, RecodingOwner {
     const coding = plan.isScrubbed && !run.sought.isEmpty ? bodyCoding(head.fields) : "identity";
     const refusal = head.framing.kind === "none" ? undefined : this.#takeCoding(coding);
     if (refusal !== undefined) return this.#fail(refusal.code, refusal.detail);
-    const { client, recodings } = this.#owner;
+    const { recodings } = this.#owner;
     this.#responseHead = head;
     this.#responseBody = new BodyReader(head.framing);
-    client.cork();
     const mayKeepOpen = this.#context.head.isPersistent && this.#request.isDone;
     if (coding === "identity" || coding === "unknown") this.#response.head(head, mayKeepOpen);
     else this.#response.recodedHead(head, mayKeepOpen, { coding, slots: recodings });
-    if (head.framing.kind === "none") this.#finish(rest.length === 0);
-    else if (rest.length > 0) this.#readBody(rest);
-    client.uncork();
+    if (head.framing.kind === "none") {
+      this.#response.flush();
+      this.#finish(rest.length === 0);
+    } else if (rest.length > 0) this.#readBody(rest);
+    else this.#response.flush();
   }
 
   /** A body in this coding can be searched, and there is room to do it. */
@@ -233,12 +234,9 @@ export class Exchange implements UpstreamUser, RecodingOwner {
   #readBody(chunk: Buffer): void {
     const step = this.#responseBody?.push(chunk);
     if (step === undefined) return;
-    const { client } = this.#owner;
-    client.cork();
     this.#response.body(step);
     if (step.state === "refused") this.#end({ kind: "broken", code: "gate.upstream_protocol" });
     else if (step.state === "end") this.#finish(step.rest === undefined || step.rest.length === 0);
-    client.uncork();
   }
 
   #upgrade(head: ResponseHead, rest: Buffer): void {

@@ -23,7 +23,7 @@ await runMain(
           clock: systemClock,
           mintLeaf: (request) => peer.call("mintLeaf", request),
           lookUp: systemLookUp,
-          sendRecords: (records) => peer.notify("records", records),
+          sendRecords: (lines) => peer.notify("records", lines),
           onAddressLost: (address, failure) => log.warn("an address cannot be listened at", { address, failure }),
           onFault: (failure) => log.error("a request met a bug", { failure }),
         });

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Clock, Lifetime } from "@gatehouse/core";
-import type { HolderCalls, RequestRecord, WorkerCalls, WorkerStart } from "../snapshot/worker-protocol.ts";
+import type { HolderCalls, WorkerCalls, WorkerStart } from "../snapshot/worker-protocol.ts";
 import { LeafContexts } from "../tls/leaf-contexts.ts";
 import { UpstreamDialer } from "../upstream/open-upstream.ts";
 import type { LookUp } from "../upstream/resolve-checked.ts";
@@ -14,8 +14,8 @@ import { SWEEP_EVERY_MS, type WorkerContext } from "./worker-context.ts";
 export interface WorkerDeps {
   readonly clock: Clock;
   readonly mintLeaf: (request: HolderCalls["mintLeaf"]["params"]) => Promise<HolderCalls["mintLeaf"]["result"]>;
-  /** Hands records over; false when they cannot be taken now. */
-  readonly sendRecords: (records: readonly RequestRecord[]) => boolean;
+  /** Hands records over, a line of JSON each; false when they cannot be taken now. */
+  readonly sendRecords: (lines: Uint8Array) => boolean;
   readonly lookUp: LookUp;
   /** Told of what was thrown while a request was served: a bug, for the log. */
   readonly onFault: (thrown: unknown) => void;

@@ -7,14 +7,14 @@ const MAX_WAITING = 65_536;
 /** Room for the requests that were under way when the bound was reached. */
 const RESERVE = 4_096;
 
-/** Collects records off the request path and hands them over in groups. */
+/** Collects records off the request path, as lines of JSON, and hands them over in groups. */
 export class RecordBatcher implements Disposable {
-  readonly #send: (records: readonly RequestRecord[]) => boolean;
-  #waiting: RequestRecord[] = [];
+  readonly #send: (lines: Uint8Array) => boolean;
+  #waiting: string[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  /** `send` returns false when the records could not be handed over now. */
-  constructor(send: (records: readonly RequestRecord[]) => boolean) {
+  /** `send` gets whole lines and returns false when they could not be handed over now. */
+  constructor(send: (lines: Uint8Array) => boolean) {
     this.#send = send;
   }
 
@@ -26,7 +26,7 @@ export class RecordBatcher implements Disposable {
   /** What comes when even the reserve is used up are refusals for want of room: these are dropped. */
   add(record: RequestRecord): void {
     if (this.#waiting.length >= MAX_WAITING + RESERVE) return;
-    this.#waiting.push(record);
+    this.#waiting.push(JSON.stringify(record));
     if (this.#waiting.length === MAX_BATCH) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), MAX_WAIT_MS);
   }
@@ -36,7 +36,9 @@ export class RecordBatcher implements Disposable {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     let sent = 0;
-    while (sent < this.#waiting.length && this.#send(this.#waiting.slice(sent, sent + MAX_BATCH))) sent += MAX_BATCH;
+    while (sent < this.#waiting.length && this.#send(linesOf(this.#waiting.slice(sent, sent + MAX_BATCH)))) {
+      sent += MAX_BATCH;
+    }
     this.#waiting = this.#waiting.slice(sent);
     if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.flush(), MAX_WAIT_MS);
   }
@@ -45,4 +47,8 @@ export class RecordBatcher implements Disposable {
     this.flush();
     clearTimeout(this.#timer);
   }
+}
+
+function linesOf(records: readonly string[]): Uint8Array {
+  return Buffer.from(`${records.join("\n")}\n`);
 }

@@ -1,14 +1,15 @@
 import type { Socket } from "node:net";
 import { BodyReader } from "../http1/body-reader.ts";
 import { field } from "../http1/fields.ts";
-import type { BodyStep, Field, FramingRefusal } from "../http1/messages.ts";
+import type { Field, FramingRefusal } from "../http1/messages.ts";
 import { encodeChunk, encodeLastChunk, serialiseRequestHead } from "../http1/serialise.ts";
 import { forwardTrailers } from "../pipeline/forward-trailers.ts";
 import type { RequestContext } from "../pipeline/request-context.ts";
+import { WriteBatch } from "./write-batch.ts";
 
 /** Sends one request to an upstream: the head as the stages left it, the body as it comes. */
 export class RequestWriter {
-  readonly #socket: Socket;
+  readonly #batch: WriteBatch;
   readonly #context: RequestContext;
   readonly #body: BodyReader;
   #isDone: boolean;
@@ -16,7 +17,7 @@ export class RequestWriter {
   #bytes = 0;
 
   constructor(socket: Socket, context: RequestContext) {
-    this.#socket = socket;
+    this.#batch = new WriteBatch(socket);
     this.#context = context;
     this.#body = new BodyReader(context.head.framing);
     this.#isDone = context.head.framing.kind === "none";
@@ -39,24 +40,22 @@ export class RequestWriter {
 
   /** Sends the head, and what already came of the body, in one write. */
   start(first: Buffer | undefined): FramingRefusal | undefined {
-    const head = serialiseRequestHead(requestHead(this.#context));
-    if (this.#isDone) {
-      this.#keepRest(first);
-      this.#socket.write(head);
-      return undefined;
-    }
-    this.#socket.cork();
-    this.#socket.write(head);
-    const why = first === undefined ? undefined : this.push(first);
-    this.#socket.uncork();
-    return why;
+    this.#batch.add(serialiseRequestHead(requestHead(this.#context)));
+    if (!this.#isDone && first !== undefined) return this.push(first);
+    if (this.#isDone) this.#keepRest(first);
+    this.#batch.flush();
+    return undefined;
   }
 
   /** Sends what came of the body. Answers why when its framing is broken. */
   push(chunk: Buffer): FramingRefusal | undefined {
     const step = this.#body.push(chunk);
-    if (this.#context.head.framing.kind === "chunked") this.#writeChunks(step);
-    else for (const data of step.data) this.#write(data);
+    const isChunked = this.#context.head.framing.kind === "chunked";
+    for (const data of step.data) this.#add(data, isChunked);
+    if (isChunked && step.state === "end") {
+      this.#batch.add(encodeLastChunk(forwardTrailers(step.trailers, this.#context)));
+    }
+    this.#batch.flush();
     if (step.state === "refused") return step.why ?? "malformed body";
     if (step.state === "end") {
       this.#isDone = true;
@@ -67,22 +66,14 @@ export class RequestWriter {
 
   /** Passes bytes on after the protocol was switched. */
   relay(chunk: Buffer): void {
-    this.#write(chunk);
+    this.#add(chunk, false);
+    this.#batch.flush();
   }
 
-  #writeChunks(step: BodyStep): void {
-    this.#socket.cork();
-    for (const data of step.data) {
-      this.#bytes += data.length;
-      for (const piece of encodeChunk(data)) this.#socket.write(piece);
-    }
-    if (step.state === "end") this.#socket.write(encodeLastChunk(forwardTrailers(step.trailers, this.#context)));
-    this.#socket.uncork();
-  }
-
-  #write(data: Buffer): void {
+  #add(data: Buffer, isChunked: boolean): void {
     this.#bytes += data.length;
-    this.#socket.write(data);
+    if (!isChunked) return this.#batch.add(data);
+    for (const piece of encodeChunk(data)) this.#batch.add(piece);
   }
 
   #keepRest(rest: Buffer | undefined): void {

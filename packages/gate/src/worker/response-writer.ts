@@ -6,6 +6,7 @@ import type { RequestContext } from "../pipeline/request-context.ts";
 import { Scrubber } from "../scrub/scrubber.ts";
 import { mayBeText, recodedFields } from "./body-coding.ts";
 import { RecodedBody, type RecodedBodyOwner, type Recoding } from "./recoded-body.ts";
+import { WriteBatch } from "./write-batch.ts";
 
 /** How a response's body is framed towards the client. */
 type Outgoing = "none" | "length" | "chunked" | "close";
@@ -21,6 +22,7 @@ export class ResponseWriter implements Disposable {
   readonly #client: Socket;
   readonly #context: RequestContext;
   readonly #owner: RecodingOwner;
+  readonly #batch: WriteBatch;
   #recoded: RecodedBody | undefined;
   #bodyScrubber: Scrubber | undefined;
   #hasSwitched = false;
@@ -34,6 +36,7 @@ export class ResponseWriter implements Disposable {
     this.#client = client;
     this.#context = context;
     this.#owner = owner;
+    this.#batch = new WriteBatch(client);
   }
 
   /** Everything that was given was written. */
@@ -65,18 +68,23 @@ export class ResponseWriter implements Disposable {
   interimHead({ status, reason, fields }: ResponseHead): void {
     // HTTP/1.0 knows no interim answers.
     if (this.#context.head.minorVersion === 0) return;
-    this.#writeHead({ status, reason, fields: endToEnd(fields, status) });
+    this.#addHead({ status, reason, fields: endToEnd(fields, status) });
+    this.flush();
   }
 
   /** Writes the head that switches protocols. Bytes are passed on with `relay` then. */
   upgradeHead({ status, reason, fields }: ResponseHead, protocol: string): void {
     const own = [field("Connection", "Upgrade"), field("Upgrade", protocol)];
-    this.#writeHead({ status, reason, fields: [...endToEnd(fields, status), ...own] });
+    this.#addHead({ status, reason, fields: [...endToEnd(fields, status), ...own] });
+    this.flush();
     this.#prepareBody(true);
     this.#hasSwitched = true;
   }
 
-  /** Writes the final head. `mayKeepOpen`: nothing on this side speaks against another request. */
+  /**
+   * Prepares the final head, which leaves with what is written next, or with `flush`. `mayKeepOpen`: nothing on this
+   * side speaks against another request.
+   */
   head({ status, reason, fields, framing }: ResponseHead, mayKeepOpen: boolean): void {
     const { head: request } = this.#context;
     this.#outgoing = outgoingFraming(framing.kind, request);
@@ -85,7 +93,7 @@ export class ResponseWriter implements Disposable {
     if (this.#outgoing === "chunked") sent.push(field("Transfer-Encoding", "chunked"));
     if (!this.#keepsOpen) sent.push(field("Connection", "close"));
     else if (request.minorVersion === 0) sent.push(field("Connection", "keep-alive"));
-    this.#writeHead({ status, reason, fields: sent });
+    this.#addHead({ status, reason, fields: sent });
     if (this.#outgoing !== "none") this.#prepareBody(mayBeText(fields));
   }
 
@@ -101,7 +109,8 @@ export class ResponseWriter implements Disposable {
       { ...recoding, scrubber },
       {
         onRecoded: (data) => {
-          this.#write(data);
+          this.#add(data);
+          this.flush();
           if (this.#client.writableNeedDrain) this.#recoded?.pause();
         },
         onWhole: () => {
@@ -117,17 +126,22 @@ export class ResponseWriter implements Disposable {
   }
 
   /** Writes what a body step gave. */
-  body(step: BodyStep): void {
-    for (const data of step.data) this.relay(data);
-    if (step.state === "end") this.end(step.trailers);
+  body({ data, state, trailers }: BodyStep): void {
+    for (const piece of data) this.#addBody(piece);
+    if (state === "end") this.end(trailers);
+    else this.flush();
   }
 
   /** Writes bytes of a body, or of a switched protocol. */
   relay(data: Buffer): void {
-    if (this.#recoded !== undefined) return this.#recoded.push(data);
-    if (this.#bodyScrubber === undefined) return this.#write(data);
-    this.#write(this.#bodyScrubber.push(data));
-    if (this.#hasSwitched) this.#releaseSoon(this.#bodyScrubber);
+    this.#addBody(data);
+    this.flush();
+    if (this.#hasSwitched && this.#bodyScrubber !== undefined) this.#releaseSoon(this.#bodyScrubber);
+  }
+
+  /** Sends what was prepared. */
+  flush(): void {
+    this.#batch.flush();
   }
 
   /**
@@ -137,8 +151,13 @@ export class ResponseWriter implements Disposable {
   #releaseSoon(scrubber: Scrubber): void {
     clearTimeout(this.#release);
     this.#release = setTimeout(() => {
-      if (this.#bodyScrubber === scrubber && !this.#client.destroyed) this.#write(scrubber.end());
+      if (this.#bodyScrubber === scrubber && !this.#client.destroyed) this.#writeHeld(scrubber);
     }, RELAY_HOLD_MS);
+  }
+
+  #writeHeld(scrubber: Scrubber): void {
+    this.#add(scrubber.end());
+    this.flush();
   }
 
   /** Writes what is held back, and the end of the body. */
@@ -146,10 +165,11 @@ export class ResponseWriter implements Disposable {
     clearTimeout(this.#release);
     if (this.#recoded !== undefined) {
       this.#trailers = recodedFields(trailers);
+      this.flush();
       return this.#recoded.end();
     }
     if (this.#bodyScrubber !== undefined) {
-      this.#write(this.#bodyScrubber.end());
+      this.#add(this.#bodyScrubber.end());
       this.#bodyScrubber = undefined;
     }
     this.#writeEnd(trailers);
@@ -160,9 +180,11 @@ export class ResponseWriter implements Disposable {
   }
 
   #writeEnd(trailers: readonly Field[]): void {
-    if (this.#outgoing !== "chunked") return;
-    const end = encodeLastChunk(endToEnd(trailers, 200));
-    this.#client.write(trailers.length === 0 ? end : this.#scrubbed(end));
+    if (this.#outgoing === "chunked") {
+      const end = encodeLastChunk(endToEnd(trailers, 200));
+      this.#batch.add(trailers.length === 0 ? end : this.#scrubbed(end));
+    }
+    this.flush();
   }
 
   #prepareBody(isText: boolean): void {
@@ -170,22 +192,28 @@ export class ResponseWriter implements Disposable {
     if (plan.isScrubbed && !run.sought.isEmpty) this.#bodyScrubber = new Scrubber(run.sought, isText);
   }
 
-  #writeHead(head: Parameters<typeof serialiseResponseHead>[0]): void {
-    this.#client.write(this.#scrubbed(serialiseResponseHead(head)));
+  #addHead(head: Parameters<typeof serialiseResponseHead>[0]): void {
+    this.#batch.add(this.#scrubbed(serialiseResponseHead(head)));
   }
 
   #scrubbed(bytes: Buffer): Buffer {
     const { sought } = this.#context.run;
-    return sought.isEmpty ? bytes : Buffer.from(sought.scrubHead(bytes.toString("latin1")), "latin1");
+    if (sought.isEmpty) return bytes;
+    const text = bytes.toString("latin1");
+    const clean = sought.scrubHead(text);
+    return clean === text ? bytes : Buffer.from(clean, "latin1");
   }
 
-  #write(data: Buffer): void {
+  #addBody(data: Buffer): void {
+    if (this.#recoded !== undefined) this.#recoded.push(data);
+    else this.#add(this.#bodyScrubber === undefined ? data : this.#bodyScrubber.push(data));
+  }
+
+  #add(data: Buffer): void {
     if (data.length === 0) return;
     this.#bytes += data.length;
-    if (this.#outgoing !== "chunked") return void this.#client.write(data);
-    this.#client.cork();
-    for (const piece of encodeChunk(data)) this.#client.write(piece);
-    this.#client.uncork();
+    if (this.#outgoing !== "chunked") return this.#batch.add(data);
+    for (const piece of encodeChunk(data)) this.#batch.add(piece);
   }
 }
 

@@ -65,6 +65,12 @@ export function snapshot(run: Partial<RunSnapshot> = {}): RunSnapshot {
   };
 }
 
+/** The records in what a worker hands over. */
+export function readLines(lines: Uint8Array): RequestRecord[] {
+  const text = Buffer.from(lines).toString();
+  return text.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as RequestRecord]));
+}
+
 /** A policy that allows `*.test` on loopback ports, as services of one's own are allowed. */
 export function allowing(...hosts: readonly string[]): NetworkPolicyInput {
   return { mode: "strict", rules: [{ action: "allow", hosts, cidr: ["127.0.0.0/8"] }] };
@@ -122,8 +128,8 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
         const certificatePem = await mintServerLeaf({ ca: interception, name, publicKey, ttlMs: LEAF_TTL_MS });
         return { certificatePem, notAfter: Date.now() + LEAF_TTL_MS };
       },
-      sendRecords: (batch) => {
-        records.push(...batch);
+      sendRecords: (lines) => {
+        records.push(...readLines(lines));
         return true;
       },
       onAddressLost: (_address, failure) => faults.push(failure),

@@ -7,9 +7,9 @@ import { parseRunId } from "@gatehouse/core";
 import { childEnvironment, createCa, mintServerLeaf, native, openIpcPeer, socketDescriptor } from "@gatehouse/kit";
 import { eventually } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
-import type { HolderCalls, HolderNotes, WorkerCalls } from "../../src/snapshot/worker-protocol.ts";
+import type { HolderCalls, HolderNotes, RequestRecord, WorkerCalls } from "../../src/snapshot/worker-protocol.ts";
 import { ByteStream, readMessage } from "./byte-stream.ts";
-import { allowing, openGate, outside, ProxyClient, snapshot } from "./gate-under-test.ts";
+import { allowing, openGate, outside, ProxyClient, readLines, snapshot } from "./gate-under-test.ts";
 import { ok, openRawOrigin } from "./raw-origin.ts";
 
 const KEEPER = "0011223344556677";
@@ -91,13 +91,13 @@ async function forkWorker(hostsPort: number) {
     env: childEnvironment(),
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
-  const records: HolderNotes["records"][number][] = [];
+  const records: RequestRecord[] = [];
   const peer = openIpcPeer<HolderCalls, WorkerCalls, HolderNotes>(child, {
     mintLeaf: async ({ name, publicKey }) => ({
       certificatePem: await mintServerLeaf({ ca, name, publicKey, ttlMs: 86_400_000 }),
       notAfter: Date.now() + 86_400_000,
     }),
-    records: (batch) => void records.push(...batch),
+    records: (lines) => void records.push(...readLines(lines)),
   });
   const host = `api.test:${hostsPort}`;
   const { port } = await peer.call("start", {

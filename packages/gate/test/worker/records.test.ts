@@ -2,7 +2,7 @@ import { eventually } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import type { RequestRecord } from "../../src/snapshot/worker-protocol.ts";
 import { RecordBatcher } from "../../src/worker/record-batcher.ts";
-import { allowing, injection, openGate, outside } from "./gate-under-test.ts";
+import { allowing, injection, openGate, outside, readLines } from "./gate-under-test.ts";
 import { ok, openRawOrigin } from "./raw-origin.ts";
 
 const RECORD: RequestRecord = {
@@ -26,7 +26,7 @@ const RECORD: RequestRecord = {
 
 test("records leave in groups of at most 256, and none waits longer than a moment", async () => {
   const groups: number[] = [];
-  using batcher = new RecordBatcher((records) => groups.push(records.length) > 0);
+  using batcher = new RecordBatcher((lines) => groups.push(readLines(lines).length) > 0);
   for (let count = 0; count < 600; count += 1) batcher.add(RECORD);
   expect(groups).toEqual([256, 256]);
   await eventually("the rest", () => groups.length === 3);
@@ -36,8 +36,8 @@ test("records leave in groups of at most 256, and none waits longer than a momen
 test("records that are not taken wait, in order and in number bounded, and go when they are taken", async () => {
   let isTaking = false;
   const taken: number[] = [];
-  const batcher = new RecordBatcher((records) => {
-    if (isTaking) taken.push(...records.map(({ time }) => time));
+  const batcher = new RecordBatcher((lines) => {
+    if (isTaking) taken.push(...readLines(lines).map(({ time }) => time));
     return isTaking;
   });
   for (let time = 0; time < 65_536; time += 1) batcher.add({ ...RECORD, time });
