@@ -18,7 +18,7 @@ export function holds({ value, target }: Row): boolean {
 }
 
 /** `<= 2`, `>= 0.7`, or nothing. */
-export function targetText({ target }: Row): string {
+function targetText({ target }: Row): string {
   if (target === undefined) return "";
   return "atMost" in target ? `<= ${target.atMost}` : `>= ${target.atLeast}`;
 }

@@ -1,8 +1,9 @@
 // npm run bench -- NAME [--short] [--json FILE]
+// With --compare only what a change is judged by is measured, and the exit code says whether it holds.
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { type Row, rowJson, rowLine } from "./row.ts";
+import { holds, type Row, rowJson, rowLine } from "./row.ts";
 
 type Bench = (options: { readonly isShort: boolean; readonly isCompared: boolean }) => Promise<readonly Row[]>;
 
@@ -29,6 +30,7 @@ if (load === undefined) {
   const bench = await load();
   const rows = await bench({ isShort: values.short, isCompared: values.compare });
   for (const row of rows) console.log(rowLine(row));
+  if (values.compare && !rows.every(holds)) process.exitCode = 1;
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result(name, rows), null, 2)}\n`);
 }
 

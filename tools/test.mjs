@@ -38,6 +38,12 @@ function runTests() {
   }
 }
 
+/** What a request costs beside a blind relay, compared with what was committed. Alone on the machine, so at the end. */
+function compareCost() {
+  const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
+  return run(join(bin, "node"), [join(root, "bench/run.ts"), "gate", "--compare"], env);
+}
+
 async function main() {
   const failures = [];
   try {
@@ -50,6 +56,7 @@ async function main() {
   const report = runTests();
   if (report === undefined) failures.push("vitest, which did not come to its end");
   else if (Object.values(report.counts).every((count) => count === 0)) failures.push("there was no test to run");
+  if (filters.length === 0 && !compareCost()) failures.push("the cost of a request (npm run bench -- gate --compare)");
   return { failures, report };
 }
 

@@ -9,8 +9,12 @@ interface Mockttp {
 }
 
 const [, , caFile = "", caKeyFile = ""] = process.argv;
-const { getLocal } = createRequire(new URL("../outside/", import.meta.url))("mockttp") as Mockttp;
-const server = getLocal({ https: { certPath: caFile, keyPath: caKeyFile }, http2: false, recordTraffic: false });
+const mockttp = createRequire(new URL("../outside/", import.meta.url))("mockttp") as Mockttp;
+const server = mockttp.getLocal({
+  https: { certPath: caFile, keyPath: caKeyFile },
+  http2: false,
+  recordTraffic: false,
+});
 await server.start();
 await server.forAnyRequest().thenPassThrough({
   additionalTrustedCAs: [{ certPath: caFile }],
