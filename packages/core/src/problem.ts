@@ -234,6 +234,15 @@ export const PROBLEMS = {
   },
 
   "run.bad_id": { rpc: "invalid_argument", http: 400, exit: 2, say: "That is not a run id." },
+  "routes.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such service." },
+  "routes.unreachable": { rpc: "unavailable", http: 502, exit: 6, say: "The service does not answer." },
+  "routes.target_refused": { rpc: "permission_denied", http: 400, exit: 4, say: "A route cannot lead there." },
+  "routes.cross_site": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "Pages of other sites cannot reach the services of an agent.",
+  },
   "runs.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such run." },
   "runs.id_taken": { rpc: "already_exists", http: 409, exit: 1, say: "A live run has this id." },
   "runs.token_conflict": { rpc: "already_exists", http: 409, exit: 1, say: "That token belongs to another run." },

@@ -16,6 +16,7 @@ const CAPABILITIES: readonly string[] = [
   "credentials",
   "records",
   "policy.explain",
+  "routes",
   "sandboxes",
   "services",
 ];

@@ -148,6 +148,13 @@ export const CONFIG_KEYS = {
     since: "0.1",
     say: "How long a daemon that a command started (`gatehouse run`, or `gatehouse up --until-empty`) stays without runs and calls.",
   }),
+  "routes.port": row({
+    type: integerType(0, 65_535),
+    env: "GATEHOUSE_ROUTES_PORT",
+    default: () => 8_080,
+    since: "0.1",
+    say: "Loopback port at which `[service.]agent.localhost` is served, once an agent has registered a service. A busy default gives way to a free one.",
+  }),
   "records.maxBytes": row({
     type: integerType(65_536, 2 ** 40),
     unit: "bytes",

@@ -29,6 +29,7 @@ export interface Config {
     readonly exposeCredentials: boolean;
     readonly emptyTimeoutMs: number;
   };
+  readonly routes: { readonly port: number };
   readonly records: { readonly maxBytes: number; readonly maxFiles: number };
   /** For `config show`. */
   readonly sources: Readonly<Record<ConfigKey, ConfigSource>>;
@@ -43,7 +44,7 @@ export interface ConfigInput {
 }
 
 /** Names that belong to settings: one that is not in the table is a misspelling. */
-const SETTING_VARIABLE = /^GATEHOUSE_(?:STATE|LOG|GATE|NODE|RECORDS|UPSTREAM)_/;
+const SETTING_VARIABLE = /^GATEHOUSE_(?:STATE|LOG|GATE|NODE|ROUTES|RECORDS|UPSTREAM)_/;
 
 /**
  * Reads the configuration once: flag over environment over file over default. Unknown keys and variables are refused
@@ -82,6 +83,7 @@ export function loadConfig(input: ConfigInput): Config {
       exposeCredentials: read("node.exposeCredentials"),
       emptyTimeoutMs: read("node.emptyTimeoutMs"),
     },
+    routes: { port: read("routes.port") },
     records: { maxBytes: read("records.maxBytes"), maxFiles: read("records.maxFiles") },
     sources,
   });

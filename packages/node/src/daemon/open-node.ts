@@ -11,6 +11,7 @@ import {
   type StateDirectory,
   serveUnix,
 } from "@gatehouse/kit";
+import { Routes, type RoutesOptions } from "../routes/routes.ts";
 import { RunFiles } from "../runs/run-files.ts";
 import { Sandboxes } from "../runs/sandboxes.ts";
 import { ownPrograms, socketsOf } from "../runs/workspace.ts";
@@ -88,9 +89,10 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
       runs: sandboxes.list().length,
       drivers: await describeDrivers(),
     });
-    const routes = nodeRoutes({ sandboxes, files, status });
+    const routes = life.own(await openRoutes(config, { stateDir: state.path, gatePort: () => proxyPort, log }));
+    const api = [...nodeRoutes({ sandboxes, files, status }), ...routes.api()];
     life.own(
-      await serveUnix({ socketPath: state.file("node.sock"), routes, log, signal: life.signal, replaces: true }),
+      await serveUnix({ socketPath: state.file("node.sock"), routes: api, log, signal: life.signal, replaces: true }),
     );
     health.setReady();
     const timer = setInterval(() => life.run(() => sandboxes.reconcile()), RECONCILE_EVERY_MS);
@@ -105,6 +107,10 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     await life[Symbol.asyncDispose]();
     throw failure;
   }
+}
+
+function openRoutes(config: Config, parts: Pick<RoutesOptions, "stateDir" | "gatePort" | "log">): Promise<Routes> {
+  return Routes.open({ ...parts, port: config.routes.port, mayMove: config.sources["routes.port"] === "default" });
 }
 
 interface SandboxParts {
