@@ -53,7 +53,6 @@ const run = new CompiledRun({
   placeholders: [PLACEHOLDER, SLOT_PLACEHOLDER].map((text) => ({ grant: "api", text })),
   scrub: [],
   scrubHosts: [],
-  clientAuthHosts: [],
 });
 
 const TUNNELS: readonly (Tunnel | undefined)[] = [

@@ -10,6 +10,8 @@ export interface PolicyDecision {
   readonly rule: string;
   /** For the agent that is refused; `undefined` where the rule's author gave none. */
   readonly reason: string | undefined;
+  /** The rule says that the sandbox's own authentication may go along. */
+  readonly keepsClientAuth?: boolean;
 }
 
 /** A rule ready to match. */
@@ -55,7 +57,12 @@ function compileRule(rule: PolicyRule, name: string): CompiledRule {
     methods: rule.methods === undefined || rule.methods.includes("*") ? undefined : new Set(rule.methods),
     paths: paths?.some(matchesEveryPath) ? undefined : paths,
     cidr: rule.cidr ?? [],
-    decision: { action: rule.action, rule: name, reason: rule.reason },
+    decision: {
+      action: rule.action,
+      rule: name,
+      reason: rule.reason,
+      ...(rule.client_auth === undefined ? {} : { keepsClientAuth: true }),
+    },
     entry: undefined,
     isGuard: false,
   };

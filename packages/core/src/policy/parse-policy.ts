@@ -89,7 +89,7 @@ function isAbsent(written: unknown): boolean {
 }
 
 function parseRule(written: unknown, at: string): PolicyRule {
-  const rule = object(written, at, ["action", "hosts", "ports", "methods", "paths", "cidr", "reason"]);
+  const rule = object(written, at, ["action", "hosts", "ports", "methods", "paths", "cidr", "reason", "client_auth"]);
   const parsed: PolicyRule = {
     action: parseAction(rule.action, `${at}.action`),
     hosts: someOf(rule.hosts, `${at}.hosts`, parseHost),
@@ -98,6 +98,7 @@ function parseRule(written: unknown, at: string): PolicyRule {
     ...(rule.paths === undefined ? {} : { paths: someOf(rule.paths, `${at}.paths`, parsePath) }),
     ...(rule.cidr === undefined ? {} : { cidr: someOf(rule.cidr, `${at}.cidr`, parseRange) }),
     ...(rule.reason === undefined ? {} : { reason: text(rule.reason, `${at}.reason`) }),
+    ...(rule.client_auth === undefined ? {} : { client_auth: parseClientAuth(rule, at) }),
   };
   checkPlaces(parsed, at);
   return parsed;
@@ -130,6 +131,12 @@ function parseAction(written: unknown, at: string): PolicyAction {
   }
   if (written !== "allow" && written !== "deny") throw invalid(at, "allow or deny");
   return written;
+}
+
+function parseClientAuth(rule: Readonly<Record<string, unknown>>, at: string): "allow" {
+  if (rule.client_auth !== "allow") throw invalid(`${at}.client_auth`, "allow, or absent");
+  if (rule.action !== "allow") throw invalid(`${at}.client_auth`, "absent unless the rule allows");
+  return rule.client_auth;
 }
 
 function parseName(written: unknown, at: string): string {

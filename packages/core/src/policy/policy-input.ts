@@ -16,6 +16,8 @@ export interface PolicyRule {
   readonly cidr?: readonly string[];
   /** Shown to the agent when the rule refuses. */
   readonly reason?: string;
+  /** What the sandbox authenticates itself with stays in requests that this rule allows. Absent = it is removed. */
+  readonly client_auth?: "allow";
 }
 
 /** `network_rules` of the local API: the first entry whose host matches, in it the first rule that matches. */

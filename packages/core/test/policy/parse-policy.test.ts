@@ -15,6 +15,8 @@ test.each([
   [{ allow: "a.example" }, "policy.allow must be a list"],
   [{ allow: ["a.example", "https://b.example"] }, "policy.allow[1] must be a host without scheme"],
   [{ allow: [7] }, "policy.allow[0] must be a text"],
+  [{ rules: [{ ...rule, client_auth: "deny" }] }, "policy.rules[0].client_auth must be allow, or absent"],
+  [{ guards: [{ ...rule, action: "deny", client_auth: "allow" }] }, "policy.guards[0].client_auth must be absent"],
   [{ granted: ["a b"] }, "policy.granted[0] must be host"],
   [{ allow: Array.from({ length: 10_001 }, () => "a.example") }, "policy.allow must be a list of at most 10000"],
   [{ rules: [{ ...rule, host: "x" }] }, "policy.rules[0].host must be absent"],

@@ -48,6 +48,5 @@ function wouldBeRun(policy: NetworkPolicyInput, injections: readonly Injection[]
     placeholders: [],
     scrub: [],
     scrubHosts: [],
-    clientAuthHosts: [],
   });
 }

@@ -82,7 +82,6 @@ async function buildSnapshot(run: RegisteredRun, { credentials, key }: SnapshotD
     ],
     scrub: [...new Map(scrub.map((one) => [one.value, one])).values()],
     scrubHosts: [],
-    clientAuthHosts: [],
   };
 }
 

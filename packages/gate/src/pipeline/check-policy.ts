@@ -6,6 +6,7 @@ export function checkPolicy(context: RequestContext): Refusal | undefined {
   const { run, host, port, head, path } = context;
   const decision = run.policy.decide({ host, port, method: head.method, path });
   context.rule = decision.rule;
+  context.keepsClientAuth = decision.keepsClientAuth ?? false;
   return decision.action === "allow" ? undefined : policyRefusal(context, decision);
 }
 

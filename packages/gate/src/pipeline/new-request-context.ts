@@ -17,6 +17,7 @@ export function newRequestContext(run: CompiledRun, head: RequestHead, tunnel: T
     query: undefined,
     upgrade: undefined,
     plan: NO_PLAN,
+    keepsClientAuth: false,
     stripsClientAuth: false,
     rule: undefined,
     fields: [],

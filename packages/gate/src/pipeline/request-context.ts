@@ -25,6 +25,8 @@ export interface RequestContext {
   /** Protocol that the client may switch to, in lower case. */
   upgrade: string | undefined;
   plan: HostPlan;
+  /** The rule that allows the request lets the sandbox's own authentication go along. */
+  keepsClientAuth: boolean;
   /** The sandbox's own authentication was removed. */
   stripsClientAuth: boolean;
   rule: string | undefined;

@@ -67,12 +67,13 @@ export function isClientAuth(lowerName: string): boolean {
 
 /**
  * Removes the sandbox's own authentication, so that an agent cannot carry data out under somebody else's key on an
- * allowed host: everywhere under `strict`, on hosts with a grant under `permissive`.
+ * allowed host: everywhere under `strict`, on hosts with a grant under `permissive`, unless the rule that allows the request
+ * says that it may go along.
  */
 export function stripClientAuth(context: RequestContext): Refusal | undefined {
   const { run, plan } = context;
   const isStripped = run.policy.input.mode === "strict" || plan.isGranted;
-  if (!isStripped || plan.keepsClientAuth) return undefined;
+  if (!isStripped || context.keepsClientAuth) return undefined;
   context.stripsClientAuth = true;
   const { filled } = context;
   context.fields = context.fields.filter((one) => !isClientAuth(one.lowerName) || filled.has(one));

@@ -88,6 +88,4 @@ export interface RunSnapshot {
   readonly scrub: readonly ScrubbedValue[];
   /** Hosts whose bodies are scrubbed beside those of `injections`: where values went that were taken back since. */
   readonly scrubHosts: readonly string[];
-  /** Hosts on which the sandbox may keep its own authentication headers (`client_auth: allow`). */
-  readonly clientAuthHosts: readonly string[];
 }

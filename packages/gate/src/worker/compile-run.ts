@@ -32,7 +32,6 @@ export interface HostPlan {
   readonly isGranted: boolean;
   readonly extraHeaders: readonly { readonly name: string; readonly value: string }[];
   readonly removedHeaders: ReadonlySet<string>;
-  readonly keepsClientAuth: boolean;
   /** Bodies are scrubbed too: a grant applies here or was taken back, or the run's registration asks for it. */
   readonly isScrubbed: boolean;
 }
@@ -45,7 +44,6 @@ export const NO_PLAN: HostPlan = {
   isGranted: false,
   extraHeaders: [],
   removedHeaders: new Set(),
-  keepsClientAuth: false,
   isScrubbed: false,
 };
 
@@ -83,14 +81,13 @@ export class CompiledRun {
   }
 
   #plan(host: string, port: number): HostPlan {
-    const { extraHeaders, removeHeaders, clientAuthHosts, scrubHosts } = this.snapshot;
+    const { extraHeaders, removeHeaders, scrubHosts } = this.snapshot;
     const slots = closest(this.snapshot.slots, host, port);
     const transformers = new Set(closest(this.snapshot.transformers, host, port).map(({ kind }) => kind));
     const names = closest(removeHeaders, host, port).map(({ name }) => name.toLowerCase());
     const injections = this.#injections.filter((one) => matchHostPattern(one.host, host, port));
     const isGranted = injections.length + slots.length > 0;
-    const isAmong = (patterns: readonly string[]) =>
-      patterns.some((text) => matchHostPattern(parseHostPattern(text), host, port));
+    const isStillScrubbed = scrubHosts.some((text) => matchHostPattern(parseHostPattern(text), host, port));
     return {
       injections,
       slots,
@@ -98,8 +95,7 @@ export class CompiledRun {
       isGranted,
       extraHeaders: closest(extraHeaders, host, port).filter(({ name }) => isForwarded(name.toLowerCase())),
       removedHeaders: new Set(names),
-      keepsClientAuth: isAmong(clientAuthHosts),
-      isScrubbed: isGranted || transformers.has("response-scrub") || isAmong(scrubHosts),
+      isScrubbed: isGranted || transformers.has("response-scrub") || isStillScrubbed,
     };
   }
 }

@@ -60,7 +60,6 @@ export function snapshot(run: Partial<RunSnapshot> = {}): RunSnapshot {
     placeholders: [],
     scrub: [],
     scrubHosts: [],
-    clientAuthHosts: [],
     ...run,
   };
 }

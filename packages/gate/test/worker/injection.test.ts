@@ -138,10 +138,29 @@ test("strict removes the sandbox's own authentication everywhere, permissive whe
   });
   await strict.ask(`GET ${OWN_QUERY}`, OWN_AUTH);
   expect(JSON.stringify(strict.origin.requests[2])).not.toContain("mine");
-  await strict.gate.put({ policy: allowing(strict.host), clientAuthHosts: ["api.test"] });
-  await strict.ask("GET /", OWN_AUTH);
-  expect(strict.origin.requests[3]?.header("authorization")).toBe("Basic mine");
   await strict[Symbol.asyncDispose]();
+});
+
+test("a rule may let the sandbox's own authentication go along, and only where it decides", async () => {
+  await using service = await openService((host) => ({
+    policy: {
+      mode: "strict",
+      rules: [
+        { action: "allow", hosts: [host], paths: ["/own/**"], cidr: ["127.0.0.0/8"], client_auth: "allow" },
+        { action: "allow", hosts: [host], cidr: ["127.0.0.0/8"] },
+      ],
+    },
+    injections: [injection(host, "real", { header: "x-api-key" })],
+  }));
+  await service.ask("GET /own/a?access_token=mine", OWN_AUTH);
+  await service.ask("GET /a?access_token=mine", OWN_AUTH);
+  expect(service.origin.requests.map(({ start }) => start)).toEqual([
+    "GET /own/a?access_token=mine HTTP/1.1",
+    "GET /a HTTP/1.1",
+  ]);
+  expect(service.sent("authorization")).toEqual(["Basic mine", undefined]);
+  // What a grant owns stays the grant's.
+  expect(service.sent("x-api-key")).toEqual(["real", "real"]);
 });
 
 test("override, forwarding, proxy and hop-by-hop fields never pass", async () => {
