@@ -1,11 +1,11 @@
 import { deepStrictEqual as same } from "node:assert";
 import { encodeChunk, encodeLastChunk, serialiseResponseHead } from "../../../packages/gate/src/http1/serialise.ts";
+import { mutate } from "../../../packages/gate/test/http1/mutate.ts";
 import { readResponseWithNode } from "../../../packages/gate/test/http1/node-reading.ts";
 import { cutAt } from "../../../packages/gate/test/http1/read-requests.ts";
 import { type ReadResponse, readResponse } from "../../../packages/gate/test/http1/read-response.ts";
 import { RESPONSES } from "../../../packages/gate/test/http1/responses.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";
-import { mutate } from "../mutate-bytes.ts";
 
 const MAX_BYTES = 2_048;
 const corpus = RESPONSES.map(({ bytes }) => Buffer.from(bytes, "latin1")).filter(

@@ -10,8 +10,8 @@ import {
   isHeadLine,
   MerkleFrontier,
 } from "../../../packages/core/src/index.ts";
+import { mutate, type RandomNumber } from "../../../packages/gate/test/http1/mutate.ts";
 import { type FuzzTarget, unlessRefused } from "../fuzz-target.ts";
-import { mutate, type RandomNumber } from "../mutate-bytes.ts";
 
 const LOG = "node-1";
 // The PKCS #8 form of an Ed25519 key of 32 equal bytes: a log that is the same in every run.

@@ -1,8 +1,8 @@
 import { strictEqual as equal, match, ok } from "node:assert";
 import { isIPv4, isIPv6 } from "node:net";
 import { isIpAddress, mayDial, normaliseHost, parseAuthority, parseCidr } from "../../../packages/core/src/index.ts";
+import type { RandomNumber } from "../../../packages/gate/test/http1/mutate.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";
-import type { RandomNumber } from "../mutate-bytes.ts";
 
 const PARTS = [
   ...[

@@ -10,8 +10,8 @@ import type { RequestContext, Tunnel } from "../../../packages/gate/src/pipeline
 import { runStages } from "../../../packages/gate/src/pipeline/stages.ts";
 import { CompiledRun } from "../../../packages/gate/src/worker/compile-run.ts";
 import { RequestWriter } from "../../../packages/gate/src/worker/request-writer.ts";
+import { mutate } from "../../../packages/gate/test/http1/mutate.ts";
 import { type FuzzTarget, unlessRefused } from "../fuzz-target.ts";
-import { mutate } from "../mutate-bytes.ts";
 
 const REAL = "real-value-of-the-grant";
 const SLOT_REAL = "real-value-of-the-slot";

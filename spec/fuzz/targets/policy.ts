@@ -9,8 +9,8 @@ import {
   type PolicyRule,
   parseHostPattern,
 } from "../../../packages/core/src/index.ts";
+import type { RandomNumber } from "../../../packages/gate/test/http1/mutate.ts";
 import { type FuzzTarget, unlessRefused } from "../fuzz-target.ts";
-import type { RandomNumber } from "../mutate-bytes.ts";
 import { mutateJson } from "../mutate-json.ts";
 
 const POLICIES: readonly object[] = [

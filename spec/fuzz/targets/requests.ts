@@ -1,10 +1,10 @@
 import { doesNotMatch, ok, deepStrictEqual as same } from "node:assert";
 import { ACCEPTED_REQUESTS } from "../../../packages/gate/test/http1/accepted-requests.ts";
+import { mutate, type RandomNumber } from "../../../packages/gate/test/http1/mutate.ts";
 import { readRequestsWithNode } from "../../../packages/gate/test/http1/node-reading.ts";
 import { cutAt, type ReadStream, readRequests } from "../../../packages/gate/test/http1/read-requests.ts";
 import { REFUSED_REQUESTS } from "../../../packages/gate/test/http1/refused-requests.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";
-import { mutate, type RandomNumber } from "../mutate-bytes.ts";
 
 const MAX_BYTES = 2_048;
 const asCorpus = (cases: readonly { readonly bytes: string }[]) =>

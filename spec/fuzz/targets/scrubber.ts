@@ -1,9 +1,9 @@
 import { equal, ok, deepStrictEqual as same } from "node:assert";
 import { Scrubber } from "../../../packages/gate/src/scrub/scrubber.ts";
 import { SoughtValues } from "../../../packages/gate/src/scrub/sought-values.ts";
+import { mutate, type RandomNumber } from "../../../packages/gate/test/http1/mutate.ts";
 import { cutAt } from "../../../packages/gate/test/http1/read-requests.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";
-import { mutate, type RandomNumber } from "../mutate-bytes.ts";
 
 const VALUES = [
   "real",

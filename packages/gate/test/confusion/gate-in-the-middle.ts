@@ -81,21 +81,45 @@ export class GateInTheMiddle implements AsyncDisposable {
     return this.#checkService({ way, forwards, client });
   }
 
-  /** After every case: nothing came later, nothing was thrown, the credential went nowhere else, the gate serves. */
-  async checkAll(): Promise<void> {
-    const client = await this.#connect(this.way("tunnel"));
-    client.socket.write(this.way("tunnel").head("GET /alive"));
+  /** Sends whatever bytes, and hangs up unless the gate will. What arrived at the service, by connections. */
+  async send(bytes: Buffer, way: Way, endsByItself: boolean): Promise<readonly PlainStream[]> {
+    const client = await this.#connect(way);
+    client.socket.write(bytes);
+    if (!endsByItself) client.socket.end();
+    await client.until(() => client.isClosed);
+    client.socket.destroy();
+    expect(client.text).not.toContain(REAL);
+    return (way.kind === "tunnel" ? this.#origin : this.#clearOrigin).take();
+  }
+
+  /** The head of a message is one that the gate wrote for this service: its host, and the credential once. */
+  checkHead({ start, fields }: PlainMessage, way: Way): void {
+    expect(fields[0]).toBe(`Host: ${way.host}`);
+    const credentials = fields.filter((field) => /^(?:host|authorization|cookie|proxy-.*) *:/i.test(field)).slice(1);
+    expect(credentials).toEqual(start.startsWith("TRACE ") ? [] : [`authorization: ${REAL}`]);
+  }
+
+  /** Nothing was thrown, nothing went to the other host, and the gate serves. */
+  async checkAlive(): Promise<void> {
+    const way = this.way("tunnel");
+    const client = await this.#connect(way);
+    client.socket.write(way.head("GET /alive"));
     await client.until(() => client.messages.length > 0 || client.isClosed);
     client.socket.destroy();
     expect(client.messages.map(outcomeOf)).toEqual([200]);
     expect(this.gate.faults).toEqual([]);
+    expect(this.#other.streams.map(({ text }) => text)).toEqual([]);
+  }
+
+  /** After every case: nothing came later, and records and messages agree. */
+  async checkAll(): Promise<void> {
+    await this.checkAlive();
     const streams = [...this.#origin.streams, ...this.#clearOrigin.streams];
     const seen = streams.reduce((sum, { messages }) => sum + messages.length, 0);
     expect(seen).toBe(this.#expected.length + 1);
     const allowed = () => this.gate.records.filter(({ decision, status }) => decision === "allowed" && status === 200);
     await eventually("the records", () => allowed().length >= seen);
     expect(allowed().map(({ method, bytes_in }) => `${method} ${bytes_in}`)).toEqual([...this.#expected, "GET 0"]);
-    expect(this.#other.streams.map(({ text }) => text)).toEqual([]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
