@@ -97,6 +97,14 @@ for (const driver of DRIVERS) {
       });
       expect(readdirSync(world.workspace)).toEqual([]);
     });
+
+    test("says why it did not start", async () => {
+      await using world = await openRuns(driver);
+      const gone = join(world.directory, "gone");
+      world.gate.onStartRun = () => rename(world.workspace, gone);
+      await expect(world.start("true")).rejects.toMatchObject({ detail: expect.stringContaining(world.workspace) });
+      await rename(gone, world.workspace);
+    });
   });
 }
 
@@ -147,14 +155,6 @@ describe("runs", { skip: isolating === undefined }, () => {
     }
     expect(readdirSync(world.workspace)).toEqual(["inner"]);
     expect(world.gate.ended).toEqual([]);
-  });
-
-  test("say why they did not start", async () => {
-    await using world = await openRuns(driver);
-    const gone = join(world.directory, "gone");
-    world.gate.onStartRun = () => rename(world.workspace, gone);
-    await expect(world.start("true")).rejects.toMatchObject({ detail: expect.stringContaining(world.workspace) });
-    await rename(gone, world.workspace);
   });
 
   test("take signals of this system and refuse others", async () => {

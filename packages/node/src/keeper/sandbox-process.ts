@@ -121,7 +121,9 @@ async function lastLine(stream: Readable): Promise<string> {
     // What came until then is what there is.
   }
   clearTimeout(timer);
-  return (text.trim().split("\n").at(-1) ?? "").slice(0, 300);
+  // Hints on what a tool said stand below it, indented.
+  const said = text.split("\n").filter((line) => /^\S/.test(line));
+  return (said.at(-1) ?? "").slice(0, 300);
 }
 
 /** Node types a child's first five descriptors alone; ours are pipes. */

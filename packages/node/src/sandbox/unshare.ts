@@ -1,4 +1,5 @@
-import { basename, join } from "node:path";
+import { statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { nativePackages, resolveEntry } from "@gatehouse/kit";
 import { bindDevices, REOPEN_NULL } from "./devices.ts";
 import {
@@ -70,6 +71,7 @@ function exportLines(env: SandboxSpec["env"]): string {
 function initScript(spec: SandboxSpec): string {
   const { workspace, runDir } = spec;
   const mounts = readHostMounts();
+  const entries = [...planRoot(spec), ...ownPrograms()];
   const root = quote(join(runDir, ROOT_MOUNT));
   const confine = [`${SANDBOX_OWN}/${basename(spec.runtime)}`, "--disable-sigusr1", CONFINE].map(quote).join(" ");
   return `set -eu
@@ -85,7 +87,8 @@ mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs dev/shm
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs tmp
 mount -t tmpfs -o mode=0700,nosuid,nodev tmpfs ${quote(`.${SANDBOX_HOME}`)}
 mount -t proc -o nosuid,nodev,noexec proc proc
-${[...planRoot(spec), ...ownPrograms()].map((entry) => mountLines(entry, mounts)).join("\n")}
+${pointLines(entries)}
+${entries.map((entry) => mountLines(entry, mounts)).join("\n")}
 # One more user namespace, the command's own, and none inside it.
 echo 1 > proc/sys/user/max_user_namespaces
 for path in ${KERNEL_SWITCHES.join(" ")}; do
@@ -113,18 +116,27 @@ exit $?
 `;
 }
 
+/** Makes every mount point at once: a process for each would cost more than all the rest. */
+function pointLines(entries: readonly RootEntry[]): string {
+  const bound = entries.filter((entry) => entry.kind === "read" || entry.kind === "write");
+  // One that is gone is for the mount to complain of.
+  const files = bound.filter(({ from }) => statSync(from, { throwIfNoEntry: false })?.isDirectory() === false);
+  const folders = bound.map((entry) => (files.includes(entry) ? dirname(entry.to) : entry.to));
+  const made = [...new Set(folders)].map((path) => quote(`.${path}`));
+  return [`mkdir -p ${made.join(" ")}`, ...files.map(({ to }) => `: > ${quote(`.${to}`)}`)].join("\n");
+}
+
 function mountLines(entry: RootEntry, mounts: readonly HostMount[]): string {
   const to = quote(`.${entry.to}`);
   if (entry.kind === "link") return `ln -s ${quote(entry.target)} ${to}`;
   if (entry.kind === "empty") return `mount -t tmpfs -o mode=0755,ro,nosuid,nodev,size=4k tmpfs ${to}`;
-  const from = quote(entry.from);
-  const remount = (source: string) => {
-    const own = ["remount", "bind", entry.kind === "write" ? "rw" : "ro", "nosuid", "nodev"];
-    const target = quote(`.${entry.to}${source.slice(entry.from.length)}`);
-    return `mount -o ${[...own, ...lockedOptions(mounts, source)].join(",")} ${target}`;
-  };
+  const { from, kind } = entry;
+  const options = (source: string) =>
+    [kind === "write" ? "rw" : "ro", "nosuid", "nodev", ...lockedOptions(mounts, source)].join(",");
+  const remount = (source: string) =>
+    `mount -o remount,bind,${options(source)} ${quote(`.${entry.to}${source.slice(from.length)}`)}`;
   // A bind without the mounts below it would uncover what they hide, which the kernel refuses.
-  return `if [ -d ${from} ]; then mkdir -p ${to}; else mkdir -p "$(dirname ${to})"; [ -e ${to} ] || : > ${to}; fi
-mount --rbind ${from} ${to}
-${[entry.from, ...mountsBelow(mounts, entry.from)].map(remount).join("\n")}`;
+  return [`mount --rbind -o ${options(from)} ${quote(from)} ${to}`, ...mountsBelow(mounts, from).map(remount)].join(
+    "\n",
+  );
 }
