@@ -1,3 +1,4 @@
+import { readlink } from "node:fs/promises";
 import {
   countInMemory,
   type FakeApi,
@@ -52,20 +53,31 @@ export async function openGrantedApi(world: World, respond?: Respond): Promise<G
 const WRITABLE_PLACES = ["tmp", "home", "root", "run", "var", "etc", ".gatehouse", "workspace"];
 
 /**
- * Where a value is found in the sandboxes that run now: arguments, variables, readable memory, files of each process's
- * own root. Empty when it is nowhere. Throws when no sandbox runs, since nothing would have been searched.
+ * Where a value is found in the sandboxes that run now: arguments, variables, readable memory, files of each sandbox's
+ * own root but for its read-only `mounts`. Empty when it is nowhere. Throws when no sandbox runs, since nothing would
+ * have been searched.
  */
-export async function findInSandboxes(world: World, value: string): Promise<readonly string[]> {
+export async function findInSandboxes(
+  world: World,
+  value: string,
+  mounts: readonly string[] = [],
+): Promise<readonly string[]> {
   const pids = await world.sandboxPids();
   if (pids.length === 0) throw new Error("no sandbox is running");
   const entries = (await listProcesses()).filter(({ pid }) => pids.includes(pid));
   const found: string[] = [];
+  const searched = new Set<string>();
   for (const { pid, command, environment } of entries) {
     if (command.includes(value)) found.push(`arguments of ${pid}`);
     if (environment.some((variable) => variable.includes(value))) found.push(`variables of ${pid}`);
     if ((await countInMemory(pid, value).catch(() => 0)) > 0) found.push(`memory of ${pid}`);
+    const root = `/proc/${pid}/root`;
+    const mountNamespace = await readlink(`/proc/${pid}/ns/mnt`).catch(() => `that of ${pid}`);
+    if (searched.has(mountNamespace)) continue;
+    searched.add(mountNamespace);
+    const except = mounts.map((path) => root + path);
     for (const place of WRITABLE_PLACES) {
-      found.push(...(await findInFiles(`/proc/${pid}/root/${place}`, value).catch(() => [])));
+      found.push(...(await findInFiles(`${root}/${place}`, value, { except }).catch(() => [])));
     }
   }
   return [...found, ...(await findInFiles(world.paths.workspace, value))];

@@ -7,9 +7,11 @@ export {
   type Respond,
   sendJson,
 } from "./services/fake-api.ts";
+export { type FakeCargoRegistryOptions, openFakeCargoRegistry } from "./services/fake-cargo-registry.ts";
 export { type FakeGit, type FakeGitOptions, openFakeGit } from "./services/fake-git.ts";
 export { type FakeNpmRegistryOptions, openFakeNpmRegistry } from "./services/fake-npm-registry.ts";
-export { type LoopbackServer, listenOnLoopback } from "./services/loopback-server.ts";
+export { type FakePypiOptions, openFakePypi } from "./services/fake-pypi.ts";
+export { type LoopbackPlace, type LoopbackServer, listenOnLoopback } from "./services/loopback-server.ts";
 export { plantValue } from "./services/planted-value.ts";
 export { createTestAuthority, type TestAuthority } from "./services/test-authority.ts";
 export { type EventuallyOptions, eventually } from "./system/eventually.ts";

@@ -9,8 +9,10 @@ import {
   createTestAuthority,
   openContactCounter,
   openFakeApi,
+  openFakeCargoRegistry,
   openFakeGit,
   openFakeNpmRegistry,
+  openFakePypi,
   plantValue,
   runProcess,
 } from "../src/index.ts";
@@ -93,6 +95,39 @@ test("the registry gives a package to npm with the token, and 401 without", asyn
   expect(installed.code, installed.stderr).toBe(0);
   expect(await readFile(join(directory.path, "node_modules/left-gate/index.js"), "utf8")).toContain("left-gate works");
 }, 60_000);
+
+test("the crate registry and the package index show what they hold to the right value alone", async () => {
+  const authority = await createTestAuthority();
+  await using crates = await openFakeCargoRegistry({
+    authority,
+    expects: "cio",
+    origin: "https://crates.example.test",
+  });
+  await using pypi = await openFakePypi({ authority, expects: "Basic eA==" });
+  const places = [
+    {
+      port: crates.port,
+      path: "/index/config.json",
+      value: "cio",
+      holds: `"dl":"https://crates.example.test:${crates.port}/`,
+    },
+    { port: crates.port, path: "/index/le/ft/left-gate", value: "cio", holds: '"vers":"1.2.3"' },
+    { port: crates.port, path: "/crates/left-gate/1.2.3", value: "cio", holds: "" },
+    {
+      port: pypi.port,
+      path: "/simple/left-gate/",
+      value: "Basic eA==",
+      holds: "left_gate-1.2.3-py3-none-any.whl#sha256=",
+    },
+    { port: pypi.port, path: "/files/left_gate-1.2.3-py3-none-any.whl", value: "Basic eA==", holds: "left_gate.py" },
+  ];
+  for (const { value, holds, ...place } of places) {
+    expect((await fetchFrom(authority, place)).status).toBe(401);
+    const { status, body } = await fetchFrom(authority, place, { Authorization: value });
+    expect([place.path, status]).toEqual([place.path, 200]);
+    expect(body).toContain(holds);
+  }
+});
 
 test("the counter counts connections and datagrams", async () => {
   await using counter = await openContactCounter();

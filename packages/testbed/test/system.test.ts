@@ -76,6 +76,11 @@ test("a text is found in files in clear and in base64 of any alignment", async (
     }
     await writeFile(join(directory, "clean"), "nothing");
     expect(await findInFiles(directory, value)).toHaveLength(5);
+    const below = join(directory, "a/b");
+    await mkdir(below, { recursive: true });
+    await writeFile(join(below, "deep"), value);
+    expect(await findInFiles(directory, value)).toContain(join(below, "deep"));
+    expect(await findInFiles(directory, value, { except: [below] })).toHaveLength(5);
   } finally {
     await rm(directory, { recursive: true });
   }

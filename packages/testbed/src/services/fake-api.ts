@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type LoopbackServer, openLoopbackServer, readBody } from "./loopback-server.ts";
+import { type LoopbackPlace, type LoopbackServer, openLoopbackServer, readBody } from "./loopback-server.ts";
 import type { TestAuthority } from "./test-authority.ts";
 
 /** One request as it arrived. */
@@ -24,6 +24,7 @@ export interface FakeApiOptions {
   /** The header's whole value; any other gets 401. Absent: everybody is let in. */
   readonly expects?: string;
   readonly respond?: Respond;
+  readonly at?: LoopbackPlace | undefined;
 }
 
 /** An outside HTTP API. */
@@ -38,13 +39,17 @@ export async function openFakeApi(options: FakeApiOptions = {}): Promise<FakeApi
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const received = await receive(request);
     requests.push(received);
-    if (!isAuthorised(received, options)) return sendJson(response, 401, { error: "unauthorised" });
+    if (!isAuthorised(received, options)) {
+      // Some clients take an answer without a challenge for broken (RFC 9110 §11.6.1).
+      response.setHeader("www-authenticate", 'Bearer realm="fake"');
+      return sendJson(response, 401, { error: "unauthorised" });
+    }
     if (options.respond?.(received, response)) return;
     sendJson(response, 200, received);
   };
   const server = await openLoopbackServer((request, response) => {
     answer(request, response).catch(() => response.destroy());
-  }, options.authority);
+  }, options);
   return {
     get port() {
       return server.port;

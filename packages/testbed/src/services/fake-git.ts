@@ -4,13 +4,14 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runProcess } from "../system/run-process.ts";
-import { type LoopbackServer, openLoopbackServer } from "./loopback-server.ts";
+import { type LoopbackPlace, type LoopbackServer, openLoopbackServer } from "./loopback-server.ts";
 import type { TestAuthority } from "./test-authority.ts";
 
 export interface FakeGitOptions {
   readonly authority: TestAuthority;
   /** The whole `Authorization` value; any other gets 401 with a Basic challenge. */
   readonly expects: string;
+  readonly at?: LoopbackPlace | undefined;
 }
 
 /** A git host with one repository, `/project.git`, whose branch `main` holds `README.md`. */
@@ -31,7 +32,7 @@ export async function openFakeGit(options: FakeGitOptions): Promise<FakeGit> {
     authorizations.push(request.headers.authorization);
     if (request.headers.authorization !== options.expects) challenge(response);
     else serveByCgi(root, request, response);
-  }, options.authority);
+  }, options);
   return {
     get port() {
       return server.port;

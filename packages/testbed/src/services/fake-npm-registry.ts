@@ -1,10 +1,7 @@
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import type { ServerResponse } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { runProcess } from "../system/run-process.ts";
 import { type FakeApi, openFakeApi, sendJson } from "./fake-api.ts";
+import type { LoopbackPlace } from "./loopback-server.ts";
+import { packTar, sendBytes } from "./packed-files.ts";
 import type { TestAuthority } from "./test-authority.ts";
 
 export interface FakeNpmRegistryOptions {
@@ -13,21 +10,27 @@ export interface FakeNpmRegistryOptions {
   readonly expects: string;
   /** `https://name` by which clients reach it; the port is added. */
   readonly origin: string;
+  readonly at?: LoopbackPlace | undefined;
 }
 
 const NAME = "left-gate";
 const VERSION = "1.2.3";
 const TARBALL_PATH = `/${NAME}/-/${NAME}-${VERSION}.tgz`;
 
-/** A registry that holds one package, `left-gate@1.2.3`, whose `index.js` exports `"left-gate works"`. */
+/**
+ * A registry that holds one package, `left-gate@1.2.3`, whose `index.js` exports `"left-gate works"`, and takes what is
+ * published without keeping it.
+ */
 export async function openFakeNpmRegistry(options: FakeNpmRegistryOptions): Promise<FakeApi> {
   const tarball = await packPackage();
   const api: FakeApi = await openFakeApi({
     authority: options.authority,
     expects: options.expects,
-    respond: ({ url }, response) => {
-      if (url === `/${NAME}`) sendJson(response, 200, describePackage(`${options.origin}:${api.port}`, tarball));
-      else if (url === TARBALL_PATH) sendTarball(response, tarball);
+    at: options.at,
+    respond: ({ method, url }, response) => {
+      if (method === "PUT") sendJson(response, 201, { ok: true });
+      else if (url === `/${NAME}`) sendJson(response, 200, describePackage(`${options.origin}:${api.port}`, tarball));
+      else if (url === TARBALL_PATH) sendBytes(response, tarball);
       else sendJson(response, 404, { error: "not found" });
       return true;
     },
@@ -35,18 +38,11 @@ export async function openFakeNpmRegistry(options: FakeNpmRegistryOptions): Prom
   return api;
 }
 
-async function packPackage(): Promise<Buffer> {
-  const root = await mkdtemp(join(tmpdir(), "fake-npm-"));
-  try {
-    await mkdir(join(root, "package"));
-    await writeFile(join(root, "package/package.json"), JSON.stringify({ name: NAME, version: VERSION }));
-    await writeFile(join(root, "package/index.js"), `module.exports = "${NAME} works";\n`);
-    const packed = await runProcess("tar", ["-czf", join(root, "p.tgz"), "-C", root, "package"]);
-    if (packed.code !== 0) throw new Error(`tar: ${packed.stderr}`);
-    return await readFile(join(root, "p.tgz"));
-  } finally {
-    await rm(root, { recursive: true, force: true });
-  }
+function packPackage(): Promise<Buffer> {
+  return packTar({
+    "package/package.json": JSON.stringify({ name: NAME, version: VERSION }),
+    "package/index.js": `module.exports = "${NAME} works";\n`,
+  });
 }
 
 function describePackage(origin: string, tarball: Buffer): unknown {
@@ -57,9 +53,4 @@ function describePackage(origin: string, tarball: Buffer): unknown {
     "dist-tags": { latest: VERSION },
     versions: { [VERSION]: { name: NAME, version: VERSION, dist } },
   };
-}
-
-function sendTarball(response: ServerResponse, tarball: Buffer): void {
-  response.writeHead(200, { "content-type": "application/octet-stream", "content-length": tarball.length });
-  response.end(tarball);
 }

@@ -3,7 +3,15 @@ import { createServer } from "node:https";
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { TestAuthority } from "./test-authority.ts";
 
-/** A server on a free loopback port; disposing of it cuts what is still connected. */
+/** Where on loopback a server listens. */
+export interface LoopbackPlace {
+  /** An address of 127.0.0.0/8. */
+  readonly address: string;
+  /** 0: a free one. */
+  readonly port: number;
+}
+
+/** A server on a loopback port; disposing of it cuts what is still connected. */
 export interface LoopbackServer extends AsyncDisposable {
   readonly port: number;
   /** TCP connections accepted so far. */
@@ -12,15 +20,24 @@ export interface LoopbackServer extends AsyncDisposable {
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Listens with TLS when an authority is given, else in clear. */
-export async function openLoopbackServer(answer: Answer, authority?: TestAuthority): Promise<LoopbackServer> {
-  const server =
-    authority === undefined ? createPlainServer(answer) : createServer({ ...authority.serverOptions }, answer);
-  return listenOnLoopback(server);
+export interface LoopbackOptions {
+  /** With one the server speaks TLS, else in clear. */
+  readonly authority?: TestAuthority | undefined;
+  /** Default: a free port of `127.0.0.1`. */
+  readonly at?: LoopbackPlace | undefined;
 }
 
-/** Starts any server on `127.0.0.1`, port 0, and owns its connections. */
-export async function listenOnLoopback(server: Server): Promise<LoopbackServer> {
+export async function openLoopbackServer(answer: Answer, options: LoopbackOptions = {}): Promise<LoopbackServer> {
+  const { authority, at } = options;
+  const server =
+    authority === undefined ? createPlainServer(answer) : createServer({ ...authority.serverOptions }, answer);
+  return listenOnLoopback(server, at);
+}
+
+const ANYWHERE: LoopbackPlace = { address: "127.0.0.1", port: 0 };
+
+/** Starts any server on loopback and owns its connections. */
+export async function listenOnLoopback(server: Server, at: LoopbackPlace = ANYWHERE): Promise<LoopbackServer> {
   const sockets = new Set<Socket>();
   let connections = 0;
   server.on("connection", (socket: Socket) => {
@@ -30,7 +47,7 @@ export async function listenOnLoopback(server: Server): Promise<LoopbackServer> 
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
+    server.listen(at.port, at.address, resolve);
   });
   const { port } = server.address() as AddressInfo;
   return {

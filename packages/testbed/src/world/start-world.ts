@@ -10,6 +10,8 @@ import { World, type WorldPaths } from "./world.ts";
 export interface WorldOptions {
   /** Sections of `config.yaml` beside those that the world needs itself. */
   readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Further names of the outside world and the loopback address of each. */
+  readonly hosts?: Readonly<Record<string, string>>;
   /** Default: a directory of the world's own. */
   readonly stateDir?: string;
   /** `false`: the daemon is left to the test. */
@@ -23,6 +25,8 @@ const WORLD_HOSTS = [
   "denied.example.test",
   "git.example.test",
   "registry.example.test",
+  "pypi.example.test",
+  "crates.example.test",
 ] as const;
 
 /**
@@ -61,7 +65,7 @@ async function layOut(directory: string, stateDir: string): Promise<WorldPaths> 
 }
 
 function settings(directory: string, options: WorldOptions): unknown {
-  const hosts = Object.fromEntries(WORLD_HOSTS.map((name) => [name, "127.0.0.1"]));
+  const hosts = { ...Object.fromEntries(WORLD_HOSTS.map((name) => [name, "127.0.0.1"])), ...options.hosts };
   const own = options.settings ?? {};
   return {
     ...own,
