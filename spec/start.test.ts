@@ -12,6 +12,7 @@ const CHECKS = [
   "response-carries-no-secret",
   "request-recorded",
   "revoked-next-request",
+  "audit-verifies",
 ];
 /** What a clone does not bring. */
 const NOT_CLONED = new Set(["node_modules", "dist", ".git", "coverage", ".state"]);

@@ -17,6 +17,9 @@ const WITHOUT_DAEMON: ReadonlySet<string> = new Set([
   "completion",
   "test",
   "lint",
+  "export",
+  "verify",
+  "prove",
 ]);
 
 const NO_DIRECTORY = "/nonexistent";

@@ -24,6 +24,7 @@ export function commandTree(): Command {
   addRunCommands(program);
   addGrantCommands(program);
   addPolicyCommands(program);
+  addAuditCommands(program);
   addMachineCommands(program);
   return program;
 }
@@ -141,6 +142,23 @@ function addPolicyCommands(program: Command): void {
     .option("--run <run>", "what this run asked for (default: every run)")
     .option("--since <time>", "what was asked in the last 30s, 20m, 1h or 2d")
     .option("--json", "print JSON");
+}
+
+function addAuditCommands(program: Command): void {
+  const audit = program.command("audit").description("export, verify or prove what was done");
+  const write = "write the audit log as one file that anyone can verify";
+  declare(audit, "export", write, async () => (await import("./commands/audit-export.ts")).exportAudit)
+    .requiredOption("--out <file>", "file to write")
+    .option("--json", "print JSON");
+  const check = "check an export, or the log of this node; 4 when it is not what was signed";
+  declare(audit, "verify", check, async () => (await import("./commands/audit-verify.ts")).verifyAudit)
+    .argument("[file]", "export, or state directory (default: this node's)")
+    .option("--key <file>", "file with the key that must have signed, as one base64url line")
+    .option("--json", "print JSON");
+  const show = "print the proof that an entry is in the log";
+  declare(audit, "prove", show, async () => (await import("./commands/audit-prove.ts")).proveAudit)
+    .argument("<seq>", "number of the entry")
+    .option("--json", "print JSON, as it does anyway");
 }
 
 function addMachineCommands(program: Command): void {

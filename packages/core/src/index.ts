@@ -1,4 +1,13 @@
-export { type AuditEntry, type AuditEvent, encodeEntry, readCanonical, readEntry } from "./audit/audit-entry.ts";
+export {
+  type AuditEntry,
+  type AuditEvent,
+  encodeEntry,
+  encodeUnnumbered,
+  numberEntry,
+  readCanonical,
+  readEntry,
+  type UnnumberedEntry,
+} from "./audit/audit-entry.ts";
 export {
   type AuditHead,
   auditKeyId,

@@ -10,6 +10,7 @@ const STORY: Readonly<Record<string, string>> = {
   "secret-not-in-sandbox": "The credential was searched for in the whole sandbox, and is not there.",
   "no-route-but-gate": "It knocked at every other way out, and none opened.",
   "request-recorded": "What it did is on record.",
+  "audit-verifies": "All of it is in a log that anyone can verify, and a copy that was changed is refused.",
   "revoked-next-request": "The grant was taken back, and the next request went without.",
 };
 

@@ -12,6 +12,8 @@ import { openRouteTargets, type RouteTargets } from "./route-targets.ts";
 
 /** Everything that the demo opened: a daemon over a fresh state directory, a fake service, listeners to knock at. */
 export interface DemoWorld extends AsyncDisposable {
+  readonly directory: string;
+  readonly stateDir: string;
   readonly socketPath: string;
   readonly service: FakeService;
   readonly routes: RouteTargets;
@@ -62,6 +64,8 @@ export async function openDemoWorld(): Promise<DemoWorld> {
       body: { name: "demo", bindings: [binding], value: credential },
     });
     return {
+      directory,
+      stateDir,
       socketPath,
       service,
       routes,

@@ -1,7 +1,11 @@
 import { execFile } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { toProblem } from "@gatehouse/core";
 import type { RequestRecord } from "@gatehouse/gate";
-import { childEnvironment, requestUnixOk, streamUnix } from "@gatehouse/kit";
+import { childEnvironment, exportLog, openLogSource, requestUnixOk, streamUnix, verifyLog } from "@gatehouse/kit";
 import type { CreatedRun } from "@gatehouse/node";
+import { signHead } from "../audit/sign-head.ts";
 import { type DemoWorld, openDemoWorld } from "./demo-world.ts";
 import { ALLOWED_HOST, DENIED_HOST } from "./fake-service.ts";
 import { type ProbeLine, probeVariables } from "./probe.ts";
@@ -36,6 +40,7 @@ export async function runChecks(onCheck: (check: DemoCheck) => void): Promise<re
   judgeRoutes(world, judge);
   await judgeRecords({ world, runId, judge });
   await judgeRevocation({ world, lines, judge });
+  await judgeAudit({ world, runId, judge });
   stopped.abort();
   await requestUnixOk({ socketPath: world.socketPath, method: "DELETE", path: `/v1/sandboxes/${runId}` });
   return checks;
@@ -174,15 +179,13 @@ function judgeRoutes({ routes }: DemoWorld, judge: Judge): void {
   );
 }
 
-async function judgeRecords({
-  world,
-  runId,
-  judge,
-}: {
+interface RunObserved {
   readonly world: DemoWorld;
   readonly runId: string;
   readonly judge: Judge;
-}) {
+}
+
+async function judgeRecords({ world, runId, judge }: RunObserved) {
   const records: RequestRecord[] = [];
   const lines = streamUnix({
     socketPath: world.socketPath,
@@ -232,6 +235,28 @@ async function judgeRevocation({
     "revoked-next-request",
     before === 200 && status === 401,
     `the loop on one open connection was answered ${before}; after the grant was revoked, ${status}`,
+  );
+}
+
+/** Exports what is on record, verifies it, and changes one letter of a copy as the control. */
+async function judgeAudit({ world, runId, judge }: RunObserved) {
+  await signHead(world.socketPath);
+  const path = join(world.directory, "audit.jsonl");
+  const { head, heads } = await exportLog(await openLogSource(world.stateDir), path);
+  const text = await readFile(path, "utf8");
+  const kinds = new Set(text.split("\n").flatMap((line) => /"kind":"([a-z_.]+)"/.exec(line)?.[1] ?? []));
+  const wanted = ["grant.created", "run.registered", "request.injected", "request.denied", "grant.revoked"];
+  const missing = wanted.filter((kind) => !kinds.has(kind));
+  const changed = join(world.directory, "changed.jsonl");
+  await writeFile(changed, text.replace(DENIED_HOST, ALLOWED_HOST));
+  const found = await verifyLog(await openLogSource(changed)).then(
+    () => "nothing",
+    (failure: unknown) => toProblem(failure).detail ?? "",
+  );
+  judge(
+    "audit-verifies",
+    missing.length === 0 && text.includes(runId) && !text.includes(world.credential) && found.includes("was changed"),
+    `${head.size} entries under ${heads} signed heads, ${missing.length === 0 ? "each kind among them" : `without ${missing.join(", ")}`}; control: in a copy with another host, ${found}`,
   );
 }
 

@@ -24,9 +24,30 @@ export interface AuditEntry extends AuditEvent {
 
 const MEMBERS = "actor,agent,data,kind,node,org,run,seq,time";
 
-/** The bytes that are hashed, as text. Text that is not canonical and numbers that are no integers throw RangeError. */
-export function encodeEntry({ actor, agent, data, kind, node, org, run, seq, time }: AuditEntry): string {
-  return canonicalJson({ actor, agent, data, kind, node, org, run, seq, time });
+/** An entry that has no number yet: the text before it and behind it. Neither holds a line feed. */
+export interface UnnumberedEntry {
+  readonly before: string;
+  readonly after: string;
+}
+
+/**
+ * Everything of an entry but its number, so that whoever meets the event can write it down for the one who numbers it.
+ * Text that is not canonical and numbers that are no integers throw RangeError.
+ */
+export function encodeUnnumbered(event: AuditEvent, { org, node }: Pick<AuditEntry, "org" | "node">): UnnumberedEntry {
+  const { actor, agent, data, kind, run, time } = event;
+  const text = canonicalJson({ actor, agent, data, kind, node, org, run });
+  return { before: `${text.slice(0, -1)},"seq":`, after: `,"time":${canonicalJson(time)}}` };
+}
+
+/** The text whose bytes are hashed. */
+export function encodeEntry(entry: AuditEntry): string {
+  return numberEntry(encodeUnnumbered(entry, entry), entry.seq);
+}
+
+/** `encodeEntry` of what has its number now. */
+export function numberEntry({ before, after }: UnnumberedEntry, seq: number): string {
+  return `${before}${seq}${after}`;
 }
 
 /**

@@ -50,6 +50,9 @@ export interface NewCredential {
   readonly value: string;
 }
 
+/** Called with what is about to be stored; stores it by `store`, or fails. */
+export type AroundStoring = (info: CredentialInfo, store: () => Promise<void>) => Promise<void>;
+
 /** A file that takes no part. `name` is what it claims; nothing vouches for it. */
 export interface UnreadableFile {
   readonly file: string;
@@ -112,17 +115,21 @@ export class CredentialStore {
     return this.#byName.has(name) || this.#unreadable.some((one) => one.name === name);
   }
 
-  /** Seals and stores a value. Fails with `grants.exists`, `grants.invalid`, `credentials.invalid_value`. */
-  add(request: NewCredential): Promise<CredentialInfo> {
-    return this.#turns.take(request.name, () => this.#add(request));
+  /**
+   * Seals and stores a value. Fails with `grants.exists`, `grants.invalid`, `credentials.invalid_value`. `around` gets
+   * what is about to be stored, and is to call `store`.
+   */
+  add(request: NewCredential, around: AroundStoring = (_, store) => store()): Promise<CredentialInfo> {
+    return this.#turns.take(request.name, () => this.#add(request, around));
   }
 
   /**
    * As `add`, and where the name is taken by a credential for the same places gives that one the new value, in one
    * step on disk. Fails with `grants.exists` when the places differ, with `credentials.unreadable`.
    */
-  replace(request: NewCredential): Promise<CredentialInfo> {
-    return this.#turns.take(request.name, () => (this.has(request.name) ? this.#replace(request) : this.#add(request)));
+  replace(request: NewCredential, around: AroundStoring = (_, store) => store()): Promise<CredentialInfo> {
+    const { name } = request;
+    return this.#turns.take(name, () => (this.has(name) ? this.#replace(request, around) : this.#add(request, around)));
   }
 
   /** The plaintext. Fails as `require` does. */
@@ -149,7 +156,7 @@ export class CredentialStore {
     return this.#turns.take(name, () => this.#remove(name));
   }
 
-  async #add({ name, service, bindings, value: text }: NewCredential): Promise<CredentialInfo> {
+  async #add({ name, service, bindings, value: text }: NewCredential, around: AroundStoring): Promise<CredentialInfo> {
     if (this.has(name))
       throw new Problem("grants.exists", {
         detail: `Give ${name} a new value with --replace, or choose another name.`,
@@ -168,10 +175,13 @@ export class CredentialStore {
       bindings: [...bindings],
       sealed,
     };
-    return this.#store(stored);
+    return this.#store(stored, around);
   }
 
-  async #replace({ name, service, bindings, value: text }: NewCredential): Promise<CredentialInfo> {
+  async #replace(
+    { name, service, bindings, value: text }: NewCredential,
+    around: AroundStoring,
+  ): Promise<CredentialInfo> {
     const before = this.#require(name);
     // Live runs were given these places: another value may take its place there, another place may not.
     if (before.service !== service || !isDeepStrictEqual(before.bindings, bindings)) {
@@ -181,19 +191,21 @@ export class CredentialStore {
     const version = before.version + 1;
     const { sealed: old, replaced = [] } = before;
     const sealed = await seal(this.#key, value, bindingBytes({ ...before, version }, bindings));
-    return this.#store({
+    const stored = {
       ...before,
       version,
       created_at: this.#clock.now(),
       sealed,
       replaced: [{ version: before.version, sealed: old }, ...replaced].slice(0, MAX_REPLACED),
-    });
+    };
+    return this.#store(stored, around);
   }
 
-  async #store(stored: StoredCredential): Promise<CredentialInfo> {
-    await writeFileAtomic(join(this.#folder, `${stored.id}.jwe`), JSON.stringify(stored));
+  async #store(stored: StoredCredential, around: AroundStoring): Promise<CredentialInfo> {
+    const info = asInfo(stored);
+    await around(info, () => writeFileAtomic(join(this.#folder, `${stored.id}.jwe`), JSON.stringify(stored)));
     this.#byName.set(stored.name, stored);
-    return asInfo(stored);
+    return info;
   }
 
   async #remove(name: string): Promise<void> {

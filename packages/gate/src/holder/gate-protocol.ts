@@ -64,6 +64,13 @@ export interface GateStatus {
   readonly restored: number;
   readonly refused: readonly { readonly runId: string; readonly reason: string }[];
   readonly recordsFailing: boolean;
+  /** `isTaking` is false while the log cannot be written, for `reason`: then every request is refused. */
+  readonly audit: {
+    readonly isTaking: boolean;
+    readonly reason: string | undefined;
+    /** Durable entries. */
+    readonly entries: number;
+  };
 }
 
 /** Calls of the daemon to its key-holder over child-process IPC; no other process can make them. */

@@ -2,6 +2,8 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, Lifetime, type Random, type RunId } from "@gatehouse/core";
 import { type CertificateAuthority, type Log, mintServerLeaf, serveUnix } from "@gatehouse/kit";
+import { GateAudit } from "../audit/gate-audit.ts";
+import { auditText } from "../audit/run-events.ts";
 import { CredentialStore } from "../credentials/credential-store.ts";
 import { type NodeKey, openNodeKey } from "../credentials/node-key.ts";
 import { loadTemplates, type Template } from "../credentials/templates.ts";
@@ -41,6 +43,7 @@ const MAX_WORKER_CONNECTIONS = 16_384;
 const MAX_CONNECTIONS_PER_RUN = 1_024;
 // In each worker. A decoder and an encoder hold about half a megabyte, at worst some 20.
 const MAX_RECODED_BODIES = 256;
+const MAX_NAMES_ON_RECORD = 1_000;
 
 /** Opens credentials, registry, workers and the local API, in this order; closes them in reverse. */
 export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<Holder> {
@@ -48,14 +51,19 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
   try {
     const { stateDir } = config;
     const { log, clock } = deps;
+    // Before anything that changes: there is nothing that could not be put on record.
+    const audit = life.own(await GateAudit.open({ stateDir, clock, log }));
     const vault = await openVault(stateDir, clock);
     const records = life.own(await openRecords(config, log));
     const publisher = new LatePublisher();
-    const registry = await RunRegistry.open({ ...vault, clock, stateDir, publisher });
+    const registry = await RunRegistry.open({ ...vault, clock, stateDir, publisher, audit });
     reportRestored(registry, vault.credentials, log);
     const restored = registry.size;
-    const workers = life.own(new WorkerPool(await poolOptions(config, { ...vault, log, clock, registry, records })));
+    noteStart(config, { audit, registry, credentials: vault.credentials });
+    const parts = { ...vault, log, clock, registry, records, audit };
+    const workers = life.own(new WorkerPool(await poolOptions(config, parts)));
     publisher.pool = workers;
+    audit.onTaking = (isTaking) => life.run(() => workers.setAudit(isTaking));
     const proxyPort = await workers.start();
     await registry.setProxyPort(proxyPort);
     const { containers, idle } = watchRuns(config, { life, registry, log, clock, onEmpty: deps.onEmpty });
@@ -67,6 +75,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
       restored,
       refused: registry.refused,
       recordsFailing: records.isFailing,
+      audit: audit.state,
     });
     const routes = localApiRoutes({
       ...vault,
@@ -74,10 +83,8 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
       containers,
       records,
       hosts: config.hosts,
-      ownAddresses: new Set([
-        `127.0.0.1:${proxyPort}`,
-        ...config.listen.map(({ host, port = proxyPort }) => `${host}:${port}`),
-      ]),
+      ownAddresses: ownAddresses(config, proxyPort),
+      audit,
       status,
       startedAt: clock.now(),
       commit: config.commit,
@@ -191,15 +198,37 @@ function reportRestored(registry: RunRegistry, credentials: CredentialStore, log
   for (const fault of credentials.faults) log.error("credential cannot be opened", { ...fault });
 }
 
+interface StartParts {
+  readonly audit: GateAudit;
+  readonly registry: RunRegistry;
+  readonly credentials: CredentialStore;
+}
+
+/** Where the gate itself is reached. */
+function ownAddresses({ listen }: GateConfig, proxyPort: number): ReadonlySet<string> {
+  return new Set([`127.0.0.1:${proxyPort}`, ...listen.map(({ host, port = proxyPort }) => `${host}:${port}`)]);
+}
+
+/** What holds from the first moment on. */
+function noteStart({ commit }: GateConfig, { audit, registry, credentials }: StartParts): void {
+  const refused = registry.refused.slice(0, MAX_NAMES_ON_RECORD).map(({ runId }) => auditText(runId));
+  const grants = credentials
+    .list()
+    .slice(0, MAX_NAMES_ON_RECORD)
+    .map(({ name }) => name);
+  audit.note({ kind: "gate.started", data: { commit, grants, runs: registry.size, runs_refused: refused } });
+}
+
 interface PoolParts {
   readonly log: Log;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
   readonly registry: RunRegistry;
   readonly records: RecordStore;
+  readonly audit: GateAudit;
 }
 
-async function poolOptions(config: GateConfig, { log, ca, clock, registry, records }: PoolParts) {
+async function poolOptions(config: GateConfig, { log, ca, clock, registry, records, audit }: PoolParts) {
   const { upstreamCaFile, listen } = config;
   await requireFree(listen);
   return {
@@ -225,6 +254,8 @@ async function poolOptions(config: GateConfig, { log, ca, clock, registry, recor
       certificatePem: await mintServerLeaf({ ca, name, publicKey, ttlMs: LEAF_TTL_MS }),
       notAfter: clock.now() + LEAF_TTL_MS,
     }),
+    audit: () => ({ node: audit.node, isTaken: audit.state.isTaking }),
+    onAudit: (lines: string) => audit.noteLines(lines),
     onRecords: (batch: Parameters<RecordStore["add"]>[0]) => records.add(batch),
   };
 }

@@ -16,6 +16,9 @@ export interface WorkerPoolOptions {
   readonly port: number;
   readonly snapshots: () => readonly RunSnapshot[];
   readonly mintLeaf: (request: HolderCalls["mintLeaf"]["params"]) => Promise<HolderCalls["mintLeaf"]["result"]>;
+  /** Which log entries are for, and whether it takes them now. */
+  readonly audit: () => { readonly node: string; readonly isTaken: boolean };
+  readonly onAudit: (lines: string) => void;
   readonly onRecords: (records: HolderNotes["records"]) => void;
 }
 
@@ -81,6 +84,11 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
       }
       return null;
     });
+  }
+
+  /** Tells whether the audit log can be written. A worker that does not hear is ended. */
+  setAudit(isTaken: boolean): Promise<void> {
+    return this.#tellAll(({ peer }) => peer.call("setAudit", { isTaken }, { timeoutMs: FOLLOW_TIMEOUT_MS }));
   }
 
   /** Every worker accepts on the run's listener, or it fails as the first one does that cannot. */
@@ -149,12 +157,14 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
       {
         mintLeaf: (request) => this.#options.mintLeaf(request),
         records: (records) => this.#options.onRecords(records),
+        audit: (lines) => this.#options.onAudit(lines),
       },
       { signal },
     );
     const start = {
       generation: this.#generation,
       runs: this.#options.snapshots(),
+      audit: this.#options.audit(),
       config: { ...this.#options.config, port: this.#port },
     };
     const { port } = await peer.call("start", start, { timeoutMs: START_TIMEOUT_MS });

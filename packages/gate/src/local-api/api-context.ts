@@ -1,3 +1,4 @@
+import type { GateAudit } from "../audit/gate-audit.ts";
 import type { CredentialStore } from "../credentials/credential-store.ts";
 import type { Template } from "../credentials/templates.ts";
 import type { ContainerWatch } from "../engines/container-watch.ts";
@@ -16,6 +17,7 @@ export interface ApiContext {
   readonly hosts: Readonly<Record<string, string>>;
   /** Addresses (`ip:port`) of Gatehouse itself. */
   readonly ownAddresses: ReadonlySet<string>;
+  readonly audit: GateAudit;
   readonly status: () => GateStatus;
   readonly startedAt: number;
   readonly commit: string;

@@ -1,8 +1,11 @@
 import { Problem, parseResourceName } from "@gatehouse/core";
 import type { Route } from "@gatehouse/kit";
 import { z } from "zod";
+import type { GateEvent } from "../audit/gate-audit.ts";
+import { auditText } from "../audit/run-events.ts";
 import { type Binding, bindingSchema } from "../credentials/binding.ts";
-import type { CredentialInfo } from "../credentials/credential-store.ts";
+import type { AroundStoring, CredentialInfo } from "../credentials/credential-store.ts";
+import { actorOf } from "./actor.ts";
 import type { ApiContext } from "./api-context.ts";
 
 const grantSchema = z.strictObject({
@@ -16,12 +19,12 @@ const grantSchema = z.strictObject({
 
 /** Credentials and the grants of the same name: add, list, take back. Values go in and never come out. */
 export function grantRoutes(context: ApiContext): readonly Route[] {
-  const { credentials, registry, templates } = context;
+  const { audit, credentials, registry, templates } = context;
   return [
     {
       method: "POST",
       path: "/v1/grants",
-      handle: async ({ body }) => {
+      handle: async ({ body, peer }) => {
         const parsed = grantSchema.safeParse(body);
         // What zod says of a wrong value could quote it, so nothing of it is passed on.
         if (!parsed.success)
@@ -29,10 +32,13 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
         const { service, value, replace } = parsed.data;
         const name = parseResourceName(parsed.data.name ?? service ?? "");
         const bindings = bindingsOf(context, parsed.data);
-        if (!replace) {
-          return { status: 201, body: describeGrant(await credentials.add({ name, service, bindings, value })) };
-        }
-        const info = await credentials.replace({ name, service, bindings, value });
+        const onRecord: AroundStoring = (info, store) => {
+          const kind = credentials.has(name) ? "grant.replaced" : "grant.created";
+          return audit.attempt({ kind, actor: actorOf({ peer }), data: grantData(info) }, store);
+        };
+        const added = { name, service, bindings, value };
+        if (!replace) return { status: 201, body: describeGrant(await credentials.add(added, onRecord)) };
+        const info = await credentials.replace(added, onRecord);
         await registry.refreshGrant(name);
         return { status: 201, body: describeGrant(info) };
       },
@@ -45,15 +51,17 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
     {
       method: "DELETE",
       path: "/v1/grants/{name}",
-      handle: async ({ params }) => {
+      handle: async ({ params, peer }) => {
         const name = parseResourceName(params.name ?? "");
         if (!credentials.has(name)) throw new Problem("grants.not_found");
+        audit.note({ kind: "grant.revoked", actor: actorOf({ peer }), data: { name } });
         // Out of the store first, so that no run can take it meanwhile; out of the runs even if the file would not go.
         try {
           await credentials.remove(name);
         } finally {
           await registry.withdrawGrant(name);
         }
+        await audit.settled();
         return { status: 204 };
       },
     },
@@ -102,6 +110,22 @@ function bindingsOf({ templates }: ApiContext, { service, bindings }: z.infer<ty
     });
   }
   return template.bindings;
+}
+
+/** A grant as it stands on record: where its credential may go, and in which slot. */
+function grantData({ id, name, service, bindings }: CredentialInfo): GateEvent["data"] {
+  return {
+    credential: id,
+    name,
+    service: service ?? null,
+    slots: bindings.map(({ hosts, header, format, methods = null, paths = null }) => ({
+      format: auditText(format),
+      header,
+      hosts: hosts.map(auditText),
+      methods,
+      paths: paths?.map(auditText) ?? null,
+    })),
+  };
 }
 
 function describeGrant({ name, service, createdAt, bindings }: CredentialInfo): object {

@@ -15,6 +15,7 @@ const CAPABILITIES: readonly string[] = [
   "grants",
   "credentials",
   "records",
+  "audit",
   "policy.explain",
   "routes",
   "sandboxes",
@@ -30,7 +31,7 @@ export function healthRoutes(context: ApiContext): readonly Route[] {
       method: "GET",
       path: "/v1/health",
       handle: () => {
-        const { proxyPort, runCount, restored, refused, recordsFailing, workers } = context.status();
+        const { proxyPort, runCount, restored, refused, recordsFailing, workers, audit } = context.status();
         return {
           status: 200,
           body: {
@@ -45,6 +46,8 @@ export function healthRoutes(context: ApiContext): readonly Route[] {
             runs_refused: refused.map(({ runId, reason }) => ({ run_id: runId, reason })),
             credentials_unreadable: context.credentials.unreadable,
             records_failing: recordsFailing,
+            audit_entries: audit.entries,
+            audit_failing: audit.isTaking ? undefined : (audit.reason ?? "too many entries wait"),
             workers_ready: workers.filter(({ isReady }) => isReady).length,
           },
         };

@@ -1,5 +1,6 @@
 import type { Route } from "@gatehouse/kit";
 import type { ApiContext } from "./api-context.ts";
+import { auditRoutes } from "./audit-routes.ts";
 import { grantRoutes } from "./grant-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
 import { nodeRoutes } from "./node-routes.ts";
@@ -15,6 +16,7 @@ export function localApiRoutes(context: ApiContext): readonly Route[] {
     ...grantRoutes(context),
     ...policyRoutes(context),
     ...recordRoutes(context),
+    ...auditRoutes(context),
     ...nodeRoutes(context),
   ];
 }

@@ -3,6 +3,7 @@ import type { Route } from "@gatehouse/kit";
 import { z } from "zod";
 import { lowerKeys, parseRegistration } from "../registry/parse-registration.ts";
 import { isExternal } from "../registry/registered-run.ts";
+import { actorOf } from "./actor.ts";
 import type { ApiContext } from "./api-context.ts";
 
 const containerSchema = z.object({ container_id: z.string().min(1).max(256) });
@@ -14,8 +15,8 @@ export function runRoutes({ registry, containers, status }: ApiContext): readonl
     {
       method: "POST",
       path: "/v1/runs",
-      handle: async ({ body }) => {
-        const token = await registry.register(parseRegistration(body));
+      handle: async ({ body, peer }) => {
+        const token = await registry.register(parseRegistration(body), actorOf({ peer }));
         return { status: 201, body: { auth_token: token, proxy_port: status().proxyPort } };
       },
     },
@@ -35,10 +36,10 @@ export function runRoutes({ registry, containers, status }: ApiContext): readonl
     {
       method: "PATCH",
       path: "/v1/runs/{token}",
-      handle: async ({ params, body }) => {
+      handle: async ({ params, body, peer }) => {
         const parsed = containerSchema.safeParse(lowerKeys(body));
         if (!parsed.success) throw new Problem("api.malformed", { detail: "container_id is missing." });
-        await registry.setContainer(params.token ?? "", parsed.data.container_id);
+        await registry.setContainer(params.token ?? "", parsed.data.container_id, actorOf({ peer }));
         // So that the container can connect as soon as its tool has the answer.
         await containers.lookWithin(LOOK_WITHIN_MS);
         return { status: 204 };
@@ -47,8 +48,8 @@ export function runRoutes({ registry, containers, status }: ApiContext): readonl
     {
       method: "DELETE",
       path: "/v1/runs/{token}",
-      handle: async ({ params }) => {
-        await registry.endByToken(params.token ?? "");
+      handle: async ({ params, peer }) => {
+        await registry.endByToken(params.token ?? "", actorOf({ peer }));
         return { status: 204 };
       },
     },

@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type Clock, compilePolicy, Problem, type RunId } from "@gatehouse/core";
+import type { ChangeLog } from "../audit/gate-audit.ts";
+import { auditText, runEvent } from "../audit/run-events.ts";
 import type { NodeKey } from "../credentials/node-key.ts";
 import { buildCurrentSnapshot, type SnapshotDeps, sealInlineValues } from "../holder/build-snapshot.ts";
 import { keepScrubbing } from "../snapshot/keep-scrubbing.ts";
@@ -25,6 +27,7 @@ export interface RegistryDeps extends SnapshotDeps {
   readonly stateDir: string;
   readonly publisher: RunPublisher;
   readonly key: NodeKey;
+  readonly audit: ChangeLog;
 }
 
 /** A run to add: everything but what the registry makes itself. */
@@ -33,6 +36,8 @@ export interface NewRun {
   readonly values: InlineValues;
   /** Only a registration under a token that the caller kept; absent makes a new one. */
   readonly token?: string | undefined;
+  /** Who asked, for the record; absent when the node itself did. */
+  readonly actor?: string | undefined;
 }
 
 /**
@@ -102,13 +107,14 @@ export class RunRegistry {
   }
 
   /** `POST /v1/runs`: registers, or registers anew under the run's own token. Returns the token. */
-  async register(registration: Registration): Promise<string> {
+  async register(registration: Registration, actor?: string): Promise<string> {
     const { runId, token } = registration;
     return this.#turns.take(runId, async () => {
       const known = this.get(runId);
       this.#admit({ runId, known, hash: token === undefined ? undefined : hashToken(token) });
       return this.#add({
         token,
+        actor,
         values: {
           credentials: registration.credentials,
           slots: registration.slots,
@@ -141,13 +147,16 @@ export class RunRegistry {
   }
 
   /** Notes the container of a run. Fails with `runs.not_found`. */
-  async setContainer(token: string, containerId: string): Promise<void> {
+  async setContainer(token: string, containerId: string, actor?: string): Promise<void> {
     await this.#withRun(token, async (run) => {
       const entry = this.#index.get(run.runId);
       if (entry?.run !== run) throw new Problem("runs.not_found");
       const snapshot = { ...entry.snapshot, containerAddresses: [] };
-      this.#index.put({ snapshot, run: { ...run, containerId } });
-      await this.#writer.write();
+      const event = runEvent("container_set", run, { container: auditText(containerId) });
+      await this.#deps.audit.attempt({ ...event, ...by(actor) }, async () => {
+        this.#index.put({ snapshot, run: { ...run, containerId } });
+        await this.#writer.write();
+      });
       await this.#deps.publisher.put(snapshot);
     });
   }
@@ -184,15 +193,18 @@ export class RunRegistry {
   }
 
   /** `end` by token, a refused run's too. Fails with `runs.not_found`. */
-  async endByToken(token: string): Promise<void> {
+  async endByToken(token: string, actor?: string): Promise<void> {
     const refused = this.#refused.findByTokenHash(hashToken(token));
     if (refused !== undefined) await this.end(refused.runId);
-    else await this.#withRun(token, (run) => this.#end(run));
+    else await this.#withRun(token, (run) => this.#end(run, actor));
   }
 
   /** Takes a grant away from every run, in every worker, before it returns. */
   withdrawGrant(name: string): Promise<void> {
-    return this.#changeRunsWith(name, (run) => ({ ...run, grants: run.grants.filter((grant) => grant !== name) }));
+    return this.#changeRunsWith(name, (run) => {
+      this.#deps.audit.note(runEvent("grant_withdrawn", run, { grant: name }));
+      return { ...run, grants: run.grants.filter((grant) => grant !== name) };
+    });
   }
 
   /** Gives every run of a grant its present value, in every worker, before it returns. */
@@ -258,7 +270,7 @@ export class RunRegistry {
       throw new Problem("runs.id_taken");
   }
 
-  async #add({ run, values, token }: NewRun): Promise<string> {
+  async #add({ run, values, token, actor }: NewRun): Promise<string> {
     compilePolicy(run.policy);
     const given = token ?? randomBytes(32).toString("hex");
     const registered: RegisteredRun = {
@@ -267,22 +279,31 @@ export class RunRegistry {
       registeredAt: this.#deps.clock.now(),
       sealedValues: await sealInlineValues(run.runId, values, this.#deps.key),
     };
-    const before = this.#index.get(run.runId);
-    const built = await buildCurrentSnapshot(registered, this.#deps);
+    // What cannot be served is refused before it is on record.
+    await buildCurrentSnapshot(registered, this.#deps);
+    const event = { ...runEvent("registered", registered), ...by(actor) };
+    await this.#deps.audit.attempt(event, () => this.#keep(registered));
+    return given;
+  }
+
+  async #keep(run: RegisteredRun): Promise<void> {
+    const { runId } = run;
+    const before = this.#index.get(runId);
+    // Built and put without a wait between: a grant that was revoked until now is not in it, and from now on it is found.
+    const built = await buildCurrentSnapshot(run, this.#deps);
     const snapshot = this.#keepAddresses(keepScrubbing(built, before?.snapshot));
-    const refused = this.#refused.take(run.runId);
-    this.#index.put({ run: registered, snapshot });
+    const refused = this.#refused.take(runId);
+    this.#index.put({ run, snapshot });
     try {
       await this.#writer.write();
       await this.#deps.publisher.put(snapshot);
     } catch (failure) {
-      this.#index.delete(run.runId);
+      this.#index.delete(runId);
       if (before !== undefined) this.#index.put(before);
       this.#refused.putBack(refused);
-      await this.#tellAgain(run.runId, before?.snapshot);
+      await this.#tellAgain(runId, before?.snapshot);
       throw failure;
     }
-    return given;
   }
 
   /** A run that changes is still in its container. */
@@ -299,7 +320,8 @@ export class RunRegistry {
     await Promise.allSettled([told, this.#writer.write()]);
   }
 
-  async #end(run: RegisteredRun): Promise<void> {
+  async #end(run: RegisteredRun, actor?: string): Promise<void> {
+    if (!this.#ending.has(run.tokenHash)) this.#deps.audit.note({ ...runEvent("ended", run), ...by(actor) });
     this.#ending.set(run.tokenHash, run);
     if (this.get(run.runId)?.tokenHash === run.tokenHash) {
       this.#index.delete(run.runId);
@@ -307,6 +329,7 @@ export class RunRegistry {
     }
     await this.#tombstones.add(run.runId, run.tokenHash);
     await this.#writer.write();
+    await this.#deps.audit.settled();
     this.#ending.delete(run.tokenHash);
   }
 
@@ -314,6 +337,7 @@ export class RunRegistry {
     const taken = this.#refused.take(runId);
     if (taken.length === 0) return;
     try {
+      this.#deps.audit.note({ run: auditText(runId), kind: "run.ended", data: { was_refused: true } });
       for (const { tokenHash } of taken) if (tokenHash !== undefined) await this.#tombstones.add(runId, tokenHash);
       await this.#writer.write();
     } catch (failure) {
@@ -333,4 +357,8 @@ export class RunRegistry {
       await act(run);
     });
   }
+}
+
+function by(actor: string | undefined): { readonly actor?: string } {
+  return actor === undefined ? {} : { actor };
 }

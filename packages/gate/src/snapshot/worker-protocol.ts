@@ -20,6 +20,8 @@ export interface WorkerCalls {
     readonly params: { readonly runId: RunId; readonly keeper: string };
     readonly result: null;
   };
+  /** Whether the audit log can be written: while it cannot, every request is refused. */
+  readonly setAudit: { readonly params: { readonly isTaken: boolean }; readonly result: null };
   /** Stops accepting, ends what is idle, lets exchanges finish until the deadline. */
   readonly drain: { readonly params: { readonly deadlineMs: number }; readonly result: null };
 }
@@ -27,6 +29,7 @@ export interface WorkerCalls {
 export interface WorkerStart {
   readonly generation: number;
   readonly runs: readonly RunSnapshot[];
+  readonly audit: { readonly node: string; readonly isTaken: boolean };
   readonly config: WorkerConfig;
 }
 
@@ -73,6 +76,8 @@ export interface HolderCalls {
 export interface HolderNotes {
   /** Records as they are stored: a line of JSON each, so that nobody on the way reads and writes them again. */
   readonly records: Uint8Array;
+  /** Audit entries without their numbers: two lines each. */
+  readonly audit: string;
 }
 
 /** One request as it is recorded. `url` holds query names without values. */

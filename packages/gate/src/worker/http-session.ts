@@ -12,6 +12,7 @@ import { Exchange, type ExchangeEnd, type ExchangeOwner } from "./exchange.ts";
 import { KeptUpstream } from "./kept-upstream.ts";
 import { problemResponse } from "./problem-response.ts";
 import type { RecodingSlots } from "./recoded-body.ts";
+import { addRecord, injectionEvent } from "./request-event.ts";
 import { recordOf, type Timing } from "./request-record.ts";
 import type { RunConnection, RunEntry } from "./run-table.ts";
 import type { SessionRole } from "./session-role.ts";
@@ -25,6 +26,7 @@ interface Current extends Timing {
   exchange: Exchange | undefined;
 }
 
+const UNRECORDABLE: Refusal = { code: "gate.audit_unavailable", detail: "Nothing can be put on record now." };
 /** After these it is in doubt where the next request begins, or there is no room for one. */
 const ENDS_CLIENT: ReadonlySet<ProblemCode> = new Set(["gate.ambiguous_request", "gate.overloaded", "internal"]);
 
@@ -116,16 +118,19 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
       exchange: undefined,
     };
     this.#current = current;
+    // First of all: a refusal, too, must be put on record.
+    if (!this.#hasRoom) return this.#refuse(UNRECORDABLE, rest);
     if ("refusal" in identified) return this.#refuse(identified.refusal, rest);
-    if (!this.#worker.records.hasRoom) {
-      return this.#refuse({ code: "gate.audit_unavailable", detail: "Records are not being taken." }, rest);
-    }
     if (head.method === "CONNECT") return this.#connect(identified.entry, head, rest);
     const context = newRequestContext(identified.entry.current, head, this.#role.tunnel);
     current.context = context;
     const refusal = runStages(context);
     if (refusal !== undefined) return this.#refuse(refusal, rest);
     this.#forward(identified.entry, context, rest);
+  }
+
+  get #hasRoom(): boolean {
+    return this.#worker.records.hasRoom && this.#worker.audit.hasRoom;
   }
 
   #connect(entry: RunEntry, head: RequestHead, rest: Buffer): void {
@@ -168,7 +173,16 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
     if (this.#current === undefined) return;
     const exchange = new Exchange(this, context, upstream);
     this.#current.exchange = exchange;
+    // On its way to the log before the credential is on its way to the service.
+    if (context.carried.length > 0) this.#noteInjection(this.#current, context);
     exchange.start(this.#waiting.take());
+  }
+
+  #noteInjection(current: Current, context: RequestContext): void {
+    const run = current.entry?.current.snapshot;
+    const exchange = { bytesIn: 0, bytesOut: 0 };
+    const outcome = { nowMs: current.startedMs, status: 0, place: context, run, head: current.head, context, exchange };
+    this.#worker.audit.add(injectionEvent(recordOf(current, outcome), context.carried));
   }
 
   /** A bug met by one request must not end the process, and with it everybody's. */
@@ -255,10 +269,11 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
 
   /** Answers bytes that are no request, and goes. */
   #refuseUnread(why: string): void {
-    const refusal = { code: "gate.ambiguous_request", detail: `The request is refused: ${why}.` } as const;
+    const ambiguous: Refusal = { code: "gate.ambiguous_request", detail: `The request is refused: ${why}.` };
+    const refusal = this.#hasRoom ? ambiguous : UNRECORDABLE;
     this.client.write(problemResponse({ refusal, host: this.#role.tunnel?.host, keepsOpen: false }));
     const timing = { time: this.#worker.clock.now(), startedMs: this.#lastProgressMs };
-    this.#add(timing, { status: 400, code: refusal.code });
+    this.#add(timing, { status: PROBLEMS[refusal.code].http, code: refusal.code });
     this.#endClient();
   }
 
@@ -269,7 +284,7 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
 
   #add(timing: Timing, outcome: Omit<Parameters<typeof recordOf>[1], "nowMs" | "place">): void {
     const place = outcome.context?.host ? outcome.context : this.#role.tunnel;
-    this.#worker.records.add(recordOf(timing, { ...outcome, place, nowMs: this.#worker.clock.monotonicMs() }));
+    addRecord(this.#worker, recordOf(timing, { ...outcome, place, nowMs: this.#worker.clock.monotonicMs() }));
   }
 
   /** Says goodbye in order: what was written arrives; what still comes is read and dropped for a moment. */

@@ -23,6 +23,7 @@ await runMain(
           clock: systemClock,
           mintLeaf: (request) => peer.call("mintLeaf", request),
           lookUp: systemLookUp,
+          sendAudit: (lines) => peer.notify("audit", lines),
           sendRecords: (lines) => peer.notify("records", lines),
           onAddressLost: (address, failure) => log.warn("an address cannot be listened at", { address, failure }),
           onFault: (failure) => log.error("a request met a bug", { failure }),
@@ -32,6 +33,7 @@ await runMain(
       putRun: (params) => running("putRun").handle("putRun", params),
       dropRun: (params) => running("dropRun").handle("dropRun", params),
       serveListener: (params) => running("serveListener").handle("serveListener", params),
+      setAudit: (params) => running("setAudit").handle("setAudit", params),
       drain: (params) => running("drain").handle("drain", params),
     });
     await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));

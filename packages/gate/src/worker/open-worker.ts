@@ -4,6 +4,7 @@ import type { HolderCalls, WorkerCalls, WorkerStart } from "../snapshot/worker-p
 import { LeafContexts } from "../tls/leaf-contexts.ts";
 import { UpstreamDialer } from "../upstream/open-upstream.ts";
 import type { LookUp } from "../upstream/resolve-checked.ts";
+import { AuditBatcher } from "./audit-batcher.ts";
 import { Listeners } from "./listeners.ts";
 import { RecodingSlots } from "./recoded-body.ts";
 import { RecordBatcher } from "./record-batcher.ts";
@@ -16,6 +17,8 @@ export interface WorkerDeps {
   readonly mintLeaf: (request: HolderCalls["mintLeaf"]["params"]) => Promise<HolderCalls["mintLeaf"]["result"]>;
   /** Hands records over, a line of JSON each; false when they cannot be taken now. */
   readonly sendRecords: (lines: Uint8Array) => boolean;
+  /** Hands audit entries over, two lines each; false when they cannot be taken now. */
+  readonly sendAudit: (lines: string) => boolean;
   readonly lookUp: LookUp;
   /** Told of what was thrown while a request was served: a bug, for the log. */
   readonly onFault: (thrown: unknown) => void;
@@ -38,12 +41,14 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
     for (const run of start.runs) runs.put(run);
     life.defer(() => runs.dropAll());
     const records = life.own(new RecordBatcher(deps.sendRecords));
+    const audit = life.own(new AuditBatcher({ ...start.audit, send: deps.sendAudit }));
     const ownAddresses = new Set(config.ownAddresses);
     const worker: WorkerContext = {
       config,
       clock: deps.clock,
       runs,
       records,
+      audit,
       onFault: deps.onFault,
       onAddressLost: deps.onAddressLost,
       swept: new Set(),
@@ -66,7 +71,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
     }
     return {
       port,
-      handle: (method, params) => handle({ runs, listeners, worker }, method, params),
+      handle: (method, params) => handle({ runs, listeners, worker, audit }, method, params),
       [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
     };
   } catch (failure) {
@@ -84,10 +89,11 @@ interface Parts {
   readonly runs: RunTable;
   readonly listeners: Listeners;
   readonly worker: WorkerContext;
+  readonly audit: AuditBatcher;
 }
 
 async function handle(
-  { runs, listeners, worker }: Parts,
+  { runs, listeners, worker, audit }: Parts,
   method: Exclude<keyof WorkerCalls, "start">,
   params: WorkerCalls[typeof method]["params"],
 ): Promise<null> {
@@ -97,9 +103,12 @@ async function handle(
     listeners.dropSandbox(params.runId);
   } else if (method === "serveListener" && "keeper" in params) {
     await listeners.serveSandbox(params.runId, params.keeper);
+  } else if (method === "setAudit" && "isTaken" in params) {
+    audit.setTaken(params.isTaken);
   } else if (method === "drain" && "deadlineMs" in params) {
     listeners.stopAccepting();
     await untilIdle(worker, params.deadlineMs);
+    audit.flush();
   }
   return null;
 }

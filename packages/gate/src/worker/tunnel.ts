@@ -3,6 +3,7 @@ import { TLSSocket } from "node:tls";
 import { normaliseHost, PROBLEMS, type ProblemCode, parseAuthority } from "@gatehouse/core";
 import type { RequestHead } from "../http1/messages.ts";
 import { HttpSession } from "./http-session.ts";
+import { addRecord } from "./request-event.ts";
 import { recordOf } from "./request-record.ts";
 import type { RunEntry } from "./run-table.ts";
 import { HEAD_TIMEOUT_MS, type Swept, type WorkerContext } from "./worker-context.ts";
@@ -137,8 +138,9 @@ export class TunnelOpening implements Swept, Disposable {
   }
 
   #record(code: ProblemCode): void {
-    const { clock, records } = this.#worker;
-    records.add(
+    const { clock } = this.#worker;
+    addRecord(
+      this.#worker,
       recordOf(
         { time: clock.now(), startedMs: this.#sinceMs },
         {

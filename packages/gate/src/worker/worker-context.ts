@@ -1,4 +1,4 @@
-import type { Clock } from "@gatehouse/core";
+import type { AuditEvent, Clock } from "@gatehouse/core";
 import type { RequestRecord, WorkerConfig } from "../snapshot/worker-protocol.ts";
 import type { LeafContexts } from "../tls/leaf-contexts.ts";
 import type { UpstreamDialer } from "../upstream/open-upstream.ts";
@@ -19,6 +19,8 @@ export interface WorkerContext {
   readonly onFault: (thrown: unknown) => void;
   /** Told when an address of `gate.listen` could not be listened at; it is tried again. */
   readonly onAddressLost: (address: string, failure: unknown) => void;
+  /** What must be on record, come what may. */
+  readonly audit: { readonly hasRoom: boolean; add(event: AuditEvent): void };
   readonly records: { readonly hasRoom: boolean; add(record: RequestRecord): void; flush(): void };
 }
 

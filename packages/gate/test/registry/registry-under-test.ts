@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Clock, parseResourceName, type RunId, systemClock } from "@gatehouse/core";
+import { type Clock, Problem, parseResourceName, type RunId, systemClock } from "@gatehouse/core";
+import type { ChangeLog, GateEvent } from "../../src/audit/gate-audit.ts";
 import { CredentialStore } from "../../src/credentials/credential-store.ts";
 import { openNodeKey } from "../../src/credentials/node-key.ts";
 import { parseRegistration, type Registration } from "../../src/registry/parse-registration.ts";
@@ -25,10 +26,40 @@ export class Served implements RunPublisher {
   }
 }
 
+/** Keeps what is put on record. `refuses` makes it take nothing, as a log on a full disk does. */
+export class Recorded implements ChangeLog {
+  readonly events: GateEvent[] = [];
+  refuses = false;
+
+  async attempt<T>(event: GateEvent, act: () => Promise<T>): Promise<T> {
+    await this.settled();
+    this.note(event);
+    try {
+      return await act();
+    } catch (failure) {
+      this.note({ ...event, kind: `${event.kind}_failed` });
+      throw failure;
+    }
+  }
+
+  note(event: GateEvent): void {
+    this.events.push(event);
+  }
+
+  async settled(): Promise<void> {
+    if (this.refuses) throw new Problem("audit.unwritable");
+  }
+
+  get kinds(): readonly string[] {
+    return this.events.map(({ kind }) => kind);
+  }
+}
+
 export interface RegistryUnderTest {
   readonly registry: RunRegistry;
   readonly credentials: CredentialStore;
   readonly served: Served;
+  readonly audit: Recorded;
 }
 
 /** Opens registry and store on a directory, as a start of the key-holder does. */
@@ -37,8 +68,9 @@ export async function openRegistry(directory: string, clock: Clock = systemClock
   const key = await openNodeKey(directory);
   const credentials = await CredentialStore.open(join(directory, "credentials"), key, clock);
   const served = new Served();
-  const registry = await RunRegistry.open({ credentials, key, clock, stateDir: directory, publisher: served });
-  return { registry, credentials, served };
+  const audit = new Recorded();
+  const registry = await RunRegistry.open({ credentials, key, clock, stateDir: directory, publisher: served, audit });
+  return { registry, credentials, served, audit };
 }
 
 export function registration(fields: object = {}): Registration {

@@ -16,6 +16,8 @@ export interface GateUnderTest extends AsyncDisposable {
   readonly port: number;
   readonly worker: Worker;
   readonly records: readonly RequestRecord[];
+  /** What it handed over for the audit log, parsed. */
+  readonly audit: readonly Readonly<Record<string, unknown>>[];
   /** Names that the worker asked leaves for. */
   readonly minted: readonly string[];
   /** What was thrown that should not have been. */
@@ -96,12 +98,14 @@ const HOSTS = { "api.test": "127.0.0.1", "other.test": "127.0.0.1", "sub.api.tes
 
 export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Promise<GateUnderTest> {
   const records: RequestRecord[] = [];
+  const audit: Record<string, unknown>[] = [];
   const minted: string[] = [];
   const faults: unknown[] = [];
   const worker = await openWorker(
     {
       generation: 1,
       runs: [],
+      audit: { node: "node-1", isTaken: true },
       config: {
         port: 0,
         listen: [],
@@ -132,6 +136,10 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
         return true;
       },
       onAddressLost: (_address, failure) => faults.push(failure),
+      sendAudit: (lines) => {
+        audit.push(...readAuditLines(lines));
+        return true;
+      },
       onFault: (thrown) => faults.push(thrown),
       ...deps,
     },
@@ -148,6 +156,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
     port: worker.port,
     worker,
     records,
+    audit,
     minted,
     faults,
     interceptionCa: interception.certificatePem,
@@ -169,6 +178,12 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
       await worker[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Entries as a worker hands them over, numbered as the key-holder would. */
+export function readAuditLines(lines: string): readonly Record<string, unknown>[] {
+  const texts = lines.trimEnd().split("\n");
+  return texts.flatMap((before, at) => (at % 2 === 0 ? [JSON.parse(`${before}0${texts[at + 1]}`)] : []));
 }
 
 /** A client of the proxy that sends what a test wants, right or wrong. */

@@ -98,11 +98,13 @@ async function forkWorker(hostsPort: number) {
       notAfter: Date.now() + 86_400_000,
     }),
     records: (lines) => void records.push(...readLines(lines)),
+    audit: () => undefined,
   });
   const host = `api.test:${hostsPort}`;
   const { port } = await peer.call("start", {
     generation: 1,
     runs: [snapshot({ policy: allowing(host) })],
+    audit: { node: "node-1", isTaken: true },
     config: {
       port: 0,
       listen: [],
@@ -156,6 +158,7 @@ test("a worker answers what comes before its start with an error", async () => {
   const peer = openIpcPeer<HolderCalls, WorkerCalls, HolderNotes>(child, {
     mintLeaf: () => Promise.reject(new Error("not asked")),
     records: () => undefined,
+    audit: () => undefined,
   });
   await expect(peer.call("dropRun", { generation: 1, runId: parseRunId("x") })).rejects.toThrow();
   const exited = new Promise((resolve) => child.once("exit", resolve));

@@ -2,13 +2,15 @@ import {
   type AuditEvent,
   auditKeyId,
   type Clock,
-  encodeEntry,
   encodeHead,
+  encodeUnnumbered,
   hashLeaf,
   headBytes,
   MerkleFrontier,
+  numberEntry,
   Problem,
   type SignedHead,
+  type UnnumberedEntry,
 } from "@gatehouse/core";
 import { errorCode } from "../files/error-code.ts";
 import type { IdentityKey } from "../pki/identity-key.ts";
@@ -138,8 +140,13 @@ export class AuditLog implements AsyncDisposable {
 
   /** Takes what has happened. Durable within a moment, or as soon as the disk takes it. */
   note(events: readonly AuditEvent[]): void {
-    for (const event of events) {
-      const text = encodeEntry({ ...event, seq: this.#nextSeq, org: null, node: this.log });
+    this.noteEncoded(events.map((event) => encodeUnnumbered(event, { org: null, node: this.log })));
+  }
+
+  /** `note` of what another process wrote down with this log's id as its node. */
+  noteEncoded(entries: readonly UnnumberedEntry[]): void {
+    for (const entry of entries) {
+      const text = numberEntry(entry, this.#nextSeq);
       this.#waiting.push({ text, leaf: hashLeaf(sha256, text) });
       this.#nextSeq += 1;
     }
@@ -266,7 +273,7 @@ export class AuditLog implements AsyncDisposable {
 
   #tell(): void {
     const { state } = this;
-    if (state.isTaking === this.#told) return;
+    if (this.#isClosing || state.isTaking === this.#told) return;
     this.#told = state.isTaking;
     this.#options.onChange(state);
   }

@@ -39,7 +39,10 @@ export async function verifyLog(source: LogSource, pinned?: Uint8Array): Promise
 }
 
 function requireHead({ head, size, unprotected }: AuditVerifier, isExport: boolean): SignedHead {
-  if (head === undefined) throw tampered("No head is signed yet: nothing protects its entries.");
+  if (head === undefined && !isExport) {
+    throw new Problem("audit.not_found", { detail: "No head is signed yet: start the daemon, which signs one." });
+  }
+  if (head === undefined) throw tampered("It holds no head: nothing protects its entries.");
   if (!isExport || unprotected === 0) return head;
   throw tampered(`It does not end with a head: what followed entry ${size - 1} was cut off.`);
 }

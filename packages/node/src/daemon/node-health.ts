@@ -9,8 +9,9 @@ export function openNodeHealth(gate: Pick<GateLink, "call">, stateDir: string): 
       {
         name: "gate",
         check: async () => {
-          const { workers, recordsFailing } = await gate.call("status", null);
+          const { workers, recordsFailing, audit } = await gate.call("status", null);
           if (!workers.some(({ isReady }) => isReady)) throw new Error("no worker is ready");
+          if (!audit.isTaking) throw new Error(`the audit log cannot be written: ${audit.reason ?? "too much waits"}`);
           if (recordsFailing) throw new Error("records cannot be written");
         },
       },

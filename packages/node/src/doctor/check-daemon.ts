@@ -26,6 +26,8 @@ interface Health {
   readonly workers_ready: number;
   readonly runs_refused: readonly { readonly run_id: string; readonly reason: string }[];
   readonly credentials_unreadable: readonly string[];
+  readonly audit_entries: number;
+  readonly audit_failing?: string;
 }
 
 /** The daemon, hop by hop: its lock, its socket and who answers there, its gate's port, a request, its record. */
@@ -91,7 +93,15 @@ function checkHealth(health: Health, restart: string): readonly DoctorCheck[] {
     lost.length === 0
       ? passed(restored, "every credential and run of the state directory is served")
       : failed(restored, `not served: ${lost.join("; ")}`, "gatehouse revoke the grants and store them again."),
+    checkAudit(health),
   ];
+}
+
+function checkAudit({ audit_entries: entries, audit_failing: why }: Health): DoctorCheck {
+  const about = { name: "audit", concerns: "setup" } as const;
+  if (why === undefined) return passed(about, `${entries} entries, each on the disk before it counts`);
+  const fix = "Make room on the file system of the state directory: requests then go on by themselves.";
+  return failed(about, `it cannot be written (${why}): every request is refused`, fix);
 }
 
 interface GateCheck {
