@@ -35,7 +35,6 @@ export function inOwnTerminal(command: readonly string[]): readonly string[] {
 }
 
 /**
-/**
  * The command as it runs inside. At a terminal it gets one made inside, whose sessions and groups are those of its own
  * process namespace: shells need them for job control.
  */
