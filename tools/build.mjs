@@ -33,6 +33,8 @@ const options = {
   format: "esm",
   platform: "node",
   target: "node24",
+  // Node.js 24 has it; rewritten by the bundler it would throw a loop's first failure again in each later turn.
+  supported: { using: true },
   sourcemap: "linked",
   legalComments: "linked",
   // koffi finds its compiled part beside its own files, so it stays a package.

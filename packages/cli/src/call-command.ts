@@ -6,20 +6,22 @@ import { awaitGate } from "./await-gate.ts";
 import type { Invocation } from "./invocation.ts";
 import { reportFailure } from "./terminal/report-failure.ts";
 
-/** Commands that ask nothing of a daemon, or start one. */
+/** Commands, or groups of them, that ask nothing of a daemon, or start one. */
 const WITHOUT_DAEMON: ReadonlySet<string> = new Set([
   "up",
   "run",
   "doctor",
   "demo",
   "version",
-  "show",
+  "config",
   "completion",
-  "test",
-  "lint",
-  "export",
-  "verify",
-  "prove",
+  "policy test",
+  "policy lint",
+  "audit",
+  "server",
+  "org",
+  "nodes",
+  "node",
 ]);
 
 const NO_DIRECTORY = "/nonexistent";
@@ -27,11 +29,12 @@ const NO_DIRECTORY = "/nonexistent";
 /** Reads the configuration, runs a command and turns what it throws into one readable line and an exit code. */
 export async function callCommand(command: Command, run: (invocation: Invocation) => Promise<number>): Promise<number> {
   const name = command.name();
+  const group = command.parent?.parent === null ? name : (command.parent?.name() ?? "");
   try {
     const options = command.opts();
     const settings = name === "doctor" ? readAnyConfig(options) : { config: readConfig(options, process.env) };
     const stateDir = settings.config.state.dir;
-    if (!WITHOUT_DAEMON.has(name)) await awaitGate(stateDir);
+    if (!WITHOUT_DAEMON.has(group) && !WITHOUT_DAEMON.has(`${group} ${name}`)) await awaitGate(stateDir);
     return await run({ args: command.args, options, ...settings, socketPath: join(stateDir, "daemon.sock") });
   } catch (failure) {
     // The codes of `run` are the command's own, so its failures share one that commands hardly use.

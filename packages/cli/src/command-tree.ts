@@ -1,11 +1,8 @@
 import { Argument, Command, Option } from "commander";
-import type { Invocation } from "./invocation.ts";
+import { collect, declare } from "./declare-command.ts";
+import { addFleetCommands } from "./fleet-commands.ts";
 
 const VERSION = "0.1.0";
-
-type Run = (invocation: Invocation) => Promise<number>;
-/** Loads a command's module. Everything that a command needs is loaded when it is called, so that help is instant. */
-type Load = () => Promise<Run>;
 
 const DRIVERS = ["bubblewrap", "unshare", "process"];
 const SHELLS = ["bash", "zsh", "fish"];
@@ -25,6 +22,7 @@ export function commandTree(): Command {
   addGrantCommands(program);
   addPolicyCommands(program);
   addAuditCommands(program);
+  addFleetCommands(program);
   addMachineCommands(program);
   return program;
 }
@@ -190,22 +188,4 @@ function addMachineCommands(program: Command): void {
     "--json",
     "print JSON",
   );
-}
-
-/** Declares a command whose module is loaded when it is called. */
-function declare(parent: Command, name: string, ...[say, load]: readonly [string, Load]): Command {
-  return parent
-    .command(name)
-    .description(say)
-    .option("--state-dir <dir>", "where the daemon keeps its state (GATEHOUSE_STATE_DIR)")
-    .option("--config <file>", "configuration file")
-    .exitOverride()
-    .action(async (...given: unknown[]) => {
-      const { callCommand } = await import("./call-command.ts");
-      process.exitCode = await callCommand(given.at(-1) as Command, await load());
-    });
-}
-
-function collect(value: string, before: readonly string[]): string[] {
-  return [...before, value];
 }

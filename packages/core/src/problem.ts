@@ -83,6 +83,21 @@ export const PROBLEMS = {
     say: "What was sealed cannot be opened with this key.",
   },
 
+  "server.untrusted": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The server is not the one that is trusted here.",
+  },
+  "server.unreachable": { rpc: "unavailable", http: 503, exit: 6, say: "The server cannot be reached." },
+  "server.timeout": { rpc: "deadline_exceeded", http: 504, exit: 7, say: "The server did not answer in time." },
+  "server.bad_url": {
+    rpc: "invalid_argument",
+    http: 400,
+    exit: 2,
+    say: "A server's URL is https://name:port, without user, path or query.",
+  },
+
   "enroll.bad_code": { rpc: "invalid_argument", http: 400, exit: 2, say: "That is not an enrollment code." },
   "enroll.code_spent": {
     rpc: "unauthenticated",
@@ -121,17 +136,42 @@ export const PROBLEMS = {
     exit: 1,
     say: "The enrollment does not wait for this any more.",
   },
-  "enroll.untrusted_server": {
-    rpc: "permission_denied",
-    http: 403,
-    exit: 4,
-    say: "The server is not the one that the code was made by.",
+
+  "enroll.other_server": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 2,
+    say: "This host belongs to another server already (to leave it: gatehouse node leave).",
+  },
+  "enroll.not_enrolled": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 2,
+    say: "This host belongs to no server (to join one: gatehouse node enroll).",
   },
 
   "org.bad_setup_code": { rpc: "invalid_argument", http: 400, exit: 2, say: "That is not a set-up code." },
   "org.setup_code_spent": { rpc: "unauthenticated", http: 401, exit: 4, say: "That set-up code cannot be used." },
   "org.name_taken": { rpc: "already_exists", http: 409, exit: 1, say: "An organisation of this name exists." },
   "org.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such organisation." },
+  "org.joined": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 2,
+    say: "This state directory administers another organisation already.",
+  },
+  "org.not_joined": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 2,
+    say: "This state directory administers no organisation (to make one: gatehouse org init).",
+  },
+  "org.key_missing": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 2,
+    say: "The organisation's key is not on this machine.",
+  },
   "roster.conflict": {
     rpc: "failed_precondition",
     http: 409,

@@ -30,6 +30,9 @@ export {
   openIpcPeer,
 } from "./ipc/ipc-peer.ts";
 export type { IpcCallOptions } from "./ipc/pending-calls.ts";
+export { checkRoster } from "./keys/check-roster.ts";
+export { checkKeySet, describeKeySet, type KeySetDocument, keysFor } from "./keys/key-set-document.ts";
+export { describeRoster, type RosterDocument, readRosterDocument, type SignedRoster } from "./keys/roster-document.ts";
 export { isSealingKey, openSealingKey, type SealingKey, sealTo } from "./keys/sealing-key.ts";
 export { hmacSha256, sha256 } from "./keys/sha256.ts";
 export { openSigningKey, readSigningKey, type SigningKey, verifySignature } from "./keys/signing-key.ts";
@@ -60,6 +63,11 @@ export {
   Supervisor,
   type SupervisorOptions,
 } from "./process/supervisor.ts";
+export { makeProof, type ProofInput } from "./server-channel/make-proof.ts";
+export { openKnownChannel, openPinnedChannel, type ServerChannel } from "./server-channel/open-channel.ts";
+export { parseServerUrl } from "./server-channel/parse-server-url.ts";
+export { NONCE_HEADER, PROBLEM_HEADER, ServerProblem, toServerProblem } from "./server-channel/problem-of-error.ts";
+export type { ServerIdentity } from "./server-channel/well-known.ts";
 export { proxyToUnix } from "./unix-http/proxy-to-unix.ts";
 export { requestUnix, requestUnixOk, streamUnix, type UnixAnswer, type UnixRequest } from "./unix-http/request-unix.ts";
 export type { ApiAnswer, ApiRequest, JsonRoute, RawExchange, RawRoute, Route } from "./unix-http/route.ts";

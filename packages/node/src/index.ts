@@ -5,3 +5,6 @@ export { type DoctorCheck, failed, passed } from "./doctor/doctor-check.ts";
 export { runDoctor } from "./doctor/run-doctor.ts";
 export type { CreatedRun } from "./runs/sandboxes.ts";
 export { startForegroundKeeper } from "./runs/spawn-keeper.ts";
+export { leaveServer, refreshSession, rotateApiKey } from "./uplink/change-key.ts";
+export { describeEnrolledHost, type HostDescription } from "./uplink/describe-host.ts";
+export { type EnrollInput, type EnrollProgress, enrollHost } from "./uplink/enroll-host.ts";

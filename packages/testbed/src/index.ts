@@ -23,5 +23,6 @@ export type { ReadyLine, WorldDaemon } from "./world/daemon.ts";
 export { findLeftovers, findLiveFiles, type Leftovers } from "./world/leftovers.ts";
 export { REPOSITORY, SANDBOX_NODE } from "./world/product.ts";
 export type { RunningCommand } from "./world/running-command.ts";
+export { Fleet, type FleetOptions, startFleet } from "./world/start-fleet.ts";
 export { startWorld, type WorldOptions } from "./world/start-world.ts";
 export type { NewCredential, Role, RunOptions, World } from "./world/world.ts";

@@ -1,14 +1,12 @@
 import { base64url, constantTimeEqual, isFingerprint, Problem, type Random, Secret } from "@gatehouse/core";
-import { sealTo } from "@gatehouse/kit";
+import { checkRoster, describeRoster, type SignedRoster, sealTo } from "@gatehouse/kit";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { ServerKeys } from "../keys/server-keys.ts";
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
 import { type RetireTransaction, retireNode } from "../nodes/retire-node.ts";
 import { API_KEY_TTL_MS, issueApiKey } from "../orgs/api-key.ts";
-import { checkRoster } from "../orgs/check-roster.ts";
 import type { ApiKeyRecords, OrgRecords } from "../orgs/org-records.ts";
-import { describeRoster } from "../orgs/roster-document.ts";
-import type { RosterRecords, SignedRoster } from "../orgs/roster-records.ts";
+import type { RosterRecords } from "../orgs/roster-records.ts";
 import type { Enrollment, EnrollmentRecords } from "./enrollment-records.ts";
 
 export interface ConfirmInput {

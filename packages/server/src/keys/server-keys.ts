@@ -4,13 +4,15 @@ import { join } from "node:path";
 import { type KeyUse, keySetTuple, Problem } from "@gatehouse/core";
 import {
   type CertificateAuthority,
+  checkKeySet,
   createCa,
+  describeKeySet,
+  type KeySetDocument,
   openSigningKey,
   readPrivateFile,
   type SigningKey,
   writeFileAtomic,
 } from "@gatehouse/kit";
-import { describeKeySet, type KeySetDocument, readKeySet } from "./key-set-document.ts";
 
 /** A key that signs one kind of thing, and the name under which the key set lists it. */
 export interface WorkingKey {
@@ -77,7 +79,7 @@ interface KeySetParts extends Pick<ServerKeys, "working" | "tlsCa" | "agentCa"> 
 
 async function openKeySet(path: string, identity: SigningKey, parts: KeySetParts): Promise<KeySetDocument> {
   const stored = await readPrivateFile(path);
-  if (stored !== undefined) return readKeySet(stored.toString(), identity.publicKey);
+  if (stored !== undefined) return checkKeySet(JSON.parse(stored.toString()), identity.publicKey);
   const { working, tlsCa, agentCa } = parts;
   const signing = SIGNING_USES.map((use) => ({ use, id: working[use].id, key: working[use].key.publicKey }));
   const authorities = (

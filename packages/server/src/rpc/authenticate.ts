@@ -1,12 +1,13 @@
 import { Code, ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { Problem } from "@gatehouse/core";
+import { NONCE_HEADER } from "@gatehouse/kit";
 import { type CallerRow, callerRow } from "@gatehouse/wire";
 import { type AuthenticateOperatorDeps, authenticateOperator } from "../orgs/authenticate-operator.ts";
 import { mayDo } from "../orgs/roles.ts";
 import { type AuthenticateNodeDeps, authenticateNode } from "../sessions/authenticate-node.ts";
 import { issueNonce } from "../sessions/proof-nonce.ts";
 import { CALLER, type Caller } from "./caller.ts";
-import { NONCE_HEADER, NonceProblem } from "./nonce-problem.ts";
+import { NonceProblem } from "./nonce-problem.ts";
 
 export interface AuthenticateDeps extends AuthenticateNodeDeps {
   readonly store: AuthenticateNodeDeps["store"] & AuthenticateOperatorDeps["store"];

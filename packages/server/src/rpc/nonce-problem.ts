@@ -1,8 +1,5 @@
 import { Problem } from "@gatehouse/core";
 
-/** Carries the nonce for a node's next proof (RFC 9449 §8). */
-export const NONCE_HEADER = "DPoP-Nonce";
-
 /** A refusal of a node's call that carries the nonce for the next attempt. */
 export class NonceProblem extends Problem {
   readonly nonce: string;

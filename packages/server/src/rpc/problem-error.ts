@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ProblemRow, toProblem } from "@gatehouse/core";
-import { NONCE_HEADER, NonceProblem } from "./nonce-problem.ts";
+import { NONCE_HEADER, PROBLEM_HEADER } from "@gatehouse/kit";
+import { NonceProblem } from "./nonce-problem.ts";
 
 const CODES: Readonly<Record<ProblemRow["rpc"], Code>> = {
   invalid_argument: Code.InvalidArgument,
@@ -16,15 +17,12 @@ const CODES: Readonly<Record<ProblemRow["rpc"], Code>> = {
   internal: Code.Internal,
 };
 
-/** The name of a problem on the wire, beside the RPC code. */
-const PROBLEM_CODE_HEADER = "gatehouse-problem";
-
 /** What a caller sees of a failure: the public sentence and the problem's code. Everything else leaves as `internal`. */
 export function toConnectError(thrown: unknown): ConnectError {
   if (thrown instanceof ConnectError) return thrown;
   const problem = toProblem(thrown);
   const error = new ConnectError(problem.message, CODES[problem.row.rpc]);
-  error.metadata.set(PROBLEM_CODE_HEADER, problem.code);
+  error.metadata.set(PROBLEM_HEADER, problem.code);
   if (problem instanceof NonceProblem) error.metadata.set(NONCE_HEADER, problem.nonce);
   return error;
 }

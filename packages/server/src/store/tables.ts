@@ -56,7 +56,7 @@ interface Orgs extends Tenant {
 interface Rosters extends Tenant {
   version: number;
   issued_at: Time;
-  /** JSON: nodes and operator keys, bytes as base64url. */
+  /** JSON: the whole roster as it travels. */
   document: string;
   signer: Uint8Array;
   signature: Uint8Array;

@@ -1,6 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
+import { checkRoster } from "@gatehouse/kit";
 import type { OrgAdminService } from "@gatehouse/wire";
-import { checkRoster } from "../../orgs/check-roster.ts";
 import { createOrg } from "../../orgs/create-org.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";

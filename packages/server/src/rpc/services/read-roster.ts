@@ -1,6 +1,6 @@
 import { Problem } from "@gatehouse/core";
+import type { SignedRoster } from "@gatehouse/kit";
 import type { Roster } from "@gatehouse/wire";
-import type { SignedRoster } from "../../orgs/roster-records.ts";
 
 /** A roster as it came; whose it is, the caller's session says. */
 export function readRoster(orgId: string, roster: Roster | undefined): SignedRoster {

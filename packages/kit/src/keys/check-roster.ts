@@ -1,6 +1,6 @@
 import { constantTimeEqual, Problem, rosterTuple } from "@gatehouse/core";
-import { verifySignature } from "@gatehouse/kit";
-import type { SignedRoster } from "./roster-records.ts";
+import type { SignedRoster } from "./roster-document.ts";
+import { verifySignature } from "./signing-key.ts";
 
 /**
  * Whether a roster may follow another: the next version, signed by the org key or by an operator key of the version

@@ -1,0 +1,89 @@
+import { base64url, PIN_BYTES, Problem, parseCode, pinTuple } from "@gatehouse/core";
+import { sha256, writeFileAtomic } from "@gatehouse/kit";
+import { Enrollment_State } from "@gatehouse/wire";
+import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { printJson, printLine, printTable } from "../terminal/print.ts";
+import { readDuration } from "../terminal/read-duration.ts";
+import { readLabels } from "../terminal/read-labels.ts";
+
+interface MadeCode {
+  readonly code: string;
+  readonly enrollmentId: string;
+  readonly expiresAt: bigint;
+}
+
+/** Makes a one-time code for a host. It is shown once. */
+export async function enrollCode(invocation: Invocation): Promise<number> {
+  const name = textOption(invocation, "name") ?? "";
+  const labels = readLabels(listOption(invocation, "label"));
+  const claimTtlMs = ttlOf(invocation);
+  return asOperator(invocation.config.state.dir, async (operator) =>
+    show(invocation, operator, await operator.nodes.createEnrollmentCode({ name, labels, claimTtlMs })),
+  );
+}
+
+/** Makes a code that may claim the name of a node that was lost. */
+export async function replaceNode(invocation: Invocation): Promise<number> {
+  const claimTtlMs = ttlOf(invocation);
+  return asOperator(invocation.config.state.dir, async (operator) => {
+    const { node } = await operator.nodes.getNode({ node: invocation.args[0] ?? "" });
+    return show(invocation, operator, await operator.nodes.replaceNode({ nodeId: node?.id ?? "", claimTtlMs }));
+  });
+}
+
+/** Lists what waits to be claimed or confirmed. */
+export async function listCodes(invocation: Invocation): Promise<number> {
+  const { enrollments } = await asOperator(invocation.config.state.dir, ({ nodes }) => nodes.listEnrollmentCodes({}));
+  const rows = enrollments.map(({ id, state, name, nodeId, expiresAt }) => ({
+    id,
+    state: Enrollment_State[state].toLowerCase(),
+    name: name === "" ? null : name,
+    node_id: nodeId === "" ? null : nodeId,
+    expires_at: new Date(Number(expiresAt)).toISOString(),
+  }));
+  if (isSet(invocation, "json")) printJson(rows);
+  else
+    printTable(
+      ["ENROLLMENT", "STATE", "NAME", "EXPIRES"],
+      rows.map((row) => [row.id, row.state, row.name ?? "any", row.expires_at]),
+    );
+  return 0;
+}
+
+/** Ends a code or an enrollment that waits. */
+export async function cancelCode(invocation: Invocation): Promise<number> {
+  const enrollmentId = invocation.args[0] ?? "";
+  await asOperator(invocation.config.state.dir, ({ nodes }) => nodes.cancelEnrollment({ enrollmentId }));
+  if (isSet(invocation, "json")) printJson({ enrollment_id: enrollmentId, state: "cancelled" });
+  else printLine("Cancelled.");
+  return 0;
+}
+
+async function show(invocation: Invocation, operator: Operator, made: MadeCode): Promise<number> {
+  await checkPin(operator, made.code);
+  const { code, enrollmentId } = made;
+  const expiresAt = new Date(Number(made.expiresAt)).toISOString();
+  const out = textOption(invocation, "out");
+  if (out !== undefined) await writeFileAtomic(out, `${code}\n`);
+  if (isSet(invocation, "json")) printJson({ code, expires_at: expiresAt, enrollment_id: enrollmentId });
+  else if (out !== undefined) printLine(`Wrote the code to ${out}. It may be claimed once, until ${expiresAt}.`);
+  else {
+    printLine(code);
+    printLine(`It may be claimed once, until ${expiresAt}. On the host:`);
+    printLine(`  gatehouse node enroll --server ${operator.server.url} --name NAME`);
+  }
+  return 0;
+}
+
+/** A server that named another organisation or key in a code would lead the host astray. */
+async function checkPin({ files, server }: Operator, code: string): Promise<void> {
+  const orgKey = (await files.requireOrgKey()).publicKey;
+  const wanted = sha256(pinTuple(server.identityKey, server.orgId, orgKey)).subarray(0, PIN_BYTES);
+  if (base64url(parseCode("ghe", code).pin) === base64url(wanted)) return;
+  throw new Problem("server.untrusted", { detail: "It made a code that does not name this organisation." });
+}
+
+function ttlOf(invocation: Invocation): bigint {
+  return BigInt(readDuration(textOption(invocation, "ttl") ?? "15m", "--ttl"));
+}

@@ -1,0 +1,87 @@
+import { enrollmentTuple, isFingerprint, Problem, type Roster, rosterTuple } from "@gatehouse/core";
+import { type SigningKey, sha256 } from "@gatehouse/kit";
+import type { GetNodeResponse, GetOrgResponse } from "@gatehouse/wire";
+import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { printJson, printLine } from "../terminal/print.ts";
+import { describeNode } from "./nodes-ls.ts";
+
+/**
+ * Confirms a node. The fingerprint is computed here, from exactly the keys that go on the roster, and compared with what
+ * the person read off the host: the server's word is not enough.
+ */
+export async function confirm(invocation: Invocation): Promise<number> {
+  const typed = textOption(invocation, "fingerprint") ?? (await askFingerprint());
+  const node = await asOperator(invocation.config.state.dir, (operator) =>
+    confirmNode(operator, invocation.args[0] ?? "", typed),
+  );
+  if (isSet(invocation, "json")) printJson(describeNode(node));
+  else printLine(`Confirmed ${node.name}. It is on the roster.`);
+  return 0;
+}
+
+async function confirmNode({ files, server, org, nodes }: Operator, name: string, fingerprint: string) {
+  const orgKey = await files.requireOrgKey();
+  const waiting = await nodes.getNode({ node: name });
+  const { node, enrollmentId } = waiting;
+  if (node === undefined || enrollmentId === "") throw new Problem("enroll.not_waiting");
+  const tuple = enrollmentTuple({
+    serverIdentityKey: server.identityKey,
+    orgId: server.orgId,
+    orgKey: orgKey.publicKey,
+    codeSha256: waiting.codeSha256,
+    name: node.name,
+    identityKey: waiting.identityKey,
+    encryptionKey: waiting.encryptionKey,
+    caKey: waiting.caKey,
+  });
+  if (!isFingerprint(fingerprint, sha256(tuple))) {
+    throw new Problem("enroll.wrong_fingerprint", {
+      detail: "Nothing was confirmed. Do not confirm it before you know why.",
+    });
+  }
+  const roster = signRoster(nextRoster(server.orgId, await org.getOrg({}), waiting), orgKey);
+  const done = await nodes.confirmNode({ nodeId: node.id, enrollmentId, fingerprint, roster });
+  return done.node ?? node;
+}
+
+/** The roster with the node on it, and without those that ended since. */
+function nextRoster(orgId: string, { roster, struckNodeIds }: GetOrgResponse, waiting: GetNodeResponse): Roster {
+  const gone = new Set([...struckNodeIds, waiting.replacesNodeId]);
+  const { identityKey, encryptionKey, caKey } = waiting;
+  const own = { nodeId: waiting.node?.id ?? "", identityKey, encryptionKey, caKey };
+  const others = (roster?.nodes ?? []).filter(({ nodeId }) => !gone.has(nodeId) && nodeId !== own.nodeId);
+  return {
+    orgId,
+    version: Number(roster?.version ?? 0n) + 1,
+    issuedAt: Date.now(),
+    nodes: [...others, own],
+    operatorKeys: roster?.operatorKeys ?? [],
+  };
+}
+
+function signRoster(roster: Roster, key: SigningKey) {
+  const signature = key.sign(rosterTuple(roster));
+  const { nodes, operatorKeys } = roster;
+  return {
+    version: BigInt(roster.version),
+    issuedAt: BigInt(roster.issuedAt),
+    nodes: nodes.map(({ nodeId, identityKey, encryptionKey, caKey }) => ({
+      nodeId,
+      identityKey,
+      encryptionKey,
+      caKey,
+    })),
+    operatorKeys: [...operatorKeys],
+    signer: key.publicKey,
+    signature,
+  };
+}
+
+async function askFingerprint(): Promise<string> {
+  if (process.stdin.isTTY !== true) throw new Problem("usage.invalid", { detail: "--fingerprint is needed here." });
+  const { text, isCancel } = await import("@clack/prompts");
+  const typed = await text({ message: "Fingerprint, as the host printed it" });
+  if (isCancel(typed)) throw new Problem("usage.invalid", { detail: "Nothing was confirmed." });
+  return typed;
+}

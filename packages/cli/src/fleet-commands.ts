@@ -1,0 +1,155 @@
+import type { Command } from "commander";
+import { collect, declare } from "./declare-command.ts";
+
+/** What servers, operators and hosts of a fleet are run and administered with. */
+export function addFleetCommands(program: Command): void {
+  addServerCommands(program);
+  addOperatorCommands(program);
+  addHostCommands(program);
+}
+
+function addServerCommands(program: Command): void {
+  const server = declare(
+    program,
+    "server",
+    "run the control plane, and stay",
+    async () => (await import("./commands/server.ts")).server,
+  )
+    .option("--listen <address>", "host:port to listen on (default: 127.0.0.1:8443; port 0: any free one)")
+    .option("--url <url>", "https://name:port by which nodes and operators reach it")
+    .option("--database-url-file <file>", "file that holds a PostgreSQL URL (default: an embedded database)")
+    .option("--json", "print one ready line as JSON");
+  declare(
+    server,
+    "setup-code",
+    "make a code that may make one more organisation",
+    async () => (await import("./commands/server-setup-code.ts")).serverSetupCode,
+  )
+    .option("--database-url-file <file>", "file that holds a PostgreSQL URL (default: the embedded database)")
+    .option("--json", "print JSON");
+}
+
+function addOperatorCommands(program: Command): void {
+  const org = program.command("org").description("make an organisation on a server");
+  declare(
+    org,
+    "init",
+    "make an organisation, its key and its owner",
+    async () => (await import("./commands/org-init.ts")).orgInit,
+  )
+    .requiredOption("--server <url>", "https://name:port")
+    .requiredOption("--org <name>", "name of the organisation")
+    .requiredOption("--owner <name>", "name of its first member, who is its owner")
+    .option("--setup-code-file <file>", "read the set-up code from a file, - for standard input (default: ask)")
+    .option("--json", "print JSON");
+  const nodes = program.command("nodes").description("administer the nodes of your organisation");
+  addCodeCommands(nodes);
+  addNodeCommands(nodes);
+}
+
+function addCodeCommands(nodes: Command): void {
+  declare(
+    nodes,
+    "enroll-code",
+    "make a one-time code for a host",
+    async () => (await import("./commands/nodes-codes.ts")).enrollCode,
+  )
+    .option("--name <name>", "the only name that may claim it")
+    .option("--label <key=value>", "label of the node (repeat)", collect, [])
+    .option("--ttl <time>", "how long it may be claimed: 1m to 24h", "15m")
+    .option("--out <file>", "write the code to a file of mode 0600 instead of printing it")
+    .option("--json", "print JSON");
+  declare(
+    nodes,
+    "codes",
+    "list codes and enrollments that wait",
+    async () => (await import("./commands/nodes-codes.ts")).listCodes,
+  ).option("--json", "print JSON");
+  declare(
+    nodes,
+    "cancel",
+    "end a code or an enrollment that waits",
+    async () => (await import("./commands/nodes-codes.ts")).cancelCode,
+  )
+    .argument("<enrollment>", "its id")
+    .option("--json", "print JSON");
+}
+
+function addNodeCommands(nodes: Command): void {
+  declare(nodes, "ls", "list nodes", async () => (await import("./commands/nodes-ls.ts")).listNodes)
+    .option("--label <key=value>", "nodes with this label (repeat)", collect, [])
+    .option("--json", "print JSON");
+  declare(
+    nodes,
+    "confirm",
+    "confirm a node by the fingerprint that its host printed",
+    async () => (await import("./commands/nodes-confirm.ts")).confirm,
+  )
+    .argument("<node>", "name of the node")
+    .option("--fingerprint <text>", "as the host printed it (default: ask)")
+    .option("--json", "print JSON");
+  declare(
+    nodes,
+    "revoke",
+    "end a node; its host opens nothing any more",
+    async () => (await import("./commands/nodes-change.ts")).revokeNode,
+  )
+    .argument("<node>", "name or id")
+    .option("--json", "print JSON");
+  declare(
+    nodes,
+    "replace",
+    "make a code that may claim the name of a node that was lost",
+    async () => (await import("./commands/nodes-codes.ts")).replaceNode,
+  )
+    .argument("<node>", "name or id")
+    .option("--ttl <time>", "how long it may be claimed: 1m to 24h", "15m")
+    .option("--out <file>", "write the code to a file of mode 0600 instead of printing it")
+    .option("--json", "print JSON");
+  for (const [verb, says] of [
+    ["cordon", "admit no new run on a node"],
+    ["uncordon", "admit runs on a node again"],
+  ] as const) {
+    declare(nodes, verb, says, async () => (await import("./commands/nodes-change.ts"))[verb])
+      .argument("<node>", "name or id")
+      .option("--json", "print JSON");
+  }
+}
+
+function addHostCommands(program: Command): void {
+  const node = program.command("node").description("make this host a node of a server, and look after it");
+  declare(
+    node,
+    "enroll",
+    "ask to become a node, and wait until a person confirmed it",
+    async () => (await import("./commands/node-enroll.ts")).enroll,
+  )
+    .requiredOption("--server <url>", "https://name:port")
+    .requiredOption("--name <name>", "name of the node")
+    .option("--code-file <file>", "read the code from a file, - for standard input (default: ask)")
+    .option("--json", "print one JSON object at each step");
+  declare(
+    node,
+    "status",
+    "say which node this host is",
+    async () => (await import("./commands/node-status.ts")).status,
+  ).option("--json", "print JSON");
+  declare(
+    node,
+    "refresh",
+    "open a session with the stored key, to see that it works",
+    async () => (await import("./commands/node-session.ts")).refresh,
+  ).option("--json", "print JSON");
+  declare(
+    node,
+    "rotate",
+    "fetch a new API key",
+    async () => (await import("./commands/node-session.ts")).rotate,
+  ).option("--json", "print JSON");
+  declare(
+    node,
+    "leave",
+    "leave the server; this node is revoked there",
+    async () => (await import("./commands/node-session.ts")).leave,
+  ).option("--json", "print JSON");
+}

@@ -1,0 +1,35 @@
+import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
+import { Problem, type Secret } from "@gatehouse/core";
+import { openKnownChannel, toServerProblem } from "@gatehouse/kit";
+import { NodeAdminService, OrgAdminService } from "@gatehouse/wire";
+import { OperatorFiles, type OperatorServer } from "./operator-files.ts";
+
+/** A member's machine on one verified connection to their server. */
+export interface Operator {
+  readonly files: OperatorFiles;
+  readonly server: OperatorServer;
+  readonly org: Client<typeof OrgAdminService>;
+  readonly nodes: Client<typeof NodeAdminService>;
+}
+
+/** Calls the server as the member whose key lies in the state directory. Fails with `org.not_joined`, `server.…`. */
+export async function asOperator<T>(stateDir: string, work: (operator: Operator) => Promise<T>): Promise<T> {
+  const files = await OperatorFiles.open(stateDir);
+  const [server, apiKey] = [await files.server(), await files.apiKey()];
+  if (server === undefined || apiKey === undefined) throw new Problem("org.not_joined");
+  using channel = await openKnownChannel(server.url, server.keySet, { interceptors: [withKey(apiKey)] });
+  const { transport } = channel;
+  const clients = { org: createClient(OrgAdminService, transport), nodes: createClient(NodeAdminService, transport) };
+  try {
+    return await work({ files, server, ...clients });
+  } catch (failure) {
+    throw toServerProblem(failure);
+  }
+}
+
+function withKey(apiKey: Secret): Interceptor {
+  return (next) => (request) => {
+    request.header.set("Authorization", `Bearer ${apiKey.reveal()}`);
+    return next(request);
+  };
+}

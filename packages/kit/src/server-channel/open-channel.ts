@@ -1,0 +1,125 @@
+import type { TLSSocket } from "node:tls";
+import type { Interceptor, Transport } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { base64url, Problem, systemRandom } from "@gatehouse/core";
+import type { KeySetDocument } from "../keys/key-set-document.ts";
+import { sha256 } from "../keys/sha256.ts";
+import { openSocket } from "./open-socket.ts";
+import { problemsOf } from "./problem-of-error.ts";
+import { verifyLeaf } from "./verify-leaf.ts";
+import { checkWellKnown, type ServerIdentity } from "./well-known.ts";
+
+/** A verified connection to a server, for RPCs. It is one connection: when it breaks, open another. */
+export interface ServerChannel extends Disposable {
+  readonly transport: Transport;
+  /** Settles when the connection is gone. */
+  readonly closed: Promise<void>;
+}
+
+const REQUEST_TIMEOUT_MS = 30_000;
+const MAX_ANSWER_BYTES = 262_144;
+const NONCE_BYTES = 24;
+const PING_EVERY_MS = 30_000;
+
+export interface ChannelOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Around each call; failures reach them as problems. */
+  readonly interceptors?: readonly Interceptor[];
+}
+
+/** Opens a connection to a server whose key set is known. Sends nothing when its leaf does not fit. */
+export async function openKnownChannel(
+  origin: string,
+  keySet: KeySetDocument,
+  { signal, interceptors = [] }: ChannelOptions = {},
+): Promise<ServerChannel> {
+  const socket = await openSocket(origin, signal);
+  try {
+    verifyLeaf(socket.getPeerX509Certificate(), keySet, origin);
+  } catch (failure) {
+    socket.destroy();
+    throw failure;
+  }
+  return toChannel(origin, socket, interceptors).channel;
+}
+
+/**
+ * Opens a connection to a server of which only a pin is known, and proves on that connection that it is the one. What
+ * is sent later goes over the same connection. Fails with `server.untrusted`, `server.unreachable`, `org.not_found`.
+ */
+export async function openPinnedChannel(
+  origin: string,
+  pin: Uint8Array,
+  signal?: AbortSignal,
+): Promise<{ readonly channel: ServerChannel; readonly identity: ServerIdentity }> {
+  const socket = await openSocket(origin, signal);
+  const { channel, manager } = toChannel(origin, socket, []);
+  try {
+    const leaf = socket.getPeerX509Certificate();
+    if (leaf === undefined) throw new Problem("server.untrusted");
+    const tlsSpkiSha256 = sha256(leaf.publicKey.export({ type: "spki", format: "der" }));
+    const nonce = base64url(systemRandom.bytes(NONCE_BYTES));
+    const answer = await getJson(manager, `/.well-known/gatehouse?nonce=${nonce}&pin=${base64url(pin)}`);
+    return { channel, identity: checkWellKnown(answer, { origin, nonce, pin, tlsSpkiSha256 }) };
+  } catch (failure) {
+    channel[Symbol.dispose]();
+    throw failure;
+  }
+}
+
+function toChannel(
+  origin: string,
+  socket: TLSSocket,
+  interceptors: readonly Interceptor[],
+): { channel: ServerChannel; manager: Http2SessionManager } {
+  let isTaken = false;
+  const createConnection = () => {
+    // A second connection would be one that nobody verified.
+    if (isTaken || socket.destroyed) throw new Problem("server.unreachable", { detail: "The connection was lost." });
+    isTaken = true;
+    return socket;
+  };
+  const ping = { pingIntervalMs: PING_EVERY_MS, pingIdleConnection: true };
+  const manager = new Http2SessionManager(origin, ping, { createConnection });
+  const closed = new Promise<void>((resolve) => void socket.once("close", () => resolve()));
+  socket.on("error", () => undefined);
+  const transport = createGrpcTransport({
+    baseUrl: origin,
+    sessionManager: manager,
+    interceptors: [...interceptors, problemsOf],
+    defaultTimeoutMs: REQUEST_TIMEOUT_MS,
+  });
+  const dispose = () => {
+    manager.abort();
+    socket.destroy();
+  };
+  return { channel: { transport, closed, [Symbol.dispose]: dispose }, manager };
+}
+
+async function getJson(manager: Http2SessionManager, path: string): Promise<unknown> {
+  const stream = await manager.request("GET", path, {}, {});
+  stream.setTimeout(REQUEST_TIMEOUT_MS, () => stream.destroy(new Problem("server.timeout")));
+  // The loop below reports a failure; one that comes after it, at the connection's end, is nobody's.
+  stream.on("error", () => undefined);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  let status = 0;
+  stream.once("response", (headers) => {
+    status = Number(headers[":status"]);
+  });
+  try {
+    for await (const chunk of stream) {
+      bytes += (chunk as Buffer).length;
+      if (bytes > MAX_ANSWER_BYTES) throw new Problem("server.untrusted", { detail: "Its answer is too long." });
+      chunks.push(chunk as Buffer);
+    }
+    if (status === 404) throw new Problem("org.not_found", { detail: "The server does not know the code's pin." });
+    if (status !== 200) throw new Problem("server.unreachable", { detail: `It answered ${status}.` });
+    return JSON.parse(Buffer.concat(chunks).toString());
+  } catch (cause) {
+    if (cause instanceof Problem) throw cause;
+    throw new Problem("server.unreachable", { detail: "It does not answer as a Gatehouse server.", cause });
+  } finally {
+    stream.close();
+  }
+}

@@ -1,0 +1,205 @@
+import { createClient } from "@connectrpc/connect";
+import {
+  awaitTuple,
+  enrollmentTuple,
+  formatFingerprint,
+  type OneTimeCode,
+  Problem,
+  parseCode,
+  parseResourceName,
+  Secret,
+} from "@gatehouse/core";
+import {
+  checkKeySet,
+  checkRoster,
+  openKnownChannel,
+  openPinnedChannel,
+  parseServerUrl,
+  readRosterDocument,
+  type ServerChannel,
+  type ServerIdentity,
+  sha256,
+  toServerProblem,
+} from "@gatehouse/kit";
+import { EnrollmentState, NodeGatewayService } from "@gatehouse/wire";
+import { type HostKeys, openHostKeys } from "./host-keys.ts";
+import { NodeFiles, type PendingEnrollment } from "./node-files.ts";
+import { retryDelays } from "./retry-delays.ts";
+
+export interface EnrollInput {
+  readonly stateDir: string;
+  readonly serverUrl: string;
+  readonly name: string;
+  /** Asked for where nothing waits to be resumed. */
+  readonly code: () => Promise<string>;
+}
+
+/** What a person sees while a host becomes a node. */
+export type EnrollProgress =
+  | { readonly state: "awaiting_confirmation"; readonly nodeId: string; readonly fingerprint: string }
+  | { readonly state: "confirmed"; readonly nodeId: string };
+
+/**
+ * Makes this host a node of a server: makes its keys, proves the server by the code's pin on the connection that then
+ * carries the code, claims the code, and waits until a person compared the fingerprint. Interrupted anywhere, the same
+ * call goes on. Fails with `server.…`, `enroll.…`, `state.…`; aborting leaves what was reached.
+ */
+export async function* enrollHost(input: EnrollInput, signal: AbortSignal): AsyncGenerator<EnrollProgress> {
+  const origin = parseServerUrl(input.serverUrl);
+  const name: string = parseResourceName(input.name);
+  const files = new NodeFiles(input.stateDir);
+  const enrolled = await files.enrolled();
+  if (enrolled !== undefined) {
+    if (enrolled.server_url !== origin)
+      throw new Problem("enroll.other_server", { detail: `It is ${enrolled.server_url}.` });
+    yield { state: "confirmed", nodeId: enrolled.node_id };
+    return;
+  }
+  const keys = await openHostKeys(input.stateDir);
+  const pending =
+    (await resumable(files, origin, name)) ?? (await claim({ ...input, origin, name, files, keys }, signal));
+  const fingerprint = formatFingerprint(pending.tuple_sha256);
+  yield { state: "awaiting_confirmation", nodeId: pending.node_id, fingerprint };
+  const sealed = await awaitSealed(pending, keys, signal);
+  if (sealed === undefined) {
+    await files.forgetPending();
+    throw new Problem("enroll.not_waiting", { detail: "Nobody confirmed it in time, or somebody cancelled it." });
+  }
+  await accept(sealed, { pending, keys, files });
+  yield { state: "confirmed", nodeId: pending.node_id };
+}
+
+async function resumable(files: NodeFiles, origin: string, name: string): Promise<PendingEnrollment | undefined> {
+  const pending = await files.pending();
+  if (pending === undefined) return undefined;
+  if (pending.server_url === origin && pending.name === name) return pending;
+  throw new Problem("enroll.other_server", { detail: `It waits as ${pending.name} at ${pending.server_url}.` });
+}
+
+interface Claim extends EnrollInput {
+  readonly origin: string;
+  readonly files: NodeFiles;
+  readonly keys: HostKeys;
+}
+
+async function claim(input: Claim, signal: AbortSignal): Promise<PendingEnrollment> {
+  const { origin, name, files, keys } = input;
+  const text = (await input.code()).trim();
+  const code = parseCode("ghe", text);
+  const { channel, identity } = await openPinnedChannel(origin, code.pin, signal);
+  using _ = channel;
+  const tuple = claimTuple(name, { identity, code, keys });
+  const answer = await createClient(NodeGatewayService, channel.transport).register(
+    {
+      enrollmentToken: text,
+      name,
+      identityPublicKey: keys.identity.publicKey,
+      encryptionPublicKey: keys.encryption.publicKey,
+      caPublicKey: keys.caPublicKey,
+      proof: keys.identity.sign(tuple),
+    },
+    { signal },
+  );
+  const pending: PendingEnrollment = {
+    server_url: origin,
+    name,
+    node_id: answer.nodeId,
+    org_id: identity.orgId,
+    org_key: identity.orgKey,
+    server_identity_key: identity.identityKey,
+    key_set: identity.keySet,
+    tuple_sha256: sha256(tuple),
+    enrollment_id: answer.enrollmentId,
+    confirm_expires_at: Number(answer.confirmExpiresAt),
+  };
+  await files.savePending(pending);
+  return pending;
+}
+
+interface ClaimParts {
+  readonly identity: ServerIdentity;
+  readonly code: OneTimeCode;
+  readonly keys: HostKeys;
+}
+
+function claimTuple(name: string, { identity, code, keys }: ClaimParts): Uint8Array {
+  return enrollmentTuple({
+    serverIdentityKey: identity.identityKey,
+    orgId: identity.orgId,
+    orgKey: identity.orgKey,
+    codeSha256: sha256(code.secret),
+    name,
+    identityKey: keys.identity.publicKey,
+    encryptionKey: keys.encryption.publicKey,
+    caKey: keys.caPublicKey,
+  });
+}
+
+/** Waits over any number of connections. `undefined`: the enrollment has ended without a confirmation. */
+async function awaitSealed(
+  pending: PendingEnrollment,
+  keys: HostKeys,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for await (const wait of retryDelays(signal)) {
+    try {
+      using channel = await openKnownChannel(pending.server_url, pending.key_set, { signal });
+      return await listen(channel, { pending, keys }, signal);
+    } catch (failure) {
+      const problem = toServerProblem(failure);
+      const isPassing =
+        problem instanceof Problem && (problem.code === "server.unreachable" || problem.code === "server.timeout");
+      if (!isPassing || signal.aborted) throw problem;
+      await wait();
+    }
+  }
+  throw signal.reason;
+}
+
+async function listen(
+  channel: ServerChannel,
+  { pending, keys }: { readonly pending: PendingEnrollment; readonly keys: HostKeys },
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { server_url: origin, enrollment_id: enrollmentId, tuple_sha256: tupleSha256 } = pending;
+  const signedAt = Date.now();
+  const signature = keys.identity.sign(awaitTuple({ origin, enrollmentId, tupleSha256, signedAt }));
+  const request = { enrollmentId, signedAt: BigInt(signedAt), signature };
+  const client = createClient(NodeGatewayService, channel.transport);
+  // The person takes as long as the enrollment lives; the stream has no deadline of its own.
+  for await (const { state, sealed } of client.awaitConfirmation(request, { signal, timeoutMs: 0 })) {
+    if (state === EnrollmentState.CONFIRMED) return sealed;
+    if (state !== EnrollmentState.AWAITING_CONFIRMATION) return undefined;
+  }
+  throw new Problem("server.unreachable", { detail: "The answer ended early." });
+}
+
+interface Accepted {
+  readonly node_id: string;
+  readonly api_key: string;
+  readonly key_set: unknown;
+  readonly roster: unknown;
+  readonly ca_chain: readonly string[];
+}
+
+/** Checks what the server sealed to this host against what the pin proved, and keeps it. */
+async function accept(
+  sealed: string,
+  { pending, keys, files }: { readonly pending: PendingEnrollment; readonly keys: HostKeys; readonly files: NodeFiles },
+): Promise<void> {
+  const opened = await keys.encryption.open(sealed, pending.tuple_sha256);
+  const { node_id, api_key, key_set, roster, ca_chain } = JSON.parse(opened.reveal()) as Accepted;
+  if (node_id !== pending.node_id) throw new Problem("server.untrusted", { detail: "It confirmed another node." });
+  const newest = checkKeySet(key_set, pending.server_identity_key);
+  const first = readRosterDocument(roster);
+  // The org key itself must have signed the first roster that a node sees: it knows no operator's key yet.
+  checkRoster(
+    first,
+    { ...first, version: first.version - 1, operatorKeys: [], signature: new Uint8Array() },
+    pending.org_key,
+  );
+  await files.saveApiKey(new Secret(api_key));
+  const { enrollment_id: _, confirm_expires_at: __, ...server } = pending;
+  await files.saveEnrolled({ ...server, key_set: newest, roster: roster as never, ca_chain: [...ca_chain] });
+  await files.forgetPending();
+}

@@ -1,0 +1,53 @@
+import type { Interceptor } from "@connectrpc/connect";
+import type { Secret } from "@gatehouse/core";
+import { makeProof, NONCE_HEADER, ServerProblem, type SigningKey } from "@gatehouse/kit";
+
+/** Proves each call of a session to be this node's (RFC 9449). Calls before `begin` go as they are. */
+export class SessionProofs {
+  readonly #origin: string;
+  readonly #key: SigningKey;
+  #token: Secret | undefined;
+  #nonce = "";
+
+  constructor(origin: string, { identity }: { readonly identity: SigningKey }) {
+    this.#origin = origin;
+    this.#key = identity;
+  }
+
+  /** From here on calls are made in the session of this token. */
+  begin(token: Secret): void {
+    this.#token = token;
+  }
+
+  /** Takes the nonce that the server gave with something else than an answer. */
+  useNonce(nonce: string): void {
+    if (nonce !== "") this.#nonce = nonce;
+  }
+
+  /** A proof for one call, and the token that it goes with. */
+  prove(url: string): { readonly token: string; readonly proof: string } | undefined {
+    const token = this.#token?.reveal();
+    if (token === undefined) return undefined;
+    return { token, proof: makeProof({ key: this.#key, token, url, nonce: this.#nonce, nowMs: Date.now() }) };
+  }
+
+  /** A nonce that went stale is replaced once. */
+  readonly interceptor: Interceptor = (next) => async (request) => {
+    const send = async () => {
+      const made = this.prove(`${this.#origin}/${request.service.typeName}/${request.method.name}`);
+      if (made === undefined) return next(request);
+      request.header.set("Authorization", `DPoP ${made.token}`);
+      request.header.set("DPoP", made.proof);
+      const response = await next(request);
+      this.useNonce(response.header.get(NONCE_HEADER) ?? "");
+      return response;
+    };
+    try {
+      return await send();
+    } catch (failure) {
+      if (!(failure instanceof ServerProblem) || failure.code !== "auth.stale_nonce") throw failure;
+      this.useNonce(failure.nonce);
+      return send();
+    }
+  };
+}

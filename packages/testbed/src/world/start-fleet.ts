@@ -1,0 +1,153 @@
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Finished, runProcess } from "../system/run-process.ts";
+import { productCommand, productEnvironment } from "./product.ts";
+import { RunningCommand } from "./running-command.ts";
+
+export interface FleetOptions {
+  /** A PostgreSQL database instead of the embedded one. */
+  readonly databaseUrl?: string;
+}
+
+/** A server, an operator's machine and hosts, each with a state directory of its own, driven by the shipped command. */
+export class Fleet implements AsyncDisposable {
+  readonly directory: string;
+  readonly #command: readonly string[];
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #serverArgs: readonly string[];
+  readonly #running = new Set<RunningCommand>();
+  #server: RunningCommand | undefined;
+  #url = "";
+
+  constructor(directory: string, serverArgs: readonly string[]) {
+    this.directory = directory;
+    this.#command = productCommand();
+    this.#env = productEnvironment(directory);
+    this.#serverArgs = serverArgs;
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  get serverPid(): number {
+    return this.#server?.pid ?? 0;
+  }
+
+  /** Everything that the server wrote. */
+  get serverLog(): string {
+    return `${this.#server?.stdout ?? ""}${this.#server?.stderr ?? ""}`;
+  }
+
+  path(...names: readonly string[]): string {
+    return join(this.directory, ...names);
+  }
+
+  /** Starts the server, at the address that it had before. */
+  async startServer(): Promise<void> {
+    const listen = this.#url === "" ? "127.0.0.1:0" : new URL(this.#url).host;
+    const own = ["server", "--state-dir", this.path("s"), "--listen", listen, "--json", ...this.#serverArgs];
+    this.#server = this.start(own);
+    const ready = await this.#server.line("the server's ready line", (line) => line.includes('"ready":true'));
+    this.#url = (JSON.parse(ready) as { url: string }).url;
+  }
+
+  async stopServer(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
+    this.#server?.kill(signal);
+    return (await this.#server?.finished)?.code ?? 0;
+  }
+
+  /** Makes an organisation with the server's first set-up code; its operator's state directory is `o`. */
+  async initOrg(): Promise<Readonly<Record<string, string>>> {
+    const code = ["--setup-code-file", this.path("s", "setup-code")];
+    return this.json([
+      "org",
+      "init",
+      "--server",
+      this.url,
+      ...code,
+      "--org",
+      "acme",
+      "--owner",
+      "ada",
+      "--state-dir",
+      this.path("o"),
+    ]);
+  }
+
+  /** Runs an operator's command and returns the object that it printed. */
+  operator(args: readonly string[]) {
+    return this.json([...args, "--state-dir", this.path("o")]);
+  }
+
+  /** Enrolls a host as a person would: code, claim, fingerprint compared, confirmed. */
+  async enrollHost(name: string): Promise<{ readonly nodeId: string; readonly fingerprint: string }> {
+    const code = this.path(`${name}.code`);
+    await this.operator(["nodes", "enroll-code", "--out", code]);
+    const claim = this.claim(name, code);
+    const waiting = JSON.parse(await claim.line("the fingerprint", (line) => line.includes("fingerprint"))) as {
+      node_id: string;
+      fingerprint: string;
+    };
+    await this.operator(["nodes", "confirm", name, "--fingerprint", waiting.fingerprint]);
+    await claim.line("the confirmation", (line) => line.includes('"confirmed"'));
+    await claim.finished;
+    return { nodeId: waiting.node_id, fingerprint: waiting.fingerprint };
+  }
+
+  /** Begins `node enroll` on a host. */
+  claim(name: string, codeFile: string): RunningCommand {
+    const own = ["node", "enroll", "--server", this.url, "--code-file", codeFile, "--name", name];
+    return this.start([...own, "--state-dir", this.path(name), "--json"]);
+  }
+
+  /** Starts a command that stays. */
+  start(args: readonly string[]): RunningCommand {
+    const running = new RunningCommand([...this.#command, ...args], { env: this.#env });
+    this.#running.add(running);
+    return running;
+  }
+
+  /** Runs a command to its end. */
+  run(args: readonly string[]): Promise<Finished> {
+    const [program = "", ...script] = this.#command;
+    return runProcess(program, [...script, ...args], { env: this.#env });
+  }
+
+  /** Runs a command that must succeed, and reads what it printed. */
+  async json(args: readonly string[]) {
+    const { code, stdout, stderr } = await this.run([...args, "--json"]);
+    if (code !== 0) throw new Error(`gatehouse ${args.join(" ")}: exit ${code}\n${stdout}${stderr}`);
+    return JSON.parse(stdout);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const running of this.#running) {
+      if (running.isRunning) running.kill("SIGTERM");
+      await running.finished;
+    }
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Starts a server on loopback with everything around it below one directory. */
+export async function startFleet({ databaseUrl }: FleetOptions = {}): Promise<Fleet> {
+  const directory = await mkdtemp(join(tmpdir(), "gatehouse-fleet-"));
+  for (const name of ["home", "tmp", "config", "s", "o"]) await mkdir(join(directory, name), { mode: 0o700 });
+  const args: string[] = [];
+  if (databaseUrl !== undefined) {
+    const file = join(directory, "database-url");
+    await writeFile(file, databaseUrl);
+    await chmod(file, 0o600);
+    args.push("--database-url-file", file);
+  }
+  const fleet = new Fleet(directory, args);
+  try {
+    await fleet.startServer();
+    return fleet;
+  } catch (failure) {
+    await fleet[Symbol.asyncDispose]();
+    throw failure;
+  }
+}

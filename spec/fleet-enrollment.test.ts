@@ -1,0 +1,97 @@
+import { readFile, stat } from "node:fs/promises";
+import { findInFiles, startFleet } from "@gatehouse/testbed";
+import { expect, test } from "vitest";
+
+test("a host becomes a node by a code and a fingerprint that a person compared, opens sessions, and is revoked", async () => {
+  await using fleet = await startFleet();
+  expect(await fleet.initOrg()).toMatchObject({
+    org_id: expect.any(String),
+    owner: "ada",
+    org_key: expect.any(String),
+  });
+  const { nodeId, fingerprint } = await fleet.enrollHost("n1");
+  expect(fingerprint).toMatch(/^([0-9A-HJKMNP-TV-Z]{5}-){3}[0-9A-HJKMNP-TV-Z]{5}$/);
+  expect(await fleet.operator(["nodes", "ls"])).toMatchObject([{ id: nodeId, name: "n1", state: "confirmed" }]);
+  const host = ["--state-dir", fleet.path("n1")];
+  expect(await fleet.json(["node", "status", ...host])).toMatchObject({
+    state: "enrolled",
+    node_id: nodeId,
+    fingerprint,
+  });
+  await fleet.json(["node", "refresh", ...host]);
+  await fleet.json(["node", "rotate", ...host]);
+  await fleet.json(["node", "refresh", ...host]);
+  await fleet.operator(["nodes", "revoke", "n1"]);
+  const refused = await fleet.run(["node", "refresh", ...host]);
+  expect(refused.code).toBe(4);
+  expect(await fleet.operator(["nodes", "ls"])).toEqual([]);
+});
+
+test("every step may be killed and called again: server and host go on where they were", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  await fleet.initOrg();
+  const code = fleet.path("code");
+  await fleet.operator(["nodes", "enroll-code", "--name", "n1", "--out", code]);
+  const first = fleet.claim("n1", code);
+  const said = JSON.parse(await first.line("the fingerprint", (line) => line.includes("fingerprint")));
+  first.kill("SIGKILL");
+  await fleet.stopServer("SIGKILL");
+  await fleet.startServer();
+  const second = fleet.claim("n1", code);
+  const again = JSON.parse(await second.line("the fingerprint", (line) => line.includes("fingerprint")));
+  expect(again).toEqual(said);
+  await fleet.stopServer("SIGKILL");
+  await fleet.startServer();
+  await fleet.operator(["nodes", "confirm", "n1", "--fingerprint", said.fingerprint.toLowerCase().replaceAll("-", "")]);
+  await second.line("the confirmation", (line) => line.includes('"confirmed"'));
+  await fleet.json(["node", "refresh", "--state-dir", fleet.path("n1")]);
+});
+
+test("a wrong fingerprint confirms nothing, and says so by its exit code", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  const code = fleet.path("code");
+  await fleet.operator(["nodes", "enroll-code", "--out", code]);
+  const claim = fleet.claim("n1", code);
+  await claim.line("the fingerprint", (line) => line.includes("fingerprint"));
+  const own = ["--fingerprint", "00000-00000-00000-00000", "--state-dir", fleet.path("o")];
+  expect((await fleet.run(["nodes", "confirm", "n1", ...own])).code).toBe(4);
+  expect(await fleet.operator(["nodes", "ls"])).toMatchObject([{ state: "pending" }]);
+});
+
+test("a code is not sent to a server that is not the one of its pin", async () => {
+  await using fleet = await startFleet();
+  await using other = await startFleet();
+  await fleet.initOrg();
+  const code = fleet.path("code");
+  await fleet.operator(["nodes", "enroll-code", "--out", code]);
+  const own = ["--code-file", code, "--name", "n1", "--state-dir", fleet.path("n1")];
+  const refused = await fleet.run(["node", "enroll", "--server", other.url, ...own]);
+  expect(refused.code).toBe(5);
+  expect(refused.stderr).toContain("pin");
+  expect(other.serverLog).not.toContain("Register");
+});
+
+test("no code, key or token stands where others could read it", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  const secrets = await Promise.all(
+    [["n1", "api.key"], ["o", "operator", "api.key"], ["n1.code"], ["s", "setup-code"]].map((names) =>
+      readFile(fleet.path(...names), "utf8"),
+    ),
+  );
+  for (const names of [
+    ["n1", "api.key"],
+    ["n1", "identity.key"],
+    ["o", "operator", "org.key"],
+    ["s", "server", "identity.key"],
+  ]) {
+    expect((await stat(fleet.path(...names))).mode & 0o777).toBe(0o600);
+  }
+  for (const secret of secrets.map((text) => text.trim())) {
+    expect(fleet.serverLog).not.toContain(secret);
+    expect(await findInFiles(fleet.path("s", "server"), secret)).toEqual([]);
+  }
+});
