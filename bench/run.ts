@@ -10,6 +10,7 @@ type Bench = (options: { readonly isShort: boolean; readonly isCompared: boolean
 const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   gate: async () => (await import("./gate/gate.ts")).benchGate,
   policy: async () => (await import("./policy/decide.ts")).benchPolicy,
+  audit: async () => (await import("./audit/audit.ts")).benchAudit,
   framing: async () => (await import("./framing/framing.ts")).benchFraming,
 };
 

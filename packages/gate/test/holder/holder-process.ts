@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childEnvironment, type IpcPeer, openIpcPeer, requestUnix, resolveEntry } from "@gatehouse/kit";
+import { isAlive } from "@gatehouse/testbed";
 import type { GateCalls, GateConfig, GateNotes, StartRun } from "../../src/holder/gate-protocol.ts";
 
 // biome-ignore lint/complexity/noBannedTypes: the gate asks its parent nothing
@@ -14,7 +15,13 @@ export interface HolderState extends AsyncDisposable {
   readonly directory: string;
   file(name: string): string;
   /** Starts the built key-holder as the daemon does. Fails as its start fails. */
-  start(): Promise<HolderProcess>;
+  start(how?: HowToStart): Promise<HolderProcess>;
+}
+
+export interface HowToStart {
+  /** A program and its arguments that start the key-holder with what follows them: a tracer, a namespace. */
+  readonly inside?: readonly string[];
+  readonly config?: Partial<GateConfig>;
 }
 
 /** A real key-holder with real workers, and this process as its daemon. */
@@ -35,8 +42,8 @@ export async function openHolderState(): Promise<HolderState> {
   return {
     directory,
     file: (name) => join(directory, name),
-    start: async () => {
-      const holder = await startHolder(directory);
+    start: async (how = {}) => {
+      const holder = await startHolder(directory, how);
       started.push(holder);
       return holder;
     },
@@ -47,10 +54,13 @@ export async function openHolderState(): Promise<HolderState> {
   };
 }
 
-async function startHolder(directory: string): Promise<HolderProcess> {
+async function startHolder(directory: string, { inside = [], config = {} }: HowToStart): Promise<HolderProcess> {
+  const [program = process.execPath, ...before] = inside;
   const child = fork(resolveEntry("gate-holder"), [], {
-    execArgv: ["--disable-sigusr1"],
-    env: childEnvironment(),
+    execPath: program,
+    execArgv: [...before, ...(inside.length > 0 ? [process.execPath] : []), "--disable-sigusr1"],
+    // One thread for files, so that a tracer can count what it does.
+    env: childEnvironment(inside.length > 0 ? { UV_THREADPOOL_SIZE: "1" } : {}),
     serialization: "advanced",
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
@@ -67,11 +77,16 @@ async function startHolder(directory: string): Promise<HolderProcess> {
   const stop = async (signal: NodeJS.Signals) => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, "exit");
-    child.kill(signal);
+    // A tracer goes when what it traces is gone; were it killed, that would go on.
+    if (inside.length === 0) child.kill(signal);
+    else if (holderPid === undefined) child.disconnect();
+    else if (await isAlive(holderPid)) process.kill(holderPid, signal);
     await gone;
   };
+  let holderPid: number | undefined;
   try {
-    await peer.call("open", configOf(directory), { timeoutMs: 15_000 });
+    await peer.call("open", { ...configOf(directory), ...config }, { timeoutMs: 15_000 });
+    holderPid = (await peer.call("status", null)).pid;
   } catch (failure) {
     await stop("SIGKILL");
     throw failure;
