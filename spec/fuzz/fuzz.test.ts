@@ -7,6 +7,7 @@ import { target as audit } from "./targets/audit.ts";
 import { target as hosts } from "./targets/hosts.ts";
 import { target as pipeline } from "./targets/pipeline.ts";
 import { target as policy } from "./targets/policy.ts";
+import { target as policyFile } from "./targets/policy-file.ts";
 import { target as registration } from "./targets/registration.ts";
 import { target as requests } from "./targets/requests.ts";
 import { target as scrubber } from "./targets/scrubber.ts";
@@ -21,6 +22,7 @@ const TARGETS: Readonly<Record<string, FuzzTarget>> = {
   answers,
   pipeline,
   policy,
+  "policy-file": policyFile,
   registration,
   scrubber,
   hosts,
@@ -28,7 +30,8 @@ const TARGETS: Readonly<Record<string, FuzzTarget>> = {
 };
 
 describe(`whatever the input (seed ${SEED})`, () => {
-  test.each(Object.entries(TARGETS))("%s: what must hold, holds", async (_, target) => {
+  const timeout = DEADLINE_MS + 60_000;
+  test.each(Object.entries(TARGETS))("%s: what must hold, holds", { timeout }, async (_, target) => {
     expect(await fuzz(target, { seed: SEED, runs: RUNS, deadlineMs: DEADLINE_MS })).toBeUndefined();
   });
 });

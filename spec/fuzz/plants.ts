@@ -73,6 +73,13 @@ export const PLANTS: readonly Plant[] = [
     becomes: "    if (segment === ANY || segment === ONE) {",
   },
   {
+    target: "policy-file",
+    bug: "an alias of nothing leaves as something that is no Problem",
+    file: "cli/src/policy/policy-file.ts",
+    anchor: "or one of nothing.`, cause });",
+    becomes: "or one of nothing.`, cause }).cause;",
+  },
+  {
     target: "registration",
     bug: "a header's value may hold another line",
     file: "gate/src/registry/parse-registration.ts",

@@ -27,7 +27,7 @@ export async function readPolicy(policy: string): Promise<PlacedFile> {
 /** Reads one YAML document. Fails with the code, saying where, when it cannot be read. */
 export async function readPlacedFile(path: string, code: ProblemCode): Promise<PlacedFile> {
   const lines = new LineCounter();
-  const document = parseDocument(await readText(path, code), { lineCounter: lines });
+  const document = parseDocument(await readText(path, code), { lineCounter: lines, logLevel: "error" });
   const [fault] = document.errors;
   if (fault !== undefined) {
     const { line, col } = lines.linePos(fault.pos[0]);
