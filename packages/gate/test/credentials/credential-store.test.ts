@@ -148,6 +148,7 @@ test.each([
   ["a NUL", "a\0b"],
   ["more than ASCII", "pässword"],
   ["too long", "x".repeat(70_000)],
+  ["too short to be told from ordinary text", "12345"],
 ])("a value that is %s is refused and nothing is stored", async (_, value) => {
   await expect(addOne(value)).rejects.toMatchObject({ code: "credentials.invalid_value" });
   expect(await readdir(folder)).toEqual([]);

@@ -82,6 +82,17 @@ describe("a registered run", () => {
     expect((await openRegistry(directory)).registry.refused).toEqual([]);
   });
 
+  test("whose value is too short to be scrubbed is refused, and nothing is kept", async () => {
+    const { registry, served } = await openRegistry(directory);
+    const credential = { host: "api.example.test", header: "Authorization" };
+    for (const value of ["Bearer short", `Basic ${btoa("user:short")}`, "short"]) {
+      const refused = registry.register(registration({ credentials: [{ ...credential, value }] }));
+      await expect(refused).rejects.toMatchObject({ code: "credentials.invalid_value" });
+    }
+    expect([registry.size, served.runs.size]).toEqual([0, 0]);
+    await registry.register(registration({ credentials: [{ ...credential, value: "Bearer longer" }] }));
+  });
+
   test("goes on scrubbing what was taken back, on the hosts where it went, until the run ends", async () => {
     const { registry, credentials, served } = await openRegistry(directory);
     await addGrant(credentials, "g");
