@@ -5,8 +5,9 @@ import {
   type PolicyRule,
   parseHostPattern,
 } from "@gatehouse/core";
-import type { CredentialInfo } from "../credentials/credential-store.ts";
+import type { CredentialInfo, CredentialStore } from "../credentials/credential-store.ts";
 import type { Template } from "../credentials/templates.ts";
+import type { Registration } from "../registry/parse-registration.ts";
 
 /** A run's policy with what its grants bring. */
 export interface GrantedPolicy {
@@ -29,12 +30,30 @@ export function policyOfGrants(
   const templates = granted.map(({ service }) => (service === undefined ? undefined : known.get(service)));
   const bound = granted.flatMap(({ bindings }) => bindings.flatMap(({ hosts }) => hosts));
   const allowed = [...new Set([...bound, ...templates.flatMap((template) => template?.allow ?? [])])];
+  return { allowed, templates, policy: { ...guardedPolicy(written, templates), granted: allowed } };
+}
+
+/** A registration under which the stored grants that it names open nothing, and close what they close in any run. */
+export function guardRegistration(
+  registration: Registration,
+  {
+    credentials,
+    templates,
+  }: { readonly credentials: CredentialStore; readonly templates: ReadonlyMap<string, Template> },
+): Registration {
+  const services = registration.grants.map((name) => credentials.get(name)?.service ?? "");
+  const known = services.map((service) => templates.get(service));
+  return { ...registration, policy: guardedPolicy(registration.policy, known) };
+}
+
+/** A policy with the endpoints of granted services closed, and nothing opened. */
+function guardedPolicy(written: NetworkPolicyInput, templates: readonly (Template | undefined)[]): NetworkPolicyInput {
   const guards = [
     ...(written.guards ?? []),
     ...templates.flatMap((template) => guardsOf(template?.denied ?? [], HANDS_OUT)),
     ...templates.flatMap((template) => guardsOf(hiddenEndpoints(template?.batch ?? [], written), HIDES)),
   ];
-  return { allowed, templates, policy: { ...written, guards, granted: allowed } };
+  return guards.length === 0 ? written : { ...written, guards };
 }
 
 const HANDS_OUT = "It hands out credentials of a granted service.";

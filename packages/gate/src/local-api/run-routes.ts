@@ -1,6 +1,7 @@
 import { Problem } from "@gatehouse/core";
 import type { Route } from "@gatehouse/kit";
 import { z } from "zod";
+import { guardRegistration } from "../holder/policy-of-grants.ts";
 import { lowerKeys, parseRegistration } from "../registry/parse-registration.ts";
 import { isExternal } from "../registry/registered-run.ts";
 import { actorOf } from "./actor.ts";
@@ -10,13 +11,14 @@ const containerSchema = z.object({ container_id: z.string().min(1).max(256) });
 const LOOK_WITHIN_MS = 2_000;
 
 /** Runs of outside tools: register, list, note the container, delete. */
-export function runRoutes({ registry, containers, status }: ApiContext): readonly Route[] {
+export function runRoutes({ registry, containers, status, ...vault }: ApiContext): readonly Route[] {
   return [
     {
       method: "POST",
       path: "/v1/runs",
       handle: async ({ body, peer }) => {
-        const token = await registry.register(parseRegistration(body), actorOf({ peer }));
+        const registration = guardRegistration(parseRegistration(body), vault);
+        const token = await registry.register(registration, actorOf({ peer }));
         return { status: 201, body: { auth_token: token, proxy_port: status().proxyPort } };
       },
     },

@@ -6,8 +6,9 @@ import { createCa } from "@gatehouse/kit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadTemplates } from "../../src/credentials/templates.ts";
 import type { StartRun } from "../../src/holder/gate-protocol.ts";
+import { guardRegistration } from "../../src/holder/policy-of-grants.ts";
 import { startRun } from "../../src/holder/start-run.ts";
-import { openRegistry, type RegistryUnderTest } from "../registry/registry-under-test.ts";
+import { openRegistry, type RegistryUnderTest, registration } from "../registry/registry-under-test.ts";
 
 const VALUE = "ghp_planted0123456789abcdefghijklmnop";
 const templates = await loadTemplates();
@@ -138,6 +139,16 @@ describe("a grant", () => {
     );
     for (const { value, overwrite } of forms) expect(Buffer.byteLength(overwrite)).toBe(Buffer.byteLength(value));
   });
+});
+
+test("a run of another tool finds the endpoints closed too, and opens nothing by a grant's name", () => {
+  const asked = registration({ credentials: [], grants: ["hub", "unknown"], network_allow: ["api.github.com"] });
+  const { policy } = guardRegistration(asked, { ...gate, templates });
+  const decideFor = (method: string, host: string, path: string) =>
+    compilePolicy(policy).decide({ host, port: 443, method, path }).action;
+  expect(decideFor("POST", "api.github.com", "/app/installations/1/access_tokens")).toBe("deny");
+  expect(decideFor("POST", "api.github.com", "/graphql")).toBe("allow");
+  expect(decideFor("GET", "github.com", "/")).toBe("deny");
 });
 
 test("a run without isolation gets no credential unless configured, and the setting is named", async () => {
