@@ -1,6 +1,8 @@
 import { randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
-import { startWorld, type World } from "@gatehouse/testbed";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { plantValue, startWorld, type World } from "@gatehouse/testbed";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Client, ServicePlace } from "./clients/client.ts";
 import { exerciseClient } from "./clients/exercise.ts";
@@ -12,6 +14,7 @@ import { COMPILED } from "./clients/rows/compiled.ts";
 import { NODE } from "./clients/rows/node.ts";
 import { PACKAGES } from "./clients/rows/packages.ts";
 import { PYTHON_LIBRARIES } from "./clients/rows/python.ts";
+import { findInSandboxes } from "./granted-api.ts";
 
 // Addresses of this test's own, so that each name has its real port and nobody else is on it.
 const block = `127.${randomInt(1, 255)}.${randomInt(1, 255)}`;
@@ -32,6 +35,23 @@ const CLIENTS: readonly Client[] = [...COMMAND_LINE, ...PACKAGES, ...PYTHON_LIBR
 const SAYS = "uses a credential that it cannot see, and says what is wrong when it is refused or let in without one";
 // Installing and building what is not there yet takes its time, once.
 const TIMEOUT_MS = 300_000;
+
+test("the search of a sandbox finds what stands in its variables, its memory, its own files and its workspace", async () => {
+  const value = plantValue();
+  // The shell keeps its variables in memory beside those that it was started with.
+  const script = `cp /dev/null "$HOME/empty"; mkdir "$HOME/deep" deeper; echo "$VALUE" > "$HOME/deep/file"
+    echo "$VALUE" | base64 > deeper/file; echo ready; read -r _`;
+  const running = world.startRun(["sh", "-c", script], { env: { VALUE: value } });
+  await running.line("the planting", (line) => line === "ready");
+  const found = (await findInSandboxes(world, value)).join("\n");
+  running.endInput();
+  await running.finished;
+  await rm(join(world.paths.workspace, "deeper"), { recursive: true });
+  expect(found).toMatch(/^variables of \d+$/m);
+  expect(found).toMatch(/^memory of \d+$/m);
+  expect(found).toMatch(/root\/home\/agent\/deep\/file$/m);
+  expect(found).toMatch(/workspace\/deeper\/file$/m);
+});
 
 for (const client of CLIENTS) {
   test(

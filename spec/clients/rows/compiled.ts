@@ -32,6 +32,6 @@ export const COMPILED: readonly Client[] = [
       mounts: [CLIENTS_FOLDER],
     }),
     unauthorised: /status 401/,
-    refused: /403/,
+    refused: /\b403\b/,
   },
 ];

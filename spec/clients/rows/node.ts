@@ -44,7 +44,7 @@ export const NODE: readonly Client[] = [
     program: "node-fetch.mjs",
     notes: "Node.js 24 or newer honours the proxy variables (`NODE_USE_ENV_PROXY`, which a sandbox sets).",
     unauthorised: /status 401/,
-    refused: /403/,
+    refused: /\b403\b/,
   }),
   node({
     ...OWN,
@@ -53,7 +53,7 @@ export const NODE: readonly Client[] = [
     library: "undici",
     notes: "With its `EnvHttpProxyAgent`.",
     unauthorised: /status 401/,
-    refused: /403/,
+    refused: /\b403\b/,
   }),
   node({
     ...OWN,
@@ -61,7 +61,7 @@ export const NODE: readonly Client[] = [
     program: "axios.mjs",
     library: "axios",
     unauthorised: /status code 401/,
-    refused: /403/,
+    refused: /\b403\b/,
   }),
   node({
     name: "octokit",
@@ -71,8 +71,8 @@ export const NODE: readonly Client[] = [
     exercised: "REST read and write, GraphQL, at `https://api.github.com`",
     service: openGithubApi,
     ownAuthentication: { GITHUB_TOKEN: "ghp_stale0000000000000000000000000000000000" },
-    unauthorised: /401/,
-    refused: /403/,
+    unauthorised: /\b401\b/,
+    refused: /\b403\b/,
   }),
   node({
     name: "Anthropic SDK",
@@ -83,8 +83,8 @@ export const NODE: readonly Client[] = [
     exercised: "a message, a message as a stream of events, at `https://api.anthropic.com`",
     service: openAnthropic,
     ownAuthentication: { ANTHROPIC_API_KEY: "sk-ant-api03-stale" },
-    unauthorised: /401/,
-    refused: /403/,
+    unauthorised: /\b401\b/,
+    refused: /\b403\b/,
   }),
   node({
     name: "OpenAI SDK",
@@ -94,7 +94,7 @@ export const NODE: readonly Client[] = [
     exercised: "a completion, a completion as a stream of events, at `https://api.openai.com`",
     service: openOpenai,
     ownAuthentication: { OPENAI_API_KEY: "sk-proj-stale" },
-    unauthorised: /401/,
-    refused: /403/,
+    unauthorised: /\b401\b/,
+    refused: /\b403\b/,
   }),
 ];

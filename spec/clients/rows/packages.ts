@@ -3,6 +3,8 @@ import { openOwnCrates, openOwnPypi } from "../own-services.ts";
 import { openNpm } from "../real-services.ts";
 import { CLIENTS_FOLDER, findRust, installNpmPackages, installUv, PYTHON, RUSTC } from "../toolchains.ts";
 
+/** Of clients built on Rust's reqwest. */
+const TUNNEL_FAILED = "Says of a refusal only that the tunnel failed; `gatehouse trace` says why.";
 const NPM_TOKEN = { NPM_TOKEN: "npm_stale00000000000000000000000000000000" };
 const npmrc = `echo '//registry.npmjs.org/:_authToken=\${NPM_TOKEN}' > .npmrc; echo update-notifier=false >> .npmrc`;
 
@@ -27,7 +29,7 @@ export const PACKAGES: readonly Client[] = [
       ownAuthentication: NPM_TOKEN,
     }),
     unauthorised: /E401/,
-    refused: /403/,
+    refused: /\b403\b/,
   },
   {
     name: "pnpm",
@@ -48,9 +50,9 @@ export const PACKAGES: readonly Client[] = [
         mounts: [CLIENTS_FOLDER],
       };
     },
-    unauthorised: /401/,
+    unauthorised: /\b401\b/,
     refused: /tunnel error/,
-    notes: "Says of a refusal only that the tunnel failed; `gatehouse trace` says why.",
+    notes: TUNNEL_FAILED,
   },
   {
     name: "pip",
@@ -80,14 +82,16 @@ export const PACKAGES: readonly Client[] = [
       return {
         version: `${uv} --version`,
         script: `
-        uv="${uv} pip install --quiet --no-cache --python ${PYTHON}"
-        $uv --index-url ${origin}/simple/ --target out left-gate
-        grep -q 'left-gate works' out/left_gate.py`,
+          export UV_HTTP_RETRIES=0
+          uv="${uv} pip install --quiet --no-cache --python ${PYTHON}"
+          $uv --index-url ${origin}/simple/ --target out left-gate
+          grep -q 'left-gate works' out/left_gate.py`,
         mounts: [CLIENTS_FOLDER],
       };
     },
     unauthorised: /401 Unauthorized/,
-    refused: /403|tunnel/,
+    refused: /tunnel error/,
+    notes: TUNNEL_FAILED,
   },
   {
     name: "cargo",
@@ -110,7 +114,7 @@ export const PACKAGES: readonly Client[] = [
       };
     },
     unauthorised: /authenticated registries require a credential-provider|token/,
-    refused: /403/,
+    refused: /\b403\b/,
     notes: "Takes a 401 for a registry that wants a token of its own configuration, and says so.",
   },
 ];

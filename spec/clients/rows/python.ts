@@ -2,7 +2,8 @@ import type { Client } from "../client.ts";
 import { openOwnApi } from "../own-services.ts";
 import { PROGRAMS, PYTHON } from "../toolchains.ts";
 
-const python = (library: string): Client => ({
+/** `session` and `body`: what the library calls a session, and the argument of a streamed body. */
+const python = (library: string, session: string, body: string): Client => ({
   name: `Python ${library}`,
   authentication: "`Authorization: Bearer`",
   exercised: "GET, 2.7 MB by POST from a generator, two requests of one session",
@@ -10,11 +11,14 @@ const python = (library: string): Client => ({
   needs: [PYTHON, `/usr/lib/python3/dist-packages/${library}`],
   use: ({ origin }) => ({
     version: `${PYTHON} -c 'import ${library}; print("${library}", ${library}.__version__)'`,
-    script: `${PYTHON} ${PROGRAMS}/${library}_client.py ${origin}`,
+    script: `${PYTHON} ${PROGRAMS}/python_client.py ${library} ${session} ${body} ${origin}`,
     mounts: [PROGRAMS],
   }),
-  unauthorised: /401/,
+  unauthorised: /\b401\b/,
   refused: /403 Forbidden/,
 });
 
-export const PYTHON_LIBRARIES: readonly Client[] = [python("requests"), python("httpx")];
+export const PYTHON_LIBRARIES: readonly Client[] = [
+  python("requests", "Session", "data"),
+  python("httpx", "Client", "content"),
+];
