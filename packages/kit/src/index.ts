@@ -46,6 +46,8 @@ export {
   type LogOptions,
 } from "./log/log.ts";
 export { scrubLine } from "./log/scrub-line.ts";
+export { type MetricRow, renderMetrics, type Sample, type Samples } from "./metrics/render-metrics.ts";
+export { type MetricsOptions, type MetricsServer, serveMetrics } from "./metrics/serve-metrics.ts";
 export { type Native, native, type PeerCredentials } from "./native/native.ts";
 export { nativePackages } from "./native/native-packages.ts";
 export { socketDescriptor } from "./native/socket-descriptor.ts";

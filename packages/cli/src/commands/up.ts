@@ -1,5 +1,5 @@
 import { createLog } from "@gatehouse/kit";
-import { openNode } from "@gatehouse/node";
+import { type Node, openNode } from "@gatehouse/node";
 import { buildInfo } from "../build-info.ts";
 import { type Invocation, isSet } from "../invocation.ts";
 import { colour, printJson, printLine } from "../terminal/print.ts";
@@ -18,9 +18,10 @@ export async function up(invocation: Invocation): Promise<number> {
     endsWhenEmpty: isSet(invocation, "untilEmpty"),
     onShutdownRequested: stop,
   });
-  const { stateDir, proxyPort } = node;
-  if (isJson) printJson({ ready: true, pid: process.pid, state_dir: stateDir, proxy_port: proxyPort });
-  else greet(stateDir, proxyPort, node.runCount);
+  const { stateDir, proxyPort, metricsPort } = node;
+  if (isJson)
+    printJson({ ready: true, pid: process.pid, state_dir: stateDir, proxy_port: proxyPort, metrics_port: metricsPort });
+  else greet(node);
   await stopped.promise;
   if (!isJson) printLine("Stopping. Runs wait for the next `gatehouse up`.");
   return 0;
@@ -31,8 +32,9 @@ function quieter(level: "debug" | "info" | "warn" | "error"): "debug" | "info" |
   return level === "info" && process.stdout.isTTY === true ? "warn" : level;
 }
 
-function greet(stateDir: string, proxyPort: number, runCount: number): void {
+function greet({ stateDir, proxyPort, metricsPort, runCount }: Node): void {
   printLine(`${colour("Gatehouse is up.", "bold")} State in ${stateDir}, gate on 127.0.0.1:${proxyPort}.`);
+  printLine(`Metrics and health on http://127.0.0.1:${metricsPort}.`);
   if (runCount > 0) printLine(`${runCount} run${runCount === 1 ? "" : "s"} went on while it was away.`);
   printLine("In another terminal:");
   printLine("  gatehouse grant github                         store a credential");

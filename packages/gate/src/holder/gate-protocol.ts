@@ -1,5 +1,6 @@
 import type { NetworkPolicyInput } from "@gatehouse/core";
 import type { ListenAddress } from "@gatehouse/kit";
+import type { WorkerTotals } from "../metrics/worker-totals.ts";
 
 /** What the daemon tells the key-holder when it starts it. */
 export interface GateConfig {
@@ -86,6 +87,8 @@ export interface GateCalls {
     readonly result: readonly { readonly runId: string; readonly keeper: string | undefined }[];
   };
   readonly status: { readonly params: null; readonly result: GateStatus };
+  /** What the workers have counted since the gate started. */
+  readonly totals: { readonly params: null; readonly result: WorkerTotals };
 }
 
 /** What the key-holder tells the daemon. */

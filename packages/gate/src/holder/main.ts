@@ -30,6 +30,7 @@ await runMain(
       endRun: (params) => running().endRun(params),
       listRuns: (params) => running().listRuns(params),
       status: (params) => running().status(params),
+      totals: (params) => running().totals(params),
     });
     await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
     await holder?.[Symbol.asyncDispose]();

@@ -177,6 +177,7 @@ function callsOf(parts: CallParts): Holder["calls"] {
         keeper: place.kind === "sandbox" ? place.keeper : undefined,
       })),
     status: async () => parts.status(),
+    totals: async () => workers.totals(),
   };
 }
 

@@ -2,6 +2,8 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { Problem, type RunId } from "@gatehouse/core";
 import { type Log, openIpcPeer, resolveEntry, type SupervisedChild, Supervisor } from "@gatehouse/kit";
+import { GateTotals } from "../metrics/gate-totals.ts";
+import type { WorkerTotals } from "../metrics/worker-totals.ts";
 import type { RunPublisher } from "../registry/run-registry.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import type { HolderCalls, HolderNotes, WorkerCalls, WorkerConfig } from "../snapshot/worker-protocol.ts";
@@ -40,6 +42,7 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
   readonly #starting = new Set<Promise<unknown>>();
   readonly #firstReady = Promise.withResolvers<number>();
   readonly #listeners: SandboxListeners;
+  readonly #totals = new GateTotals();
   #telling: Promise<unknown> = Promise.resolve();
   #generation = 0;
   #failedStarts = 0;
@@ -63,6 +66,11 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
   workers(): readonly { readonly pid: number | undefined; readonly isReady: boolean }[] {
     const ready = new Set([...this.#ready].map(({ child }) => child.pid));
     return this.#children.map(({ pid }) => ({ pid, isReady: pid !== undefined && ready.has(pid) }));
+  }
+
+  /** What all workers have counted since the gate started. */
+  totals(): WorkerTotals {
+    return this.#totals.sum();
   }
 
   /** Fails as the first worker does that cannot take the run. */
@@ -158,6 +166,7 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
         mintLeaf: (request) => this.#options.mintLeaf(request),
         records: (records) => this.#options.onRecords(records),
         audit: (lines) => this.#options.onAudit(lines),
+        totals: (totals) => this.#totals.take(child, totals),
       },
       { signal },
     );
@@ -171,7 +180,10 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
     this.#port = port;
     const worker = { child, peer };
     this.#ready.add(worker);
-    void peer.closed.then(() => this.#ready.delete(worker));
+    void peer.closed.then(() => {
+      this.#ready.delete(worker);
+      this.#totals.end(child);
+    });
     this.#firstReady.resolve(port);
     return worker;
   }

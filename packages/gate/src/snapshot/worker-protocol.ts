@@ -1,4 +1,5 @@
 import type { RunId } from "@gatehouse/core";
+import type { WorkerTotals } from "../metrics/worker-totals.ts";
 import type { RunSnapshot } from "./run-snapshot.ts";
 
 /**
@@ -78,6 +79,8 @@ export interface HolderNotes {
   readonly records: Uint8Array;
   /** Audit entries without their numbers: two lines each. */
   readonly audit: string;
+  /** What the worker has counted since it started; once a second. */
+  readonly totals: WorkerTotals;
 }
 
 /** One request as it is recorded. `url` holds query names without values. */

@@ -31,6 +31,11 @@ export class Listeners implements AsyncDisposable {
     this.#worker = worker;
   }
 
+  /** Connections that are open. */
+  get open(): number {
+    return this.#clients.size;
+  }
+
   /** Opens the shared port on loopback; several workers share it. Returns the port. */
   async listenShared(port: number): Promise<number> {
     const server = this.#server(() => ({ kind: "shared" }));

@@ -25,6 +25,7 @@ await runMain(
           lookUp: systemLookUp,
           sendAudit: (lines) => peer.notify("audit", lines),
           sendRecords: (lines) => peer.notify("records", lines),
+          sendTotals: (totals) => void peer.notify("totals", totals),
           onAddressLost: (address, failure) => log.warn("an address cannot be listened at", { address, failure }),
           onFault: (failure) => log.error("a request met a bug", { failure }),
         });

@@ -1,10 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Clock, Lifetime } from "@gatehouse/core";
+import type { WorkerTotals } from "../metrics/worker-totals.ts";
 import type { HolderCalls, WorkerCalls, WorkerStart } from "../snapshot/worker-protocol.ts";
 import { LeafContexts } from "../tls/leaf-contexts.ts";
 import { UpstreamDialer } from "../upstream/open-upstream.ts";
 import type { LookUp } from "../upstream/resolve-checked.ts";
 import { AuditBatcher } from "./audit-batcher.ts";
+import { CountedRecords } from "./counted-records.ts";
 import { Listeners } from "./listeners.ts";
 import { RecodingSlots } from "./recoded-body.ts";
 import { RecordBatcher } from "./record-batcher.ts";
@@ -19,6 +21,8 @@ export interface WorkerDeps {
   readonly sendRecords: (lines: Uint8Array) => boolean;
   /** Hands audit entries over, two lines each; false when they cannot be taken now. */
   readonly sendAudit: (lines: string) => boolean;
+  /** Told once a second what was counted since the start. */
+  readonly sendTotals: (totals: WorkerTotals) => void;
   readonly lookUp: LookUp;
   /** Told of what was thrown while a request was served: a bug, for the log. */
   readonly onFault: (thrown: unknown) => void;
@@ -40,7 +44,9 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
     const runs = new RunTable();
     for (const run of start.runs) runs.put(run);
     life.defer(() => runs.dropAll());
-    const records = life.own(new RecordBatcher(deps.sendRecords));
+    const batcher = life.own(new RecordBatcher(deps.sendRecords));
+    const { sendTotals } = deps;
+    const records = life.own(new CountedRecords(batcher, { sendTotals, connections: () => listeners.open }));
     const audit = life.own(new AuditBatcher({ ...start.audit, send: deps.sendAudit }));
     const ownAddresses = new Set(config.ownAddresses);
     const worker: WorkerContext = {

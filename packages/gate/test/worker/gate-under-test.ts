@@ -4,6 +4,7 @@ import { connect as connectTls } from "node:tls";
 import { type NetworkPolicyInput, parseRunId, systemClock } from "@gatehouse/core";
 import { createCa, mintServerLeaf } from "@gatehouse/kit";
 import { createTestAuthority, type TestAuthority } from "@gatehouse/testbed";
+import type { WorkerTotals } from "../../src/metrics/worker-totals.ts";
 import type { Injection, RunSnapshot } from "../../src/snapshot/run-snapshot.ts";
 import type { RequestRecord, WorkerConfig } from "../../src/snapshot/worker-protocol.ts";
 import { systemLookUp } from "../../src/upstream/resolve-checked.ts";
@@ -18,6 +19,8 @@ export interface GateUnderTest extends AsyncDisposable {
   readonly records: readonly RequestRecord[];
   /** What it handed over for the audit log, parsed. */
   readonly audit: readonly Readonly<Record<string, unknown>>[];
+  /** What the worker said that it had counted, newest last. */
+  readonly totals: readonly WorkerTotals[];
   /** Names that the worker asked leaves for. */
   readonly minted: readonly string[];
   /** What was thrown that should not have been. */
@@ -101,6 +104,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
   const audit: Record<string, unknown>[] = [];
   const minted: string[] = [];
   const faults: unknown[] = [];
+  const totals: WorkerTotals[] = [];
   const worker = await openWorker(
     {
       generation: 1,
@@ -140,6 +144,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
         audit.push(...readAuditLines(lines));
         return true;
       },
+      sendTotals: (sent) => totals.push(sent),
       onFault: (thrown) => faults.push(thrown),
       ...deps,
     },
@@ -157,6 +162,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
     worker,
     records,
     audit,
+    totals,
     minted,
     faults,
     interceptionCa: interception.certificatePem,

@@ -99,6 +99,7 @@ async function forkWorker(hostsPort: number) {
     }),
     records: (lines) => void records.push(...readLines(lines)),
     audit: () => undefined,
+    totals: () => undefined,
   });
   const host = `api.test:${hostsPort}`;
   const { port } = await peer.call("start", {
@@ -159,6 +160,7 @@ test("a worker answers what comes before its start with an error", async () => {
     mintLeaf: () => Promise.reject(new Error("not asked")),
     records: () => undefined,
     audit: () => undefined,
+    totals: () => undefined,
   });
   await expect(peer.call("dropRun", { generation: 1, runId: parseRunId("x") })).rejects.toThrow();
   const exited = new Promise((resolve) => child.once("exit", resolve));

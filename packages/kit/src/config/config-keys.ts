@@ -155,6 +155,13 @@ export const CONFIG_KEYS = {
     since: "0.1",
     say: "Loopback port at which `[service.]agent.localhost` is served, once an agent has registered a service. A busy default gives way to a free one.",
   }),
+  "metrics.port": row({
+    type: integerType(0, 65_535),
+    env: "GATEHOUSE_METRICS_PORT",
+    default: () => 9_465,
+    since: "0.1",
+    say: "Loopback port of `/metrics`, `/livez`, `/readyz` and `/healthz`. When it is not set and 9465 is taken, a free one is used and printed. 0: any free one.",
+  }),
   "records.maxBytes": row({
     type: integerType(65_536, 2 ** 40),
     unit: "bytes",

@@ -30,6 +30,7 @@ export interface Config {
     readonly emptyTimeoutMs: number;
   };
   readonly routes: { readonly port: number };
+  readonly metrics: { readonly port: number };
   readonly records: { readonly maxBytes: number; readonly maxFiles: number };
   /** For `config show`. */
   readonly sources: Readonly<Record<ConfigKey, ConfigSource>>;
@@ -44,7 +45,7 @@ export interface ConfigInput {
 }
 
 /** Names that belong to settings: one that is not in the table is a misspelling. */
-const SETTING_VARIABLE = /^GATEHOUSE_(?:STATE|LOG|GATE|NODE|ROUTES|RECORDS|UPSTREAM)_/;
+const SETTING_VARIABLE = /^GATEHOUSE_(?:STATE|LOG|GATE|NODE|ROUTES|METRICS|RECORDS|UPSTREAM)_/;
 
 /**
  * Reads the configuration once: flag over environment over file over default. Unknown keys and variables are refused
@@ -84,6 +85,7 @@ export function loadConfig(input: ConfigInput): Config {
       emptyTimeoutMs: read("node.emptyTimeoutMs"),
     },
     routes: { port: read("routes.port") },
+    metrics: { port: read("metrics.port") },
     records: { maxBytes: read("records.maxBytes"), maxFiles: read("records.maxFiles") },
     sources,
   });

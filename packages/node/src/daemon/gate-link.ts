@@ -48,13 +48,14 @@ export class GateLink implements AsyncDisposable {
     await Promise.race([this.#ready.promise, firstFailure.promise]);
   }
 
-  /** Asks the gate; while it restarts, waits for it. */
+  /** Asks the gate; while it restarts, waits for it. Fails with `gate.not_ready` when it is not back in time. */
   async call<M extends keyof GateCalls & string>(
     method: M,
     params: GateCalls[M]["params"],
+    timeoutMs = READY_TIMEOUT_MS,
   ): Promise<GateCalls[M]["result"]> {
-    const peer = await within(this.#ready.promise, READY_TIMEOUT_MS);
-    return peer.call(method, params, { timeoutMs: READY_TIMEOUT_MS });
+    const peer = await within(this.#ready.promise, timeoutMs);
+    return peer.call(method, params, { timeoutMs });
   }
 
   async #greet(child: ChildProcess, signal: AbortSignal): Promise<void> {

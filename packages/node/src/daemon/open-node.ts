@@ -4,13 +4,17 @@ import type { GateConfig } from "@gatehouse/gate";
 import {
   type Config,
   defaultConfigFile,
+  type Health,
   type Log,
+  type MetricsServer,
   openDaemonLock,
   openStateDirectory,
   parseListenAddress,
   type StateDirectory,
+  serveMetrics,
   serveUnix,
 } from "@gatehouse/kit";
+import { type NodeFacts, renderNodeMetrics } from "../metrics/node-metrics.ts";
 import { Routes, type RoutesOptions } from "../routes/routes.ts";
 import { RunFiles } from "../runs/run-files.ts";
 import { Sandboxes } from "../runs/sandboxes.ts";
@@ -35,6 +39,8 @@ export interface NodeDeps {
 export interface Node extends AsyncDisposable {
   readonly stateDir: string;
   readonly proxyPort: number;
+  /** Loopback port of `/metrics` and of health. */
+  readonly metricsPort: number;
   readonly runCount: number;
 }
 
@@ -94,12 +100,15 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     life.own(
       await serveUnix({ socketPath: state.file("node.sock"), routes: api, log, signal: life.signal, replaces: true }),
     );
+    const sandboxStates = () => sandboxes.list().map(({ state: one }) => one);
+    const metrics = life.own(await openMetrics(config, { log, health, gate, commit, startedAt, sandboxStates }));
     health.setReady();
     const timer = setInterval(() => life.run(() => sandboxes.reconcile()), RECONCILE_EVERY_MS);
     life.defer(() => clearInterval(timer));
     return {
       stateDir: state.path,
       proxyPort,
+      metricsPort: metrics.port,
       runCount: sandboxes.list().filter(({ state: one }) => one !== "exited").length,
       [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
     };
@@ -111,6 +120,22 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
 
 function openRoutes(config: Config, parts: Pick<RoutesOptions, "stateDir" | "gatePort" | "log">): Promise<Routes> {
   return Routes.open({ ...parts, port: config.routes.port, mayMove: config.sources["routes.port"] === "default" });
+}
+
+/** Metrics and health on loopback; says so when they are not where they are expected. */
+async function openMetrics(
+  { metrics: { port }, sources }: Config,
+  { log, health, ...facts }: NodeFacts & { readonly log: Log; readonly health: Health },
+): Promise<MetricsServer> {
+  const server = await serveMetrics({
+    port,
+    isExplicit: sources["metrics.port"] !== "default",
+    health,
+    render: () => renderNodeMetrics(facts),
+    onFault: (failure) => log.error("metrics could not be served", { failure }),
+  });
+  if (server.port !== port) log.info("metrics and health are on another port", { port: server.port });
+  return server;
 }
 
 interface SandboxParts {
