@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type AuditEvent, type Clock, Problem } from "@gatehouse/core";
+import type { AuditEvent, Clock } from "@gatehouse/core";
 import { AuditLog, type AuditState, type Log, openIdentityKey, SegmentFolder } from "@gatehouse/kit";
 import { makeCredentialId } from "../credentials/credential-id.ts";
 
@@ -32,47 +32,45 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
   onTaking: (isTaking: boolean) => void = () => undefined;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #store: SegmentFolder;
-  #audit: AuditLog | undefined;
+  readonly #audit: AuditLog;
   #refusedSince: number | undefined;
 
-  private constructor({ stateDir, clock, log }: GateAuditOptions) {
+  private constructor({ clock, log }: GateAuditOptions, audit: AuditLog) {
     this.#clock = clock;
     this.#log = log;
-    this.#store = new SegmentFolder(join(stateDir, "audit"));
+    this.#audit = audit;
   }
 
   /** Fails with `audit.tampered` when signed entries are gone or changed, `state.corrupt` when the key is another. */
   static async open(options: GateAuditOptions): Promise<GateAudit> {
-    await mkdir(join(options.stateDir, "audit"), { recursive: true, mode: 0o700 });
-    const opened = new GateAudit(options);
-    opened.#audit = await AuditLog.open({
-      store: opened.#store,
-      key: await openIdentityKey(options.stateDir),
-      clock: options.clock,
-      newLogId: () => makeCredentialId(options.clock.now()),
-      onChange: (state) => opened.#onChange(state),
-    });
-    return opened;
-  }
-
-  get #opened(): AuditLog {
-    if (this.#audit === undefined) throw new Problem("internal");
-    return this.#audit;
+    const { stateDir, clock } = options;
+    const folder = join(stateDir, "audit");
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const key = await openIdentityKey(stateDir);
+    const newLogId = () => makeCredentialId(clock.now());
+    let gate: GateAudit | undefined;
+    const onChange = (state: AuditState) => {
+      if (gate !== undefined) gate.#onChange(state);
+    };
+    gate = new GateAudit(
+      options,
+      await AuditLog.open({ store: new SegmentFolder(folder), key, clock, newLogId, onChange }),
+    );
+    return gate;
   }
 
   /** The log's id, which is the node's as long as no server gave it one. */
   get node(): string {
-    return this.#opened.log;
+    return this.#audit.log;
   }
 
   get state(): AuditState & { readonly entries: number } {
-    const { state, size } = this.#opened;
+    const { state, size } = this.#audit;
     return { ...state, entries: size };
   }
 
   async attempt<T>(event: GateEvent, act: () => Promise<T>): Promise<T> {
-    await this.#opened.append(this.#complete(event));
+    await this.#audit.append(this.#complete(event));
     try {
       return await act();
     } catch (failure) {
@@ -82,7 +80,7 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
   }
 
   note(event: GateEvent): void {
-    this.#opened.note([this.#complete(event)]);
+    this.#audit.note([this.#complete(event)]);
   }
 
   /** Entries of a worker: two lines each, the text before the number and behind. */
@@ -92,16 +90,16 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
     for (let at = 0; at + 1 < texts.length; at += 2) {
       entries.push({ before: texts[at] ?? "", after: texts[at + 1] ?? "" });
     }
-    this.#opened.noteEncoded(entries);
+    this.#audit.noteEncoded(entries);
   }
 
   settled(): Promise<void> {
-    return this.#opened.settled();
+    return this.#audit.settled();
   }
 
   /** Covers all that is on record by a signed head. Fails with `audit.unwritable`. */
   signHead(): Promise<void> {
-    return this.#opened.signHead();
+    return this.#audit.signHead();
   }
 
   #complete({ run = null, agent = null, actor = "node", kind, data }: GateEvent): AuditEvent {
@@ -120,7 +118,6 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#opened[Symbol.asyncDispose]();
-    await this.#store[Symbol.asyncDispose]();
+    await this.#audit[Symbol.asyncDispose]();
   }
 }

@@ -149,11 +149,13 @@ export class CredentialStore {
   }
 
   /**
-   * Deletes the credential and its grant, and damaged files that claim its name. Fails with `grants.not_found`, or
-   * `state.write_failed`: then it serves no more and can be removed again.
+   * Deletes the credential and its grant, and damaged files that claim its name. `withdraw` is called in between: when
+   * nobody can take it any more, and before it is gone from the disk, so that a crash leaves no run that names what is
+   * not there. Fails with `grants.not_found`, as `withdraw` does, or with `state.write_failed`: then it serves no more
+   * and can be removed again.
    */
-  remove(name: string): Promise<void> {
-    return this.#turns.take(name, () => this.#remove(name));
+  remove(name: string, withdraw: () => Promise<void> = async () => undefined): Promise<void> {
+    return this.#turns.take(name, () => this.#remove(name, withdraw));
   }
 
   async #add({ name, service, bindings, value: text }: NewCredential, around: AroundStoring): Promise<CredentialInfo> {
@@ -208,15 +210,19 @@ export class CredentialStore {
     return info;
   }
 
-  async #remove(name: string): Promise<void> {
+  async #remove(name: string, withdraw: () => Promise<void>): Promise<void> {
     if (!this.has(name)) throw new Problem("grants.not_found", { detail: `There is no grant ${name}.` });
     const stored = this.#byName.get(name);
     // Out of memory first: should the file not go, the grant must not serve on.
     this.#byName.delete(name);
     if (stored !== undefined) this.#refuse({ file: `${stored.id}.jwe`, name, reason: "It was revoked." });
-    for (const one of this.#unreadable.filter((unreadable) => unreadable.name === name)) {
-      await removeFile(join(this.#folder, one.file));
-      this.#unreadable = this.#unreadable.filter((other) => other !== one);
+    try {
+      await withdraw();
+    } finally {
+      for (const one of this.#unreadable.filter((unreadable) => unreadable.name === name)) {
+        await removeFile(join(this.#folder, one.file));
+        this.#unreadable = this.#unreadable.filter((other) => other !== one);
+      }
     }
   }
 

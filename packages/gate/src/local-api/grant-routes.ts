@@ -55,12 +55,7 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
         const name = parseResourceName(params.name ?? "");
         if (!credentials.has(name)) throw new Problem("grants.not_found");
         audit.note({ kind: "grant.revoked", actor: actorOf({ peer }), data: { name } });
-        // Out of the store first, so that no run can take it meanwhile; out of the runs even if the file would not go.
-        try {
-          await credentials.remove(name);
-        } finally {
-          await registry.withdrawGrant(name);
-        }
+        await credentials.remove(name, () => registry.withdrawGrant(name));
         await audit.settled();
         return { status: 204 };
       },

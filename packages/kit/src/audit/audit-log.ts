@@ -20,6 +20,7 @@ import type { SegmentStore } from "./segment-store.ts";
 import { sha256 } from "./sha256.ts";
 
 export interface AuditLogOptions {
+  /** Belongs to the log from now on, which closes it. */
   readonly store: SegmentStore;
   readonly key: IdentityKey;
   readonly clock: Clock;
@@ -100,7 +101,10 @@ export class AuditLog implements AsyncDisposable {
 
   /** Opens the log where it ended, or makes it. Fails with `audit.tampered` as `recoverLog` does. */
   static async open(options: AuditLogOptions): Promise<AuditLog> {
-    const found = await recoverLog(options.store, options.key.publicKey);
+    const found = await recoverLog(options.store, options.key.publicKey).catch(async (failure: unknown) => {
+      await options.store[Symbol.asyncDispose]();
+      throw failure;
+    });
     if (found === undefined) {
       const tree = new MerkleFrontier(sha256);
       return new AuditLog(options, { log: options.newLogId(), first: 0, offset: 0, tree, covered: 0 });
@@ -286,6 +290,7 @@ export class AuditLog implements AsyncDisposable {
     await this.signHead().catch(() => undefined);
     clearTimeout(this.#flushTimer);
     clearTimeout(this.#headTimer);
+    await this.#options.store[Symbol.asyncDispose]();
   }
 }
 

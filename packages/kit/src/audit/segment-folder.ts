@@ -11,7 +11,7 @@ const NAME = /^(\d{16})\.jsonl$/;
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
 
 /** Segments as files of one directory, 0600. What is written is on the disk when `write` resolves. */
-export class SegmentFolder implements SegmentStore, AsyncDisposable {
+export class SegmentFolder implements SegmentStore {
   readonly #folder: string;
   #open: { readonly first: number; readonly handle: FileHandle } | undefined;
 

@@ -2,7 +2,7 @@
 export const LAST_HEAD = "head.json";
 
 /** Where a log's segments are kept. A segment is named by the number of entries before it. */
-export interface SegmentStore {
+export interface SegmentStore extends AsyncDisposable {
   /** In order. */
   list(): Promise<readonly number[]>;
   /** Bytes of one segment as they are now. */

@@ -115,7 +115,7 @@ test("another identity key does not go on with the log", async () => {
 
 test("a full disk: what is asked is refused, what happened waits in order, and all of it is there afterwards", async () => {
   await using place = await openLogPlace();
-  await using store = new BreakableStore(place.folder);
+  const store = new BreakableStore(place.folder);
   const log = await place.open({ store });
   await log.append(event(0));
   store.fault = noSpace();
@@ -137,7 +137,7 @@ test("a full disk: what is asked is refused, what happened waits in order, and a
 
 test("a disk that hangs: after a second entries are asked for no more, until it answers", async () => {
   await using place = await openLogPlace();
-  await using store = new BreakableStore(place.folder);
+  const store = new BreakableStore(place.folder);
   await using log = await place.open({ store });
   const hanging = Promise.withResolvers<void>();
   store.gate = hanging.promise;
@@ -151,7 +151,7 @@ test("a disk that hangs: after a second entries are asked for no more, until it 
 
 test("more than can wait is asked for no more; what was handed over is all written, in groups", async () => {
   await using place = await openLogPlace();
-  await using store = new BreakableStore(place.folder);
+  const store = new BreakableStore(place.folder);
   const log = await place.open({ store });
   const hanging = Promise.withResolvers<void>();
   store.gate = hanging.promise;

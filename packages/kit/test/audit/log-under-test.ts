@@ -33,7 +33,6 @@ export async function openLogPlace(): Promise<LogPlace> {
   await mkdir(folder, { mode: 0o700 });
   const key = await openIdentityKey(directory);
   const states: AuditState[] = [];
-  const stores: SegmentFolder[] = [];
   return {
     directory,
     folder,
@@ -42,7 +41,6 @@ export async function openLogPlace(): Promise<LogPlace> {
     file: (name) => join(folder, name),
     open: (options) => {
       const store = new SegmentFolder(folder);
-      stores.push(store);
       const onChange = (state: AuditState) => states.push(state);
       return AuditLog.open({ store, key, clock: systemClock, newLogId: () => LOG_ID, onChange, ...options });
     },
@@ -54,10 +52,7 @@ export async function openLogPlace(): Promise<LogPlace> {
         await rename(held, folder);
       };
     },
-    [Symbol.asyncDispose]: async () => {
-      for (const store of stores) await store[Symbol.asyncDispose]();
-      await rm(directory, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   };
 }
 
@@ -76,7 +71,7 @@ export function event(number: number, fields: Partial<AuditEvent> = {}): AuditEv
 }
 
 /** A folder whose disk can be broken: writes fail, or wait, until told otherwise. */
-export class BreakableStore implements SegmentStore, AsyncDisposable {
+export class BreakableStore implements SegmentStore {
   readonly #inner: SegmentFolder;
   fault: NodeJS.ErrnoException | undefined;
   gate: Promise<void> = Promise.resolve();
