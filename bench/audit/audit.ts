@@ -71,7 +71,7 @@ export async function benchAudit({ isShort }: { readonly isShort: boolean }): Pr
 }
 
 async function append(directory: string, count: number) {
-  const store = new SegmentFolder(join(directory, "audit"));
+  const store = await SegmentFolder.open(join(directory, "audit"));
   const key = await openIdentityKey(directory);
   const newLogId = () => "0197a000-0000-7000-8000-000000000001";
   await using log = await AuditLog.open({ store, key, clock: systemClock, newLogId, onChange: () => undefined });

@@ -54,7 +54,7 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
     };
     gate = new GateAudit(
       options,
-      await AuditLog.open({ store: new SegmentFolder(folder), key, clock, newLogId, onChange }),
+      await AuditLog.open({ store: await SegmentFolder.open(folder), key, clock, newLogId, onChange }),
     );
     return gate;
   }

@@ -1,8 +1,10 @@
 import { constants, createReadStream } from "node:fs";
 import { type FileHandle, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Problem } from "@gatehouse/core";
 import { errorCode } from "../files/error-code.ts";
+import { openExclusiveLock } from "../files/exclusive-lock.ts";
 import { readPrivateFile, removeFile } from "../files/private-file.ts";
 import { syncDirectory, writeFileAtomic } from "../files/write-file-atomic.ts";
 import { LAST_HEAD, type SegmentStore } from "./segment-store.ts";
@@ -10,14 +12,34 @@ import { LAST_HEAD, type SegmentStore } from "./segment-store.ts";
 const NAME = /^(\d{16})\.jsonl$/;
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
 
+/** A writer that lost its parent closes its log within seconds; one that does not is no reason to wait on. */
+const LOCK_WAIT_MS = 10_000;
+const LOCK_RETRY_MS = 20;
+
 /** Segments as files of one directory, 0600. What is written is on the disk when `write` resolves. */
 export class SegmentFolder implements SegmentStore {
   readonly #folder: string;
+  readonly #lock: Disposable | undefined;
+  #isReleased = false;
   #open: { readonly first: number; readonly handle: FileHandle } | undefined;
 
-  /** The directory must be there, and this process its only writer. */
-  constructor(folder: string) {
+  /** Without a lock, for who only reads. */
+  constructor(folder: string, lock?: Disposable) {
     this.#folder = folder;
+    this.#lock = lock;
+  }
+
+  /**
+   * For the one who writes. The directory must be there; while another process holds it (one that is just ending, say)
+   * this waits, and fails with `state.locked` when that goes on.
+   */
+  static async open(folder: string): Promise<SegmentFolder> {
+    for (let waitedMs = 0; waitedMs < LOCK_WAIT_MS; waitedMs += LOCK_RETRY_MS) {
+      const lock = openExclusiveLock(folder);
+      if (lock !== undefined) return new SegmentFolder(folder, lock);
+      await delay(LOCK_RETRY_MS);
+    }
+    throw new Problem("state.locked", { detail: `Another process writes ${folder}.` });
   }
 
   async list(): Promise<readonly number[]> {
@@ -69,6 +91,8 @@ export class SegmentFolder implements SegmentStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#close();
+    if (!this.#isReleased) this.#lock?.[Symbol.dispose]();
+    this.#isReleased = true;
   }
 
   /** The open segment; one that is opened anew is cut to `offset`, whatever an earlier failure left there. */

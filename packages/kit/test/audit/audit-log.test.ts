@@ -103,6 +103,17 @@ test("entries that were signed and are gone or changed keep the log from being o
   }
 });
 
+test("a log has one writer: a second waits until the first has closed it", async () => {
+  await using place = await openLogPlace();
+  const first = await place.open();
+  await first.append(event(0));
+  const opening = place.open();
+  await first.append(event(1));
+  await first[Symbol.asyncDispose]();
+  await using second = await opening;
+  expect(second.size).toBe(2);
+});
+
 test("another identity key does not go on with the log", async () => {
   await using place = await openLogPlace();
   await using other = await openLogPlace();

@@ -39,10 +39,10 @@ export async function openLogPlace(): Promise<LogPlace> {
     key,
     states,
     file: (name) => join(folder, name),
-    open: (options) => {
-      const store = new SegmentFolder(folder);
+    open: async (options) => {
+      const store = options?.store ?? (await SegmentFolder.open(folder));
       const onChange = (state: AuditState) => states.push(state);
-      return AuditLog.open({ store, key, clock: systemClock, newLogId: () => LOG_ID, onChange, ...options });
+      return AuditLog.open({ key, clock: systemClock, newLogId: () => LOG_ID, onChange, ...options, store });
     },
     crash: async () => {
       const held = join(directory, "held");
