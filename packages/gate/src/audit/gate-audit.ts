@@ -1,8 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { AuditEvent, Clock } from "@gatehouse/core";
+import { type AuditEvent, type Clock, makeUuid, type Random } from "@gatehouse/core";
 import { AuditLog, type AuditState, type Log, openIdentityKey, SegmentFolder } from "@gatehouse/kit";
-import { makeCredentialId } from "../credentials/credential-id.ts";
 
 /** What an event is made of; its writer adds the time, and null for what is absent. */
 export type GateEvent = Pick<AuditEvent, "kind" | "data"> & Partial<Pick<AuditEvent, "run" | "agent" | "actor">>;
@@ -23,6 +22,7 @@ export interface ChangeLog {
 export interface GateAuditOptions {
   readonly stateDir: string;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
 }
 
@@ -43,11 +43,11 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
 
   /** Fails with `audit.tampered` when signed entries are gone or changed, `state.corrupt` when the key is another. */
   static async open(options: GateAuditOptions): Promise<GateAudit> {
-    const { stateDir, clock } = options;
+    const { stateDir, clock, random } = options;
     const folder = join(stateDir, "audit");
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const key = await openIdentityKey(stateDir);
-    const newLogId = () => makeCredentialId(clock.now());
+    const newLogId = () => makeUuid(clock.now(), random);
     let gate: GateAudit | undefined;
     const onChange = (state: AuditState) => {
       if (gate !== undefined) gate.#onChange(state);

@@ -52,7 +52,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     const { stateDir } = config;
     const { log, clock } = deps;
     // Before anything that changes: there is nothing that could not be put on record.
-    const audit = life.own(await GateAudit.open({ stateDir, clock, log }));
+    const audit = life.own(await GateAudit.open({ stateDir, clock, random: deps.random, log }));
     const vault = await openVault(stateDir, clock);
     const records = life.own(await openRecords(config, log));
     const publisher = new LatePublisher();
