@@ -76,6 +76,25 @@ export const PROBLEMS = {
     say: "The database role may pass over row-level security; use one without SUPERUSER and BYPASSRLS.",
   },
 
+  "store.not_direct": {
+    rpc: "failed_precondition",
+    http: 503,
+    exit: 2,
+    say: "The database connection carries no notifications; a direct one is needed, not one through a pooler.",
+  },
+  "store.other_server": {
+    rpc: "failed_precondition",
+    http: 503,
+    exit: 2,
+    say: "The database belongs to a server with other keys.",
+  },
+  "store.newer_epoch": {
+    rpc: "failed_precondition",
+    http: 503,
+    exit: 2,
+    say: "The database has seen keys of a higher epoch than this server's.",
+  },
+
   "sealed.unreadable": {
     rpc: "invalid_argument",
     http: 400,

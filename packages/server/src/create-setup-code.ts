@@ -1,4 +1,5 @@
 import type { Clock, Random } from "@gatehouse/core";
+import { claimDatabase } from "./keys/claim-database.ts";
 import { openServerKeys } from "./keys/server-keys.ts";
 import type { ServerConfig } from "./open-server.ts";
 import { makeSetupCode } from "./orgs/setup-codes.ts";
@@ -14,6 +15,7 @@ export async function createSetupCode(
     randomBytes: (length) => random.bytes(length),
   });
   await using store = await openStore(location, clock);
+  await claimDatabase(store, keys);
   let made = "";
   await makeSetupCode({ store, random, serverIdentityKey: keys.identityKey }, async (code) => {
     made = code;

@@ -2,7 +2,10 @@ import { generateKeyPairSync } from "node:crypto";
 import { type Clock, Lifetime, type Random } from "@gatehouse/core";
 import { type Log, mintServerLeaf, openHealth, sha256 } from "@gatehouse/kit";
 import { createMessageCheck } from "@gatehouse/wire";
+import type { Bus } from "./bus/bus.ts";
 import { openLocalBus } from "./bus/local-bus.ts";
+import { openPostgresBus } from "./bus/postgres-bus.ts";
+import { checkClaim, claimDatabase } from "./keys/claim-database.ts";
 import { openServerKeys, type ServerKeys, spkiOf } from "./keys/server-keys.ts";
 import { makeFirstSetupCode } from "./orgs/setup-codes.ts";
 import { handleRequests } from "./rpc/handle-requests.ts";
@@ -32,6 +35,7 @@ export interface ServerDeps {
 /** The control plane. Disposing stops accepting, ends streams, closes the store. */
 export interface Server extends AsyncDisposable {
   readonly url: string;
+  readonly port: number;
 }
 
 const LEAF_TTL_MS = 7 * 86_400_000;
@@ -43,12 +47,18 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
     const now = () => clock.now();
     const keys = await openServerKeys(config.directory, { now, randomBytes: (length) => random.bytes(length) });
     const store = life.own(await openStore(config.store, clock));
-    const bus = life.own(openLocalBus());
+    await claimDatabase(store, keys);
+    const bus = life.own(await openBus(config.store, log));
     await makeFirstSetupCode(config.setupCodeFile, { store, random, serverIdentityKey: keys.identityKey });
     const leaf = await mintLeaf(keys, hostOf(config));
     const listener = life.own(await openListener({ host: config.host, port: config.port, ...leaf }));
     const origin = config.url ?? `https://${hostInUrl(config.host)}:${listener.port}`;
-    const health = openHealth({ probes: [{ name: "store", check: () => store.probe() }] });
+    const health = openHealth({
+      probes: [
+        { name: "store", check: () => store.probe() },
+        { name: "keys", check: () => checkClaim(store, keys) },
+      ],
+    });
     listener.serve(
       handleRequests(
         { store, keys, bus, clock, random, log, origin },
@@ -62,11 +72,16 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
     );
     life.run((signal) => sweepForever({ store, bus, log }, signal));
     health.setReady();
-    return { url: origin, [Symbol.asyncDispose]: () => life[Symbol.asyncDispose]() };
+    return { url: origin, port: listener.port, [Symbol.asyncDispose]: () => life[Symbol.asyncDispose]() };
   } catch (failure) {
     await life[Symbol.asyncDispose]();
     throw failure;
   }
+}
+
+/** Replicas that share a database hear of one another by it. */
+function openBus(store: StoreLocation, log: Log): Promise<Bus> | Bus {
+  return store.kind === "postgres" ? openPostgresBus(store.url, log) : openLocalBus();
 }
 
 async function mintLeaf({ tlsCa }: ServerKeys, name: string) {

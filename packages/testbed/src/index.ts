@@ -1,3 +1,4 @@
+export { type Balancer, openBalancer } from "./services/balancer.ts";
 export { type ContactCounter, openContactCounter } from "./services/contact-counter.ts";
 export {
   type FakeApi,
@@ -13,6 +14,7 @@ export { type FakeNpmRegistryOptions, openFakeNpmRegistry } from "./services/fak
 export { type FakePypiOptions, openFakePypi } from "./services/fake-pypi.ts";
 export { type LoopbackPlace, type LoopbackServer, listenOnLoopback } from "./services/loopback-server.ts";
 export { plantValue } from "./services/planted-value.ts";
+export { openPostgres, type PostgresOptions, type PostgresServer } from "./services/postgres-server.ts";
 export { createTestAuthority, type TestAuthority } from "./services/test-authority.ts";
 export { type EventuallyOptions, eventually } from "./system/eventually.ts";
 export { findInFiles } from "./system/find-in-files.ts";
@@ -23,6 +25,6 @@ export type { ReadyLine, WorldDaemon } from "./world/daemon.ts";
 export { findLeftovers, findLiveFiles, type Leftovers } from "./world/leftovers.ts";
 export { REPOSITORY, SANDBOX_NODE } from "./world/product.ts";
 export type { RunningCommand } from "./world/running-command.ts";
-export { Fleet, type FleetOptions, startFleet } from "./world/start-fleet.ts";
+export { Fleet, type FleetOptions, type Replica, startFleet } from "./world/start-fleet.ts";
 export { startWorld, type WorldOptions } from "./world/start-world.ts";
 export type { NewCredential, Role, RunOptions, World } from "./world/world.ts";

@@ -38,7 +38,7 @@ export async function server(invocation: Invocation): Promise<number> {
   const setupCodeFile = state.file("setup-code");
   const options = { directory, setupCodeFile, host, port, url, store };
   await using running = await openServer(options, { log, clock: systemClock, random: systemRandom });
-  if (isSet(invocation, "json")) printJson({ ready: true, url: running.url, pid: process.pid });
+  if (isSet(invocation, "json")) printJson({ ready: true, url: running.url, port: running.port, pid: process.pid });
   else {
     printLine(`${colour("The Gatehouse server is up", "bold")} at ${running.url}.`);
     printLine(

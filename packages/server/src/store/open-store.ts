@@ -3,6 +3,7 @@ import { type Clock, Problem } from "@gatehouse/core";
 import { Kysely, PostgresDialect, SqliteDialect, sql } from "kysely";
 import { POSTGRES, SQLITE } from "./dialect.ts";
 import { migrate } from "./migrate.ts";
+import { openPostgresPool } from "./postgres-pool.ts";
 import { openSqliteDatabase } from "./sqlite-database.ts";
 import { Store } from "./store.ts";
 import type { Tables } from "./tables.ts";
@@ -11,11 +12,6 @@ import type { Tables } from "./tables.ts";
 export type StoreLocation =
   | { readonly kind: "sqlite"; readonly path: string }
   | { readonly kind: "postgres"; readonly url: string };
-
-const MAX_CONNECTIONS = 16;
-const CONNECT_TIMEOUT_MS = 10_000;
-const STATEMENT_TIMEOUT_MS = 30_000;
-const INT8 = 20;
 
 /** Opens the database and brings its schema up to date (additive steps alone). Fails with `store.…`. */
 export async function openStore(location: StoreLocation, clock: Clock): Promise<Store> {
@@ -41,26 +37,14 @@ function connectSqlite(path: string, clock: Clock): Store {
 }
 
 async function connectPostgres(url: string, clock: Clock): Promise<Store> {
-  const { default: pg } = await import("pg");
-  const types = new pg.TypeOverrides();
-  types.setTypeParser(INT8, parseInteger);
-  const pool = new pg.Pool({
-    connectionString: url,
-    max: MAX_CONNECTIONS,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    types,
-  });
-  // A connection that breaks while it lies idle is replaced; the next query finds out whether the database is there.
-  pool.on("error", () => undefined);
+  const pool = await openPostgresPool(url);
   const store = new Store(new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }), POSTGRES, clock);
   try {
     await refuseStrongRole(store);
     return store;
   } catch (failure) {
     await store[Symbol.asyncDispose]();
-    if (failure instanceof Problem) throw failure;
-    throw new Problem("store.unreachable", { cause: failure });
+    throw failure;
   }
 }
 
@@ -69,10 +53,4 @@ async function refuseStrongRole(store: Store): Promise<void> {
   const { rows } = await sql<{ strong: boolean }>`
     select rolsuper or rolbypassrls as strong from pg_roles where rolname = current_user`.execute(store.shared);
   if (rows[0]?.strong !== false) throw new Problem("store.role_too_strong");
-}
-
-function parseInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new RangeError("the database holds an integer that is not safe");
-  return value;
 }

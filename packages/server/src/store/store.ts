@@ -8,6 +8,9 @@ import type { LookupKind, Tables } from "./tables.ts";
 
 const MAX_ATTEMPTS = 5;
 
+/** What the database knows of the server whose it is. */
+export type FactName = "identity_key" | "key_set";
+
 /** The server's database. Everything of a tenant is reached inside a transaction that names the tenant. */
 export class Store implements AsyncDisposable {
   readonly dialect: StoreDialect;
@@ -79,6 +82,25 @@ export class Store implements AsyncDisposable {
     for (const table of ["spent_challenges", "seen_proofs"] as const) {
       await this.shared.deleteFrom(table).where("expires_at", "<", this.#clock.now()).execute();
     }
+  }
+
+  /** A fact of this installation; `undefined`: it was never stated. */
+  async fact(name: FactName): Promise<string | undefined> {
+    const all = this.shared.selectFrom("server_facts").select("value").where("name", "=", name);
+    return (await all.executeTakeFirst())?.value;
+  }
+
+  /** States a fact that is not there yet, and returns the one that holds then. */
+  async factOnce(name: FactName, value: string): Promise<string> {
+    const row = this.shared.insertInto("server_facts").values({ name, value });
+    await row.onConflict((on) => on.doNothing()).execute();
+    return (await this.fact(name)) ?? value;
+  }
+
+  /** Puts a fact in place of the one that was read; false when it is another by now. */
+  async replaceFact(name: FactName, before: string, value: string): Promise<boolean> {
+    const one = this.shared.updateTable("server_facts").set({ value }).where("name", "=", name);
+    return (await one.where("value", "=", before).executeTakeFirst()).numUpdatedRows === 1n;
   }
 
   /** Fails when a write does not reach the database. For health. */

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Finished, runProcess } from "../system/run-process.ts";
@@ -8,6 +8,15 @@ import { RunningCommand } from "./running-command.ts";
 export interface FleetOptions {
   /** A PostgreSQL database instead of the embedded one. */
   readonly databaseUrl?: string;
+  /** The origin by which all reach the server, when that is not where it listens. */
+  readonly url?: string;
+}
+
+/** One process of several that serve the same fleet. */
+export interface Replica {
+  /** Where it listens on loopback. */
+  readonly port: number;
+  readonly command: RunningCommand;
 }
 
 /** A server, an operator's machine and hosts, each with a state directory of its own, driven by the shipped command. */
@@ -17,7 +26,7 @@ export class Fleet implements AsyncDisposable {
   readonly #env: Readonly<Record<string, string>>;
   readonly #serverArgs: readonly string[];
   readonly #running = new Set<RunningCommand>();
-  #server: RunningCommand | undefined;
+  #server: Replica | undefined;
   #url = "";
 
   constructor(directory: string, serverArgs: readonly string[]) {
@@ -32,12 +41,16 @@ export class Fleet implements AsyncDisposable {
   }
 
   get serverPid(): number {
-    return this.#server?.pid ?? 0;
+    return this.#server?.command.pid ?? 0;
+  }
+
+  get serverPort(): number {
+    return this.#server?.port ?? 0;
   }
 
   /** Everything that the server wrote. */
   get serverLog(): string {
-    return `${this.#server?.stdout ?? ""}${this.#server?.stderr ?? ""}`;
+    return `${this.#server?.command.stdout ?? ""}${this.#server?.command.stderr ?? ""}`;
   }
 
   path(...names: readonly string[]): string {
@@ -46,16 +59,32 @@ export class Fleet implements AsyncDisposable {
 
   /** Starts the server, at the address that it had before. */
   async startServer(): Promise<void> {
-    const listen = this.#url === "" ? "127.0.0.1:0" : new URL(this.#url).host;
-    const own = ["server", "--state-dir", this.path("s"), "--listen", listen, "--json", ...this.#serverArgs];
-    this.#server = this.start(own);
-    const ready = await this.#server.line("the server's ready line", (line) => line.includes('"ready":true'));
-    this.#url = (JSON.parse(ready) as { url: string }).url;
+    const { url, ...replica } = await this.#serve("s", this.serverPort);
+    this.#server = replica;
+    this.#url = url;
+  }
+
+  /** Starts a further server over the same database, with a copy of the first one's keys. */
+  async startReplica(name: string): Promise<Replica> {
+    const own = this.path(name, "server");
+    await mkdir(own, { recursive: true, mode: 0o700 });
+    await chmod(this.path(name), 0o700);
+    for (const part of ["identity.key", "keys"]) {
+      await cp(this.path("s", "server", part), join(own, part), { recursive: true, preserveTimestamps: true });
+    }
+    return this.#serve(name, 0);
+  }
+
+  async #serve(name: string, port: number): Promise<Replica & { readonly url: string }> {
+    const listen = ["--listen", `127.0.0.1:${port}`];
+    const command = this.start(["server", "--state-dir", this.path(name), ...listen, "--json", ...this.#serverArgs]);
+    const ready = await command.line("the server's ready line", (line) => line.includes('"ready":true'));
+    return { command, ...(JSON.parse(ready) as { url: string; port: number }) };
   }
 
   async stopServer(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
-    this.#server?.kill(signal);
-    return (await this.#server?.finished)?.code ?? 0;
+    this.#server?.command.kill(signal);
+    return (await this.#server?.command.finished)?.code ?? 0;
   }
 
   /** Makes an organisation with the server's first set-up code; its operator's state directory is `o`. */
@@ -132,10 +161,10 @@ export class Fleet implements AsyncDisposable {
 }
 
 /** Starts a server on loopback with everything around it below one directory. */
-export async function startFleet({ databaseUrl }: FleetOptions = {}): Promise<Fleet> {
+export async function startFleet({ databaseUrl, url }: FleetOptions = {}): Promise<Fleet> {
   const directory = await mkdtemp(join(tmpdir(), "gatehouse-fleet-"));
   for (const name of ["home", "tmp", "config", "s", "o"]) await mkdir(join(directory, name), { mode: 0o700 });
-  const args: string[] = [];
+  const args: string[] = url === undefined ? [] : ["--url", url];
   if (databaseUrl !== undefined) {
     const file = join(directory, "database-url");
     await writeFile(file, databaseUrl);

@@ -1,0 +1,71 @@
+import { readFile, rm } from "node:fs/promises";
+import { openBalancer, openPostgres, startFleet } from "@gatehouse/testbed";
+import { expect, test } from "vitest";
+
+/** Two servers on one PostgreSQL behind a balancer that a test points. */
+async function startReplicas() {
+  const stack = new AsyncDisposableStack();
+  const postgres = stack.use(await openPostgres());
+  const balancer = stack.use(await openBalancer());
+  const url = `https://127.0.0.1:${balancer.port}`;
+  const fleet = stack.use(await startFleet({ databaseUrl: postgres.url(), url }));
+  const b = await fleet.startReplica("b");
+  balancer.pointTo(fleet.serverPort);
+  return { postgres, balancer, fleet, b, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+test("a host that waits at one replica hears that it was confirmed at another", async () => {
+  await using world = await startReplicas();
+  const { fleet, balancer, b } = world;
+  await fleet.initOrg();
+  const code = fleet.path("code");
+  await fleet.operator(["nodes", "enroll-code", "--out", code]);
+  const claim = fleet.claim("n1", code);
+  const { fingerprint } = JSON.parse(await claim.line("the fingerprint", (line) => line.includes("fingerprint")));
+  balancer.pointTo(b.port);
+  await fleet.operator(["nodes", "confirm", "n1", "--fingerprint", fingerprint]);
+  await claim.line("the confirmation", (line) => line.includes('"confirmed"'));
+  expect(balancer.connectionsTo(b.port)).toBe(1);
+});
+
+test("the replica that a host waits at is killed: the host goes on at the other", async () => {
+  await using world = await startReplicas();
+  const { fleet, balancer, b } = world;
+  await fleet.initOrg();
+  const code = fleet.path("code");
+  await fleet.operator(["nodes", "enroll-code", "--out", code]);
+  const claim = fleet.claim("n1", code);
+  const { fingerprint } = JSON.parse(await claim.line("the fingerprint", (line) => line.includes("fingerprint")));
+  balancer.pointTo(b.port);
+  await fleet.stopServer("SIGKILL");
+  await fleet.operator(["nodes", "confirm", "n1", "--fingerprint", fingerprint]);
+  await claim.line("the confirmation", (line) => line.includes('"confirmed"'));
+  await fleet.json(["node", "refresh", "--state-dir", fleet.path("n1")]);
+});
+
+test("a server with other keys does not start on the database of another; nothing there changes", async () => {
+  await using world = await startReplicas();
+  const { fleet, postgres } = world;
+  const before = await postgres.sql("select * from server_facts where name <> 'probe' order by name");
+  const own = ["--database-url-file", fleet.path("database-url"), "--listen", "127.0.0.1:0", "--json"];
+  const stranger = await fleet.run(["server", "--state-dir", fleet.path("stranger"), ...own]);
+  expect(stranger).toMatchObject({ code: 2, stderr: expect.stringContaining("belongs to a server with other keys") });
+  await rm(fleet.path("b", "server", "keys", "mac.key"));
+  const half = await fleet.run(["server", "--state-dir", fleet.path("b"), ...own]);
+  expect(half.code).not.toBe(0);
+  expect(await postgres.sql("select * from server_facts where name <> 'probe' order by name")).toBe(before);
+});
+
+test("PostgreSQL is killed under a server: calls say so, and work again when it is back", async () => {
+  await using postgres = await openPostgres({ fsync: true });
+  await using fleet = await startFleet({ databaseUrl: postgres.url() });
+  await fleet.initOrg();
+  const { nodeId } = await fleet.enrollHost("n1");
+  await postgres.stop("SIGKILL");
+  const away = await fleet.run(["nodes", "ls", "--state-dir", fleet.path("o")]);
+  expect(away).toMatchObject({ code: 6, stderr: expect.stringContaining("The database cannot be reached.") });
+  await postgres.start();
+  expect(await fleet.operator(["nodes", "ls"])).toMatchObject([{ id: nodeId }]);
+  await fleet.enrollHost("n2");
+  expect(await readFile(fleet.path("n2", "node.json"), "utf8")).toContain(fleet.url);
+});
