@@ -30,6 +30,7 @@ export function commandTree(): Command {
 function addRunCommands(program: Command): void {
   declare(program, "up", "run the daemon and the gate, and stay", async () => (await import("./commands/up.ts")).up)
     .option("--json", "print one ready line as JSON")
+    .option("--take-over", "take over from the daemon that runs, without a connection lost")
     .option("--until-empty", "end when there have been no runs and calls for a while (node.emptyTimeoutMs)")
     .option("--gate-port <port>", "loopback port of the gate (0: any free one)");
   declare(program, "run", "run a command in a sandbox", async () => (await import("./commands/run.ts")).run)

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { resolveEntry } from "@gatehouse/kit";
 import { ensureRunning } from "@gatehouse/node";
+import { buildInfo } from "./build-info.ts";
 import { type Invocation, textOption } from "./invocation.ts";
 import { note } from "./terminal/print.ts";
 
@@ -10,6 +11,7 @@ export async function startDaemonIfNone(invocation: Invocation): Promise<void> {
   const file = textOption(invocation, "config");
   const { isNew } = await ensureRunning({
     stateDir: config.state.dir,
+    commit: buildInfo().commit,
     command: [
       process.execPath,
       "--disable-sigusr1",

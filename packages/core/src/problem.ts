@@ -237,6 +237,12 @@ export const PROBLEMS = {
     exit: 6,
     say: "The Gatehouse daemon cannot be reached.",
   },
+  "daemon.handing_over": {
+    rpc: "unavailable",
+    http: 503,
+    exit: 6,
+    say: "The Gatehouse daemon is handing over to its successor.",
+  },
   "daemon.start_failed": {
     rpc: "unavailable",
     http: 503,

@@ -2,7 +2,16 @@ export { isSharedSuffix } from "./credentials/binding.ts";
 export { loadTemplates, type Template } from "./credentials/templates.ts";
 export { explainUnderPolicy } from "./explain/explain-policy.ts";
 export type { Explanation } from "./explain/explain-request.ts";
-export type { GateCalls, GateConfig, GateNotes, GateStatus, StartedRun, StartRun } from "./holder/gate-protocol.ts";
+export type {
+  DaemonCalls,
+  GateCalls,
+  GateConfig,
+  GateNotes,
+  GateStatus,
+  Predecessor,
+  StartedRun,
+  StartRun,
+} from "./holder/gate-protocol.ts";
 export { GATE_DOWN, GATE_METRICS, gateSamples } from "./metrics/gate-metrics.ts";
 export type { RequestRecord } from "./snapshot/worker-protocol.ts";
 export { systemLookUp } from "./upstream/resolve-checked.ts";

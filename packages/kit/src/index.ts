@@ -50,6 +50,7 @@ export { type MetricRow, renderMetrics, type Sample, type Samples } from "./metr
 export { type MetricsOptions, type MetricsServer, serveMetrics } from "./metrics/serve-metrics.ts";
 export { type Native, native, type PeerCredentials } from "./native/native.ts";
 export { nativePackages } from "./native/native-packages.ts";
+export { offerDescriptor } from "./native/offer-descriptor.ts";
 export { socketDescriptor } from "./native/socket-descriptor.ts";
 export type { CertificateAuthority, CreateCaOptions } from "./pki/certificate-authority.ts";
 export { createCa } from "./pki/create-ca.ts";

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type AuditEvent, type Clock, makeUuid, type Random } from "@gatehouse/core";
+import { type AuditEvent, type Clock, makeUuid, Problem, type Random } from "@gatehouse/core";
 import { AuditLog, type AuditState, type Log, openIdentityKey, SegmentFolder } from "@gatehouse/kit";
 
 /** What an event is made of; its writer adds the time, and null for what is absent. */
@@ -34,6 +34,8 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
   readonly #log: Log;
   readonly #audit: AuditLog;
   #refusedSince: number | undefined;
+  /** A successor writes the log from here on; nothing may be added by this process. */
+  #isHandedOver = false;
 
   private constructor({ clock, log }: GateAuditOptions, audit: AuditLog) {
     this.#clock = clock;
@@ -69,7 +71,16 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
     return { ...state, entries: size };
   }
 
+  /** Covers all by a signed head and closes the log for a successor. */
+  async handOver(): Promise<void> {
+    this.#isHandedOver = true;
+    await this.#audit.settled();
+    await this.#audit.signHead();
+    await this.#audit[Symbol.asyncDispose]();
+  }
+
   async attempt<T>(event: GateEvent, act: () => Promise<T>): Promise<T> {
+    if (this.#isHandedOver) throw new Problem("daemon.handing_over");
     await this.#audit.append(this.#complete(event));
     try {
       return await act();
@@ -80,11 +91,13 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
   }
 
   note(event: GateEvent): void {
+    if (this.#isHandedOver) return;
     this.#audit.note([this.#complete(event)]);
   }
 
   /** Entries of a worker: two lines each, the text before the number and behind. */
   noteLines(lines: string): void {
+    if (this.#isHandedOver) return;
     const texts = lines.split("\n");
     const entries = [];
     for (let at = 0; at + 1 < texts.length; at += 2) {
@@ -118,6 +131,6 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#audit[Symbol.asyncDispose]();
+    if (!this.#isHandedOver) await this.#audit[Symbol.asyncDispose]();
   }
 }

@@ -25,8 +25,29 @@ export interface GateConfig {
   readonly recordsMaxFiles: number;
   readonly logLevel: "error" | "warn" | "info" | "debug";
   readonly logFormat: "json" | "text";
+  /** The daemon that this one takes over from. */
+  readonly predecessor: Predecessor | undefined;
   /** Commit of this build, shown in health. */
   readonly commit: string;
+}
+
+/** What a successor needs of the daemon that hands over to it. */
+export interface Predecessor {
+  /** Of its daemon. */
+  readonly pid: number;
+  /** Socket at which its key-holder takes the successor's word. */
+  readonly control: string;
+  readonly proxyPort: number;
+  /** Where each of its workers offers its listeners. */
+  readonly listeners: readonly (readonly string[])[];
+}
+
+/** Calls of the key-holder to its daemon. */
+export interface DaemonCalls {
+  /** A successor comes: lets go of the state directory. */
+  readonly letGo: { readonly params: null; readonly result: null };
+  /** It did not come. */
+  readonly takeBack: { readonly params: null; readonly result: null };
 }
 
 /** A run that the node starts itself, in a sandbox of its own. */
@@ -86,6 +107,8 @@ export interface GateCalls {
     readonly params: null;
     readonly result: readonly { readonly runId: string; readonly keeper: string | undefined }[];
   };
+  /** The daemon answers at its own socket: calls that are its own may be passed on. */
+  readonly nodeServes: { readonly params: null; readonly result: null };
   readonly status: { readonly params: null; readonly result: GateStatus };
   /** What the workers have counted since the gate started. */
   readonly totals: { readonly params: null; readonly result: WorkerTotals };

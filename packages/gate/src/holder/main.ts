@@ -1,11 +1,11 @@
 // The gate's key-holder: forked by the daemon. Credentials are parsed and opened here and in its workers, nowhere else.
 import { Problem, systemClock, systemRandom } from "@gatehouse/core";
 import { createLog, openIpcPeer, runMain } from "@gatehouse/kit";
-import type { GateCalls, GateNotes } from "./gate-protocol.ts";
+import type { DaemonCalls, GateCalls, GateNotes } from "./gate-protocol.ts";
 import { type Holder, openHolder } from "./open-holder.ts";
 
-// biome-ignore lint/complexity/noBannedTypes: the daemon is asked nothing
-type NoCalls = {};
+// biome-ignore lint/complexity/noBannedTypes: the daemon sends no notes
+type NoNotes = {};
 
 await runMain(
   async (signal) => {
@@ -14,12 +14,14 @@ await runMain(
       if (holder === undefined) throw new Problem("gate.not_ready");
       return holder.calls;
     };
-    using peer = openIpcPeer<GateCalls, NoCalls, NoCalls, GateNotes>(process, {
+    using peer = openIpcPeer<GateCalls, DaemonCalls, NoNotes, GateNotes>(process, {
       open: async (config) => {
         holder = await openHolder(config, {
           log: createLog({ level: config.logLevel, format: config.logFormat }).child({ process: "gate-holder" }),
           clock: systemClock,
           random: systemRandom,
+          daemon: { letGo: () => peer.call("letGo", null), takeBack: () => peer.call("takeBack", null) },
+          restart: () => process.kill(process.pid, "SIGTERM"),
           onEmpty: () => peer.notify("empty", null),
           requestShutdown: () => peer.notify("shutdownRequested", null),
         });
@@ -29,6 +31,7 @@ await runMain(
       serveListener: (params) => running().serveListener(params),
       endRun: (params) => running().endRun(params),
       listRuns: (params) => running().listRuns(params),
+      nodeServes: (params) => running().nodeServes(params),
       status: (params) => running().status(params),
       totals: (params) => running().totals(params),
     });

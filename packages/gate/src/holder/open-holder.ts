@@ -1,7 +1,7 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, Lifetime, type Random, type RunId } from "@gatehouse/core";
-import { type CertificateAuthority, type Log, mintServerLeaf, serveUnix } from "@gatehouse/kit";
+import { type CertificateAuthority, type Log, mintServerLeaf, type ServeUnixOptions, serveUnix } from "@gatehouse/kit";
 import { GateAudit } from "../audit/gate-audit.ts";
 import { auditText } from "../audit/run-events.ts";
 import { CredentialStore } from "../credentials/credential-store.ts";
@@ -12,7 +12,10 @@ import { RecordStore } from "../records/record-store.ts";
 import { type RunPublisher, RunRegistry } from "../registry/run-registry.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import { choosePort, requireFree } from "./choose-port.ts";
+import { type FollowedPredecessor, followPredecessor } from "./followed-predecessor.ts";
 import type { GateCalls, GateConfig, GateStatus } from "./gate-protocol.ts";
+import { Handover, keepOrPass, type ToldByWorkers } from "./handover.ts";
+import type { IdleWatch } from "./idle-watch.ts";
 import { openInterceptionCa } from "./interception-ca.ts";
 import { startRun } from "./start-run.ts";
 import { watchRuns } from "./watch-runs.ts";
@@ -22,6 +25,9 @@ export interface HolderDeps {
   readonly log: Log;
   readonly clock: Clock;
   readonly random: Random;
+  readonly daemon: { letGo(): Promise<unknown>; takeBack(): Promise<unknown> };
+  /** Ends this process, to be started anew by its daemon. */
+  readonly restart: () => void;
   readonly requestShutdown: () => void;
   /** No run and no call for a while. */
   readonly onEmpty: () => void;
@@ -60,23 +66,22 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     reportRestored(registry, vault.credentials, log);
     const restored = registry.size;
     noteStart(config, { audit, registry, credentials: vault.credentials });
-    const parts = { ...vault, log, clock, registry, records, audit };
+    let handover: Handover | undefined;
+    const told = keepOrPass(() => handover, { records, audit });
+    const predecessor = await followPredecessor(config.predecessor, { life, log, ...told });
+    predecessor?.remember(registry.snapshots());
+    const parts = { ...vault, log, clock, registry, told, predecessor, audit };
     const workers = life.own(new WorkerPool(await poolOptions(config, parts)));
-    publisher.pool = workers;
+    publisher.followers = predecessor === undefined ? [workers] : [workers, predecessor];
     audit.onTaking = (isTaking) => life.run(() => workers.setAudit(isTaking));
     const proxyPort = await workers.start();
     await registry.setProxyPort(proxyPort);
     const { containers, idle } = watchRuns(config, { life, registry, log, clock, onEmpty: deps.onEmpty });
-    const status = (): GateStatus => ({
-      pid: process.pid,
-      proxyPort,
-      runCount: registry.size,
-      workers: workers.workers(),
-      restored,
-      refused: registry.refused,
-      recordsFailing: records.isFailing,
-      audit: audit.state,
-    });
+    const status = () => statusOf({ registry, workers, records, audit, proxyPort, restored });
+    const nodeServes = Promise.withResolvers<void>();
+    const { requestShutdown, restart, daemon } = deps;
+    const handing = { stateDir, proxyPort, registry, workers, audit, log, daemon, restart, requestShutdown };
+    handover = life.own(new Handover(handing));
     const routes = localApiRoutes({
       ...vault,
       registry,
@@ -90,13 +95,12 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
       commit: config.commit,
       endsWhenEmpty: config.endsWhenEmpty,
       nodeSocketPath: join(stateDir, "node.sock"),
-      requestShutdown: deps.requestShutdown,
+      nodeServes: nodeServes.promise,
+      handOver: () => handover?.begin(),
+      requestShutdown,
     });
-    const socketPath = join(stateDir, "daemon.sock");
-    const onRequest = ({ method }: { readonly method?: string | undefined }) => {
-      if (method !== "GET") idle.touch();
-    };
-    life.own(await serveUnix({ socketPath, routes, log, signal: life.signal, onRequest, replaces: true }));
+    life.own(await serveApi({ routes, stateDir, log, idle, handover, signal: life.signal }));
+    await predecessor?.finish(() => workers.allServe());
     return {
       proxyPort,
       calls: callsOf({
@@ -107,6 +111,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
         exposesCredentials: config.exposesCredentials,
         proxyPort,
         random: deps.random,
+        onNodeServes: nodeServes.resolve,
       }),
       [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
     };
@@ -138,15 +143,57 @@ async function openVault(stateDir: string, clock: Clock): Promise<Vault> {
 
 /** The registry is restored before there are workers: until then there is nobody to tell. */
 class LatePublisher implements RunPublisher {
-  pool: WorkerPool | undefined;
+  followers: readonly RunPublisher[] = [];
 
   async put(run: RunSnapshot): Promise<void> {
-    await this.pool?.put(run);
+    await Promise.all(this.followers.map((follower) => follower.put(run)));
   }
 
   async drop(runId: RunId): Promise<void> {
-    await this.pool?.drop(runId);
+    await Promise.all(this.followers.map((follower) => follower.drop(runId)));
   }
+}
+
+interface StatusParts {
+  readonly registry: RunRegistry;
+  readonly workers: WorkerPool;
+  readonly records: RecordStore;
+  readonly audit: GateAudit;
+  readonly proxyPort: number;
+  readonly restored: number;
+}
+
+function statusOf({ registry, workers, records, audit, proxyPort, restored }: StatusParts): GateStatus {
+  return {
+    pid: process.pid,
+    proxyPort,
+    runCount: registry.size,
+    workers: workers.workers(),
+    restored,
+    refused: registry.refused,
+    recordsFailing: records.isFailing,
+    audit: audit.state,
+  };
+}
+
+interface ApiParts extends Pick<ServeUnixOptions, "routes" | "log"> {
+  readonly stateDir: string;
+  readonly idle: IdleWatch;
+  readonly handover: Handover;
+  readonly signal: AbortSignal;
+}
+
+function serveApi({ stateDir, idle, handover, ...serving }: ApiParts): Promise<AsyncDisposable> {
+  return serveUnix({
+    ...serving,
+    socketPath: join(stateDir, "daemon.sock"),
+    // The daemon's lock says that nobody else serves here.
+    replaces: true,
+    onRequest: ({ method }) => {
+      if (method !== "GET") idle.touch();
+    },
+    intercept: (request, response) => handover.intercept(request, response),
+  });
 }
 
 interface CallParts extends Vault {
@@ -156,6 +203,7 @@ interface CallParts extends Vault {
   readonly exposesCredentials: boolean;
   readonly proxyPort: number;
   readonly random: Random;
+  readonly onNodeServes: () => void;
 }
 
 function callsOf(parts: CallParts): Holder["calls"] {
@@ -176,6 +224,10 @@ function callsOf(parts: CallParts): Holder["calls"] {
         runId,
         keeper: place.kind === "sandbox" ? place.keeper : undefined,
       })),
+    nodeServes: async () => {
+      parts.onNodeServes();
+      return null;
+    },
     status: async () => parts.status(),
     totals: async () => workers.totals(),
   };
@@ -225,17 +277,21 @@ interface PoolParts {
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
   readonly registry: RunRegistry;
-  readonly records: RecordStore;
+  readonly told: ToldByWorkers;
+  readonly predecessor: FollowedPredecessor | undefined;
   readonly audit: GateAudit;
 }
 
-async function poolOptions(config: GateConfig, { log, ca, clock, registry, records, audit }: PoolParts) {
+async function poolOptions(config: GateConfig, parts: PoolParts) {
+  const { log, ca, clock, registry, told, predecessor, audit } = parts;
   const { upstreamCaFile, listen } = config;
-  await requireFree(listen);
+  const inherited = predecessor === undefined ? undefined : config.predecessor;
+  if (inherited === undefined) await requireFree(listen);
   return {
     count: config.workers,
     log,
-    port: await choosePort(config.port, registry.proxyPort),
+    port: inherited?.proxyPort ?? (await choosePort(config.port, registry.proxyPort)),
+    inherits: inherited?.listeners ?? [],
     config: {
       listen,
       keepersDir: join(config.stateDir, "keepers"),
@@ -256,7 +312,6 @@ async function poolOptions(config: GateConfig, { log, ca, clock, registry, recor
       notAfter: clock.now() + LEAF_TTL_MS,
     }),
     audit: () => ({ node: audit.node, isTaken: audit.state.isTaking }),
-    onAudit: (lines: string) => audit.noteLines(lines),
-    onRecords: (batch: Parameters<RecordStore["add"]>[0]) => records.add(batch),
+    ...told,
   };
 }

@@ -16,6 +16,8 @@ export interface WorkerPoolOptions {
   readonly config: Omit<WorkerConfig, "port">;
   /** Port to ask for first; 0 takes any free one. */
   readonly port: number;
+  /** Where each worker of a predecessor offers its listeners. */
+  readonly inherits: readonly (readonly string[])[];
   readonly snapshots: () => readonly RunSnapshot[];
   readonly mintLeaf: (request: HolderCalls["mintLeaf"]["params"]) => Promise<HolderCalls["mintLeaf"]["result"]>;
   /** Which log entries are for, and whether it takes them now. */
@@ -40,6 +42,8 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
   readonly #children: SupervisedChild[] = [];
   readonly #ready = new Set<ReadyWorker>();
   readonly #starting = new Set<Promise<unknown>>();
+  /** By index: resolved when the worker has served once. */
+  readonly #served: readonly PromiseWithResolvers<void>[];
   readonly #firstReady = Promise.withResolvers<number>();
   readonly #listeners: SandboxListeners;
   readonly #totals = new GateTotals();
@@ -51,6 +55,7 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
     this.#port = options.port;
+    this.#served = Array.from({ length: options.count }, () => Promise.withResolvers<void>());
     this.#supervisor = new Supervisor({ log: options.log });
     this.#listeners = new SandboxListeners({ ...options, keepersDir: options.config.keepersDir });
   }
@@ -61,6 +66,24 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
     const port = await this.#firstReady.promise;
     for (let index = 1; index < this.#options.count; index += 1) this.#launch(index);
     return port;
+  }
+
+  /** Resolves when every worker has served once. */
+  async allServe(): Promise<void> {
+    await Promise.all(this.#served.map(({ promise }) => promise));
+  }
+
+  /** For a successor: where each worker offers its listeners. */
+  offerListeners(): Promise<readonly (readonly string[])[]> {
+    const options = { timeoutMs: SERVE_TIMEOUT_MS };
+    return Promise.all([...this.#ready].map(({ peer }) => peer.call("offerListeners", null, options)));
+  }
+
+  /** Accepts no more, and resolves when every connection has ended, at the deadline at the latest. */
+  async drain(deadlineMs: number): Promise<void> {
+    const params = { deadlineMs, keepsIdle: true };
+    const options = { timeoutMs: deadlineMs + DRAIN_ANSWER_MS };
+    await Promise.allSettled([...this.#ready].map(({ peer }) => peer.call("drain", params, options)));
   }
 
   workers(): readonly { readonly pid: number | undefined; readonly isReady: boolean }[] {
@@ -142,15 +165,16 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
       this.#supervisor.start({
         name: `gate-worker-${index}`,
         entry: resolveEntry("gate-worker"),
-        onStart: (child, signal) => this.#startUp(child, signal),
+        onStart: (child, signal) => this.#startUp(index, child, signal),
       }),
     );
   }
 
-  async #startUp(child: ChildProcess, signal: AbortSignal): Promise<void> {
-    const starting = this.#greet(child, signal);
+  async #startUp(index: number, child: ChildProcess, signal: AbortSignal): Promise<void> {
+    const starting = this.#greet(index, child, signal);
     this.#starting.add(starting);
     try {
+      void starting.then(() => this.#served[index]?.resolve()).catch(() => undefined);
       await this.#listeners.serveAll(await starting.finally(() => this.#starting.delete(starting)), signal);
     } catch (failure) {
       this.#failedStarts += 1;
@@ -159,7 +183,7 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
     }
   }
 
-  async #greet(child: ChildProcess, signal: AbortSignal): Promise<ReadyWorker> {
+  async #greet(index: number, child: ChildProcess, signal: AbortSignal): Promise<ReadyWorker> {
     const peer: ReadyWorker["peer"] = openIpcPeer<HolderCalls, WorkerCalls, HolderNotes>(
       child,
       {
@@ -174,6 +198,7 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
       generation: this.#generation,
       runs: this.#options.snapshots(),
       audit: this.#options.audit(),
+      inherits: this.#options.inherits.flatMap((paths, from) => (from % this.#options.count === index ? paths : [])),
       config: { ...this.#options.config, port: this.#port },
     };
     const { port } = await peer.call("start", start, { timeoutMs: START_TIMEOUT_MS });
@@ -190,7 +215,9 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const drained = { timeoutMs: DRAIN_ANSWER_MS };
-    await Promise.allSettled([...this.#ready].map(({ peer }) => peer.call("drain", { deadlineMs: DRAIN_MS }, drained)));
+    await Promise.allSettled(
+      [...this.#ready].map(({ peer }) => peer.call("drain", { deadlineMs: DRAIN_MS, keepsIdle: false }, drained)),
+    );
     await this.#supervisor[Symbol.asyncDispose]();
   }
 }

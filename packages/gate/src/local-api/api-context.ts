@@ -2,7 +2,7 @@ import type { GateAudit } from "../audit/gate-audit.ts";
 import type { CredentialStore } from "../credentials/credential-store.ts";
 import type { Template } from "../credentials/templates.ts";
 import type { ContainerWatch } from "../engines/container-watch.ts";
-import type { GateStatus } from "../holder/gate-protocol.ts";
+import type { GateStatus, Predecessor } from "../holder/gate-protocol.ts";
 import type { RecordStore } from "../records/record-store.ts";
 import type { RunRegistry } from "../registry/run-registry.ts";
 
@@ -25,5 +25,9 @@ export interface ApiContext {
   readonly endsWhenEmpty: boolean;
   /** Socket of the daemon, which answers for sandboxes. */
   readonly nodeSocketPath: string;
+  /** Resolved when it answers there: until then another daemon, which is going, might. */
+  readonly nodeServes: Promise<void>;
+  /** Lets a successor take over. */
+  readonly handOver: () => Promise<Predecessor> | undefined;
   readonly requestShutdown: () => void;
 }

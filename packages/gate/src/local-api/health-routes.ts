@@ -1,3 +1,4 @@
+import { Problem } from "@gatehouse/core";
 import type { Route } from "@gatehouse/kit";
 import type { ApiContext } from "./api-context.ts";
 
@@ -17,6 +18,7 @@ const CAPABILITIES: readonly string[] = [
   "records",
   "audit",
   "policy.explain",
+  "handover",
   "routes",
   "sandboxes",
   "services",
@@ -51,6 +53,17 @@ export function healthRoutes(context: ApiContext): readonly Route[] {
             workers_ready: workers.filter(({ isReady }) => isReady).length,
           },
         };
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/handover",
+      handle: async () => {
+        const handed = await context.handOver();
+        if (handed === undefined) throw new Problem("gate.not_ready");
+        const { pid, control, proxyPort, listeners } = handed;
+        const ends_when_empty = context.endsWhenEmpty;
+        return { status: 200, body: { pid, control, proxy_port: proxyPort, listeners, ends_when_empty } };
       },
     },
     {

@@ -2,10 +2,13 @@ import { proxyToUnix, type Route } from "@gatehouse/kit";
 import type { ApiContext } from "./api-context.ts";
 
 /** Calls that are the daemon's: they pass through to its own socket, byte for byte. */
-export function nodeRoutes({ nodeSocketPath }: ApiContext): readonly Route[] {
+export function nodeRoutes({ nodeSocketPath, nodeServes }: ApiContext): readonly Route[] {
   return ["/v1/sandboxes/**", "/v1/routes/**", "/v1/status"].map((path) => ({
     method: "*",
     path,
-    relay: ({ request, response }) => proxyToUnix(request, response, nodeSocketPath),
+    relay: async ({ request, response }) => {
+      await nodeServes;
+      await proxyToUnix(request, response, nodeSocketPath);
+    },
   }));
 }

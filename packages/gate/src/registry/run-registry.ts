@@ -86,6 +86,11 @@ export class RunRegistry {
     await this.#writer.write();
   }
 
+  /** Nothing changes any more, in memory or on disk: a successor reads what is there. */
+  freeze(): Promise<void> {
+    return this.#turns.close();
+  }
+
   get refused(): readonly RefusedRun[] {
     return this.#refused.report();
   }

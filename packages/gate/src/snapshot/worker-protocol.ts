@@ -23,14 +23,24 @@ export interface WorkerCalls {
   };
   /** Whether the audit log can be written: while it cannot, every request is refused. */
   readonly setAudit: { readonly params: { readonly isTaken: boolean }; readonly result: null };
-  /** Stops accepting, ends what is idle, lets exchanges finish until the deadline. */
-  readonly drain: { readonly params: { readonly deadlineMs: number }; readonly result: null };
+  /** Offers each descriptor of the shared listener to a successor, at a socket of its own; returns their paths. */
+  readonly offerListeners: { readonly params: null; readonly result: readonly string[] };
+  /**
+   * Stops accepting and lets exchanges finish until the deadline. What is idle ends at once, or stays usable until then
+   * where `keepsIdle` says so.
+   */
+  readonly drain: {
+    readonly params: { readonly deadlineMs: number; readonly keepsIdle: boolean };
+    readonly result: null;
+  };
 }
 
 export interface WorkerStart {
   readonly generation: number;
   readonly runs: readonly RunSnapshot[];
   readonly audit: { readonly node: string; readonly isTaken: boolean };
+  /** Where a predecessor offers descriptors of the shared listener; those that are had are used in place of a new one. */
+  readonly inherits: readonly string[];
   readonly config: WorkerConfig;
 }
 

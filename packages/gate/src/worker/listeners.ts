@@ -1,8 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { closeSync } from "node:fs";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { normaliseHost, type RunId } from "@gatehouse/core";
-import { native } from "@gatehouse/kit";
+import { native, offerDescriptor } from "@gatehouse/kit";
 import { acceptClient } from "./accept-client.ts";
 import type { ListenerPlace } from "./identify-run.ts";
 import type { WorkerContext } from "./worker-context.ts";
@@ -23,7 +24,8 @@ export class Listeners implements AsyncDisposable {
   readonly #worker: WorkerContext;
   readonly #byRun = new Map<string, Server>();
   readonly #clients = new Set<Socket>();
-  #shared: Server | undefined;
+  readonly #shared = new Set<Server>();
+  readonly #offers: AsyncDisposable[] = [];
   readonly #byAddress = new Set<Server>();
   readonly #retries = new Set<NodeJS.Timeout>();
 
@@ -36,13 +38,40 @@ export class Listeners implements AsyncDisposable {
     return this.#clients.size;
   }
 
-  /** Opens the shared port on loopback; several workers share it. Returns the port. */
-  async listenShared(port: number): Promise<number> {
+  /**
+   * Opens the shared port on loopback; several workers share it. Takes the descriptors of a predecessor where they are
+   * had, so that no connection in their queues is lost. Returns the port.
+   */
+  async listenShared(port: number, inherits: readonly string[]): Promise<number> {
+    for (const path of inherits) await this.#inherit(path);
+    if (this.#shared.size > 0) return port;
     const server = this.#server(() => ({ kind: "shared" }));
     await listening(server, { port, host: "127.0.0.1", reusePort: true, backlog: BACKLOG });
-    this.#shared = server;
+    this.#shared.add(server);
     const address = server.address();
     return typeof address === "object" && address !== null ? address.port : port;
+  }
+
+  async #inherit(path: string): Promise<void> {
+    try {
+      const descriptor = await native.receiveDescriptor(path, TAKE_LISTENER, TAKE_TIMEOUT_MS);
+      const server = this.#server(() => ({ kind: "shared" }));
+      await listening(server, { fd: descriptor, backlog: BACKLOG });
+      this.#shared.add(server);
+    } catch (failure) {
+      this.#worker.onAddressLost(path, failure);
+    }
+  }
+
+  /** Offers the shared listener's descriptors to a successor for as long as this worker lives. Returns where. */
+  async offer(): Promise<readonly string[]> {
+    const paths: string[] = [];
+    for (const server of this.#shared) {
+      const path = join(this.#worker.config.keepersDir, `${randomBytes(8).toString("hex")}.sock`);
+      this.#offers.push(await offerDescriptor(path, server));
+      paths.push(path);
+    }
+    return paths;
   }
 
   /** Listens at an address beside loopback; while it is not there, tries again. Several workers share it. */
@@ -87,7 +116,7 @@ export class Listeners implements AsyncDisposable {
 
   /** Stops accepting everywhere; connections that are open go on. */
   stopAccepting(): void {
-    this.#shared?.close();
+    for (const server of this.#shared) server.close();
     for (const server of this.#byAddress) server.close();
     for (const retry of this.#retries) clearTimeout(retry);
     for (const runId of [...this.#byRun.keys()]) this.dropSandbox(runId);
@@ -103,10 +132,10 @@ export class Listeners implements AsyncDisposable {
     return server;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.stopAccepting();
     for (const client of this.#clients) client.destroy();
-    return Promise.resolve();
+    for (const offer of this.#offers) await offer[Symbol.asyncDispose]();
   }
 }
 

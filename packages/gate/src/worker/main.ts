@@ -35,6 +35,7 @@ await runMain(
       dropRun: (params) => running("dropRun").handle("dropRun", params),
       serveListener: (params) => running("serveListener").handle("serveListener", params),
       setAudit: (params) => running("setAudit").handle("setAudit", params),
+      offerListeners: () => running("offerListeners").offerListeners(),
       drain: (params) => running("drain").handle("drain", params),
     });
     await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));

@@ -30,10 +30,13 @@ export interface WorkerDeps {
   readonly onAddressLost: (address: string, failure: unknown) => void;
 }
 
+type SimpleCall = Exclude<keyof WorkerCalls, "start" | "offerListeners">;
+
 /** A worker that serves; its calls are those of the key-holder. */
 export interface Worker extends AsyncDisposable {
   readonly port: number;
-  handle<M extends Exclude<keyof WorkerCalls, "start">>(method: M, params: WorkerCalls[M]["params"]): Promise<null>;
+  offerListeners(): Promise<readonly string[]>;
+  handle<M extends SimpleCall>(method: M, params: WorkerCalls[M]["params"]): Promise<null>;
 }
 
 /** Opens the data plane of one process with the runs that there are. */
@@ -69,7 +72,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
     const sweeper = setInterval(() => sweep(worker), SWEEP_EVERY_MS);
     life.defer(() => clearInterval(sweeper));
     const listeners = life.own(new Listeners(worker));
-    const port = await listeners.listenShared(config.port);
+    const port = await listeners.listenShared(config.port, start.inherits);
     ownAddresses.add(`127.0.0.1:${port}`);
     for (const { host, port: stated = port } of config.listen) {
       ownAddresses.add(`${host}:${stated}`);
@@ -77,6 +80,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
     }
     return {
       port,
+      offerListeners: () => listeners.offer(),
       handle: (method, params) => handle({ runs, listeners, worker, audit }, method, params),
       [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
     };
@@ -100,7 +104,7 @@ interface Parts {
 
 async function handle(
   { runs, listeners, worker, audit }: Parts,
-  method: Exclude<keyof WorkerCalls, "start">,
+  method: SimpleCall,
   params: WorkerCalls[typeof method]["params"],
 ): Promise<null> {
   if (method === "putRun" && "run" in params) runs.put(params.run);
@@ -113,7 +117,7 @@ async function handle(
     audit.setTaken(params.isTaken);
   } else if (method === "drain" && "deadlineMs" in params) {
     listeners.stopAccepting();
-    await untilIdle(worker, params.deadlineMs);
+    await drain(worker, params);
     audit.flush();
   }
   return null;
@@ -121,9 +125,8 @@ async function handle(
 
 const LOOK_EVERY_MS = 20;
 
-/** Ends what is idle at once and waits for the rest, until the deadline. */
-async function untilIdle(worker: WorkerContext, deadlineMs: number): Promise<void> {
-  for (const one of [...worker.swept]) one.drain();
+async function drain(worker: WorkerContext, { deadlineMs, keepsIdle }: WorkerCalls["drain"]["params"]): Promise<void> {
+  if (!keepsIdle) for (const one of [...worker.swept]) one.drain();
   const endMs = worker.clock.monotonicMs() + deadlineMs;
   while (worker.swept.size > 0 && worker.clock.monotonicMs() < endMs) await delay(LOOK_EVERY_MS);
   worker.records.flush();

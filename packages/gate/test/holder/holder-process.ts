@@ -110,6 +110,7 @@ function configOf(stateDir: string): GateConfig {
     engines: [],
     workers: 2,
     emptyAfterMs: 300_000,
+    predecessor: undefined,
     endsWhenEmpty: false,
     upstreamCaFile: undefined,
     hosts: {},

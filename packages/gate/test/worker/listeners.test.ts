@@ -104,6 +104,7 @@ async function forkWorker(hostsPort: number) {
   const host = `api.test:${hostsPort}`;
   const { port } = await peer.call("start", {
     generation: 1,
+    inherits: [],
     runs: [snapshot({ policy: allowing(host) })],
     audit: { node: "node-1", isTaken: true },
     config: {

@@ -84,7 +84,7 @@ test("draining ends idle connections at once and lets an exchange finish", async
   busy.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
   const upstream = await origin.accept();
   await upstream.readUntil("\r\n\r\n");
-  const drained = gate.worker.handle("drain", { deadlineMs: 10_000 });
+  const drained = gate.worker.handle("drain", { deadlineMs: 10_000, keepsIdle: false });
   await eventually("the end of the idle one", () => idle.isClosed);
   upstream.write(ok("late"));
   expect((await busy.receive()).body).toBe("late");
@@ -104,6 +104,6 @@ test("draining gives up at its deadline", async () => {
   const busy = await gate.tunnel(host);
   busy.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
   await (await origin.accept()).readUntil("\r\n\r\n");
-  await gate.worker.handle("drain", { deadlineMs: 100 });
+  await gate.worker.handle("drain", { deadlineMs: 100, keepsIdle: false });
   expect(busy.isClosed).toBe(false);
 });

@@ -25,6 +25,10 @@ export interface DaemonLockDetails {
 export interface DaemonLock extends AsyncDisposable {
   /** Writes changed details (the port, once it is known). Fails with `state.write_failed`. */
   update(changes: Partial<DaemonLockDetails>): Promise<void>;
+  /** Lets go for a successor, which writes the file anew. */
+  release(): void;
+  /** Takes hold again when the successor did not come. Fails with `state.locked`. */
+  retake(): Promise<void>;
 }
 
 /**
@@ -33,8 +37,12 @@ export interface DaemonLock extends AsyncDisposable {
  */
 export async function openDaemonLock(directory: string, details: DaemonLockDetails): Promise<DaemonLock> {
   const path = join(directory, LOCK_FILE);
-  const lock = await takeLock(directory);
-  if (lock === undefined) throw new Problem("state.locked", { detail: await describeHolder(directory) });
+  const take = async () => {
+    const taken = await takeLock(directory);
+    if (taken === undefined) throw new Problem("state.locked", { detail: await describeHolder(directory) });
+    return taken;
+  };
+  let lock: Disposable | undefined = await take();
   let current = details;
   try {
     await writeFileAtomic(path, render(current));
@@ -43,11 +51,21 @@ export async function openDaemonLock(directory: string, details: DaemonLockDetai
     throw failure;
   }
   return {
+    release: () => {
+      lock?.[Symbol.dispose]();
+      lock = undefined;
+    },
+    retake: async () => {
+      lock ??= await take();
+      await writeFileAtomic(path, render(current));
+    },
     update: async (changes) => {
       current = { ...current, ...changes };
+      if (lock === undefined) return;
       await writeFileAtomic(path, render(current));
     },
     [Symbol.asyncDispose]: async () => {
+      if (lock === undefined) return;
       try {
         await removeFile(path);
       } finally {

@@ -32,6 +32,8 @@ export interface ServeUnixOptions {
   readonly log: Log;
   /** Closes the server when it aborts. */
   readonly signal?: AbortSignal;
+  /** Sees each request first. True: it has been answered, or will be. */
+  readonly intercept?: (request: IncomingMessage, response: ServerResponse) => Promise<boolean>;
   /** Told of each request as it comes. */
   readonly onRequest?: (request: IncomingMessage) => void;
   /**
@@ -101,7 +103,10 @@ function createResponder(options: ServeUnixOptions, connections: Connections, cl
       sendProblem(response, new Problem("api.peer_refused"));
       return;
     }
-    void follow({ request, response, peer }, closing, dispatch);
+    void (async () => {
+      if (await options.intercept?.(request, response)) return;
+      await follow({ request, response, peer }, closing, dispatch);
+    })();
   };
 }
 

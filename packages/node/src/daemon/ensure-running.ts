@@ -10,6 +10,8 @@ export interface EnsureRunningOptions {
   readonly stateDir: string;
   /** Program and arguments that start a daemon on this state directory, which ends by itself when it is not needed. */
   readonly command: readonly [string, ...string[]];
+  /** Commit of the caller's build: a daemon of another one hands over to a new daemon. Absent: any will do. */
+  readonly commit?: string;
   /** Default 20,000. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -23,6 +25,7 @@ export interface RunningDaemon {
   readonly isNew: boolean;
 }
 
+const UNKNOWN_COMMIT = "unknown";
 const DEFAULT_TIMEOUT_MS = 20_000;
 /** A daemon whose gate is being started again answers within this. */
 const REVIVE_MS = 3_000;
@@ -41,13 +44,26 @@ export async function ensureRunning(options: EnsureRunningOptions): Promise<Runn
   const state = await openStateDirectory(options.stateDir);
   const socketPath = state.file("daemon.sock");
   const there = await findRunning(state.path, socketPath);
-  if (there !== undefined) return { health: there, socketPath, isNew: false };
+  if (there !== undefined && isCurrent(there, options)) return { health: there, socketPath, isNew: false };
   const deadline = performance.now() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   using _turn = await takeTurn(state.file("daemon.spawn"), { deadline, signal: options.signal });
   const revived = await awaitRevival(state.path, socketPath);
-  if (revived !== undefined) return { health: revived, socketPath, isNew: false };
-  const health = await start(options, { logPath: state.file("daemon.log"), socketPath, deadline });
-  return { health, socketPath, isNew: true };
+  if (revived !== undefined && isCurrent(revived, options)) return { health: revived, socketPath, isNew: false };
+  const place = { logPath: state.file("daemon.log"), socketPath, deadline };
+  const flags = revived === undefined ? [] : ["--take-over"];
+  try {
+    return { health: await start(options, { ...place, flags }), socketPath, isNew: true };
+  } catch (failure) {
+    // One that cannot hand over (an older one, say) serves on.
+    const old = revived === undefined ? undefined : await findRunning(state.path, socketPath);
+    if (old === undefined) throw failure;
+    return { health: old, socketPath, isNew: false };
+  }
+}
+
+/** A build without a commit of its own is nobody's successor. */
+function isCurrent({ commit }: DaemonHealth, options: EnsureRunningOptions): boolean {
+  return [commit, undefined, UNKNOWN_COMMIT].includes(options.commit) || commit === UNKNOWN_COMMIT;
 }
 
 interface Patience {
@@ -86,13 +102,14 @@ interface Start {
   readonly logPath: string;
   readonly socketPath: string;
   readonly deadline: number;
+  readonly flags: readonly string[];
 }
 
 async function start({ command, signal }: EnsureRunningOptions, place: Start): Promise<DaemonHealth> {
   const [program, ...args] = command;
   await rename(place.logPath, `${place.logPath}.1`).catch(() => undefined);
   const log = openSync(place.logPath, "wx", 0o600);
-  const child = spawn(program, args, {
+  const child = spawn(program, [...args, ...place.flags], {
     cwd: "/",
     detached: true,
     stdio: ["ignore", log, log],

@@ -1,16 +1,22 @@
 import type { ChildProcess } from "node:child_process";
 import { Problem } from "@gatehouse/core";
-import type { GateCalls, GateConfig, GateNotes } from "@gatehouse/gate";
+import type { DaemonCalls, GateCalls, GateConfig, GateNotes } from "@gatehouse/gate";
 import { type IpcPeer, type Log, openIpcPeer, resolveEntry, Supervisor } from "@gatehouse/kit";
 
-// biome-ignore lint/complexity/noBannedTypes: the gate asks the daemon nothing
-type Nothing = {};
-type GatePeer = IpcPeer<GateCalls, Nothing>;
+// biome-ignore lint/complexity/noBannedTypes: the gate is sent no notes
+type NoNotes = {};
+type GatePeer = IpcPeer<GateCalls, NoNotes>;
 
 export interface GateLinkOptions {
   readonly config: GateConfig;
   readonly log: Log;
   readonly onShutdownRequested: () => void;
+  /** A successor takes over: the state directory is let go, and nothing is changed any more. */
+  readonly onLetGo: () => Promise<null>;
+  /** The successor did not come. */
+  readonly onTakeBack: () => Promise<null>;
+  /** The gate ended unasked, and is started again. */
+  readonly onGone: () => void;
   /** Nothing is registered any more, for so long as the configuration says. */
   readonly onEmpty: () => void;
   /** Called each time the gate is ready, with its port. */
@@ -23,6 +29,7 @@ const READY_TIMEOUT_MS = 20_000;
 export class GateLink implements AsyncDisposable {
   readonly #options: GateLinkOptions;
   readonly #supervisor: Supervisor;
+  #nodeServes = false;
   #ready = Promise.withResolvers<GatePeer>();
 
   constructor(options: GateLinkOptions) {
@@ -48,6 +55,12 @@ export class GateLink implements AsyncDisposable {
     await Promise.race([this.#ready.promise, firstFailure.promise]);
   }
 
+  /** The daemon answers at its own socket; each gate is told. */
+  async announceNode(): Promise<void> {
+    this.#nodeServes = true;
+    await this.call("nodeServes", null);
+  }
+
   /** Asks the gate; while it restarts, waits for it. Fails with `gate.not_ready` when it is not back in time. */
   async call<M extends keyof GateCalls & string>(
     method: M,
@@ -59,19 +72,23 @@ export class GateLink implements AsyncDisposable {
   }
 
   async #greet(child: ChildProcess, signal: AbortSignal): Promise<void> {
-    const peer: GatePeer = openIpcPeer<Nothing, GateCalls, GateNotes>(
+    const peer: GatePeer = openIpcPeer<DaemonCalls, GateCalls, GateNotes>(
       child,
       {
+        letGo: () => this.#options.onLetGo(),
+        takeBack: () => this.#options.onTakeBack(),
         shutdownRequested: () => this.#options.onShutdownRequested(),
         empty: () => this.#options.onEmpty(),
       },
       { signal },
     );
     void peer.closed.then(() => {
+      this.#options.onGone();
       this.#ready = Promise.withResolvers<GatePeer>();
     });
     const { proxyPort } = await peer.call("open", this.#options.config);
     this.#options.onReady(proxyPort);
+    if (this.#nodeServes) await peer.call("nodeServes", null);
     this.#ready.resolve(peer);
   }
 

@@ -25,11 +25,15 @@ import { probeDriver, requireDriver } from "../sandbox/probe.ts";
 import { GateLink } from "./gate-link.ts";
 import { openNodeHealth } from "./node-health.ts";
 import { nodeRoutes } from "./node-routes.ts";
+import { Succession } from "./succession.ts";
+import { takeOver } from "./take-over.ts";
 
 export interface NodeDeps {
   readonly log: Log;
   /** Commit of this build. */
   readonly commit: string;
+  /** Takes over from the daemon that runs, which hands its listeners over and lets its connections end. */
+  readonly takesOver: boolean;
   /** Started by a command for its own use: ends when it has had no runs for a while. */
   readonly endsWhenEmpty: boolean;
   readonly onShutdownRequested: () => void;
@@ -52,28 +56,28 @@ const STATE_FOLDERS = ["audit", "ca", "credentials", "keepers", "records", "runs
 export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
   const life = new Lifetime();
   try {
-    const { log, commit, endsWhenEmpty } = deps;
+    const { log, commit } = deps;
     const startedAt = systemClock.now();
     const state = await openState(config.state.dir);
-    const lock = life.own(
-      await openDaemonLock(state.path, {
-        pid: process.pid,
-        proxy_port: 0,
-        sock_path: state.file("daemon.sock"),
-        started_at: new Date(startedAt).toISOString(),
-        commit,
-      }),
-    );
+    const taken = deps.takesOver ? await takeOver(state.file("daemon.sock")) : undefined;
+    const endsWhenEmpty = deps.endsWhenEmpty && (taken?.endsWhenEmpty ?? true);
+    const lock = life.own(await takeState(state, { startedAt, commit }));
     let proxyPort = 0;
+    let routes: Routes | undefined;
+    const requestShutdown = deps.onShutdownRequested;
+    const succession = new Succession({ lock, routes: () => routes, requestShutdown });
     const gate = life.own(
       new GateLink({
-        config: { ...gateConfig(config, state.path), commit, endsWhenEmpty },
+        config: { ...gateConfig(config, state.path), commit, endsWhenEmpty, predecessor: taken?.predecessor },
         log,
-        onShutdownRequested: deps.onShutdownRequested,
+        onShutdownRequested: requestShutdown,
+        onLetGo: () => succession.letGo(),
+        onTakeBack: () => succession.takeBack(),
+        onGone: () => succession.gateGone(),
         onEmpty: () => {
           if (!endsWhenEmpty) return;
           log.info("no runs for a while: the daemon ends");
-          deps.onShutdownRequested();
+          requestShutdown();
         },
         onReady: (port) => {
           proxyPort = port;
@@ -95,16 +99,16 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
       runs: sandboxes.list().length,
       drivers: await describeDrivers(),
     });
-    const routes = life.own(await openRoutes(config, { stateDir: state.path, gatePort: () => proxyPort, log }));
+    routes = life.own(await openRoutes(config, { stateDir: state.path, gatePort: () => proxyPort, log }));
     const api = [...nodeRoutes({ sandboxes, files, status }), ...routes.api()];
     life.own(
       await serveUnix({ socketPath: state.file("node.sock"), routes: api, log, signal: life.signal, replaces: true }),
     );
     const sandboxStates = () => sandboxes.list().map(({ state: one }) => one);
-    const metrics = life.own(await openMetrics(config, { log, health, gate, commit, startedAt, sandboxStates }));
+    const metrics = life.own(await openMetrics(config, { ...deps, health, gate, startedAt, sandboxStates }));
+    await gate.announceNode();
     health.setReady();
-    const timer = setInterval(() => life.run(() => sandboxes.reconcile()), RECONCILE_EVERY_MS);
-    life.defer(() => clearInterval(timer));
+    reconcileOften(life, sandboxes, succession);
     return {
       stateDir: state.path,
       proxyPort,
@@ -118,6 +122,26 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
   }
 }
 
+function reconcileOften(life: Lifetime, sandboxes: Sandboxes, succession: Succession): void {
+  const timer = setInterval(() => {
+    if (!succession.hasLetGo) life.run(() => sandboxes.reconcile());
+  }, RECONCILE_EVERY_MS);
+  life.defer(() => clearInterval(timer));
+}
+
+function takeState(
+  state: StateDirectory,
+  { startedAt, commit }: { readonly startedAt: number; readonly commit: string },
+) {
+  return openDaemonLock(state.path, {
+    pid: process.pid,
+    proxy_port: 0,
+    sock_path: state.file("daemon.sock"),
+    started_at: new Date(startedAt).toISOString(),
+    commit,
+  });
+}
+
 function openRoutes(config: Config, parts: Pick<RoutesOptions, "stateDir" | "gatePort" | "log">): Promise<Routes> {
   return Routes.open({ ...parts, port: config.routes.port, mayMove: config.sources["routes.port"] === "default" });
 }
@@ -125,11 +149,12 @@ function openRoutes(config: Config, parts: Pick<RoutesOptions, "stateDir" | "gat
 /** Metrics and health on loopback; says so when they are not where they are expected. */
 async function openMetrics(
   { metrics: { port }, sources }: Config,
-  { log, health, ...facts }: NodeFacts & { readonly log: Log; readonly health: Health },
+  { takesOver, log, health, ...facts }: NodeFacts & Pick<NodeDeps, "takesOver" | "log"> & { readonly health: Health },
 ): Promise<MetricsServer> {
   const server = await serveMetrics({
     port,
-    isExplicit: sources["metrics.port"] !== "default",
+    // The predecessor still has the port: that must not keep this daemon from serving.
+    isExplicit: !takesOver && sources["metrics.port"] !== "default",
     health,
     render: () => renderNodeMetrics(facts),
     onFault: (failure) => log.error("metrics could not be served", { failure }),
@@ -172,7 +197,7 @@ async function describeDrivers(): Promise<object> {
   return Object.fromEntries(rows);
 }
 
-function gateConfig(config: Config, stateDir: string): Omit<GateConfig, "commit" | "endsWhenEmpty"> {
+function gateConfig(config: Config, stateDir: string): Omit<GateConfig, "commit" | "endsWhenEmpty" | "predecessor"> {
   return {
     stateDir,
     port: config.gate.port,

@@ -1,4 +1,3 @@
-import { Lifetime } from "@gatehouse/core";
 import type { Log, Route } from "@gatehouse/kit";
 import { openRouteProxy, type RouteProxy } from "./route-proxy.ts";
 import { RouteTable } from "./route-table.ts";
@@ -15,7 +14,6 @@ export interface RoutesOptions {
 /** The routes and their listener, which is opened with the first route and not before. */
 export class Routes implements AsyncDisposable {
   readonly #options: RoutesOptions;
-  readonly #life = new Lifetime();
   readonly #table: RouteTable;
   #proxy: Promise<RouteProxy> | undefined;
   #port: number | undefined;
@@ -33,7 +31,7 @@ export class Routes implements AsyncDisposable {
       (port) => port === options.gatePort() || port === routes?.port,
     );
     routes = new Routes(options, table);
-    if (table.agents.size > 0) await routes.#listen();
+    await routes.resume();
     return routes;
   }
 
@@ -76,7 +74,7 @@ export class Routes implements AsyncDisposable {
     try {
       const proxy = await this.#proxy;
       if (this.#port !== undefined) return;
-      this.#port = this.#life.own(proxy).port;
+      this.#port = proxy.port;
       log.info("routes are served", { url: `http://localhost:${proxy.port}/` });
     } catch (failure) {
       this.#proxy = undefined;
@@ -84,8 +82,20 @@ export class Routes implements AsyncDisposable {
     }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#life[Symbol.asyncDispose]();
+  /** Closes the listener, so that a successor has the port. */
+  async pause(): Promise<void> {
+    const proxy = this.#proxy;
+    this.#proxy = undefined;
+    this.#port = undefined;
+    await (await proxy)?.[Symbol.asyncDispose]();
+  }
+
+  async resume(): Promise<void> {
+    if (this.#table.agents.size > 0) await this.#listen();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pause();
   }
 }
 

@@ -1,0 +1,204 @@
+import { cp, readFile, rm, writeFile } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
+import { join } from "node:path";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { eventually, isAlive, openFakeApi, REPOSITORY, runProcess, startWorld, type World } from "@gatehouse/testbed";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { streamUnix } from "../packages/kit/src/index.ts";
+import { askThrough, openTunnel, type Registered } from "./registered-run.ts";
+
+/** The same build under another commit: the next version. Inside the repository, so that it finds its packages. */
+const NEXT = join(REPOSITORY, `dist.next-${process.pid}`);
+
+beforeAll(async () => {
+  await cp(join(REPOSITORY, "dist"), NEXT, { recursive: true });
+  const build = JSON.parse(await readFile(join(NEXT, "build.json"), "utf8"));
+  await writeFile(join(NEXT, "build.json"), JSON.stringify({ ...build, commit: "0123456789ab" }));
+});
+afterAll(() => rm(NEXT, { recursive: true, force: true }));
+
+interface Health {
+  readonly pid: number;
+  readonly commit: string;
+  readonly proxy_port: number;
+}
+
+async function health(world: World): Promise<Health> {
+  return (await world.request("GET", "/v1/health")).body as Health;
+}
+
+/** `gatehouse run` of the next version, on the world's state. */
+function runNext(world: World) {
+  const where = ["--state-dir", world.paths.stateDir, "--config", world.paths.config];
+  const command = [
+    "run",
+    ...where,
+    "--env",
+    `TESTBED_WORLD=${world.paths.directory}`,
+    "--",
+    "/bin/echo",
+    "from the next",
+  ];
+  return runProcess(process.execPath, [join(NEXT, "gatehouse.js"), ...command], {
+    env: world.environment,
+    cwd: world.paths.workspace,
+  });
+}
+
+async function stopNext(world: World): Promise<void> {
+  const { pid } = await health(world);
+  await world.request("POST", "/v1/shutdown");
+  await eventually("the successor's end", async () => !(await isAlive(pid)));
+}
+
+/** Does something every 50 ms until stopped; returns what failed. */
+function keepDoing(act: () => Promise<unknown>) {
+  const state = { done: 0, failures: [] as unknown[], isStopped: false };
+  const loop = (async () => {
+    while (!state.isStopped) {
+      await act().then(
+        () => {
+          state.done += 1;
+        },
+        (failure) => state.failures.push(failure),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  })();
+  return Object.assign(state, {
+    stop: async () => {
+      state.isStopped = true;
+      await loop;
+    },
+  });
+}
+
+async function secureTunnel(run: Registered, host: string) {
+  const { text, socket } = await openTunnel(run, host);
+  expect(text).toMatch(/^HTTP\/1\.1 200 /);
+  socket.removeAllListeners("data");
+  const stream: TLSSocket = connectTls({ socket, rejectUnauthorized: false });
+  const seen = { text: "", isClosed: false, stream };
+  stream.on("data", (part: Buffer) => {
+    seen.text += part.toString("latin1");
+  });
+  stream.on("error", () => stream.destroy());
+  stream.once("close", () => {
+    seen.isClosed = true;
+  });
+  return seen;
+}
+
+test("a run of the next version takes the daemon over: nothing is refused, tunnels live on, and a deleted run's are cut", async () => {
+  await using world = await startWorld();
+  const downloads: ServerResponse[] = [];
+  await using api = await openFakeApi({
+    authority: world.authority,
+    respond: ({ url }, response) => {
+      if (url !== "/download") return false;
+      response.writeHead(200, { "content-type": "application/octet-stream" });
+      response.write("begun ");
+      downloads.push(response);
+      return true;
+    },
+  });
+  const host = `127.0.0.1:${api.port}`;
+  const register = async (run_id: string) =>
+    (await world.request("POST", "/v1/runs", { run_id, network_allow: [host] })).body as Registered;
+  const [kept, cut] = [await register("kept"), await register("cut")];
+  const idle = await secureTunnel(kept, host);
+  const download = await secureTunnel(kept, host);
+  const doomed = await secureTunnel(cut, host);
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
+  for (const { stream } of [download, doomed]) stream.write(get("/download"));
+  await eventually("both downloads", () => download.text.includes("begun") && doomed.text.includes("begun"));
+
+  const before = await health(world);
+  const fetching = keepDoing(async () => {
+    const answer = await askThrough(kept, host);
+    if (!answer.startsWith("HTTP/1.1 200 ")) throw new Error(answer.slice(0, 200));
+  });
+  const asking = keepDoing(async () => {
+    const { status } = await world.request("GET", "/v1/runs");
+    if (status !== 200) throw new Error(`runs answered ${status}`);
+  });
+  let registered = 0;
+  const registering = keepDoing(async () => {
+    registered += 1;
+    const { status, body } = await world.request("POST", "/v1/runs", { run_id: `r${registered}` });
+    if (status !== 201) throw new Error(JSON.stringify(body));
+  });
+  expect(await runNext(world)).toMatchObject({ code: 0, stdout: "from the next\n" });
+  const after = await health(world);
+  expect(after).toMatchObject({ commit: "0123456789ab", proxy_port: before.proxy_port, ends_when_empty: false });
+  expect(after.pid).not.toBe(before.pid);
+  const lock = JSON.parse(await readFile(join(world.paths.stateDir, "daemon.lock"), "utf8"));
+  expect(lock).toMatchObject({ pid: after.pid, proxy_port: after.proxy_port, commit: "0123456789ab" });
+  for (const loop of [fetching, asking, registering]) {
+    await loop.stop();
+    expect(loop.failures.map(String).join()).toBe("");
+    expect(loop.done).toBeGreaterThan(5);
+  }
+  const { body: runs } = await world.request("GET", "/v1/runs");
+  expect(runs).toHaveLength(2 + registering.done);
+
+  // The old daemon is still there for what was open, and an idle tunnel serves on.
+  expect(await isAlive(before.pid)).toBe(true);
+  idle.stream.write(get("/still-here"));
+  await eventually("an answer in the old tunnel", () => idle.text.startsWith("HTTP/1.1 200 "));
+  await world.record({ run: "kept", url: `https://${host}/still-here`, status: 200 });
+
+  expect((await world.request("DELETE", `/v1/runs/${cut.auth_token}`)).status).toBe(204);
+  await eventually("the cut of the old tunnel", () => doomed.isClosed);
+  expect(download.isClosed || idle.isClosed).toBe(false);
+  for (const response of downloads) response.end("and whole");
+  await eventually("the download's end", () => download.text.includes("and whole"));
+
+  idle.stream.destroy();
+  download.stream.destroy();
+  await eventually("the old daemon's end", () => !world.daemon.isRunning, { timeoutMs: 10_000 });
+  expect((await health(world)).pid).toBe(after.pid);
+  await stopNext(world);
+  const exported = join(world.paths.directory, "audit.jsonl");
+  expect((await world.cli(["audit", "export", "--out", exported])).code).toBe(0);
+  expect(await world.cli(["audit", "verify", exported])).toMatchObject({ code: 0 });
+  expect(await readFile(exported, "utf8")).toContain("run.ended");
+});
+
+test("open tunnels of the old daemon do not outlive the new one, whose word they stand under", async () => {
+  await using world = await startWorld();
+  await using api = await openFakeApi({ authority: world.authority });
+  const host = `127.0.0.1:${api.port}`;
+  const run = (await world.request("POST", "/v1/runs", { run_id: "r", network_allow: [host] })).body as Registered;
+  const tunnel = await secureTunnel(run, host);
+  await runNext(world);
+  const { pid } = await health(world);
+  expect(tunnel.isClosed).toBe(false);
+  process.kill(pid, "SIGKILL");
+  await eventually("the tunnel's end", () => tunnel.isClosed);
+  await eventually("the old daemon's end", () => !world.daemon.isRunning, { timeoutMs: 10_000 });
+});
+
+test("a successor that goes before it took over leaves the old daemon as it was", async () => {
+  await using world = await startWorld();
+  const { status, body } = await world.request("POST", "/v1/handover");
+  expect(status).toBe(200);
+  expect((await world.request("POST", "/v1/handover")).body).toMatchObject({ code: "daemon.handing_over" });
+  const waiting = world.request("POST", "/v1/runs", { run_id: "meanwhile" });
+  const stop = new AbortController();
+  const { control } = body as { control: string };
+  const follow = streamUnix({ socketPath: control, path: "/follow", signal: stop.signal });
+  expect((await follow.next()).done).toBe(false);
+  stop.abort();
+  expect((await waiting).body).toMatchObject({ code: "daemon.handing_over" });
+  await eventually("the old daemon's gate, which reads its state anew", async () => {
+    const { status: registered } = await world
+      .request("POST", "/v1/runs", { run_id: "meanwhile" })
+      .catch(() => ({ status: 0 }));
+    return registered === 201;
+  });
+  expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "meanwhile" }]);
+  const second = await world.cli(["up", "--json"]);
+  expect(second.stderr).toContain("state");
+  expect(second.code).toBe(1);
+});
