@@ -204,6 +204,27 @@ export const PROBLEMS = {
     say: "The roster is not signed by a key that may.",
   },
 
+  "credentials.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such credential." },
+  "credentials.conflict": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "The credential was changed meanwhile; look at it and try again.",
+  },
+  "credentials.refused": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The sealed credential is not what somebody who may has signed.",
+  },
+  "bundle.refused": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The desired state is not what this node may take from a server.",
+  },
+  "policies.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such policy." },
+
   "auth.refused": { rpc: "unauthenticated", http: 401, exit: 4, say: "The caller is not known here." },
   "auth.stale_nonce": {
     rpc: "unauthenticated",

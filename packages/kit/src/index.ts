@@ -20,6 +20,37 @@ export { openExclusiveFileLock } from "./files/exclusive-lock.ts";
 export { readPrivateFile, removeFile } from "./files/private-file.ts";
 export { openStateDirectory, type StateDirectory } from "./files/state-directory.ts";
 export { type WriteFileOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
+export {
+  type BundlePart,
+  credentialPart,
+  type FleetCredential,
+  type FleetGrant,
+  type FleetPolicy,
+  grantPart,
+  keySetPart,
+  type ManifestEntry,
+  policyPart,
+  readManifest,
+  rosterPart,
+  writeManifest,
+} from "./fleet/bundle-document.ts";
+export { readBindings, writeBindings } from "./fleet/credential-bindings.ts";
+export {
+  isSealedBy,
+  projectJwe,
+  recipientsOf,
+  type SealedValue,
+  type SealingParties,
+  sealCredential,
+} from "./fleet/sealed-credential.ts";
+export {
+  type BundleParts,
+  type BundleTrust,
+  type SignedBundle,
+  type VerifiedBundle,
+  verifyBundle,
+} from "./fleet/verify-bundle.ts";
+export { isFreshnessOf, isRevocationOf, type SignedFreshness, type SignedRevocation } from "./fleet/verify-notices.ts";
 export { type Health, type HealthOptions, type HealthProbe, type HealthReport, openHealth } from "./health/health.ts";
 export { type WaitHealthyOptions, waitHealthy } from "./health/wait-healthy.ts";
 export {

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
-import { awaitTuple, base64url, systemRandom } from "@gatehouse/core";
-import { flattenedDecrypt } from "jose";
+import { base64url, systemRandom } from "@gatehouse/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeSetupCode } from "../src/orgs/setup-codes.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import { FleetUnderTest, HostUnderTest, hash, makePair, type OrgUnderTest, signWith } from "./fleet-under-test.ts";
+import { apiKeyOf, awaitRequest, nonceOf, openJwe, openSealed } from "./host-session.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -244,37 +244,3 @@ test("the set-up code is in a file that nobody else reads", async () => {
   await using fleet = await FleetUnderTest.open(database.location);
   expect(readFileSync(`${fleet.directory}/setup-code`, "utf8")).toMatch(/^ghs_[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{22}\n$/);
 });
-
-async function awaitRequest(host: HostUnderTest) {
-  const { enrollmentId } = host.registered;
-  const signedAt = host.org.fleet.clock.now();
-  const own = { origin: host.org.fleet.server.url, enrollmentId, tupleSha256: hash(host.tuple), signedAt };
-  return { enrollmentId, signedAt: BigInt(signedAt), signature: signWith(host.identity, awaitTuple(own)) };
-}
-
-async function openJwe(host: HostUnderTest, jwe: string, aad: Uint8Array): Promise<string> {
-  const bound = { ...JSON.parse(jwe), aad: base64url(aad) };
-  const { plaintext } = await flattenedDecrypt(bound, host.encryption.privateKey);
-  return new TextDecoder().decode(plaintext);
-}
-
-async function openSealed(host: HostUnderTest, jwe: string): Promise<{ node_id: string; api_key: string }> {
-  return JSON.parse(await openJwe(host, jwe, hash(host.tuple)));
-}
-
-/** The API key of a confirmed node, as its host gets it. */
-async function apiKeyOf(host: HostUnderTest): Promise<string> {
-  for await (const { sealed } of host.org.fleet.gateway.awaitConfirmation(await awaitRequest(host))) {
-    if (sealed !== "") return (await openSealed(host, sealed)).api_key;
-  }
-  throw new Error("the node was not confirmed");
-}
-
-/** The nonce that a refusal of a node's call carries. */
-async function nonceOf(call: () => Promise<unknown>): Promise<string> {
-  const error = await call().then(
-    () => undefined,
-    (failure: { metadata: Headers }) => failure,
-  );
-  return error?.metadata.get("dpop-nonce") ?? "";
-}

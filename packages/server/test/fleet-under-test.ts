@@ -17,7 +17,13 @@ import {
   systemRandom,
 } from "@gatehouse/core";
 import { createLog } from "@gatehouse/kit";
-import { NodeAdminService, NodeGatewayService, OrgAdminService } from "@gatehouse/wire";
+import {
+  CredentialAdminService,
+  NodeAdminService,
+  NodeGatewayService,
+  OrgAdminService,
+  PolicyAdminService,
+} from "@gatehouse/wire";
 import { CompactSign } from "jose";
 import { openServer, type Server, type StoreLocation } from "../src/index.ts";
 
@@ -100,7 +106,7 @@ export class FleetUnderTest implements AsyncDisposable {
     const codeSha256 = hash(parseCode("ghs", setupCode).secret);
     const proof = signWith(orgKey, newOrgTuple({ ...own, serverIdentityKey: this.serverKey, codeSha256 }));
     const { orgId, apiKey } = await createClient(OrgAdminService, this.transport).createOrg({ ...own, proof });
-    return new OrgUnderTest(this, { orgId, apiKey, orgKey });
+    return new OrgUnderTest(this, { orgId, apiKey, orgKey, encryption });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -113,18 +119,26 @@ function transportTo(baseUrl: string): Transport {
   return createGrpcTransport({ baseUrl, nodeOptions: { rejectUnauthorized: false } });
 }
 
+interface OrgParts {
+  readonly orgId: string;
+  readonly apiKey: string;
+  readonly orgKey: Pair;
+  readonly encryption: Pair;
+}
+
 /** An organisation as its owner's machine knows it. */
 export class OrgUnderTest {
   readonly orgId: string;
   readonly apiKey: string;
   readonly orgKey: Pair;
+  readonly encryption: Pair;
   readonly fleet: FleetUnderTest;
   #rosterVersion = 0;
   #rosterNodes: readonly RosterNode[] = [];
 
-  constructor(fleet: FleetUnderTest, parts: { orgId: string; apiKey: string; orgKey: Pair }) {
+  constructor(fleet: FleetUnderTest, parts: OrgParts) {
     this.fleet = fleet;
-    ({ orgId: this.orgId, apiKey: this.apiKey, orgKey: this.orgKey } = parts);
+    ({ orgId: this.orgId, apiKey: this.apiKey, orgKey: this.orgKey, encryption: this.encryption } = parts);
   }
 
   get headers() {
@@ -133,6 +147,14 @@ export class OrgUnderTest {
 
   get nodes(): Client<typeof NodeAdminService> {
     return createClient(NodeAdminService, this.fleet.transport);
+  }
+
+  get credentials(): Client<typeof CredentialAdminService> {
+    return createClient(CredentialAdminService, this.fleet.transport);
+  }
+
+  get policies(): Client<typeof PolicyAdminService> {
+    return createClient(PolicyAdminService, this.fleet.transport);
   }
 
   get org(): Client<typeof OrgAdminService> {

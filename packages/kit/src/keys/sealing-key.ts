@@ -64,7 +64,7 @@ function toSealingKey(privateKey: KeyObject): SealingKey {
         // What it is bound to is what the opener relies on, never what the sender wrote beside it.
         const bound = { ...JSON.parse(jwe), aad: Buffer.from(aad).toString("base64url") };
         const { plaintext } = await flattenedDecrypt(bound, privateKey, {
-          keyManagementAlgorithms: ["ECDH-ES"],
+          keyManagementAlgorithms: ["ECDH-ES", "ECDH-ES+A256KW"],
           contentEncryptionAlgorithms: ["A256GCM"],
         });
         return new Secret(new TextDecoder().decode(plaintext));

@@ -18,9 +18,11 @@ import { PEER_ADDRESS } from "./caller.ts";
 import { checkMessages } from "./check-messages.ts";
 import { logCalls } from "./log-calls.ts";
 import type { Handle } from "./open-listener.ts";
+import { credentialAdminService } from "./services/credential-admin-service.ts";
 import { gatewayService } from "./services/gateway-service.ts";
 import { nodeAdminService } from "./services/node-admin-service.ts";
 import { orgAdminService } from "./services/org-admin-service.ts";
+import { policyAdminService } from "./services/policy-admin-service.ts";
 
 export interface HandleOptions {
   readonly check: CheckMessage;
@@ -96,7 +98,7 @@ function addServices(router: ConnectRouter, server: ServerContext): void {
   router.service(NodeGatewayService, gatewayService(server));
   router.service(OrgAdminService, orgAdminService(server));
   router.service(NodeAdminService, nodeAdminService(server));
-  router.service(CredentialAdminService, {});
-  router.service(PolicyAdminService, {});
+  router.service(CredentialAdminService, credentialAdminService(server));
+  router.service(PolicyAdminService, policyAdminService(server));
   router.service(AuditAdminService, {});
 }

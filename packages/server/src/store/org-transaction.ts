@@ -1,14 +1,20 @@
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { RevocationRecords } from "../bundles/revocation-records.ts";
+import type { CredentialRecords } from "../credentials/credential-records.ts";
 import type { EnrollmentRecords } from "../enrollment/enrollment-records.ts";
 import type { NodeRecords } from "../nodes/node-records.ts";
 import type { ApiKeyRecords, MemberRecords, OrgRecords } from "../orgs/org-records.ts";
 import type { RosterRecords } from "../orgs/roster-records.ts";
+import type { PolicyRecords } from "../policies/policy-records.ts";
 import type { SessionRecords } from "../sessions/session-records.ts";
 import { addLookup, type RecordScope } from "./record-scope.ts";
 import { auditTrail } from "./records/audit-trail.ts";
+import { credentialRecords } from "./records/credential-records.ts";
 import { enrollmentRecords } from "./records/enrollment-records.ts";
 import { nodeRecords } from "./records/node-records.ts";
 import { apiKeyRecords, memberRecords, orgRecords } from "./records/org-records.ts";
+import { policyRecords } from "./records/policy-records.ts";
+import { revocationRecords } from "./records/revocation-records.ts";
 import { rosterRecords } from "./records/roster-records.ts";
 import { sessionRecords } from "./records/session-records.ts";
 import { spendSetupCode } from "./records/setup-codes.ts";
@@ -27,6 +33,9 @@ export interface OrgTransaction {
   readonly nodes: NodeRecords;
   readonly enrollments: EnrollmentRecords;
   readonly sessions: SessionRecords;
+  readonly credentials: CredentialRecords;
+  readonly policies: PolicyRecords;
+  readonly revocations: RevocationRecords;
   /** Lets whoever knows the secret find the organisation. */
   addLookup(kind: LookupKind, sha256: Uint8Array): Promise<void>;
   /** Marks a set-up code as this organisation's. Fails with `org.setup_code_spent`. */
@@ -45,6 +54,9 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
     nodes: nodeRecords(scope),
     enrollments: enrollmentRecords(scope),
     sessions: sessionRecords(scope),
+    credentials: credentialRecords(scope),
+    policies: policyRecords(scope),
+    revocations: revocationRecords(scope),
     addLookup: (kind, hash) => addLookup(scope, kind, hash),
     spendSetupCode: (hash) => spendSetupCode(scope, hash),
   };

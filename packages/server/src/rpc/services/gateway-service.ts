@@ -1,7 +1,8 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import { apiKeyTuple, Problem } from "@gatehouse/core";
+import { apiKeyTuple, base64url, Problem } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
 import type { NodeGatewayService } from "@gatehouse/wire";
+import { buildBundle } from "../../bundles/build-bundle.ts";
 import { awaitConfirmation } from "../../enrollment/await-confirmation.ts";
 import { registerNode } from "../../enrollment/register-node.ts";
 import { retireNode } from "../../nodes/retire-node.ts";
@@ -57,6 +58,18 @@ export function gatewayService(server: ServerContext): Partial<Gateway> {
         return freshKey(tx, { node, aad: sha256(apiKeyTuple(nodeId, issuedAt)) }, random);
       });
       return { sealedApiKey, issuedAt: BigInt(issuedAt), expiresAt: BigInt(issuedAt + API_KEY_TTL_MS) };
+    },
+    fetchBundle: async function* ({ held }, context) {
+      const { orgId, nodeId } = nodeCaller(context);
+      const { signed, parts } = await store.inOrg(orgId, (tx) => buildBundle(tx, nodeId, keys));
+      const { epoch, generation, issuedAt, manifest, keyId, signature } = signed;
+      const counted = { epoch: BigInt(epoch), generation: BigInt(generation), issuedAt: BigInt(issuedAt) };
+      const value = { ...counted, keyId, signature, manifest: new TextEncoder().encode(manifest) };
+      yield { item: { case: "manifest", value } };
+      const known = new Set(held.map(base64url));
+      for (const part of parts) {
+        if (!known.has(base64url(part.sha256))) yield { item: { case: "part", value: part } };
+      }
     },
     leave: async (_, context) => {
       const { orgId, nodeId } = nodeCaller(context);

@@ -46,9 +46,10 @@ export function nodeAdminService(server: ServerContext): Partial<ServiceImpl<typ
     revokeNode: async ({ nodeId }, context) => {
       const caller = operatorCaller(context);
       const { orgId } = caller;
-      await store.inOrg(orgId, (tx) => retireNode(tx, { nodeId, actor: actorOf(caller), reason: "revoked" }));
+      const input = { nodeId, actor: actorOf(caller), reason: "revoked" } as const;
+      const rotationPending = await store.inOrg(orgId, (tx) => retireNode(tx, input));
       bus.publish({ kind: "session", orgId, nodeId });
-      return { rotationPending: [] };
+      return { rotationPending: [...rotationPending] };
     },
     cordonNode: async ({ nodeId, cordoned }, context) => {
       const caller = operatorCaller(context);

@@ -1,12 +1,21 @@
 import { Problem } from "@gatehouse/core";
 import type { SignedRoster } from "@gatehouse/kit";
 import type { Roster } from "@gatehouse/wire";
+import { toSafeNumber } from "./safe-number.ts";
 
 /** A roster as it came; whose it is, the caller's session says. */
 export function readRoster(orgId: string, roster: Roster | undefined): SignedRoster {
   if (roster === undefined) throw new Problem("api.malformed", { detail: "roster is missing." });
   const { version, issuedAt, nodes, operatorKeys, signer, signature } = roster;
-  return { orgId, version: safe(version), issuedAt: safe(issuedAt), nodes, operatorKeys, signer, signature };
+  return {
+    orgId,
+    version: toSafeNumber(version),
+    issuedAt: toSafeNumber(issuedAt),
+    nodes,
+    operatorKeys,
+    signer,
+    signature,
+  };
 }
 
 /** A roster as it is sent. */
@@ -20,10 +29,4 @@ export function writeRoster({ version, issuedAt, nodes, operatorKeys, signer, si
     signer,
     signature,
   };
-}
-
-function safe(value: bigint): number {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number)) throw new Problem("api.malformed", { detail: "A number is out of range." });
-  return number;
 }

@@ -88,6 +88,13 @@ export declare type PutCredentialRequest = Message<"gatehouse.admin.v1.PutCreden
    * @generated from field: gatehouse.admin.v1.SealedCredential credential = 1;
    */
   credential?: SealedCredential | undefined;
+
+  /**
+   * The value is the one before, sealed for other nodes: a rotation that is pending stays so.
+   *
+   * @generated from field: bool keeps_value = 2;
+   */
+  keepsValue: boolean;
 };
 
 /**

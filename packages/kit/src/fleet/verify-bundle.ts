@@ -1,0 +1,180 @@
+import {
+  base64url,
+  bundleTuple,
+  type CredentialBinding,
+  constantTimeEqual,
+  fromBase64url,
+  Problem,
+  parseResourceName,
+} from "@gatehouse/core";
+import { checkRoster } from "../keys/check-roster.ts";
+import { checkKeySet, type KeySetDocument, keysFor } from "../keys/key-set-document.ts";
+import { describeRoster, type RosterDocument, readRosterDocument, type SignedRoster } from "../keys/roster-document.ts";
+import { sha256 } from "../keys/sha256.ts";
+import { verifySignature } from "../keys/signing-key.ts";
+import {
+  type FleetCredential,
+  type FleetGrant,
+  type FleetPolicy,
+  type ManifestEntry,
+  parseJson,
+  readCredentialPart,
+  readGrantPart,
+  readManifest,
+  readPolicyPart,
+} from "./bundle-document.ts";
+import { isSealedBy } from "./sealed-credential.ts";
+
+/** What a node holds against a server: what enrollment proved, and the newest that it took since. */
+export interface BundleTrust {
+  readonly orgId: string;
+  readonly nodeId: string;
+  readonly orgKey: Uint8Array;
+  readonly serverIdentityKey: Uint8Array;
+  readonly keySet: KeySetDocument;
+  readonly roster: RosterDocument;
+}
+
+/** A manifest with the signature of the server's bundle key. */
+export interface SignedBundle {
+  readonly epoch: number;
+  readonly generation: number;
+  readonly issuedAt: number;
+  readonly manifest: string;
+  readonly keyId: string;
+  readonly signature: Uint8Array;
+}
+
+/** Desired state of which every part is what somebody who may has signed. */
+export interface VerifiedBundle {
+  readonly signed: SignedBundle;
+  readonly keySet: KeySetDocument;
+  readonly roster: RosterDocument;
+  readonly credentials: readonly FleetCredential[];
+  readonly grants: readonly FleetGrant[];
+  readonly policies: readonly FleetPolicy[];
+}
+
+/** The parts of a manifest by what they hash to, in base64url. */
+export type BundleParts = ReadonlyMap<string, Uint8Array>;
+
+/**
+ * Takes a bundle apart and believes nothing of it that is not signed: by the bundle key of a key set that the pinned
+ * identity key signed; the roster by the org key or an operator key of the version before; each credential by an
+ * operator key that the roster lists, or the org key; each grant within what its credential was sealed for. All of it,
+ * or nothing: fails with `bundle.refused`, `roster.refused`, `credentials.refused`, `server.untrusted`.
+ */
+export function verifyBundle(signed: SignedBundle, parts: BundleParts, trust: BundleTrust): VerifiedBundle {
+  const entries = readManifest(signed.manifest);
+  const contents = new Map(entries.map((entry) => [entry, contentOf(entry, parts)]));
+  const of = (kind: ManifestEntry["kind"]) => entries.filter((entry) => entry.kind === kind);
+  const read = <T>(kind: ManifestEntry["kind"], readPart: (content: string) => T): readonly T[] =>
+    of(kind).map((entry) => readPart(contents.get(entry) ?? ""));
+  const keySet = newestKeySet(read("key_set", parseJson)[0], trust);
+  requireSignature(signed, keySet, trust);
+  const roster = newestRoster(read("roster", parseJson)[0], trust);
+  const credentials = read("credential", readCredentialPart);
+  for (const [index, entry] of of("credential").entries()) requireSame(entry, credentials[index]);
+  for (const credential of credentials) requireVouched(credential, roster, trust);
+  const grants = read("grant", readGrantPart);
+  for (const grant of grants) requireWithin(grant, credentials);
+  refuseTwice(grants.map(({ name }) => name));
+  return { signed, keySet, roster, credentials, grants, policies: read("policy", readPolicyPart) };
+}
+
+function contentOf({ sha256: named }: ManifestEntry, parts: BundleParts): string {
+  const bytes = parts.get(named);
+  if (bytes === undefined) throw refused("A part is missing.");
+  if (base64url(sha256(bytes)) !== named) throw refused("A part is not what the manifest names.");
+  return new TextDecoder().decode(bytes);
+}
+
+/** A key set of a higher epoch stands in place of the one before, when the pinned identity key signed it. */
+function newestKeySet(offered: unknown, { keySet, serverIdentityKey }: BundleTrust): KeySetDocument {
+  if (offered === undefined) return keySet;
+  const next = checkKeySet(offered, serverIdentityKey);
+  if (next.epoch < keySet.epoch) throw refused("Its key set is older than the one that is known.");
+  return next.epoch === keySet.epoch ? keySet : next;
+}
+
+function requireSignature(signed: SignedBundle, keySet: KeySetDocument, { orgId, nodeId }: BundleTrust): void {
+  const { epoch, generation, issuedAt, manifest, keyId, signature } = signed;
+  const tuple = bundleTuple({ orgId, nodeId, epoch, generation }, issuedAt, sha256(manifest));
+  if (!isByBundleKey(keySet, keyId, { tuple, signature })) throw refused("It is not signed by the bundle key.");
+}
+
+/** Whether the bundle key of that id in the key set signed these bytes. */
+export function isByBundleKey(
+  keySet: KeySetDocument,
+  keyId: string,
+  { tuple, signature }: { readonly tuple: Uint8Array; readonly signature: Uint8Array },
+): boolean {
+  const found = keysFor(keySet, "bundle").find(({ id }) => id === keyId);
+  return found !== undefined && verifySignature(found.key, tuple, signature);
+}
+
+/**
+ * A higher version stands in place of the one that is known; the same version must be the same document. Versions in
+ * between may be missing: whoever signs a later one was trusted by the one that is known.
+ */
+function newestRoster(offered: unknown, { roster: known, orgKey, orgId }: BundleTrust): RosterDocument {
+  if (offered === undefined) return known;
+  const next = readRosterDocument(offered);
+  const before = readRosterDocument(known);
+  if (next.orgId !== orgId) throw new Problem("roster.refused", { detail: "It is another organisation's." });
+  if (next.version < before.version) throw new Problem("roster.refused", { detail: "It is older than the known one." });
+  if (next.version === before.version) return requireIdentical(next, before, known);
+  checkRoster(next, { ...before, version: next.version - 1 }, orgKey);
+  return describeRoster(next);
+}
+
+function requireIdentical(next: SignedRoster, before: SignedRoster, known: RosterDocument): RosterDocument {
+  if (constantTimeEqual(next.signature, before.signature)) return known;
+  throw new Problem("roster.refused", { detail: "There are two of this version." });
+}
+
+function requireSame({ id, version }: ManifestEntry, credential: FleetCredential | undefined): void {
+  if (credential?.credentialId !== id || credential.version !== version) {
+    throw refused("A part is not the one that the manifest names.");
+  }
+}
+
+function requireVouched(credential: FleetCredential, roster: RosterDocument, { orgId, orgKey }: BundleTrust): void {
+  const operators = roster.operator_keys.map((key) => fromBase64url(key) ?? new Uint8Array());
+  const isKnown = [orgKey, ...operators].some((key) => constantTimeEqual(key, credential.signer));
+  if (!isKnown || !isSealedBy({ ...credential, orgId, endpoints: [] }, credential)) {
+    throw new Problem("credentials.refused", { detail: `${parseResourceName(credential.name)} is not signed.` });
+  }
+  parseResourceName(credential.name);
+}
+
+function requireWithin({ credentialId, name, bindings }: FleetGrant, credentials: readonly FleetCredential[]): void {
+  const credential = credentials.find((one) => one.credentialId === credentialId);
+  if (credential === undefined || credential.name !== name) throw refused(`The grant ${name} has no credential.`);
+  if (bindings.every((binding) => credential.bindings.some((sealed) => isWithin(binding, sealed)))) return;
+  throw refused(`The grant ${name} reaches outside what was sealed.`);
+}
+
+/** Whether a binding says nothing that the sealed one does not say too. */
+function isWithin(binding: CredentialBinding, sealed: CredentialBinding): boolean {
+  const isSlot = binding.header.toLowerCase() === sealed.header.toLowerCase() && binding.format === sealed.format;
+  return (
+    isSlot &&
+    binding.hosts.every((host) => sealed.hosts.includes(host)) &&
+    isNarrower(binding.methods, sealed.methods) &&
+    isNarrower(binding.paths, sealed.paths)
+  );
+}
+
+/** Absent is everything, so that only a list is narrower than a list. */
+function isNarrower(list: readonly string[] | undefined, sealed: readonly string[] | undefined): boolean {
+  return sealed === undefined || (list?.every((one) => sealed.includes(one)) ?? false);
+}
+
+function refuseTwice(names: readonly string[]): void {
+  if (new Set(names).size !== names.length) throw refused("It has two grants of one name.");
+}
+
+function refused(detail: string): Problem {
+  return new Problem("bundle.refused", { detail });
+}

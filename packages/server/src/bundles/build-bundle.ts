@@ -1,0 +1,89 @@
+import { base64url, bundleTuple, type CredentialBinding, Problem, type StateOfNode } from "@gatehouse/core";
+import {
+  type BundlePart,
+  credentialPart,
+  describeRoster,
+  grantPart,
+  keySetPart,
+  policyPart,
+  projectJwe,
+  readBindings,
+  rosterPart,
+  type SignedBundle,
+  sha256,
+  writeManifest,
+} from "@gatehouse/kit";
+import type { Credential, CredentialRecords } from "../credentials/credential-records.ts";
+import type { ServerKeys } from "../keys/server-keys.ts";
+import type { Node, NodeRecords } from "../nodes/node-records.ts";
+import type { RosterRecords } from "../orgs/roster-records.ts";
+import type { PolicyRecords } from "../policies/policy-records.ts";
+
+export interface BundleTransaction {
+  readonly orgId: string;
+  readonly now: () => number;
+  readonly nodes: NodeRecords;
+  readonly roster: RosterRecords;
+  readonly credentials: CredentialRecords;
+  readonly policies: PolicyRecords;
+}
+
+export interface Bundle {
+  readonly signed: SignedBundle;
+  readonly parts: readonly { readonly sha256: Uint8Array; readonly content: Uint8Array }[];
+}
+
+type BundleKeys = Pick<ServerKeys, "keySet" | "working">;
+
+/** One node's desired state of this moment, with each credential as this node alone can open it. */
+export async function buildBundle(tx: BundleTransaction, nodeId: string, keys: BundleKeys): Promise<Bundle> {
+  const node = await tx.nodes.find(nodeId);
+  if (node === undefined) throw new Problem("nodes.not_found");
+  const parts = await partsOf(tx, node, keys);
+  const encoder = new TextEncoder();
+  const hashed = parts.map((part) => {
+    const content = encoder.encode(part.content);
+    return { part, content, sha256: sha256(content) };
+  });
+  const manifest = writeManifest(
+    hashed.map(({ part: { kind, id, version }, sha256: hash }) => ({ kind, id, version, sha256: base64url(hash) })),
+  );
+  const state = { orgId: tx.orgId, nodeId, epoch: node.epoch, generation: node.generation };
+  return {
+    signed: sign(state, { manifest, issuedAt: tx.now(), keys }),
+    parts: hashed.map(({ sha256: hash, content }) => ({ sha256: hash, content })),
+  };
+}
+
+async function partsOf(tx: BundleTransaction, node: Node, { keySet }: BundleKeys): Promise<readonly BundlePart[]> {
+  const roster = await tx.roster.newest();
+  const credentials = await tx.credentials.listOfNode(node.id);
+  const policies = await tx.policies.list();
+  return [
+    keySetPart(keySet),
+    ...(roster === undefined ? [] : [rosterPart(describeRoster(roster))]),
+    ...credentials.flatMap((credential) => partsOfCredential(credential, node)),
+    ...policies.map((policy) => policyPart(policy, policy.updatedAt)),
+  ];
+}
+
+function partsOfCredential(credential: Credential, { encryptionKey }: Node): readonly BundlePart[] {
+  const jwe = projectJwe(credential.jwe, encryptionKey);
+  if (jwe === undefined) return [];
+  const { id: credentialId, name, version } = credential;
+  const bindings: readonly CredentialBinding[] = readBindings(credential.bindings);
+  return [
+    credentialPart({ ...credential, credentialId, bindings, jwe }),
+    grantPart({ credentialId, name, bindings }, version),
+  ];
+}
+
+function sign(
+  state: StateOfNode,
+  { manifest, issuedAt, keys }: { readonly manifest: string; readonly issuedAt: number; readonly keys: BundleKeys },
+): SignedBundle {
+  const { epoch, generation } = state;
+  const { id: keyId, key } = keys.working.bundle;
+  const signature = key.sign(bundleTuple(state, issuedAt, sha256(manifest)));
+  return { epoch, generation, issuedAt, manifest, keyId, signature };
+}

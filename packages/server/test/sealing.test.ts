@@ -1,0 +1,251 @@
+import { base64url, canonicalJson, credentialTuple, makeUuid, Secret, systemRandom } from "@gatehouse/core";
+import { type SignedBundle, sealCredential, sha256, verifyBundle, writeBindings } from "@gatehouse/kit";
+import type { FetchBundleResponse, SealedCredential, SignedManifest } from "@gatehouse/wire";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { connectStore } from "../src/store/open-store.ts";
+import { DATABASES, type TestDatabase } from "./databases.ts";
+import {
+  FleetUnderTest,
+  type HostUnderTest,
+  makePair,
+  type OrgUnderTest,
+  type Pair,
+  signWith,
+} from "./fleet-under-test.ts";
+import { openJwe, openSession } from "./host-session.ts";
+
+const VALUE = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
+const BINDINGS = [{ hosts: ["api.example.com"], header: "authorization", format: "Bearer {value}" }];
+
+describe.each(DATABASES)("on $name", ({ open }) => {
+  let database: TestDatabase;
+  let fleet: FleetUnderTest;
+  let org: OrgUnderTest;
+  let first: HostUnderTest;
+  let second: HostUnderTest;
+
+  beforeAll(async () => {
+    database = await open();
+    fleet = await FleetUnderTest.open(database.location);
+    org = await fleet.createOrg("acme");
+    first = await org.enroll("n1");
+    second = await org.enroll("n2");
+  });
+
+  afterAll(async () => {
+    await fleet[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+
+  const refused = (code: string) =>
+    expect.objectContaining({
+      metadata: expect.toSatisfy((metadata: Headers) => metadata.get("gatehouse-problem") === code),
+    });
+
+  test("a credential reaches the nodes that it is sealed to, as each of them alone can open it", async () => {
+    const sealed = await seal("shared", [first, second]);
+    await org.credentials.putCredential({ credential: sealed }, org.headers);
+    for (const host of [first, second]) {
+      const { verified } = await fetchBundle(host);
+      const [credential] = verified.credentials;
+      expect(credential).toMatchObject({ name: "shared", version: 1, bindings: BINDINGS });
+      expect(JSON.parse(credential?.jwe ?? "").recipients).toBeUndefined();
+      const tuple = aadOf(sealed);
+      expect(await openJwe(host, credential?.jwe ?? "", tuple)).toBe(VALUE);
+      const other = host === first ? second : first;
+      await expect(openJwe(other, credential?.jwe ?? "", tuple)).rejects.toThrow();
+    }
+    await org.credentials.revokeCredential({ name: "shared" }, org.headers);
+  });
+
+  test("the same version with the same signature is there already; another one, or a version too many, conflicts", async () => {
+    const sealed = await seal("again", [first]);
+    await org.credentials.putCredential({ credential: sealed }, org.headers);
+    const before = await generationOf(first);
+    await org.credentials.putCredential({ credential: sealed }, org.headers);
+    expect(await generationOf(first)).toBe(before);
+    const other = await seal("again", [first], { id: sealed.credentialId });
+    await expect(put(other)).rejects.toEqual(refused("credentials.conflict"));
+    const skipped = await seal("again", [first], { id: sealed.credentialId, version: 3 });
+    await expect(put(skipped)).rejects.toEqual(refused("credentials.conflict"));
+    await expect(put(await seal("again", [first]))).rejects.toEqual(refused("grants.exists"));
+    expect(await generationOf(first)).toBe(before);
+  });
+
+  test("what no operator signed, is bound to something else or is sealed to a stranger is not stored", async () => {
+    const before = await generationOf(first);
+    const strange = await seal("strange", [first], { signer: makePair("ed25519") });
+    await expect(put(strange)).rejects.toEqual(refused("credentials.refused"));
+    const honest = await seal("strange", [first]);
+    const bindings = writeBindings([{ ...BINDINGS[0], hosts: ["evil.example.com"] } as never]);
+    await expect(put({ ...honest, bindings })).rejects.toEqual(refused("credentials.refused"));
+    const nodeIds = [second.registered.nodeId];
+    await expect(put({ ...honest, nodeIds })).rejects.toEqual(refused("credentials.refused"));
+    const more = await seal("strange", [first], { further: [makePair("x25519").publicKey] });
+    await expect(put(more)).rejects.toEqual(refused("credentials.refused"));
+    await expect(put({ ...honest, nodeIds: [makeUuid(1, systemRandom)] })).rejects.toEqual(refused("nodes.not_found"));
+    expect(await generationOf(first)).toBe(before);
+    const { credentials } = await org.credentials.listCredentials({}, org.headers);
+    expect(credentials.map(({ name }) => name)).not.toContain("strange");
+  });
+
+  test("only what changed is sent again, and any change raises the generation of the nodes concerned alone", async () => {
+    await put(await seal("kept", [first]));
+    const { parts, verified } = await fetchBundle(first);
+    const otherBefore = await generationOf(second);
+    await put(await seal("added", [first]));
+    const next = await fetchBundle(first, [...parts.keys()]);
+    expect(next.verified.signed.generation).toBe(verified.signed.generation + 1);
+    expect(next.sent).toBe(2);
+    expect(await generationOf(second)).toBe(otherBefore);
+  });
+
+  test("a policy reaches every node, and one that no gate could read is not stored", async () => {
+    const before = await generationOf(first);
+    const bad = new TextEncoder().encode('{"mode":"wild"}');
+    await expect(org.policies.putPolicy({ name: "p", policy: bad }, org.headers)).rejects.toEqual(
+      refused("policy.invalid"),
+    );
+    expect(await generationOf(first)).toBe(before);
+    const document = canonicalJson({ mode: "permissive", rules: [{ action: "deny", hosts: ["paste.example.com"] }] });
+    await org.policies.putPolicy({ name: "p", policy: new TextEncoder().encode(document) }, org.headers);
+    for (const host of [first, second]) {
+      expect((await fetchBundle(host)).verified.policies).toMatchObject([{ name: "p", document }]);
+    }
+    await org.policies.deletePolicy({ name: "p" }, org.headers);
+    expect((await fetchBundle(first)).verified.policies).toEqual([]);
+  });
+
+  test("a credential that was taken back is gone from bundle and database, and its id is used up", async () => {
+    const sealed = await seal("gone", [first]);
+    await put(sealed);
+    await org.credentials.revokeCredential({ name: "gone" }, org.headers);
+    const { verified } = await fetchBundle(first);
+    expect(verified.credentials.map(({ name }) => name)).not.toContain("gone");
+    await using store = await connectStore(database.location, fleet.clock);
+    const kept = await store.inOrg(org.orgId, (tx) => tx.revocations.listOfNode(first.registered.nodeId, 0));
+    expect(kept.at(-1)).toMatchObject({ generation: verified.signed.generation, ids: [sealed.credentialId] });
+    await expect(put(sealed)).rejects.toEqual(refused("credentials.conflict"));
+    await expect(org.credentials.revokeCredential({ name: "gone" }, org.headers)).rejects.toEqual(
+      refused("credentials.not_found"),
+    );
+  });
+
+  test("revoking a node marks what it could open, until it has another value", async () => {
+    const lost = await org.enroll("n3");
+    const sealed = await seal("rotate", [first, lost]);
+    await put(sealed);
+    const { nodeId } = lost.registered;
+    expect((await org.nodes.revokeNode({ nodeId }, org.headers)).rotationPending).toEqual(["rotate"]);
+    const own = { id: sealed.credentialId };
+    const resealed = await seal("rotate", [first, second], { ...own, version: 2 });
+    await org.credentials.putCredential({ credential: resealed, keepsValue: true }, org.headers);
+    expect((await org.credentials.getCredential({ name: "rotate" }, org.headers)).rotationPending).toBe(true);
+    await put(await seal("rotate", [first, second], { ...own, version: 3 }));
+    expect((await org.credentials.getCredential({ name: "rotate" }, org.headers)).rotationPending).toBe(false);
+  });
+
+  test("the value stands in no log and nowhere in the database", async () => {
+    await put(await seal("secret", [first]));
+    expect(fleet.lines.join("")).not.toContain(VALUE);
+    await using store = await connectStore(database.location, fleet.clock);
+    const rows = await store.inOrg(org.orgId, async (tx) => JSON.stringify(await tx.credentials.list()));
+    expect(rows).toContain("ECDH-ES+A256KW");
+    expect(rows).not.toContain(VALUE);
+  });
+
+  const put = (credential: SealedInput) => org.credentials.putCredential({ credential }, org.headers);
+
+  async function generationOf(host: HostUnderTest): Promise<bigint> {
+    const { node } = await org.nodes.getNode({ node: host.registered.nodeId }, org.headers);
+    return node?.generation ?? 0n;
+  }
+
+  interface SealOptions {
+    readonly id?: string;
+    readonly version?: number;
+    readonly signer?: Pair;
+    readonly further?: readonly Uint8Array[];
+  }
+
+  type SealedInput = Omit<SealedCredential, "$typeName" | "$unknown">;
+
+  async function seal(
+    name: string,
+    hosts: readonly HostUnderTest[],
+    { id = makeUuid(Date.now(), systemRandom), version = 1, signer = org.orgKey, further = [] }: SealOptions = {},
+  ): Promise<SealedInput> {
+    const bound = {
+      orgId: org.orgId,
+      credentialId: id,
+      name,
+      version,
+      kind: "static",
+      bindings: BINDINGS,
+      endpoints: [],
+    };
+    const keys = [...hosts.map((host) => host.encryption.publicKey), org.encryption.publicKey, ...further];
+    const signing = { publicKey: signer.publicKey, sign: (message: Uint8Array) => signWith(signer, message) };
+    const sealed = await sealCredential(bound, new Secret(VALUE), { recipients: keys, signer: signing });
+    const nodeIds = hosts.map((host) => host.registered.nodeId);
+    return {
+      ...sealed,
+      credentialId: id,
+      name,
+      version: BigInt(version),
+      kind: "static",
+      bindings: writeBindings(BINDINGS),
+      nodeIds,
+    };
+  }
+
+  function aadOf({ credentialId, name }: SealedInput): Uint8Array {
+    const own = { orgId: org.orgId, credentialId, name, version: 1, kind: "static", bindings: BINDINGS, endpoints: [] };
+    return credentialTuple(own);
+  }
+
+  async function fetchBundle(host: HostUnderTest, held: readonly string[] = []) {
+    const { told, headersFor } = await sessionOf(host);
+    const request = { held: held.map((hash) => new Uint8Array(Buffer.from(hash, "base64url"))) };
+    const answer = fleet.gateway.fetchBundle(request, await headersFor("FetchBundle"));
+    const { signed, parts } = await collectBundle(answer);
+    const sent = parts.size;
+    for (const [hash, content] of known) if (held.includes(hash)) parts.set(hash, content);
+    for (const [hash, content] of parts) known.set(hash, content);
+    const trust = {
+      orgId: org.orgId,
+      nodeId: host.registered.nodeId,
+      orgKey: org.orgKey.publicKey,
+      serverIdentityKey: fleet.serverKey,
+      keySet: told.key_set,
+      roster: told.roster,
+    };
+    return { parts, sent, verified: verifyBundle(signed, parts, trust) };
+  }
+
+  const known = new Map<string, Uint8Array>();
+  const sessions = new Map<HostUnderTest, ReturnType<typeof openSession>>();
+
+  function sessionOf(host: HostUnderTest): ReturnType<typeof openSession> {
+    const session = sessions.get(host) ?? openSession(host);
+    sessions.set(host, session);
+    return session;
+  }
+});
+
+async function collectBundle(answer: AsyncIterable<FetchBundleResponse>) {
+  const parts = new Map<string, Uint8Array>();
+  const manifests: SignedBundle[] = [];
+  for await (const { item } of answer) {
+    if (item.case === "part") parts.set(base64url(sha256(item.value.content)), item.value.content);
+    if (item.case === "manifest") manifests.push(toSignedBundle(item.value));
+  }
+  const [signed] = manifests;
+  if (signed === undefined) throw new Error("there was no manifest");
+  return { signed, parts };
+}
+
+function toSignedBundle({ epoch, generation, issuedAt, manifest, keyId, signature }: SignedManifest): SignedBundle {
+  const counted = { epoch: Number(epoch), generation: Number(generation), issuedAt: Number(issuedAt) };
+  return { ...counted, keyId, signature, manifest: new TextDecoder().decode(manifest) };
+}
