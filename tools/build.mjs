@@ -15,12 +15,17 @@ const outdir = join(root, `dist.${process.pid}`);
 const ENTRIES = {
   gatehouse: "packages/cli/src/main.ts",
   "gate-holder": "packages/gate/src/holder/main.ts",
+};
+/**
+ * Those that are whole in one file: inside a sandbox no other file of ours is, and what starts with every run must not
+ * read what the others need. (Shared chunks hold whatever one of their users needs.)
+ */
+const ALONE = {
+  confine: "packages/node/src/sandbox/confine.ts",
   "gate-worker": "packages/gate/src/worker/main.ts",
   keeper: "packages/node/src/keeper/main.ts",
   "open-listener": "packages/node/src/keeper/open-listener.ts",
 };
-/** Those that run inside a sandbox, where no other file of ours is. */
-const ALONE = { confine: "packages/node/src/sandbox/confine.ts" };
 
 await mkdir(outdir, { recursive: true });
 process.on("exit", (code) => {
@@ -46,7 +51,7 @@ const options = {
   logLevel: "warning",
 };
 await build({ ...options, entryPoints: ENTRIES, splitting: true });
-await build({ ...options, entryPoints: ALONE });
+for (const [name, entry] of Object.entries(ALONE)) await build({ ...options, entryPoints: { [name]: entry } });
 await cp(join(root, "packages/gate/templates"), join(outdir, "templates"), { recursive: true });
 await writeFile(join(outdir, "build.json"), `${JSON.stringify({ version: version(), commit: commit() })}\n`);
 

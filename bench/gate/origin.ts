@@ -23,6 +23,7 @@ server.listen({ port: 0, host: "127.0.0.1", backlog: 4_096 }, () =>
   process.send?.({ port: (server.address() as { port: number }).port }),
 );
 process.on("SIGTERM", () => process.exit());
+process.on("disconnect", () => process.exit());
 
 /** One connection: heads, and the bodies of uploads, which are counted and dropped. */
 function serve(socket: TLSSocket): void {

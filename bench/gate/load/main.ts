@@ -18,6 +18,7 @@ process.on("message", (order: LoadOrder) => {
 });
 process.send?.({ ready: true });
 process.on("SIGTERM", () => process.exit());
+process.on("disconnect", () => process.exit());
 
 async function carryOut(order: LoadOrder): Promise<LoadResult> {
   const { way } = order;

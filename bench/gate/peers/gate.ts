@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { requestUnixOk } from "@gatehouse/kit";
 import { type Measured, startCommand } from "../../process.ts";
 import type { Way } from "../load/order.ts";
-import type { Bench, Peer } from "./peer.ts";
+import { type Bench, MANY_HOSTS, type Peer } from "./peer.ts";
 
 const ENTRY = new URL("../../../dist/gatehouse.js", import.meta.url).pathname;
 
@@ -23,7 +23,7 @@ const HOSTS = 1_000;
 export async function openGate(bench: Bench, dir: string): Promise<Gate> {
   const stateDir = join(dir, "state");
   const config = join(dir, "config.yaml");
-  const names = Array.from({ length: HOSTS }, (_, index) => `    h${index}.${bench.host}: 127.0.0.1\n`).join("");
+  const names = Array.from({ length: HOSTS }, (_, index) => `    h${index}.${MANY_HOSTS}: 127.0.0.1\n`).join("");
   writeFileSync(config, `gate:\n  upstreamCa: ${bench.caFile}\n  hosts:\n${names}log:\n  level: error\n`);
   const daemon = startCommand(process.execPath, [ENTRY, "up", "--json", "--state-dir", stateDir, "--config", config]);
   await firstLine(daemon);
@@ -48,7 +48,7 @@ export async function openGate(bench: Bench, dir: string): Promise<Gate> {
     register,
     withHosts: async () => {
       const { token, port } = await startNamedRun(bench, { dir, socketPath });
-      return way(token, port);
+      return way(token, port, MANY_HOSTS);
     },
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
   };
@@ -73,7 +73,7 @@ export function benchRun({ host, originPort }: Bench, runId: string): Record<str
 
 /** Names that lead to loopback need a policy that states its range, which only a run of our own can have. */
 async function startNamedRun(
-  { host, originPort }: Bench,
+  { originPort }: Bench,
   { dir, socketPath }: { readonly dir: string; readonly socketPath: string },
 ): Promise<{ readonly token: string; readonly port: number }> {
   const workspace = join(dir, "workspace");
@@ -84,7 +84,7 @@ async function startNamedRun(
     "-c",
     `printf %s "$HTTPS_PROXY" > ${seen}.part && mv ${seen}.part ${seen} && exec sleep 600`,
   ];
-  const rule = { action: "allow", hosts: [`*.${host}`], ports: [originPort], cidr: ["127.0.0.0/8"] };
+  const rule = { action: "allow", hosts: [`*.${MANY_HOSTS}`], ports: [originPort], cidr: ["127.0.0.0/8"] };
   const body = { command, workspace, policy: { mode: "strict", rules: [rule] }, driver: "process", detach: true };
   await requestUnixOk({ socketPath, method: "POST", path: "/v1/sandboxes", timeoutMs: 30_000, body });
   for (let tries = 0; tries < 200; tries += 1) {

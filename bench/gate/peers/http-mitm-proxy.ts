@@ -30,7 +30,9 @@ const httpsAgent = new Agent({ keepAlive: true, ca: readFileSync(process.argv[2]
 proxy.listen({ port: 0, host: "127.0.0.1", sslCaDir: dir, keepAlive: true, httpsAgent }, () =>
   process.send?.({ port: proxy.httpPort, caFile: join(dir, "certs/ca.pem") }),
 );
-process.on("SIGTERM", () => {
-  rmSync(dir, { recursive: true, force: true });
-  process.exit();
-});
+for (const name of ["SIGTERM", "disconnect"] as const) {
+  process.on(name, () => {
+    rmSync(dir, { recursive: true, force: true });
+    process.exit();
+  });
+}

@@ -35,4 +35,5 @@ export function intercept(onStream: (stream: TLSSocket, place: { host: string; p
   });
   server.listen(0, "127.0.0.1", () => process.send?.({ port: (server.address() as { port: number }).port }));
   process.on("SIGTERM", () => process.exit());
+  process.on("disconnect", () => process.exit());
 }

@@ -22,3 +22,4 @@ await server.forAnyRequest().thenPassThrough({
 });
 process.send?.({ port: server.port });
 process.on("SIGTERM", () => process.exit());
+process.on("disconnect", () => process.exit());

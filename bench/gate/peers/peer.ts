@@ -65,14 +65,17 @@ export async function untilListening(port: number): Promise<void> {
   throw new Error(`nothing listens on port ${port}`);
 }
 
-/** An authority, and a certificate by it for the origin and every name below it. */
+/** Below it lie the names of many hosts, which are all the origin. */
+export const MANY_HOSTS = "bench.test";
+
+/** An authority, and a certificate by it for the origin under all its names. */
 export function makeCertificates(dir: string, host: string): Omit<Bench, "dir" | "host" | "originPort"> {
   const file = (name: string) => join(dir, name);
   const openssl = (...args: string[]) => execFileSync("openssl", args, { stdio: "ignore" });
   const ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
   openssl("req", "-x509", ...ec, "-days", "2", "-keyout", file("ca.key"), "-out", file("ca.pem"), "-subj", "/CN=bench");
   openssl("req", ...ec, "-keyout", file("origin.key"), "-out", file("origin.csr"), "-subj", `/CN=${host}`);
-  writeFileSync(file("ext"), `subjectAltName=DNS:${host},DNS:*.${host}\n`);
+  writeFileSync(file("ext"), `subjectAltName=DNS:${host},DNS:*.${MANY_HOSTS}\n`);
   const signing = ["-CA", file("ca.pem"), "-CAkey", file("ca.key"), "-CAcreateserial", "-extfile", file("ext")];
   openssl("x509", "-req", "-in", file("origin.csr"), ...signing, "-days", "2", "-out", file("origin.pem"));
   return {

@@ -1,6 +1,6 @@
 import { encodeTuple, Problem, parseHostPattern, parsePathPattern } from "@gatehouse/core";
 import { getDomain, getPublicSuffix } from "tldts";
-import { z } from "zod";
+import * as z from "zod";
 
 /** The org of a node that belongs to no server yet; sealed credentials are bound to it. */
 const LOCAL_ORG = "local";

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Clock, Problem, parseResourceName, type ResourceName, Secret, toProblem } from "@gatehouse/core";
 import { readPrivateFile, removeFile, writeFileAtomic } from "@gatehouse/kit";
 import type { FlattenedJWE } from "jose";
-import { z } from "zod";
+import * as z from "zod";
 import { Turns } from "../registry/turns.ts";
 import { requireLongEnough } from "../scrub/value-forms.ts";
 import { type Binding, bindingBytes, bindingSchema, checkBinding } from "./binding.ts";

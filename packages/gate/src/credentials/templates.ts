@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Problem } from "@gatehouse/core";
 import { parse } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { bindingSchema, checkBinding } from "./binding.ts";
 
 const endpointsSchema = z

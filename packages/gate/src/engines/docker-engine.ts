@@ -1,7 +1,7 @@
 import { lstat } from "node:fs/promises";
 import { normaliseHost, Problem } from "@gatehouse/core";
 import { requestUnix, streamUnix } from "@gatehouse/kit";
-import { z } from "zod";
+import * as z from "zod";
 import type { Engine, EngineContainer } from "./engine.ts";
 
 const LIST_TIMEOUT_MS = 10_000;

@@ -1,6 +1,6 @@
 import { Problem, parseResourceName } from "@gatehouse/core";
 import type { Route } from "@gatehouse/kit";
-import { z } from "zod";
+import * as z from "zod";
 import type { GateEvent } from "../audit/gate-audit.ts";
 import { auditText } from "../audit/run-events.ts";
 import { type Binding, bindingSchema } from "../credentials/binding.ts";

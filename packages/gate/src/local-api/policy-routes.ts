@@ -1,6 +1,6 @@
 import { Problem } from "@gatehouse/core";
 import type { Route } from "@gatehouse/kit";
-import { z } from "zod";
+import * as z from "zod";
 import { explainUnderGrants } from "../explain/explain-policy.ts";
 import { explainRequest } from "../explain/explain-request.ts";
 import { systemLookUp } from "../upstream/resolve-checked.ts";

@@ -1,6 +1,6 @@
 import { Problem } from "@gatehouse/core";
 import type { Route } from "@gatehouse/kit";
-import { z } from "zod";
+import * as z from "zod";
 import { guardRegistration } from "../holder/policy-of-grants.ts";
 import { lowerKeys, parseRegistration } from "../registry/parse-registration.ts";
 import { isExternal } from "../registry/registered-run.ts";

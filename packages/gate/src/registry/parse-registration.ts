@@ -1,5 +1,5 @@
 import { type NetworkPolicyInput, Problem, parseHostPattern, parseRunId, type RunId } from "@gatehouse/core";
-import { z } from "zod";
+import * as z from "zod";
 import { checkHeaderName, checkHost } from "../credentials/binding.ts";
 import { type HeaderSlot, type HostHeader, TRANSFORMER_KINDS, type Transformer } from "../snapshot/run-snapshot.ts";
 import type { InlineCredential } from "./registered-run.ts";

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type NetworkPolicyInput, Problem, parseRunId } from "@gatehouse/core";
 import { readPrivateFile, writeFileAtomic } from "@gatehouse/kit";
 import type { FlattenedJWE } from "jose";
-import { z } from "zod";
+import * as z from "zod";
 import { TRANSFORMER_KINDS } from "../snapshot/run-snapshot.ts";
 import type { RegisteredRun } from "./registered-run.ts";
 import { setAside } from "./set-aside.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { readPrivateFile, writeFileAtomic } from "@gatehouse/kit";
-import { z } from "zod";
+import * as z from "zod";
 import { CoalescedWriter } from "./coalesced-writer.ts";
 import { setAside } from "./set-aside.ts";
 

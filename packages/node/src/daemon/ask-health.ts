@@ -1,5 +1,5 @@
 import { requestUnix } from "@gatehouse/kit";
-import { z } from "zod";
+import * as z from "zod";
 
 const healthSchema = z.object({ pid: z.number().int().positive(), proxy_port: z.number().int(), commit: z.string() });
 

@@ -2,7 +2,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import { Problem } from "@gatehouse/core";
 import type { Route } from "@gatehouse/kit";
-import { z } from "zod";
+import * as z from "zod";
 import { parseCreateRequest } from "../runs/create-request.ts";
 import { parseRunEnd, type RunFiles, type RunRecord } from "../runs/run-files.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";

@@ -2,7 +2,7 @@ import { chmod } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { constants } from "node:os";
 import { native, removeFile, socketDescriptor } from "@gatehouse/kit";
-import { z } from "zod";
+import * as z from "zod";
 import type { ExitStatus } from "./sandbox-process.ts";
 
 const requestSchema = z.discriminatedUnion("op", [

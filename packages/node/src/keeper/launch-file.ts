@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** What a keeper is told, in a file of mode 0600 that it deletes after reading. It holds the run token. */
 export const launchSchema = z.strictObject({

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Problem, parseAuthority } from "@gatehouse/core";
 import { readPrivateFile, writeFileAtomic } from "@gatehouse/kit";
-import { z } from "zod";
+import * as z from "zod";
 
 /** A service on this host's loopback that an agent's names lead to. */
 export interface Target {

@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import { type NetworkPolicyInput, Problem, parseNameSegment, toNameSegment } from "@gatehouse/core";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Text that may become an argument: a NUL would end it, and begin another one for the tool that builds the sandbox. */
 const argument = z

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { getCACertificates } from "node:tls";
 import { Problem } from "@gatehouse/core";
 import { writeFileAtomic } from "@gatehouse/kit";
-import { z } from "zod";
+import * as z from "zod";
 import { CA_BUNDLE, JAVA_TRUST_STORE, SANDBOX_HOME, SANDBOX_UID } from "../sandbox/driver.ts";
 import { ROOT_MOUNT } from "../sandbox/unshare.ts";
 import { javaTrustStore } from "./java-trust-store.ts";

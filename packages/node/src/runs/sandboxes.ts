@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Clock, Problem, parseRunId } from "@gatehouse/core";
 import type { StartedRun } from "@gatehouse/gate";
 import { type Log, removeFile, writeFileAtomic } from "@gatehouse/kit";
-import { z } from "zod";
+import * as z from "zod";
 import type { GateLink } from "../daemon/gate-link.ts";
 import { askKeeper } from "../keeper/ask-keeper.ts";
 import type { DriverName } from "../sandbox/driver.ts";

@@ -8,7 +8,7 @@ import {
   removeFile,
   writeFileAtomic,
 } from "@gatehouse/kit";
-import { z } from "zod";
+import * as z from "zod";
 
 const bytesSchema = z.string().transform((text, context) => {
   const bytes = fromBase64url(text);
