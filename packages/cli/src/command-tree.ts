@@ -148,11 +148,13 @@ function addAuditCommands(program: Command): void {
   const write = "write the audit log as one file that anyone can verify";
   declare(audit, "export", write, async () => (await import("./commands/audit-export.ts")).exportAudit)
     .requiredOption("--out <file>", "file to write")
+    .option("--node <node>", "for an operator: what this node copied to the server (default: the organisation's log)")
     .option("--json", "print JSON");
   const check = "check an export, or the log of this node; 4 when it is not what was signed";
   declare(audit, "verify", check, async () => (await import("./commands/audit-verify.ts")).verifyAudit)
     .argument("[file]", "export, or state directory (default: this node's)")
     .option("--key <file>", "file with the key that must have signed, as one base64url line")
+    .option("--earlier <file>", "an earlier export, with which this one must begin")
     .option("--json", "print JSON");
   const show = "print the proof that an entry is in the log";
   declare(audit, "prove", show, async () => (await import("./commands/audit-prove.ts")).proveAudit)

@@ -59,6 +59,12 @@ export const PROBLEMS = {
     exit: 4,
     say: "The audit log is not what was signed.",
   },
+  "audit.forked": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 4,
+    say: "The node's audit log is not the one that it sent before.",
+  },
   "audit.unwritable": { rpc: "unavailable", http: 503, exit: 1, say: "The audit log cannot be written now." },
   "audit.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such audit log or entry." },
 
@@ -304,6 +310,7 @@ export const PROBLEMS = {
 
   "api.malformed": { rpc: "invalid_argument", http: 400, exit: 2, say: "The request is malformed." },
   "api.too_large": { rpc: "invalid_argument", http: 413, exit: 2, say: "The request is too large." },
+  "api.too_many": { rpc: "resource_exhausted", http: 429, exit: 1, say: "Too much is asked for at once." },
   "api.unknown_path": { rpc: "not_found", http: 404, exit: 5, say: "There is no such endpoint." },
   "api.method_not_allowed": { rpc: "invalid_argument", http: 405, exit: 2, say: "The endpoint has no such method." },
   "api.peer_refused": {

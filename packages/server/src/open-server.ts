@@ -2,6 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { type Clock, Lifetime, type Random } from "@gatehouse/core";
 import { type Log, mintServerLeaf, openHealth, sha256 } from "@gatehouse/kit";
 import { createMessageCheck } from "@gatehouse/wire";
+import { keepHeads } from "./audit/keep-heads.ts";
 import type { Bus } from "./bus/bus.ts";
 import { openLocalBus } from "./bus/local-bus.ts";
 import { openPostgresBus } from "./bus/postgres-bus.ts";
@@ -71,6 +72,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
       ),
     );
     life.run((signal) => sweepForever({ store, bus, log }, signal));
+    life.run((signal) => keepHeads({ store, key: keys.working.audit.key }, log, signal));
     health.setReady();
     return { url: origin, port: listener.port, [Symbol.asyncDispose]: () => life[Symbol.asyncDispose]() };
   } catch (failure) {

@@ -11,7 +11,9 @@ export async function verifyAudit(invocation: Invocation): Promise<number> {
   const keyFile = textOption(invocation, "key");
   const pinned = keyFile === undefined ? undefined : await readKey(keyFile);
   try {
-    const verified = await verifyLog(await openLogSource(path), pinned);
+    const earlier = textOption(invocation, "earlier");
+    const before = earlier === undefined ? undefined : await verifyLog(await openLogSource(earlier), pinned);
+    const verified = await verifyLog(await openLogSource(path), pinned, before);
     const trust = pinned === undefined ? "unpinned" : "pinned";
     if (isJson) printJson(asJson(verified, trust));
     else printVerified(verified, trust);

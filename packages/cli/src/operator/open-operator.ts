@@ -1,7 +1,7 @@
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { Problem, type Secret } from "@gatehouse/core";
 import { openKnownChannel, toServerProblem } from "@gatehouse/kit";
-import { NodeAdminService, OrgAdminService } from "@gatehouse/wire";
+import { AuditAdminService, NodeAdminService, OrgAdminService } from "@gatehouse/wire";
 import { OperatorFiles, type OperatorServer } from "./operator-files.ts";
 
 /** A member's machine on one verified connection to their server. */
@@ -10,6 +10,7 @@ export interface Operator {
   readonly server: OperatorServer;
   readonly org: Client<typeof OrgAdminService>;
   readonly nodes: Client<typeof NodeAdminService>;
+  readonly audit: Client<typeof AuditAdminService>;
 }
 
 /** Calls the server as the member whose key lies in the state directory. Fails with `org.not_joined`, `server.…`. */
@@ -19,7 +20,11 @@ export async function asOperator<T>(stateDir: string, work: (operator: Operator)
   if (server === undefined || apiKey === undefined) throw new Problem("org.not_joined");
   using channel = await openKnownChannel(server.url, server.keySet, { interceptors: [withKey(apiKey)] });
   const { transport } = channel;
-  const clients = { org: createClient(OrgAdminService, transport), nodes: createClient(NodeAdminService, transport) };
+  const clients = {
+    org: createClient(OrgAdminService, transport),
+    nodes: createClient(NodeAdminService, transport),
+    audit: createClient(AuditAdminService, transport),
+  };
   try {
     return await work({ files, server, ...clients });
   } catch (failure) {

@@ -43,6 +43,11 @@ export class OperatorFiles {
     return new OperatorFiles(directory);
   }
 
+  /** Whether a state directory is an operator's. Makes nothing. */
+  static async isOperators(stateDir: string): Promise<boolean> {
+    return (await readPrivateFile(join(stateDir, "operator", "server.json"))) !== undefined;
+  }
+
   get directory(): string {
     return this.#directory;
   }

@@ -13,18 +13,22 @@ export interface VerifiedLog extends LogIdentity {
   readonly head: SignedHead;
 }
 
+/** What was verified before of the same log. */
+export type EarlierLog = Pick<VerifiedLog, "log" | "head">;
+
 /**
  * Reads a whole log and checks it: every entry in its place, every head signed by the log's key and over exactly the
- * entries before it. With `pinned`, that key must be this one. Fails with `audit.tampered`, naming the first entry
- * that is wrong, and `audit.not_found`. Memory does not grow with the log.
+ * entries before it. With `pinned`, that key must be this one; with `earlier`, the log must begin with what was verified
+ * then. Fails with `audit.tampered`, naming the first entry that is wrong, and `audit.not_found`. Memory does not grow
+ * with the log.
  */
-export async function verifyLog(source: LogSource, pinned?: Uint8Array): Promise<VerifiedLog> {
+export async function verifyLog(source: LogSource, pinned?: Uint8Array, earlier?: EarlierLog): Promise<VerifiedLog> {
   // Before the entries: a log that is written to meanwhile only grows.
   const lastHead = await source.lastHead();
   let followed: Followed | undefined;
   for await (const part of source.read()) {
     if ("header" in part) followed = follow(followed, part.header);
-    else for (const line of part.lines) followed?.verifier.push(line);
+    else for (const line of part.lines) push(followed, line, earlier?.head);
   }
   if (followed === undefined) throw tampered("It has no first line.");
   const { identity, verifier } = followed;
@@ -32,10 +36,26 @@ export async function verifyLog(source: LogSource, pinned?: Uint8Array): Promise
   if (lastHead !== undefined && size < lastHead.size) {
     throw tampered(`Entries ${size} to ${lastHead.size - 1} are missing at its end.`);
   }
-  if (pinned !== undefined && !constantTimeEqual(pinned, identity.key)) {
-    throw tampered("Its heads are signed by another key than the one that was given.");
-  }
+  if (pinned !== undefined) requireKey(identity, pinned);
+  if (earlier !== undefined) requireLonger(followed, earlier);
   return { ...identity, entries: size, heads, unprotected, head: requireHead(verifier, source.isExport) };
+}
+
+function requireKey({ key }: LogIdentity, pinned: Uint8Array): void {
+  if (constantTimeEqual(pinned, key)) return;
+  throw tampered("Its heads are signed by another key than the one that was given.");
+}
+
+function requireLonger({ identity, verifier }: Followed, { log, head }: EarlierLog): void {
+  if (log !== identity.log) throw tampered("The earlier export is of another log.");
+  if (verifier.size < head.size) throw tampered(`Entries ${verifier.size} to ${head.size - 1} are missing at its end.`);
+}
+
+function push(followed: Followed | undefined, line: string, earlier: SignedHead | undefined): void {
+  const isEntry = followed?.verifier.push(line) !== undefined;
+  if (!isEntry || earlier === undefined || followed?.verifier.size !== earlier.size) return;
+  if (constantTimeEqual(followed.verifier.tree.root(), earlier.root)) return;
+  throw tampered(`The first ${earlier.size} entries are not those of the earlier export.`);
 }
 
 function requireHead({ head, size, unprotected }: AuditVerifier, isExport: boolean): SignedHead {

@@ -18,6 +18,7 @@ import { PEER_ADDRESS } from "./caller.ts";
 import { checkMessages } from "./check-messages.ts";
 import { logCalls } from "./log-calls.ts";
 import type { Handle } from "./open-listener.ts";
+import { auditAdminService } from "./services/audit-admin-service.ts";
 import { credentialAdminService } from "./services/credential-admin-service.ts";
 import { gatewayService } from "./services/gateway-service.ts";
 import { nodeAdminService } from "./services/node-admin-service.ts";
@@ -100,5 +101,5 @@ function addServices(router: ConnectRouter, server: ServerContext): void {
   router.service(NodeAdminService, nodeAdminService(server));
   router.service(CredentialAdminService, credentialAdminService(server));
   router.service(PolicyAdminService, policyAdminService(server));
-  router.service(AuditAdminService, {});
+  router.service(AuditAdminService, auditAdminService(server));
 }

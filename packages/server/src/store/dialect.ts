@@ -7,8 +7,6 @@ export interface StoreDialect {
   readonly integer: string;
   readonly bytes: string;
   readonly real: string;
-  /** A number that the database gives out in order. */
-  readonly serial: string;
   /** What stands behind a table's columns: SQLite checks types in strict tables alone. */
   readonly tableEnd: string;
 }
@@ -19,7 +17,6 @@ export const SQLITE: StoreDialect = {
   integer: "integer",
   bytes: "blob",
   real: "real",
-  serial: "integer primary key autoincrement",
   tableEnd: "strict",
 };
 
@@ -29,7 +26,6 @@ export const POSTGRES: StoreDialect = {
   integer: "bigint",
   bytes: "bytea",
   real: "double precision",
-  serial: "bigint generated always as identity primary key",
   tableEnd: "",
 };
 

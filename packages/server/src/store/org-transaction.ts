@@ -1,3 +1,4 @@
+import type { AuditLogRecords } from "../audit/audit-log-records.ts";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { RevocationRecords } from "../bundles/revocation-records.ts";
 import type { CredentialRecords } from "../credentials/credential-records.ts";
@@ -6,11 +7,14 @@ import type { NodeRecords } from "../nodes/node-records.ts";
 import type { ApiKeyRecords, MemberRecords, OrgRecords } from "../orgs/org-records.ts";
 import type { RosterRecords } from "../orgs/roster-records.ts";
 import type { PolicyRecords } from "../policies/policy-records.ts";
+import type { EventRecords } from "../reports/event-records.ts";
 import type { SessionRecords } from "../sessions/session-records.ts";
 import { addLookup, type RecordScope } from "./record-scope.ts";
+import { auditLogRecords } from "./records/audit-log-records.ts";
 import { auditTrail } from "./records/audit-trail.ts";
 import { credentialRecords } from "./records/credential-records.ts";
 import { enrollmentRecords } from "./records/enrollment-records.ts";
+import { eventRecords } from "./records/event-records.ts";
 import { nodeRecords } from "./records/node-records.ts";
 import { apiKeyRecords, memberRecords, orgRecords } from "./records/org-records.ts";
 import { policyRecords } from "./records/policy-records.ts";
@@ -26,6 +30,7 @@ export interface OrgTransaction {
   /** Unix milliseconds. */
   readonly now: () => number;
   readonly audit: AuditTrail;
+  readonly auditLogs: AuditLogRecords;
   readonly org: OrgRecords;
   readonly roster: RosterRecords;
   readonly members: MemberRecords;
@@ -36,6 +41,7 @@ export interface OrgTransaction {
   readonly credentials: CredentialRecords;
   readonly policies: PolicyRecords;
   readonly revocations: RevocationRecords;
+  readonly events: EventRecords;
   /** Lets whoever knows the secret find the organisation. */
   addLookup(kind: LookupKind, sha256: Uint8Array): Promise<void>;
   /** Marks a set-up code as this organisation's. Fails with `org.setup_code_spent`. */
@@ -47,6 +53,7 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
     orgId: scope.orgId,
     now: scope.now,
     audit: auditTrail(scope),
+    auditLogs: auditLogRecords(scope),
     org: orgRecords(scope),
     roster: rosterRecords(scope),
     members: memberRecords(scope),
@@ -57,6 +64,7 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
     credentials: credentialRecords(scope),
     policies: policyRecords(scope),
     revocations: revocationRecords(scope),
+    events: eventRecords(scope),
     addLookup: (kind, hash) => addLookup(scope, kind, hash),
     spendSetupCode: (hash) => spendSetupCode(scope, hash),
   };

@@ -51,6 +51,8 @@ interface Orgs extends Tenant {
   org_encryption_key: Uint8Array;
   /** SHA-256 of the tuple that the org key signed when it was made. */
   created_by_sha256: Uint8Array;
+  /** Of its newest event. Each organisation counts its own: no gap tells one of another. */
+  event_cursor: Generated<number>;
 }
 
 interface Rosters extends Tenant {
@@ -191,7 +193,7 @@ interface Revocations extends Tenant {
 }
 
 interface Events extends Tenant {
-  cursor: Generated<number>;
+  cursor: number;
   kind: string;
   node_id: string | null;
   run_id: string | null;
@@ -215,12 +217,16 @@ interface TelemetrySamples {
   value: number;
 }
 
-interface TelemetryGaps extends Tenant {
+/** Batches that a node had to drop before they were acknowledged. */
+interface UploadGaps extends Tenant {
   node_id: string;
+  stream: "telemetry" | "events";
   source: string;
   first_offset: number;
   through_offset: number;
   batches: number;
+  bytes: number;
+  captured_at: Time;
 }
 
 interface Runs extends Tenant {
@@ -231,6 +237,22 @@ interface Runs extends Tenant {
   document: string;
   reported_at: Time;
   ended_at: Time | null;
+}
+
+/** How far a log is signed. */
+interface AuditLogs extends Tenant {
+  /** The organisation's id, or a node's for what it copied here. */
+  log_id: string;
+  /** The id that the log's heads name. */
+  signed_as: string;
+  /** Ed25519: signs its heads. */
+  key: Uint8Array;
+  /** Entries that the newest head covers. */
+  size: number;
+  /** Of the Merkle tree over them: 32 bytes each, the largest first. */
+  peaks: Uint8Array;
+  /** Since when a node sends a log that is not the one it sent before. */
+  forked_at: Time | null;
 }
 
 /** Entries of an organisation's own log and of its nodes' copies. */
@@ -276,8 +298,9 @@ export interface Tables {
   events: Events;
   upload_offsets: UploadOffsets;
   telemetry_samples: TelemetrySamples;
-  telemetry_gaps: TelemetryGaps;
+  upload_gaps: UploadGaps;
   runs: Runs;
+  audit_logs: AuditLogs;
   audit_entries: AuditEntries;
   audit_heads: AuditHeads;
 }

@@ -6,6 +6,7 @@ import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { describeNode, toNodeState } from "./describe-node.ts";
 import { enrollmentMethods } from "./enrollment-methods.ts";
+import { reportMethods } from "./report-methods.ts";
 
 const DEFAULT_PAGE = 250;
 
@@ -14,6 +15,7 @@ export function nodeAdminService(server: ServerContext): Partial<ServiceImpl<typ
   const { store, bus, clock } = server;
   return {
     ...enrollmentMethods(server),
+    ...reportMethods(server),
     listNodes: async ({ pageSize, pageToken, nameContains, labels, state }, context) => {
       const limit = pageSize === 0 ? DEFAULT_PAGE : pageSize;
       const filter = {

@@ -38,6 +38,7 @@ const people = (d: StoreDialect): readonly string[] => [
     org_key ${d.bytes} not null check (length(org_key) = 32),
     org_encryption_key ${d.bytes} not null check (length(org_encryption_key) = 32),
     created_by_sha256 ${d.bytes} not null check (length(created_by_sha256) = 32),
+    event_cursor ${d.integer} not null default 0,
     created_at ${d.integer} not null,
     updated_at ${d.integer} not null
   )`,
@@ -212,15 +213,16 @@ const desired = (d: StoreDialect): readonly string[] => [
 
 const reports = (d: StoreDialect): readonly string[] => [
   `create table events (
-    cursor ${d.serial},
     ${tenant(d)},
+    cursor ${d.integer} not null,
     kind ${d.text} not null,
     node_id ${d.text},
     run_id ${d.text},
     data ${d.text} not null,
+    primary key (org_id, cursor),
     ${NODE}
   )`,
-  "create index events_of_org on events (org_id, cursor)",
+  "create index events_by_time on events (org_id, created_at)",
   `create table upload_offsets (
     ${tenant(d)},
     node_id ${d.text} not null,
@@ -239,15 +241,19 @@ const reports = (d: StoreDialect): readonly string[] => [
     value ${d.real} not null,
     ${NODE}
   )`,
-  "create index telemetry_samples_by_time on telemetry_samples (org_id, node_id, name, time)",
-  `create table telemetry_gaps (
+  "create index telemetry_samples_by_name on telemetry_samples (org_id, node_id, name, time)",
+  "create index telemetry_samples_by_time on telemetry_samples (org_id, time)",
+  `create table upload_gaps (
     ${tenant(d)},
     node_id ${d.text} not null,
     source ${d.text} not null,
+    stream ${d.text} not null check (stream in ('telemetry', 'events')),
     first_offset ${d.integer} not null,
     through_offset ${d.integer} not null,
     batches ${d.integer} not null,
-    primary key (org_id, node_id, source, first_offset),
+    bytes ${d.integer} not null,
+    captured_at ${d.integer} not null,
+    primary key (org_id, node_id, stream, source, first_offset),
     ${NODE}
   )`,
   `create table runs (
@@ -258,8 +264,19 @@ const reports = (d: StoreDialect): readonly string[] => [
     document ${d.text} not null,
     reported_at ${d.integer} not null,
     ended_at ${d.integer},
-    primary key (org_id, node_id, id),
+    primary key (org_id, id),
     ${NODE}
+  )`,
+  "create index runs_of_node on runs (org_id, node_id)",
+  `create table audit_logs (
+    ${tenant(d)},
+    log_id ${d.text} not null,
+    signed_as ${d.text} not null,
+    key ${d.bytes} not null check (length(key) = 32),
+    size ${d.integer} not null,
+    peaks ${d.bytes} not null,
+    forked_at ${d.integer},
+    primary key (org_id, log_id)
   )`,
   `create table audit_entries (
     org_id ${d.text} not null references orgs (id),
@@ -302,8 +319,9 @@ export const foundation: Migration = {
     "events",
     "upload_offsets",
     "telemetry_samples",
-    "telemetry_gaps",
+    "upload_gaps",
     "runs",
+    "audit_logs",
     "audit_entries",
     "audit_heads",
   ],

@@ -13,7 +13,7 @@ export function enrollmentRecords(scope: RecordScope): EnrollmentRecords {
   const lockRow = async (column: "id" | "code_sha256", value: string | Uint8Array) => {
     // SQLite has one writer anyway.
     if (dialect.name === "postgres") {
-      await sql`select 1 from enrollments where ${sql.ref(column)} = ${value} and org_id = ${orgId} for update`.execute(
+      await sql`select 1 from enrollments where ${sql.ref(column)} = ${value} and org_id = ${orgId} for no key update`.execute(
         db,
       );
     }

@@ -27,7 +27,7 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
     lock: async (id) => {
       // SQLite has one writer anyway.
       if (dialect.name === "postgres") {
-        await sql`select 1 from nodes where id = ${id} and org_id = ${orgId} for update`.execute(db);
+        await sql`select 1 from nodes where id = ${id} and org_id = ${orgId} for no key update`.execute(db);
       }
       return find(id);
     },
