@@ -4,6 +4,7 @@ import { type Config, loadConfig } from "@gatehouse/kit";
 import type { Command, OptionValues } from "commander";
 import { awaitGate } from "./await-gate.ts";
 import type { Invocation } from "./invocation.ts";
+import { isOperators } from "./operator/is-operators.ts";
 import { reportFailure } from "./terminal/report-failure.ts";
 
 /** Commands, or groups of them, that ask nothing of a daemon, or start one. */
@@ -18,11 +19,15 @@ const WITHOUT_DAEMON: ReadonlySet<string> = new Set([
   "policy test",
   "policy lint",
   "audit",
+  "credentials reseal",
   "server",
   "org",
   "nodes",
   "node",
 ]);
+
+/** Commands that ask a server where the state directory is an operator's, else the daemon. */
+const OF_EITHER: ReadonlySet<string> = new Set(["credentials", "revoke"]);
 
 const NO_DIRECTORY = "/nonexistent";
 
@@ -34,7 +39,9 @@ export async function callCommand(command: Command, run: (invocation: Invocation
     const options = command.opts();
     const settings = name === "doctor" ? readAnyConfig(options) : { config: readConfig(options, process.env) };
     const stateDir = settings.config.state.dir;
-    if (!WITHOUT_DAEMON.has(group) && !WITHOUT_DAEMON.has(`${group} ${name}`)) await awaitGate(stateDir);
+    const asksServer = OF_EITHER.has(group) && isOperators(settings);
+    const asksNobody = WITHOUT_DAEMON.has(group) || WITHOUT_DAEMON.has(`${group} ${name}`);
+    if (!asksServer && !asksNobody) await awaitGate(stateDir);
     return await run({ args: command.args, options, ...settings, socketPath: join(stateDir, "daemon.sock") });
   } catch (failure) {
     // The codes of `run` are the command's own, so its failures share one that commands hardly use.

@@ -95,8 +95,18 @@ function addGrantCommands(program: Command): void {
     .option("--host <host>", "host or host:port that gets it (repeat)", collect, [])
     .option("--header <header>", "header that carries it", "Authorization")
     .option("--format <format>", "header value with {value}; after `Basic ` it is base64-encoded", "Bearer {value}")
+    .option("--nodes <names>", "on an operator's machine: the nodes that may open it, by comma")
     .option("--value-file <file>", "read the value from a file, - for standard input")
     .option("--replace", replaceSays)
+    .option("--json", "print JSON");
+  declare(
+    credentials,
+    "reseal",
+    "seal a credential of the organisation to further nodes, by its key on this machine",
+    async () => (await import("./commands/sealed-credentials.ts")).resealHere,
+  )
+    .argument("<name>", "name of the credential")
+    .requiredOption("--nodes <names>", "the nodes that may open it too, by comma")
     .option("--json", "print JSON");
 }
 

@@ -1,4 +1,5 @@
-export { isSharedSuffix } from "./credentials/binding.ts";
+export { isSharedSuffix, requireBindings } from "./credentials/binding.ts";
+export { parseCredentialValue } from "./credentials/credential-value.ts";
 export { loadTemplates, type Template } from "./credentials/templates.ts";
 export { explainUnderPolicy } from "./explain/explain-policy.ts";
 export type { Explanation } from "./explain/explain-request.ts";

@@ -20,6 +20,7 @@ export { openExclusiveFileLock } from "./files/exclusive-lock.ts";
 export { readPrivateFile, removeFile } from "./files/private-file.ts";
 export { openStateDirectory, type StateDirectory } from "./files/state-directory.ts";
 export { type WriteFileOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
+export { addRecipients } from "./fleet/add-recipients.ts";
 export {
   type BundlePart,
   credentialPart,

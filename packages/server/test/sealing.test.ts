@@ -1,5 +1,5 @@
 import { base64url, canonicalJson, credentialTuple, makeUuid, Secret, systemRandom } from "@gatehouse/core";
-import { type SignedBundle, sealCredential, sha256, verifyBundle, writeBindings } from "@gatehouse/kit";
+import { addRecipients, type SignedBundle, sealCredential, sha256, verifyBundle, writeBindings } from "@gatehouse/kit";
 import type { FetchBundleResponse, SealedCredential, SignedManifest } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectStore } from "../src/store/open-store.ts";
@@ -137,11 +137,16 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await put(sealed);
     const { nodeId } = lost.registered;
     expect((await org.nodes.revokeNode({ nodeId }, org.headers)).rotationPending).toEqual(["rotate"]);
-    const own = { id: sealed.credentialId };
-    const resealed = await seal("rotate", [first, second], { ...own, version: 2 });
-    await org.credentials.putCredential({ credential: resealed, keepsValue: true }, org.headers);
+    const resealed = addRecipients(sealed.jwe, org.encryption.privateKey, [second.encryption.publicKey]);
+    const jwe = JSON.parse(resealed);
+    const lostKid = base64url(lost.encryption.publicKey);
+    jwe.recipients = jwe.recipients.filter(({ header }: { header: { kid: string } }) => header.kid !== lostKid);
+    const nodeIds = [first, second].map((host) => host.registered.nodeId);
+    await put({ ...sealed, jwe: JSON.stringify(jwe), nodeIds });
+    const [credential] = (await fetchBundle(second)).verified.credentials.filter(({ name }) => name === "rotate");
+    expect(await openJwe(second, credential?.jwe ?? "", aadOf(sealed))).toBe(VALUE);
     expect((await org.credentials.getCredential({ name: "rotate" }, org.headers)).rotationPending).toBe(true);
-    await put(await seal("rotate", [first, second], { ...own, version: 3 }));
+    await put(await seal("rotate", [first, second], { id: sealed.credentialId, version: 2 }));
     expect((await org.credentials.getCredential({ name: "rotate" }, org.headers)).rotationPending).toBe(false);
   });
 

@@ -1,6 +1,7 @@
 import { Problem } from "@gatehouse/core";
 import { requestUnixOk } from "@gatehouse/kit";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { isOperators } from "../operator/is-operators.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
 import { storeGrant } from "./grant.ts";
 
@@ -14,6 +15,7 @@ interface ListedCredential {
 
 /** Lists credentials by name; a value is never shown. */
 export async function listCredentials(invocation: Invocation): Promise<number> {
+  if (isOperators(invocation)) return (await import("./sealed-credentials.ts")).listSealed(invocation);
   const { socketPath } = invocation;
   const listed = (await requestUnixOk({ socketPath, path: "/v1/credentials" })) as readonly ListedCredential[];
   if (isSet(invocation, "json")) printJson(listed);
@@ -34,6 +36,8 @@ export async function listCredentials(invocation: Invocation): Promise<number> {
 
 /** Stores a credential for hosts of one's own, or under a service's template. */
 export async function addCredential(invocation: Invocation): Promise<number> {
+  if (isOperators(invocation)) return (await import("./sealed-credentials.ts")).sealHere(invocation);
+  if (textOption(invocation, "nodes") !== undefined) throw new Problem("org.not_joined");
   const name = invocation.args[0] ?? "";
   const service = textOption(invocation, "service");
   const hosts = listOption(invocation, "host");

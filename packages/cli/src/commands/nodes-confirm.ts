@@ -1,8 +1,9 @@
 import { enrollmentTuple, isFingerprint, Problem, type Roster, rosterTuple } from "@gatehouse/core";
-import { type SigningKey, sha256 } from "@gatehouse/kit";
-import type { GetNodeResponse, GetOrgResponse } from "@gatehouse/wire";
+import { type SignedRoster, type SigningKey, sha256 } from "@gatehouse/kit";
+import type { GetNodeResponse } from "@gatehouse/wire";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { trustRoster } from "../operator/trusted-roster.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 import { describeNode } from "./nodes-ls.ts";
 
@@ -20,7 +21,8 @@ export async function confirm(invocation: Invocation): Promise<number> {
   return 0;
 }
 
-async function confirmNode({ files, server, org, nodes }: Operator, name: string, fingerprint: string) {
+async function confirmNode(operator: Operator, name: string, fingerprint: string) {
+  const { files, server, org, nodes } = operator;
   const orgKey = await files.requireOrgKey();
   const waiting = await nodes.getNode({ node: name });
   const { node, enrollmentId } = waiting;
@@ -40,23 +42,27 @@ async function confirmNode({ files, server, org, nodes }: Operator, name: string
       detail: "Nothing was confirmed. Do not confirm it before you know why.",
     });
   }
-  const roster = signRoster(nextRoster(server.orgId, await org.getOrg({}), waiting), orgKey);
+  const shown = await org.getOrg({});
+  // Whoever stands on it already gets what is sealed next: proven before it is signed again.
+  const before = await trustRoster(shown, operator);
+  const roster = signRoster(nextRoster(before, shown.struckNodeIds, waiting), orgKey);
   const done = await nodes.confirmNode({ nodeId: node.id, enrollmentId, fingerprint, roster });
+  await files.rememberNode(node.name, node.id);
   return done.node ?? node;
 }
 
 /** The roster with the node on it, and without those that ended since. */
-function nextRoster(orgId: string, { roster, struckNodeIds }: GetOrgResponse, waiting: GetNodeResponse): Roster {
+function nextRoster(before: SignedRoster, struckNodeIds: readonly string[], waiting: GetNodeResponse): Roster {
   const gone = new Set([...struckNodeIds, waiting.replacesNodeId]);
   const { identityKey, encryptionKey, caKey } = waiting;
   const own = { nodeId: waiting.node?.id ?? "", identityKey, encryptionKey, caKey };
-  const others = (roster?.nodes ?? []).filter(({ nodeId }) => !gone.has(nodeId) && nodeId !== own.nodeId);
+  const others = before.nodes.filter(({ nodeId }) => !gone.has(nodeId) && nodeId !== own.nodeId);
   return {
-    orgId,
-    version: Number(roster?.version ?? 0n) + 1,
+    orgId: before.orgId,
+    version: before.version + 1,
     issuedAt: Date.now(),
     nodes: [...others, own],
-    operatorKeys: roster?.operatorKeys ?? [],
+    operatorKeys: before.operatorKeys,
   };
 }
 

@@ -57,7 +57,8 @@ async function createOrg({ invocation, files, origin, name, owner }: NewOrganisa
     const { orgId, apiKey } = await client.createOrg({ ...own, setupCode, proof });
     await files.saveApiKey(new Secret(apiKey));
     const { identityKey, keySet } = identity;
-    await files.saveServer({ url: origin, orgId, org: name, owner, identityKey, keySet });
+    const keys = { orgKey: own.orgKey, orgEncryptionKey: own.orgEncryptionKey };
+    await files.saveServer({ url: origin, orgId, org: name, owner, identityKey, keySet, ...keys });
   } catch (failure) {
     throw toServerProblem(failure);
   }

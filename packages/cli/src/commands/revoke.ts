@@ -1,9 +1,11 @@
 import { requestUnixOk } from "@gatehouse/kit";
 import { type Invocation, isSet } from "../invocation.ts";
+import { isOperators } from "../operator/is-operators.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 
 /** Takes grants back: out of every run before this returns, and their credentials are deleted. */
 export async function revoke(invocation: Invocation): Promise<number> {
+  if (isOperators(invocation)) return (await import("./sealed-credentials.ts")).revokeSealed(invocation);
   const { args, socketPath } = invocation;
   const isJson = isSet(invocation, "json");
   const revoked: string[] = [];

@@ -1,7 +1,7 @@
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { Problem, type Secret } from "@gatehouse/core";
 import { openKnownChannel, toServerProblem } from "@gatehouse/kit";
-import { AuditAdminService, NodeAdminService, OrgAdminService } from "@gatehouse/wire";
+import { AuditAdminService, CredentialAdminService, NodeAdminService, OrgAdminService } from "@gatehouse/wire";
 import { OperatorFiles, type OperatorServer } from "./operator-files.ts";
 
 /** A member's machine on one verified connection to their server. */
@@ -11,6 +11,7 @@ export interface Operator {
   readonly org: Client<typeof OrgAdminService>;
   readonly nodes: Client<typeof NodeAdminService>;
   readonly audit: Client<typeof AuditAdminService>;
+  readonly credentials: Client<typeof CredentialAdminService>;
 }
 
 /** Calls the server as the member whose key lies in the state directory. Fails with `org.not_joined`, `server.…`. */
@@ -24,6 +25,7 @@ export async function asOperator<T>(stateDir: string, work: (operator: Operator)
     org: createClient(OrgAdminService, transport),
     nodes: createClient(NodeAdminService, transport),
     audit: createClient(AuditAdminService, transport),
+    credentials: createClient(CredentialAdminService, transport),
   };
   try {
     return await work({ files, server, ...clients });

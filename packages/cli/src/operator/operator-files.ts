@@ -3,12 +3,15 @@ import { join } from "node:path";
 import { base64url, fromBase64url, Problem, Secret } from "@gatehouse/core";
 import {
   checkKeySet,
+  describeRoster,
   type KeySetDocument,
   openSealingKey,
   openSigningKey,
   readPrivateFile,
+  readRosterDocument,
   readSigningKey,
   type SealingKey,
+  type SignedRoster,
   type SigningKey,
   writeFileAtomic,
 } from "@gatehouse/kit";
@@ -20,6 +23,9 @@ export interface OperatorServer {
   readonly org: string;
   readonly owner: string;
   readonly identityKey: Uint8Array;
+  /** Public halves of the organisation's keys, as they were when this machine joined. */
+  readonly orgKey: Uint8Array;
+  readonly orgEncryptionKey: Uint8Array;
   readonly keySet: KeySetDocument;
 }
 
@@ -28,6 +34,8 @@ export interface OrgKeys {
   readonly signing: SigningKey;
   readonly encryption: SealingKey;
 }
+
+const KEY_BYTES = 32;
 
 /** What an operator's machine keeps, below the state directory. Each key is a file of mode 0600. */
 export class OperatorFiles {
@@ -65,6 +73,12 @@ export class OperatorFiles {
     return key;
   }
 
+  /** Both halves of the organisation's keys. Fails with `org.key_missing`. */
+  async requireOrgKeys(): Promise<OrgKeys> {
+    await this.requireOrgKey();
+    return this.openOrgKeys();
+  }
+
   openOperatorKey(): Promise<SigningKey> {
     return openSigningKey(this.#path("operator.key"));
   }
@@ -82,20 +96,58 @@ export class OperatorFiles {
     const stored = await readPrivateFile(this.#path("server.json"));
     if (stored === undefined) return undefined;
     try {
-      const { url, org_id, org, owner, server_identity_key, key_set } = JSON.parse(stored.toString());
-      const identityKey = fromBase64url(server_identity_key) ?? new Uint8Array();
-      return { url, orgId: org_id, org, owner, identityKey, keySet: checkKeySet(key_set, identityKey) };
+      const { url, org_id, org, owner, server_identity_key, key_set, ...keys } = JSON.parse(stored.toString());
+      const identityKey = readKey(server_identity_key);
+      const [orgKey, orgEncryptionKey] = [readKey(keys.org_key), readKey(keys.org_encryption_key)];
+      const keySet = checkKeySet(key_set, identityKey);
+      return { url, orgId: org_id, org, owner, identityKey, orgKey, orgEncryptionKey, keySet };
     } catch (cause) {
       throw new Problem("state.corrupt", { detail: `${this.#path("server.json")} cannot be read.`, cause });
     }
   }
 
-  async saveServer({ url, orgId, org, owner, identityKey, keySet }: OperatorServer): Promise<void> {
-    const document = { url, org_id: orgId, org, owner, server_identity_key: base64url(identityKey), key_set: keySet };
+  async saveServer({ url, orgId, org, owner, keySet, ...keys }: OperatorServer): Promise<void> {
+    const document = {
+      url,
+      org_id: orgId,
+      org,
+      owner,
+      server_identity_key: base64url(keys.identityKey),
+      org_key: base64url(keys.orgKey),
+      org_encryption_key: base64url(keys.orgEncryptionKey),
+      key_set: keySet,
+    };
     await writeFileAtomic(this.#path("server.json"), `${JSON.stringify(document)}\n`);
+  }
+
+  /** The newest roster that was proven here. */
+  async roster(): Promise<SignedRoster | undefined> {
+    const stored = await readPrivateFile(this.#path("roster.json"));
+    return stored === undefined ? undefined : readRosterDocument(JSON.parse(stored.toString()));
+  }
+
+  saveRoster(roster: SignedRoster): Promise<void> {
+    return writeFileAtomic(this.#path("roster.json"), `${JSON.stringify(describeRoster(roster))}\n`);
+  }
+
+  /** Ids of the nodes that were confirmed here, by name. */
+  async nodeNames(): Promise<ReadonlyMap<string, string>> {
+    const stored = await readPrivateFile(this.#path("node-names.json"));
+    return new Map(stored === undefined ? [] : Object.entries(JSON.parse(stored.toString()) as Record<string, string>));
+  }
+
+  async rememberNode(name: string, id: string): Promise<void> {
+    const names = new Map(await this.nodeNames()).set(name, id);
+    await writeFileAtomic(this.#path("node-names.json"), `${JSON.stringify(Object.fromEntries(names))}\n`);
   }
 
   #path(name: string): string {
     return join(this.#directory, name);
   }
+}
+
+function readKey(text: unknown): Uint8Array {
+  const key = typeof text === "string" ? fromBase64url(text) : undefined;
+  if (key?.length !== KEY_BYTES) throw new TypeError("not a key");
+  return key;
 }

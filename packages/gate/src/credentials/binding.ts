@@ -36,6 +36,14 @@ const CLOUD_DOMAINS: ReadonlySet<string> = new Set([
   "windows.net",
 ]);
 
+/** Reads bindings that came from elsewhere, as strictly as ones that are written here. Fails with `grants.invalid`. */
+export function requireBindings(value: unknown): readonly Binding[] {
+  const parsed = z.array(bindingSchema).min(1).max(64).safeParse(value);
+  if (!parsed.success) throw invalid("A binding is hosts, a header and a format.");
+  for (const binding of parsed.data) checkBinding(binding);
+  return parsed.data;
+}
+
 /** Checks what the schema cannot: patterns, the format, and wildcards over suffixes that strangers share. */
 export function checkBinding(binding: Binding): void {
   for (const host of binding.hosts) checkHost(host);

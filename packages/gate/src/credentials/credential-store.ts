@@ -1,14 +1,14 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { type Clock, Problem, parseResourceName, type ResourceName, Secret, toProblem } from "@gatehouse/core";
+import { type Clock, Problem, parseResourceName, type ResourceName, type Secret, toProblem } from "@gatehouse/core";
 import { readPrivateFile, removeFile, writeFileAtomic } from "@gatehouse/kit";
 import type { FlattenedJWE } from "jose";
 import * as z from "zod";
 import { Turns } from "../registry/turns.ts";
-import { requireLongEnough } from "../scrub/value-forms.ts";
 import { type Binding, bindingBytes, bindingSchema, checkBinding } from "./binding.ts";
 import { makeCredentialId } from "./credential-id.ts";
+import { parseCredentialValue } from "./credential-value.ts";
 import type { NodeKey } from "./node-key.ts";
 import { open, seal } from "./seal.ts";
 
@@ -60,7 +60,6 @@ export interface UnreadableFile {
   readonly reason: string;
 }
 
-const MAX_VALUE_BYTES = 65_536;
 const MAX_REPLACED = 8;
 
 /** Sealed credentials, one file each in `credentials/`. What is listed can be opened; what cannot is named. */
@@ -164,7 +163,7 @@ export class CredentialStore {
         detail: `Give ${name} a new value with --replace, or choose another name.`,
       });
     for (const binding of bindings) checkBinding(binding);
-    const value = checkValue(text);
+    const value = parseCredentialValue(text);
     const id = makeCredentialId(this.#clock.now());
     const sealed = await seal(this.#key, value, bindingBytes({ id, name, version: 1 }, bindings));
     const stored: StoredCredential = {
@@ -189,7 +188,7 @@ export class CredentialStore {
     if (before.service !== service || !isDeepStrictEqual(before.bindings, bindings)) {
       throw new Problem("grants.exists", { detail: `${name} is for other hosts or headers: revoke it first.` });
     }
-    const value = checkValue(text);
+    const value = parseCredentialValue(text);
     const version = before.version + 1;
     const { sealed: old, replaced = [] } = before;
     const sealed = await seal(this.#key, value, bindingBytes({ ...before, version }, bindings));
@@ -273,16 +272,4 @@ function parseFile(bytes: Buffer): StoredCredential {
 
 function asInfo({ id, name, version, service, created_at, bindings }: StoredCredential): CredentialInfo {
   return { id, name: parseResourceName(name), version, service, createdAt: created_at, bindings };
-}
-
-/** A value as files and prompts give it: one trailing line end goes; what could break a header is refused. */
-function checkValue(text: string): Secret {
-  const value = text.replace(/\r?\n$/, "");
-  if (value === "") throw new Problem("credentials.invalid_value", { detail: "It is empty." });
-  if (Buffer.byteLength(value) > MAX_VALUE_BYTES)
-    throw new Problem("credentials.invalid_value", { detail: "It is too long." });
-  if (!/^[\x20-\x7e]+$/.test(value)) {
-    throw new Problem("credentials.invalid_value", { detail: "It holds line ends, control or non-ASCII characters." });
-  }
-  return new Secret(requireLongEnough(value));
 }

@@ -18,28 +18,27 @@ export interface PutCredentialInput {
   readonly actor: string;
   readonly credential: Omit<Credential, "isRotationPending" | "updatedAt">;
   readonly nodeIds: readonly string[];
-  /** The same value, sealed for other nodes: what made it pending still holds. */
-  readonly keepsValue: boolean;
 }
 
 /**
  * Stores the next version of a sealed credential when an operator key of the roster or the org key signed it, and it is
  * sealed to exactly the roster keys of its nodes and the organisation's own. The server cannot see what is inside. The
- * same version with the same signature is there already. Answers the nodes whose state changed. Fails with
+ * same version with the same signature is the same value, whatever nodes it is for. Answers the nodes whose state changed. Fails with
  * `credentials.refused`, `credentials.conflict`, `grants.exists`, `nodes.not_found`.
  */
 export async function putCredential(
   tx: PutCredentialTransaction,
-  { actor, credential, nodeIds, keepsValue }: PutCredentialInput,
+  { actor, credential, nodeIds }: PutCredentialInput,
 ): Promise<readonly string[]> {
   const { id, name, version, signature } = credential;
   const before = await tx.credentials.findByName(name);
-  if (before?.id === id && before.version === version && constantTimeEqual(before.signature, signature)) return [];
+  const isSameValue = before?.id === id && before.version === version && constantTimeEqual(before.signature, signature);
+  if (isSameValue && before.jwe === credential.jwe) return [];
   if (before !== undefined && before.id !== id) throw new Problem("grants.exists");
   if (before === undefined && (await tx.credentials.isKnown(id))) throw new Problem("credentials.conflict");
-  if (version !== (before?.version ?? 0) + 1) throw new Problem("credentials.conflict");
+  if (!isSameValue && version !== (before?.version ?? 0) + 1) throw new Problem("credentials.conflict");
   await requireVouched(tx, credential, nodeIds);
-  const isRotationPending = keepsValue && (before?.isRotationPending ?? false);
+  const isRotationPending = isSameValue && before.isRotationPending;
   const concerned = [...nodeIds, ...(before === undefined ? [] : await tx.credentials.nodeIdsOf(id))];
   await tx.credentials.put({ ...credential, isRotationPending }, nodeIds);
   const raised = await raiseGeneration(tx, concerned);

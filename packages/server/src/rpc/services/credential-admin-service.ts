@@ -12,12 +12,12 @@ import { tellNodes } from "./tell-nodes.ts";
 /** Sealed credentials, as operators put them and take them back. */
 export function credentialAdminService({ store, bus }: ServerContext): ServiceImpl<typeof CredentialAdminService> {
   return {
-    putCredential: async ({ credential, keepsValue }, context) => {
+    putCredential: async ({ credential }, context) => {
       const caller = operatorCaller(context);
       const { orgId } = caller;
       if (credential === undefined) throw new Problem("api.malformed", { detail: "credential is missing." });
       const { nodeIds } = credential;
-      const input = { actor: actorOf(caller), credential: toRecord(credential), nodeIds, keepsValue };
+      const input = { actor: actorOf(caller), credential: toRecord(credential), nodeIds };
       tellNodes(bus, orgId, await store.inOrg(orgId, (tx) => putCredential(tx, input)));
       return {};
     },

@@ -88,13 +88,6 @@ export declare type PutCredentialRequest = Message<"gatehouse.admin.v1.PutCreden
    * @generated from field: gatehouse.admin.v1.SealedCredential credential = 1;
    */
   credential?: SealedCredential | undefined;
-
-  /**
-   * The value is the one before, sealed for other nodes: a rotation that is pending stays so.
-   *
-   * @generated from field: bool keeps_value = 2;
-   */
-  keepsValue: boolean;
 };
 
 /**
@@ -454,6 +447,7 @@ export declare const ProveAuditEntryResponseSchema: GenMessage<ProveAuditEntryRe
 export declare const CredentialAdminService: GenService<{
   /**
    * Stores the next version of a credential that was sealed on the operator's machine, and its grant of the same name.
+   * The same version with the same signature is the same value, which may be sealed to other nodes than before.
    *
    * @generated from rpc gatehouse.admin.v1.CredentialAdminService.PutCredential
    */

@@ -1,0 +1,215 @@
+import {
+  type BoundCredential,
+  type CredentialBinding,
+  constantTimeEqual,
+  makeUuid,
+  Problem,
+  parseResourceName,
+  systemRandom,
+} from "@gatehouse/core";
+import { loadTemplates, parseCredentialValue, requireBindings } from "@gatehouse/gate";
+import {
+  isSealedBy,
+  readBindings,
+  type SignedRoster,
+  type SigningKey,
+  sealCredential,
+  writeBindings,
+} from "@gatehouse/kit";
+import type { SealedCredential } from "@gatehouse/wire";
+import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { trustRoster } from "../operator/trusted-roster.ts";
+import { printJson, printLine, printTable } from "../terminal/print.ts";
+import { readValue } from "../terminal/read-value.ts";
+
+/** Seals a value here, to the roster keys of the named nodes and the organisation's own, and hands over ciphertext. */
+export async function sealHere(invocation: Invocation): Promise<number> {
+  const name: string = parseResourceName(invocation.args[0] ?? "");
+  const bindings = requireBindings(await chooseBindings(invocation));
+  const names = nodeNames(invocation);
+  const value = parseCredentialValue(await readValue(textOption(invocation, "valueFile"), name));
+  return asOperator(invocation.config.state.dir, async (operator) => {
+    const roster = await trustRoster(await operator.org.getOrg({}), operator);
+    const nodes = await findNodes(operator, roster, names);
+    const before = await findCredential(operator, name);
+    const isReplaced = isSet(invocation, "replace");
+    if (before !== undefined && !isReplaced) {
+      throw new Problem("grants.exists", {
+        detail: `Give ${name} a new value with --replace, or choose another name.`,
+      });
+    }
+    const credential = {
+      orgId: operator.server.orgId,
+      credentialId: before?.credentialId ?? makeUuid(Date.now(), systemRandom),
+      name,
+      version: Number(before?.version ?? 0n) + 1,
+      kind: "static",
+      bindings,
+      endpoints: [],
+    };
+    const signer = await chooseSigner(operator, roster);
+    const recipients = [...nodes.map(({ encryptionKey }) => encryptionKey), operator.server.orgEncryptionKey];
+    const sealed = await sealCredential(credential, value, { recipients, signer });
+    await put(operator, credential, { ...sealed, nodeIds: nodes.map(({ nodeId }) => nodeId) });
+    report(invocation, credential, names);
+    return 0;
+  });
+}
+
+/** Seals a credential to further nodes by the organisation's key, without changing its value. */
+export async function resealHere(invocation: Invocation): Promise<number> {
+  const name = invocation.args[0] ?? "";
+  const names = nodeNames(invocation);
+  return asOperator(invocation.config.state.dir, async (operator) => {
+    const { files, server, credentials } = operator;
+    const roster = await trustRoster(await operator.org.getOrg({}), operator);
+    const nodes = await findNodes(operator, roster, names);
+    const { credential } = await credentials.getCredential({ name });
+    if (credential === undefined) throw new Problem("credentials.not_found");
+    const bound = { ...credential, ...boundOf(credential, server.orgId) };
+    const vouched = [server.orgKey, ...roster.operatorKeys].some((key) => constantTimeEqual(key, credential.signer));
+    if (!vouched || !isSealedBy(bound, credential)) throw new Problem("credentials.refused");
+    const { encryption } = await files.requireOrgKeys();
+    const jwe = encryption.sealOnward(
+      credential.jwe,
+      nodes.map(({ encryptionKey }) => encryptionKey),
+    );
+    const nodeIds = [...new Set([...credential.nodeIds, ...nodes.map(({ nodeId }) => nodeId)])];
+    await put(operator, bound, { jwe, nodeIds, signer: credential.signer, signature: credential.signature });
+    report(invocation, bound, names);
+    return 0;
+  });
+}
+
+/** Lists the organisation's credentials; their values are nowhere but at their nodes. */
+export async function listSealed(invocation: Invocation): Promise<number> {
+  return asOperator(invocation.config.state.dir, async ({ credentials, nodes }) => {
+    const byId = new Map((await nodes.listNodes({ pageSize: 2_500 })).nodes.map(({ id, name }) => [id, name]));
+    const listed = (await credentials.listCredentials({})).credentials.map((one) => ({
+      id: one.credentialId,
+      name: one.name,
+      version: Number(one.version),
+      nodes: one.nodeIds.map((id) => byId.get(id) ?? id),
+      hosts: readBindings(one.bindings).flatMap(({ hosts }) => hosts),
+      rotation_pending: one.rotationPending,
+      updated_at: new Date(Number(one.updatedAt)).toISOString(),
+    }));
+    if (isSet(invocation, "json")) printJson(listed);
+    else if (listed.length === 0)
+      printLine("No credentials. Seal one: gatehouse credentials add NAME --service github --nodes N");
+    else {
+      printTable(
+        ["NAME", "VERSION", "NODES", "ROTATE", "HOSTS"],
+        listed.map(({ name, version, nodes: at, rotation_pending, hosts }) => [
+          name,
+          String(version),
+          at.join(", "),
+          rotation_pending ? "pending" : "-",
+          hosts.join(", "),
+        ]),
+      );
+    }
+    return 0;
+  });
+}
+
+/** Takes credentials and their grants back from every node. */
+export async function revokeSealed(invocation: Invocation): Promise<number> {
+  const isJson = isSet(invocation, "json");
+  const revoked: string[] = [];
+  try {
+    await asOperator(invocation.config.state.dir, async ({ credentials }) => {
+      for (const name of invocation.args) {
+        await credentials.revokeCredential({ name });
+        revoked.push(name);
+        if (!isJson) printLine(`Revoked ${name}: nodes that are connected let go of it now, the others when they are.`);
+      }
+    });
+  } finally {
+    if (isJson) printJson({ revoked });
+  }
+  return 0;
+}
+
+async function chooseBindings(invocation: Invocation): Promise<readonly CredentialBinding[]> {
+  if (invocation.args.length > 1) {
+    throw new Problem("usage.invalid", {
+      detail:
+        "A value is never taken from the command line, where others can read it. If this one is real, replace it.",
+    });
+  }
+  const service = textOption(invocation, "service");
+  const hosts = listOption(invocation, "host");
+  if ((service === undefined) === (hosts.length === 0)) {
+    throw new Problem("usage.invalid", { detail: "Give --service, or --host with --header." });
+  }
+  if (service === undefined) {
+    const header = textOption(invocation, "header") ?? "Authorization";
+    return [{ hosts, header, format: textOption(invocation, "format") ?? "Bearer {value}" }];
+  }
+  const templates = await loadTemplates();
+  const template = templates.get(service);
+  if (template !== undefined) return template.bindings;
+  throw new Problem("credentials.unknown_service", { detail: `Known are ${[...templates.keys()].join(", ")}.` });
+}
+
+function nodeNames(invocation: Invocation): readonly string[] {
+  const names = (textOption(invocation, "nodes") ?? "").split(",").filter((name) => name !== "");
+  if (names.length === 0) throw new Problem("usage.invalid", { detail: "Say which nodes may open it: --nodes n1,n2." });
+  return names;
+}
+
+/** The roster's own records of the named nodes. Which name is whose, this machine remembers from when it confirmed. */
+async function findNodes({ files, nodes }: Operator, roster: SignedRoster, names: readonly string[]) {
+  const known = await files.nodeNames();
+  return Promise.all(
+    names.map(async (name) => {
+      const { node } = await nodes.getNode({ node: name });
+      const listed = roster.nodes.find(({ nodeId }) => nodeId === node?.id);
+      if (listed === undefined) throw new Problem("nodes.not_found", { detail: `${name} is not on the roster.` });
+      const remembered = known.get(node?.name ?? name);
+      if (remembered !== undefined && remembered !== listed.nodeId) {
+        throw new Problem("server.untrusted", {
+          detail: `It shows another node as ${name} than the one confirmed here.`,
+        });
+      }
+      return listed;
+    }),
+  );
+}
+
+async function findCredential({ credentials }: Operator, name: string) {
+  return (await credentials.listCredentials({})).credentials.find((one) => one.name === name);
+}
+
+/** This operator's key where the roster lists it, else the org key. */
+async function chooseSigner({ files }: Operator, roster: SignedRoster): Promise<SigningKey> {
+  const own = await files.openOperatorKey();
+  const isListed = roster.operatorKeys.some((key) => constantTimeEqual(key, own.publicKey));
+  return isListed ? own : files.requireOrgKey();
+}
+
+function boundOf({ credentialId, name, version, kind, bindings }: SealedCredential, orgId: string): BoundCredential {
+  const own = { orgId, credentialId, name, kind, endpoints: [] };
+  return { ...own, version: Number(version), bindings: readBindings(bindings) };
+}
+
+async function put(
+  { credentials }: Operator,
+  { credentialId, name, version, kind, bindings }: BoundCredential,
+  sealed: Pick<SealedCredential, "jwe" | "signer" | "signature" | "nodeIds">,
+): Promise<void> {
+  const own = { credentialId, name, kind, version: BigInt(version), bindings: writeBindings(bindings) };
+  await credentials.putCredential({ credential: { ...own, ...sealed } });
+}
+
+function report(
+  invocation: Invocation,
+  { credentialId, name, version, bindings }: BoundCredential,
+  nodes: readonly string[],
+) {
+  const hosts = bindings.flatMap((binding) => binding.hosts);
+  if (isSet(invocation, "json")) printJson({ id: credentialId, name, version, nodes, hosts });
+  else printLine(`Sealed ${name} to ${nodes.join(", ")}, for ${hosts.join(", ")}. The server cannot read it.`);
+}
