@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   gate: async () => (await import("./gate/gate.ts")).benchGate,
   policy: async () => (await import("./policy/decide.ts")).benchPolicy,
   audit: async () => (await import("./audit/audit.ts")).benchAudit,
+  start: async () => (await import("./start/start.ts")).benchStart,
   framing: async () => (await import("./framing/framing.ts")).benchFraming,
 };
 
