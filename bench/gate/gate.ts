@@ -41,21 +41,29 @@ async function everyCase(session: Session, size: Omit<WarmPlan, "peers">, shrink
     Object.fromEntries(Object.entries(peers).filter(([name]) => names.includes(name)));
   const plan = { ...size, peers };
   const rows: Row[] = [];
-  const add = async (name: string, more: Promise<readonly Row[]> | readonly Row[]) => {
-    rows.push(...(await more));
-    console.error(`measured: ${name}`);
+  const add = async (name: string, more: () => Promise<readonly Row[]>) => {
+    try {
+      rows.push(...(await more()));
+      console.error(`measured: ${name}`);
+    } catch (failure) {
+      // What was measured until here is not thrown away with it.
+      console.error(`not measured: ${name}:`, failure);
+      process.exitCode = 1;
+    }
   };
-  await add("warm connections", warmRows(await measureWarm(session, plan), plan));
+  await add("warm connections", async () => warmRows(await measureWarm(session, plan), plan));
   const few = named("direct", "relay", "gate", "squid", "gatekeeper");
-  await add("new tunnels", newTunnelRows(session, { peers: few, rounds, count: 200 / shrink }));
-  await add("many hosts", hostRows(session, 1_000));
+  await add("new tunnels", () => newTunnelRows(session, { peers: few, rounds, count: 200 / shrink }));
+  await add("many hosts", () => hostRows(session, 1_000));
   const bulk = named("direct", "relay", "gate", "nginx", "squid", "gatekeeper");
-  await add("large bodies", bulkRows(session, { peers: bulk, rounds, bytes: (1_024 * MIB) / shrink }));
-  await add("streams", promptRows(session, { direct: openDirect, rounds, count: 200 / shrink }));
-  await add("idle tunnels", idleRows(session, { peers: named("relay", "squid", "gatekeeper"), count: 5_000 / shrink }));
-  await add("many runs", manyRunsRows(session, { runs: 10_000 / shrink ** 2, rounds, requests: 20_000 }));
-  await add("revocation", revocationRows(session, 20));
-  await add("policy", benchPolicy());
-  await add("framing", benchFraming());
+  await add("large bodies", () => bulkRows(session, { peers: bulk, rounds, bytes: (1_024 * MIB) / shrink }));
+  await add("streams", () => promptRows(session, { direct: openDirect, rounds, count: 200 / shrink }));
+  await add("idle tunnels", () =>
+    idleRows(session, { peers: named("relay", "squid", "gatekeeper"), count: 5_000 / shrink }),
+  );
+  await add("many runs", () => manyRunsRows(session, { runs: 10_000 / shrink ** 2, rounds, requests: 20_000 }));
+  await add("revocation", () => revocationRows(session, 20));
+  await add("policy", () => benchPolicy());
+  await add("framing", () => benchFraming());
   return rows;
 }
