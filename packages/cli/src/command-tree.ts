@@ -1,6 +1,7 @@
 import { Argument, Command, Option } from "commander";
 import { collect, declare } from "./declare-command.ts";
 import { addFleetCommands } from "./fleet-commands.ts";
+import { addPeopleCommands } from "./people-commands.ts";
 
 const VERSION = "0.1.0";
 
@@ -23,6 +24,7 @@ export function commandTree(): Command {
   addPolicyCommands(program);
   addAuditCommands(program);
   addFleetCommands(program);
+  addPeopleCommands(program);
   addMachineCommands(program);
   return program;
 }

@@ -31,16 +31,18 @@ export async function setMemberRole(
   tx: MemberTransaction,
   { caller, name, role }: MemberChange & { readonly role: Role },
 ): Promise<void> {
-  const member = await findMember(tx, name);
-  if (role !== "owner") await keepOwner(tx, member);
+  const members = await tx.members.listForUpdate();
+  const member = findMember(members, name);
+  if (role !== "owner") keepOwner(members, member);
   await tx.members.setRole(member.id, role);
   await report(tx, "member.role_changed", { caller, name, role });
 }
 
 /** Removes a person and ends their keys. Fails with `members.not_found`, `members.last_owner`. */
 export async function removeMember(tx: MemberTransaction, { caller, name }: MemberChange): Promise<void> {
-  const member = await findMember(tx, name);
-  await keepOwner(tx, member);
+  const members = await tx.members.listForUpdate();
+  const member = findMember(members, name);
+  keepOwner(members, member);
   for (const { id, memberId } of await tx.apiKeys.listOfMembers()) {
     if (memberId === member.id) await tx.apiKeys.revoke(id);
   }
@@ -48,15 +50,15 @@ export async function removeMember(tx: MemberTransaction, { caller, name }: Memb
   await report(tx, "member.removed", { caller, name });
 }
 
-async function findMember(tx: MemberTransaction, name: string): Promise<Member> {
-  const member = await tx.members.findByName(name);
+function findMember(members: readonly Member[], name: string): Member {
+  const member = members.find((one) => one.name === name);
   if (member === undefined) throw new Problem("members.not_found");
   return member;
 }
 
-async function keepOwner(tx: MemberTransaction, member: Member): Promise<void> {
-  const others = (await tx.members.list()).filter(({ id, role }) => role === "owner" && id !== member.id);
-  if (member.role === "owner" && others.length === 0) throw new Problem("members.last_owner");
+function keepOwner(members: readonly Member[], member: Member): void {
+  const hasOther = members.some(({ id, role }) => role === "owner" && id !== member.id);
+  if (member.role === "owner" && !hasOther) throw new Problem("members.last_owner");
 }
 
 async function report(

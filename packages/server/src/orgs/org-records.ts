@@ -44,6 +44,8 @@ export interface OrgRecords {
 export interface MemberRecords {
   insert(member: Omit<Member, "createdAt">): Promise<void>;
   list(): Promise<readonly Member[]>;
+  /** As `list`; nobody else changes a member until the transaction ends. */
+  listForUpdate(): Promise<readonly Member[]>;
   find(id: string): Promise<Member | undefined>;
   findByName(name: string): Promise<Member | undefined>;
   setRole(id: string, role: Role): Promise<void>;

@@ -3,7 +3,7 @@ import type { OrgAdminService } from "@gatehouse/wire";
 import { addMember, removeMember, setMemberRole } from "../../orgs/change-members.ts";
 import { createMemberKey, revokeMemberKey } from "../../orgs/member-keys.ts";
 import type { ServerContext } from "../../server-context.ts";
-import { operatorCaller } from "../caller.ts";
+import { actorOf, operatorCaller } from "../caller.ts";
 import { describeKey, describeMember, toRole } from "./describe-member.ts";
 
 /** The people of an organisation and their keys. */
@@ -28,12 +28,15 @@ export function memberMethods({ store, random }: ServerContext) {
       await store.inOrg(caller.orgId, (tx) => removeMember(tx, { caller, name }));
       return {};
     },
-    listApiKeys: async (_, context) =>
-      store.inOrg(operatorCaller(context).orgId, async (tx) => {
+    listApiKeys: async (_, context) => {
+      const caller = operatorCaller(context);
+      return store.inOrg(caller.orgId, async (tx) => {
+        await tx.audit.append({ kind: "api_keys.listed", actor: actorOf(caller) });
         const members = new Map((await tx.members.list()).map(({ id, name }) => [id, name]));
         const apiKeys = await tx.apiKeys.listOfMembers();
         return { apiKeys: apiKeys.map((key) => describeKey(key, members.get(key.memberId ?? "") ?? "")) };
-      }),
+      });
+    },
     createApiKey: async ({ label, role, ttlMs, member }, context) => {
       const caller = operatorCaller(context);
       const input = { caller, label, role: toRole(role), ttlMs: Number(ttlMs), member };

@@ -20,7 +20,7 @@ export function orgRecords(scope: RecordScope): OrgRecords {
 }
 
 export function memberRecords(scope: RecordScope): MemberRecords {
-  const { db, orgId, now } = scope;
+  const { db, orgId, now, dialect } = scope;
   const live = () => db.selectFrom("members").selectAll().where("org_id", "=", orgId).where("deleted_at", "is", null);
   const change = async (id: string, values: { role?: Role; deleted_at?: number }) => {
     const one = db.updateTable("members").set({ ...values, updated_at: now() });
@@ -34,6 +34,9 @@ export function memberRecords(scope: RecordScope): MemberRecords {
         .execute();
     },
     list: async () => (await live().orderBy("name").execute()).map(toMember),
+    // SQLite has one writer anyway.
+    listForUpdate: async () =>
+      (await (dialect.name === "postgres" ? live().orderBy("id").forUpdate() : live()).execute()).map(toMember),
     find: async (id) => (await live().where("id", "=", id).execute()).map(toMember)[0],
     findByName: async (name) => (await live().where("name", "=", name).execute()).map(toMember)[0],
     setRole: (id, role) => change(id, { role }),

@@ -1,0 +1,58 @@
+import { parseResourceName, type ResourceName } from "@gatehouse/core";
+import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { asOperator } from "../operator/open-operator.ts";
+import { readRole, roleName } from "../operator/roles.ts";
+import { printJson, printLine, printTable } from "../terminal/print.ts";
+
+/** Lists the people of the organisation. */
+export async function listMembers(invocation: Invocation): Promise<number> {
+  const { members } = await asOperator(invocation.config.state.dir, ({ org }) => org.listMembers({}));
+  const rows = members.map(({ name, role, createdAt }) => ({
+    name,
+    role: roleName(role),
+    created_at: new Date(Number(createdAt)).toISOString(),
+  }));
+  if (isSet(invocation, "json")) printJson(rows);
+  else
+    printTable(
+      ["NAME", "ROLE", "SINCE"],
+      rows.map((row) => [row.name, row.role, row.created_at]),
+    );
+  return 0;
+}
+
+/** Adds a person, who acts once a key was made for them. */
+export async function addMember(invocation: Invocation): Promise<number> {
+  const name = nameOf(invocation);
+  const role = readRole(textOption(invocation, "role") ?? "");
+  await asOperator(invocation.config.state.dir, ({ org }) => org.addMember({ name, role }));
+  if (isSet(invocation, "json")) printJson({ name, role: roleName(role) });
+  else {
+    printLine(`${name} is a member now, as ${roleName(role)}.`);
+    printLine(`Next: gatehouse api-keys create --member ${name} --role ${roleName(role)} --out FILE`);
+  }
+  return 0;
+}
+
+/** Changes what a person may do, from their next call on. */
+export async function setMemberRole(invocation: Invocation): Promise<number> {
+  const name = nameOf(invocation);
+  const role = readRole(invocation.args[1] ?? "");
+  await asOperator(invocation.config.state.dir, ({ org }) => org.setMemberRole({ name, role }));
+  if (isSet(invocation, "json")) printJson({ name, role: roleName(role) });
+  else printLine(`${name} is ${roleName(role)} now.`);
+  return 0;
+}
+
+/** Removes a person; what they hold opens nothing any more. */
+export async function removeMember(invocation: Invocation): Promise<number> {
+  const name = nameOf(invocation);
+  await asOperator(invocation.config.state.dir, ({ org }) => org.removeMember({ name }));
+  if (isSet(invocation, "json")) printJson({ name, state: "removed" });
+  else printLine(`${name} is removed; their keys open nothing any more.`);
+  return 0;
+}
+
+function nameOf({ args }: Invocation): ResourceName {
+  return parseResourceName(args[0] ?? "");
+}

@@ -1,0 +1,41 @@
+import type { Command } from "commander";
+import { declare } from "./declare-command.ts";
+
+const ROLES = "viewer, operator, admin or owner";
+
+/** What the people of an organisation and their keys are looked after with. */
+export function addPeopleCommands(program: Command): void {
+  addMemberCommands(program.command("members").description("look after the people of your organisation"));
+  addKeyCommands(program.command("api-keys").description("look after the keys by which people and scripts act"));
+}
+
+function addMemberCommands(members: Command): void {
+  const load = () => import("./commands/members.ts");
+  declare(members, "ls", "list members", async () => (await load()).listMembers).option("--json", "print JSON");
+  declare(members, "add", "add a person", async () => (await load()).addMember)
+    .argument("<name>", "how the person is called here")
+    .requiredOption("--role <role>", ROLES)
+    .option("--json", "print JSON");
+  declare(members, "set-role", "change what a person may do", async () => (await load()).setMemberRole)
+    .argument("<name>", "name of the member")
+    .argument("<role>", ROLES)
+    .option("--json", "print JSON");
+  declare(members, "remove", "remove a person, and end their keys", async () => (await load()).removeMember)
+    .argument("<name>", "name of the member")
+    .option("--json", "print JSON");
+}
+
+function addKeyCommands(keys: Command): void {
+  const load = () => import("./commands/api-keys.ts");
+  declare(keys, "ls", "list keys", async () => (await load()).listApiKeys).option("--json", "print JSON");
+  declare(keys, "create", "make a key; it is shown once", async () => (await load()).createApiKey)
+    .requiredOption("--label <name>", "what it is for")
+    .requiredOption("--role <role>", `${ROLES}: at most your own`)
+    .option("--member <name>", "whose key it becomes (default: yours)")
+    .option("--ttl <time>", "how long it is good: 1m to 366d", "90d")
+    .option("--out <file>", "write the key to a file of mode 0600 instead of printing it")
+    .option("--json", "print JSON");
+  declare(keys, "revoke", "end a key", async () => (await load()).revokeApiKey)
+    .argument("<key>", "its id, or what it begins with")
+    .option("--json", "print JSON");
+}

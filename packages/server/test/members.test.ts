@@ -1,0 +1,223 @@
+import { randomUUID } from "node:crypto";
+import { ConnectError, createClient } from "@connectrpc/connect";
+import { systemRandom } from "@gatehouse/core";
+import { PROBLEM_HEADER } from "@gatehouse/kit";
+import {
+  AuditAdminService,
+  CredentialAdminService,
+  NodeAdminService,
+  type Permission,
+  PolicyAdminService,
+  Role,
+} from "@gatehouse/wire";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createSetupCode } from "../src/index.ts";
+import { isAtLeast, mayDo } from "../src/orgs/roles.ts";
+import { DATABASES, type TestDatabase } from "./databases.ts";
+import { FleetUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
+import { auditKinds } from "./stored-rows.ts";
+
+const ROLES = ["viewer", "operator", "admin", "owner"] as const;
+const WIRE = { viewer: Role.VIEWER, operator: Role.OPERATOR, admin: Role.ADMIN, owner: Role.OWNER } as const;
+
+/** The least role of each permission; a missing row is a type error. */
+const LEAST: Readonly<Record<Permission, (typeof ROLES)[number]>> = {
+  "org:read": "viewer",
+  "node:read": "viewer",
+  "run:read": "viewer",
+  "credential:read": "viewer",
+  "policy:read": "viewer",
+  "key:own": "viewer",
+  "node:command": "operator",
+  "audit:read": "operator",
+  "node:manage": "admin",
+  "credential:manage": "admin",
+  "policy:manage": "admin",
+  "member:manage": "owner",
+  "org:manage": "owner",
+};
+
+test.each(Object.entries(LEAST))("%s is for %s and above alone", (permission, least) => {
+  for (const role of ROLES) expect(mayDo(role, permission as Permission), role).toBe(isAtLeast(role, least));
+});
+
+describe.each(DATABASES)("on $name", ({ open }) => {
+  let database: TestDatabase;
+  let fleet: FleetUnderTest;
+  let org: OrgUnderTest;
+  const keyOf = async (role: (typeof ROLES)[number], member = "", by = org.apiKey) => {
+    const made = await org.org.createApiKey({ label: "k", role: WIRE[role], ttlMs: 0n, member }, bearer(by));
+    return { apiKey: made.apiKey, id: made.stored?.id ?? "" };
+  };
+
+  beforeAll(async () => {
+    database = await open();
+    fleet = await FleetUnderTest.open(database.location);
+    org = await fleet.createOrg("acme");
+  });
+
+  afterAll(async () => {
+    await fleet[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+
+  test("every role is refused every call above it, and nothing changes", async () => {
+    const absent = randomUUID();
+    const to = fleet.transport;
+    const [nodes, credentials, policies] = [
+      createClient(NodeAdminService, to),
+      createClient(CredentialAdminService, to),
+      createClient(PolicyAdminService, to),
+    ];
+    const calls = (own: ReturnType<typeof bearer>): Readonly<Partial<Record<Permission, () => Promise<unknown>>>> => ({
+      "org:read": () => org.org.listMembers({}, own),
+      "key:own": () => org.org.revokeApiKey({ id: absent }, own),
+      "member:manage": () => org.org.removeMember({ name: "nobody" }, own),
+      "node:read": () => nodes.listNodes({}, own),
+      "node:manage": () => nodes.cancelEnrollment({ enrollmentId: absent }, own),
+      "node:command": () => nodes.sendCommand({}, own),
+      "run:read": () => nodes.listRuns({}, own),
+      "credential:read": () => credentials.listCredentials({}, own),
+      "credential:manage": () => credentials.revokeCredential({}, own),
+      "policy:read": () => policies.listPolicies({}, own),
+      "policy:manage": () => policies.deletePolicy({}, own),
+      "audit:read": () => createClient(AuditAdminService, to).proveAuditEntry({}, own),
+    });
+    for (const role of ROLES) {
+      const { apiKey } = await keyOf(role);
+      for (const [permission, call] of Object.entries(calls(bearer(apiKey)))) {
+        const isAllowed = isAtLeast(role, LEAST[permission as Permission]);
+        const problem = await problemOf(call());
+        if (isAllowed) expect(problem, `${role} ${permission}`).not.toBe("auth.forbidden");
+        else expect(problem, `${role} ${permission}`).toBe("auth.forbidden");
+      }
+    }
+    expect(await memberNames()).toEqual(["ada"]);
+  });
+
+  test("a key does no more than its member, from the moment on that the member may less", async () => {
+    await org.org.addMember({ name: "bob", role: Role.ADMIN }, org.headers);
+    const { apiKey } = await keyOf("owner", "bob");
+    expect(await problemOf(org.org.addMember({ name: "eve", role: Role.OWNER }, bearer(apiKey)))).toBe(
+      "auth.forbidden",
+    );
+    expect(await problemOf(keyOf("owner", "", apiKey))).toBe("auth.forbidden");
+    expect(await problemOf(keyOf("admin", "ada", apiKey))).toBe("auth.forbidden");
+    await org.org.setMemberRole({ name: "bob", role: Role.VIEWER }, org.headers);
+    const nodes = createClient(NodeAdminService, fleet.transport);
+    expect(await problemOf(nodes.createEnrollmentCode({ name: "x" }, bearer(apiKey)))).toBe("auth.forbidden");
+    expect((await nodes.listEnrollmentCodes({}, org.headers)).enrollments).toEqual([]);
+    expect(await memberNames()).toEqual(["ada", "bob"]);
+    await org.org.removeMember({ name: "bob" }, org.headers);
+  });
+
+  test("a removed member's keys open nothing, also when somebody of the same name is added", async () => {
+    await org.org.addMember({ name: "carl", role: Role.OWNER }, org.headers);
+    const { apiKey } = await keyOf("owner", "carl");
+    expect(await problemOf(org.org.getOrg({}, bearer(apiKey)))).toBeUndefined();
+    await org.org.removeMember({ name: "carl" }, org.headers);
+    expect(await problemOf(org.org.getOrg({}, bearer(apiKey)))).toBe("auth.refused");
+    await org.org.addMember({ name: "carl", role: Role.OWNER }, org.headers);
+    expect(await problemOf(org.org.getOrg({}, bearer(apiKey)))).toBe("auth.refused");
+    expect((await org.org.listApiKeys({}, org.headers)).apiKeys.map(({ member }) => member)).not.toContain("carl");
+    await org.org.removeMember({ name: "carl" }, org.headers);
+  });
+
+  test("the last owner stays, also when two owners take each other's place at once", async () => {
+    expect(await problemOf(org.org.removeMember({ name: "ada" }, org.headers))).toBe("members.last_owner");
+    expect(await problemOf(org.org.setMemberRole({ name: "ada", role: Role.ADMIN }, org.headers))).toBe(
+      "members.last_owner",
+    );
+    for (let turn = 0; turn < 5; turn += 1) {
+      await org.org.addMember({ name: "zoe", role: Role.OWNER }, org.headers);
+      const zoe = await keyOf("owner", "zoe");
+      const done = await Promise.all([
+        problemOf(org.org.setMemberRole({ name: "zoe", role: Role.VIEWER }, org.headers)),
+        problemOf(org.org.setMemberRole({ name: "ada", role: Role.VIEWER }, bearer(zoe.apiKey))),
+      ]);
+      expect(done.filter((one) => one === undefined)).toHaveLength(1);
+      const owners = (await org.org.listMembers({}, org.headers)).members.filter(({ role }) => role === Role.OWNER);
+      expect(owners).toHaveLength(1);
+      if (owners[0]?.name === "zoe") await org.org.setMemberRole({ name: "ada", role: Role.OWNER }, bearer(zoe.apiKey));
+      await org.org.removeMember({ name: "zoe" }, org.headers);
+    }
+  });
+
+  test("a revoked or expired key, another's key and a key that never was are all unknown", async () => {
+    const revoked = await keyOf("viewer");
+    await org.org.revokeApiKey({ id: revoked.id }, org.headers);
+    expect(await problemOf(org.org.revokeApiKey({ id: revoked.id }, org.headers))).toBe("keys.not_found");
+    expect(await problemOf(org.org.getOrg({}, bearer(revoked.apiKey)))).toBe("auth.refused");
+    const made = { label: "k", role: Role.VIEWER, ttlMs: 60_000n, member: "" };
+    const short = (await org.org.createApiKey(made, org.headers)).apiKey;
+    fleet.clock.advance(60_000);
+    expect(await problemOf(org.org.getOrg({}, bearer(short)))).toBe("auth.refused");
+    expect(await problemOf(org.org.getOrg({}, bearer(`gha_00000000_${"A".repeat(43)}`)))).toBe("auth.refused");
+    await org.org.addMember({ name: "dan", role: Role.VIEWER }, org.headers);
+    const dan = await keyOf("viewer", "dan");
+    const ofAda = await keyOf("viewer");
+    expect(await problemOf(org.org.revokeApiKey({ id: ofAda.id }, bearer(dan.apiKey)))).toBe("keys.not_found");
+    expect(await problemOf(org.org.getOrg({}, bearer(ofAda.apiKey)))).toBeUndefined();
+  });
+
+  test("another organisation's members and keys are answered as absent ones, and stay as they are", async () => {
+    const config = { directory: fleet.directory, store: database.location };
+    const code = await createSetupCode(config, { clock: fleet.clock, random: systemRandom });
+    const other = await fleet.createOrg("other", code);
+    const mine = await keyOf("owner");
+    const own = bearer(other.apiKey);
+    expect(await problemOf(org.org.revokeApiKey({ id: mine.id }, own))).toBe("keys.not_found");
+    expect(await problemOf(org.org.revokeApiKey({ id: randomUUID() }, own))).toBe("keys.not_found");
+    await org.org.addMember({ name: "only-here", role: Role.VIEWER }, org.headers);
+    for (const name of ["only-here", "nobody"]) {
+      expect(await problemOf(org.org.removeMember({ name }, own))).toBe("members.not_found");
+      expect(await problemOf(org.org.setMemberRole({ name, role: Role.OWNER }, own))).toBe("members.not_found");
+      const key = { label: "k", role: Role.OWNER, ttlMs: 0n, member: name };
+      expect(await problemOf(org.org.createApiKey(key, own))).toBe("members.not_found");
+    }
+    expect(await problemOf(org.org.getOrg({}, bearer(mine.apiKey)))).toBeUndefined();
+    expect(await memberNames()).toContain("only-here");
+    expect((await org.org.listApiKeys({}, own)).apiKeys.map(({ label }) => label)).toEqual(["owner"]);
+  });
+
+  test("a call with a key and a cookie is refused, whatever they are", async () => {
+    const headers = { ...org.headers.headers, Cookie: "theme=dark" };
+    expect(await problemOf(org.org.addMember({ name: "two", role: Role.OWNER }, { headers }))).toBe("auth.refused");
+    expect(await memberNames()).not.toContain("two");
+  });
+
+  test("what was done about members and keys, and who looked at the keys, is on record; no key is in any line", async () => {
+    const { apiKey } = await keyOf("viewer");
+    await org.org.listApiKeys({}, org.headers);
+    expect(await auditKinds(database.location, org.orgId)).toEqual(
+      expect.arrayContaining([
+        "member.added",
+        "member.role_changed",
+        "member.removed",
+        "api_key.created",
+        "api_key.revoked",
+        "api_keys.listed",
+      ]),
+    );
+    const lines = fleet.lines.join("\n");
+    for (const secret of [apiKey, org.apiKey]) expect(lines).not.toContain(secret.slice(13));
+  });
+
+  async function memberNames(): Promise<readonly string[]> {
+    return (await org.org.listMembers({}, org.headers)).members.map(({ name }) => name);
+  }
+});
+
+function bearer(apiKey: string) {
+  return { headers: { Authorization: `Bearer ${apiKey}` } };
+}
+
+/** The problem that a call failed with; `undefined`: it did not fail. */
+async function problemOf(call: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await call;
+    return undefined;
+  } catch (failure) {
+    return ConnectError.from(failure).metadata.get(PROBLEM_HEADER) ?? ConnectError.from(failure).message;
+  }
+}
