@@ -87,6 +87,7 @@ export {
 } from "./ids.ts";
 export { Lifetime } from "./lifetime.ts";
 export { type LinkedSignal, linkSignals } from "./link-signals.ts";
+export { MessageQueue } from "./message-queue.ts";
 export { type CompiledPolicy, compilePolicy, type PolicyRequest } from "./policy/compile-policy.ts";
 export type { PolicyDecision } from "./policy/compile-rules.ts";
 export { compareSpecificity, type HostPattern, matchHostPattern, parseHostPattern } from "./policy/host-pattern.ts";

@@ -247,6 +247,27 @@ export const PROBLEMS = {
   "auth.forbidden": { rpc: "permission_denied", http: 403, exit: 4, say: "The caller's role does not allow this." },
   "auth.slow_down": { rpc: "resource_exhausted", http: 429, exit: 1, say: "Too many attempts failed; try later." },
 
+  "stream.no_hello": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "A control stream begins with a Hello, within five seconds.",
+  },
+  "stream.version": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "The node and the server speak no common version of the protocol.",
+  },
+
+  "commands.key_reused": {
+    rpc: "already_exists",
+    http: 409,
+    exit: 1,
+    say: "The idempotency key belongs to another command.",
+  },
+  "commands.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such command." },
+
   "nodes.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such node." },
   "members.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such member." },
   "members.exists": { rpc: "already_exists", http: 409, exit: 1, say: "A member of this name exists." },

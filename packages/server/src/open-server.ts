@@ -11,6 +11,7 @@ import { openServerKeys, type ServerKeys, spkiOf } from "./keys/server-keys.ts";
 import { makeFirstSetupCode } from "./orgs/setup-codes.ts";
 import { handleRequests } from "./rpc/handle-requests.ts";
 import { openListener } from "./rpc/open-listener.ts";
+import { NodeStreams } from "./rpc/streams/node-streams.ts";
 import { openStore, type StoreLocation } from "./store/open-store.ts";
 import { sweepForever } from "./sweep.ts";
 
@@ -54,6 +55,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
     const leaf = await mintLeaf(keys, hostOf(config));
     const listener = life.own(await openListener({ host: config.host, port: config.port, ...leaf }));
     const origin = config.url ?? `https://${hostInUrl(config.host)}:${listener.port}`;
+    const streams = life.own(new NodeStreams(bus));
     const health = openHealth({
       probes: [
         { name: "store", check: () => store.probe() },
@@ -62,9 +64,8 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
     });
     listener.serve(
       handleRequests(
-        { store, keys, bus, clock, random, log, origin },
+        { store, keys, bus, clock, random, log, origin, streams, check: createMessageCheck() },
         {
-          check: createMessageCheck(),
           tlsSpkiSha256: sha256(spkiOf(leaf.certificatePem)),
           health: () => health.report(),
           signal: life.signal,
@@ -74,7 +75,14 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
     life.run((signal) => sweepForever({ store, bus, log }, signal));
     life.run((signal) => keepHeads({ store, key: keys.working.audit.key }, log, signal));
     health.setReady();
-    return { url: origin, port: listener.port, [Symbol.asyncDispose]: () => life[Symbol.asyncDispose]() };
+    return {
+      url: origin,
+      port: listener.port,
+      [Symbol.asyncDispose]: async () => {
+        await streams.drain();
+        await life[Symbol.asyncDispose]();
+      },
+    };
   } catch (failure) {
     await life[Symbol.asyncDispose]();
     throw failure;

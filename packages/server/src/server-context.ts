@@ -1,7 +1,9 @@
 import type { Clock, Random } from "@gatehouse/core";
 import type { Log } from "@gatehouse/kit";
+import type { CheckMessage } from "@gatehouse/wire";
 import type { Bus } from "./bus/bus.ts";
 import type { ServerKeys } from "./keys/server-keys.ts";
+import type { NodeStreams } from "./rpc/streams/node-streams.ts";
 import type { Store } from "./store/store.ts";
 
 /** What the adapters of one server share. Features take the part that they name themselves. */
@@ -12,6 +14,8 @@ export interface ServerContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly check: CheckMessage;
+  readonly streams: NodeStreams;
   /** The server's name in signatures and proofs: `https://host:port`. */
   readonly origin: string;
 }

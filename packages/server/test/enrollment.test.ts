@@ -4,7 +4,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeSetupCode } from "../src/orgs/setup-codes.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, HostUnderTest, hash, makePair, type OrgUnderTest, signWith } from "./fleet-under-test.ts";
+import {
+  FleetUnderTest,
+  HostUnderTest,
+  hash,
+  makePair,
+  type OrgUnderTest,
+  refused,
+  signWith,
+} from "./fleet-under-test.ts";
 import { apiKeyOf, awaitRequest, nonceOf, openJwe, openSealed } from "./host-session.ts";
 
 const MINUTE_MS = 60_000;
@@ -24,11 +32,6 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await fleet[Symbol.asyncDispose]();
     await database[Symbol.asyncDispose]();
   });
-
-  const refused = (code: string) =>
-    expect.objectContaining({
-      metadata: expect.toSatisfy((metadata: Headers) => metadata.get("gatehouse-problem") === code),
-    });
 
   test("the set-up code makes one organisation: repeated until its key was used, then spent", async () => {
     await expect(fleet.createOrg("other")).rejects.toEqual(refused("org.setup_code_spent"));

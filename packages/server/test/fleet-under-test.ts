@@ -288,3 +288,11 @@ export class HostUnderTest {
     return { headers: { Authorization: `DPoP ${token}`, DPoP: proof } };
   }
 }
+
+/** Matches a failed call by the problem that it names. */
+export function refused(code: string): unknown {
+  return {
+    asymmetricMatch: (failure: { readonly metadata?: Headers }) => failure?.metadata?.get("gatehouse-problem") === code,
+    toString: () => `refused with ${code}`,
+  };
+}

@@ -10,6 +10,7 @@ import {
   makePair,
   type OrgUnderTest,
   type Pair,
+  refused,
   signWith,
 } from "./fleet-under-test.ts";
 import { openJwe, openSession } from "./host-session.ts";
@@ -36,11 +37,6 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await fleet[Symbol.asyncDispose]();
     await database[Symbol.asyncDispose]();
   });
-
-  const refused = (code: string) =>
-    expect.objectContaining({
-      metadata: expect.toSatisfy((metadata: Headers) => metadata.get("gatehouse-problem") === code),
-    });
 
   test("a credential reaches the nodes that it is sealed to, as each of them alone can open it", async () => {
     const sealed = await seal("shared", [first, second]);

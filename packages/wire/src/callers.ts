@@ -100,6 +100,7 @@ export const CALLERS = {
     transferNode: operator("node:manage"),
     cordonNode: operator("node:manage"),
     rotateNodeApiKey: operator("node:manage", "redact"),
+    acceptNode: operator("node:manage"),
     sendCommand: operator("node:command", "suppress"),
     listCommands: operator("node:read", "suppress"),
     watchEvents: operator("node:read"),

@@ -1,3 +1,5 @@
+import type { Liveness } from "./liveness.ts";
+
 export type NodeState = "pending" | "confirmed" | "revoked";
 
 /** One enrolled host, or one that asks to be. */
@@ -21,6 +23,14 @@ export interface Node {
   readonly bootId: string | undefined;
   readonly runCount: number;
   readonly quarantineReason: string | undefined;
+  /** The boot before the present one. */
+  readonly previousBootId: string | undefined;
+  /** As the last event said. */
+  readonly liveness: Liveness | undefined;
+  /** Of its open control stream; `undefined`: none. */
+  readonly streamId: string | undefined;
+  /** Until when the stream counts as open without a further word of its owner. */
+  readonly connectedUntil: number | undefined;
 }
 
 /** What may change of a node. `isDeleted` frees its name and keys. */
@@ -38,6 +48,11 @@ export interface NodeChange {
   readonly bootId?: string;
   readonly runCount?: number;
   readonly quarantineReason?: string | null;
+  readonly epoch?: number;
+  readonly previousBootId?: string | null;
+  readonly liveness?: Liveness;
+  readonly streamId?: string | null;
+  readonly connectedUntil?: number | null;
   readonly isDeleted?: true;
 }
 
@@ -60,6 +75,8 @@ export interface NodeRecords {
   /** The same, locked until the transaction ends. */
   lock(id: string): Promise<Node | undefined>;
   findByName(name: string): Promise<Node | undefined>;
+  /** Nodes of this liveness that were last seen before a time. */
+  listQuiet(liveness: Liveness, seenBefore: number): Promise<readonly Node[]>;
   list(filter: NodeFilter): Promise<readonly Node[]>;
   update(id: string, change: NodeChange): Promise<void>;
 }

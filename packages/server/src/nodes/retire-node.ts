@@ -1,12 +1,16 @@
 import { Problem } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import { type EndTransaction, endCommand } from "../commands/end-command.ts";
 import type { CredentialRecords } from "../credentials/credential-records.ts";
 import type { EnrollmentRecords } from "../enrollment/enrollment-records.ts";
 import type { ApiKeyRecords } from "../orgs/org-records.ts";
 import type { SessionRecords } from "../sessions/session-records.ts";
 import type { NodeRecords } from "./node-records.ts";
 
-export interface RetireTransaction {
+/** More than one node has waiting and in its hands. */
+const MAX_OPEN = 1_000;
+
+export interface RetireTransaction extends EndTransaction {
   readonly audit: AuditTrail;
   readonly apiKeys: ApiKeyRecords;
   readonly nodes: NodeRecords;
@@ -38,8 +42,19 @@ export async function retireNode(
   if (enrollment?.state === "awaiting_confirmation") await tx.enrollments.update(enrollment.id, { state: "cancelled" });
   if (enrollment?.sealed !== undefined) await tx.enrollments.update(enrollment.id, { sealed: null });
   const pending = await tx.credentials.markRotationPending(nodeId);
+  await endCommands(tx, nodeId);
   await tx.nodes.update(nodeId, { state: "revoked", isDeleted: true });
   const data = { name: node.name, rotation_pending: pending.length };
   await tx.audit.append({ kind: `node.${reason}`, actor, node: nodeId, data });
   return pending.map(({ name }) => name);
+}
+
+/** Nobody takes them any more; what was sent may have been done. */
+async function endCommands(tx: RetireTransaction, nodeId: string): Promise<void> {
+  for (const state of ["queued", "sent"] as const) {
+    for (const command of await tx.commands.listOpen(nodeId, state, MAX_OPEN)) {
+      const end = command.seq === undefined ? "forbidden" : "outcome_unknown";
+      await endCommand(tx, command, { state: end, message: "The node is gone.", actor: "server" });
+    }
+  }
 }

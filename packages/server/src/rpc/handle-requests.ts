@@ -4,7 +4,6 @@ import { PROBLEMS, toProblem } from "@gatehouse/core";
 import type { HealthReport } from "@gatehouse/kit";
 import {
   AuditAdminService,
-  type CheckMessage,
   CredentialAdminService,
   NodeAdminService,
   NodeGatewayService,
@@ -26,7 +25,6 @@ import { orgAdminService } from "./services/org-admin-service.ts";
 import { policyAdminService } from "./services/policy-admin-service.ts";
 
 export interface HandleOptions {
-  readonly check: CheckMessage;
   /** SHA-256 of the SPKI of the TLS leaf. */
   readonly tlsSpkiSha256: Uint8Array;
   readonly health: () => Promise<HealthReport>;
@@ -47,7 +45,7 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     interceptors: [
       logCalls({ log, clock }),
       authenticate({ store, origin, now, seeOnce, macKey: keys.macKey }),
-      checkMessages(options.check),
+      checkMessages(server.check),
     ],
     contextValues: ({ socket }) => createContextValues().set(PEER_ADDRESS, socket.remoteAddress ?? ""),
     readMaxBytes: MAX_MESSAGE_BYTES,

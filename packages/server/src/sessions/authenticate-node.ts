@@ -41,7 +41,7 @@ export async function authenticateNode(
   const orgId = await deps.store.findOrg("session", tokenSha256);
   if (orgId === undefined) throw new Problem("auth.refused");
   const { node, session } = await deps.store.inOrg(orgId, (tx) => readSession(tx, tokenSha256));
-  await checkProof({ proof, url, token, identityKey: node.identityKey }, deps);
+  await checkProof({ proof, url, tokenSha256, identityKey: node.identityKey }, deps);
   return { orgId, nodeId: node.id, fence: session.fence, sessionExpiresAt: session.expiresAt };
 }
 

@@ -11,8 +11,8 @@ export interface ProofSubject {
   readonly identityKey: Uint8Array;
   /** Origin and path of the call. */
   readonly url: string;
-  /** The session token that it comes with. */
-  readonly token: string;
+  /** Of the session token that it comes with. */
+  readonly tokenSha256: Uint8Array;
 }
 
 export interface ProofDeps {
@@ -29,10 +29,13 @@ const MAX_ID_BYTES = 128;
  * Checks that the holder of the node's key made this proof for this call, now and once. The nonce stands for time: the
  * caller's clock may be wrong. Fails with `auth.refused`, or `auth.stale_nonce` when all but the nonce was right.
  */
-export async function checkProof({ proof, identityKey, url, token }: ProofSubject, deps: ProofDeps): Promise<void> {
+export async function checkProof(
+  { proof, identityKey, url, tokenSha256 }: ProofSubject,
+  deps: ProofDeps,
+): Promise<void> {
   const claims = await verify(proof, identityKey);
   const { htm, htu, ath, jti, nonce } = claims;
-  const isAboutThis = htm === "POST" && htu === url && ath === base64url(sha256(token));
+  const isAboutThis = htm === "POST" && htu === url && ath === base64url(tokenSha256);
   const isNamed = typeof jti === "string" && jti.length > 0 && jti.length <= MAX_ID_BYTES;
   if (!isAboutThis || !isNamed) throw new Problem("auth.refused");
   if (typeof nonce !== "string" || !isFreshNonce(nonce, deps.macKey, deps.now())) throw new Problem("auth.stale_nonce");

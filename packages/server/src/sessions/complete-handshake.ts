@@ -42,8 +42,8 @@ export interface CompleteDeps {
   readonly now: () => number;
 }
 
-const SESSION_TTL_MS = 900_000;
-const TOKEN_BYTES = 32;
+export const SESSION_TTL_MS = 900_000;
+export const TOKEN_BYTES = 32;
 
 /**
  * Opens the node's one session for whoever signs the challenge with its identity key; the session before is fenced

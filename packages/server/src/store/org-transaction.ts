@@ -1,6 +1,7 @@
 import type { AuditLogRecords } from "../audit/audit-log-records.ts";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { RevocationRecords } from "../bundles/revocation-records.ts";
+import type { CommandRecords } from "../commands/command-records.ts";
 import type { CredentialRecords } from "../credentials/credential-records.ts";
 import type { EnrollmentRecords } from "../enrollment/enrollment-records.ts";
 import type { NodeRecords } from "../nodes/node-records.ts";
@@ -12,6 +13,7 @@ import type { SessionRecords } from "../sessions/session-records.ts";
 import { addLookup, type RecordScope } from "./record-scope.ts";
 import { auditLogRecords } from "./records/audit-log-records.ts";
 import { auditTrail } from "./records/audit-trail.ts";
+import { commandRecords } from "./records/command-records.ts";
 import { credentialRecords } from "./records/credential-records.ts";
 import { enrollmentRecords } from "./records/enrollment-records.ts";
 import { eventRecords } from "./records/event-records.ts";
@@ -42,6 +44,7 @@ export interface OrgTransaction {
   readonly policies: PolicyRecords;
   readonly revocations: RevocationRecords;
   readonly events: EventRecords;
+  readonly commands: CommandRecords;
   /** Lets whoever knows the secret find the organisation. */
   addLookup(kind: LookupKind, sha256: Uint8Array): Promise<void>;
   /** Marks a set-up code as this organisation's. Fails with `org.setup_code_spent`. */
@@ -65,6 +68,7 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
     policies: policyRecords(scope),
     revocations: revocationRecords(scope),
     events: eventRecords(scope),
+    commands: commandRecords(scope),
     addLookup: (kind, hash) => addLookup(scope, kind, hash),
     spendSetupCode: (hash) => spendSetupCode(scope, hash),
   };

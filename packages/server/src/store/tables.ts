@@ -108,6 +108,14 @@ interface Nodes extends Tenant {
   run_count: number;
   quarantine_reason: string | null;
   deleted_at: Time | null;
+  /** The boot before the present one. */
+  previous_boot_id: string | null;
+  /** As the last event said. */
+  liveness: "online" | "stale" | "offline" | null;
+  /** Of its open control stream; null: none. */
+  stream_id: string | null;
+  /** Until when the stream counts as open without a further word of its owner. */
+  connected_until: Time | null;
 }
 
 interface Enrollments extends Tenant {

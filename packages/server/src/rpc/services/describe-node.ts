@@ -33,6 +33,7 @@ export function describeNode(node: Node, nowMs: number) {
     softwareVersion,
     runCount,
     quarantineReason: quarantineReason ?? "",
+    isConnected: node.streamId !== undefined && (node.connectedUntil ?? 0) > nowMs,
   };
 }
 

@@ -1,9 +1,11 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { NodeAdminService } from "@gatehouse/wire";
+import { acceptNode } from "../../nodes/accept-node.ts";
 import { findNode } from "../../nodes/find-node.ts";
 import { retireNode } from "../../nodes/retire-node.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
+import { commandMethods } from "./command-methods.ts";
 import { describeNode, toNodeState } from "./describe-node.ts";
 import { enrollmentMethods } from "./enrollment-methods.ts";
 import { reportMethods } from "./report-methods.ts";
@@ -16,6 +18,7 @@ export function nodeAdminService(server: ServerContext): Partial<ServiceImpl<typ
   return {
     ...enrollmentMethods(server),
     ...reportMethods(server),
+    ...commandMethods(server),
     listNodes: async ({ pageSize, pageToken, nameContains, labels, state }, context) => {
       const limit = pageSize === 0 ? DEFAULT_PAGE : pageSize;
       const filter = {
@@ -61,6 +64,13 @@ export function nodeAdminService(server: ServerContext): Partial<ServiceImpl<typ
         const kind = cordoned ? "node.cordoned" : "node.uncordoned";
         await tx.audit.append({ kind, actor: actorOf(caller), node: node.id });
       });
+      return {};
+    },
+    acceptNode: async ({ nodeId }, context) => {
+      const caller = operatorCaller(context);
+      const { orgId } = caller;
+      await store.inOrg(orgId, (tx) => acceptNode(tx, { nodeId, actor: actorOf(caller) }));
+      bus.publish({ kind: "commands", orgId, nodeId });
       return {};
     },
     rotateNodeApiKey: async ({ nodeId }, context) => {

@@ -1,9 +1,10 @@
 import { ORG_SETTING, type StoreDialect } from "../dialect.ts";
 import { foundation } from "./0001-foundation.ts";
+import { streams } from "./0002-streams.ts";
 import type { Migration } from "./migration.ts";
 
 /** Every step, in order. */
-export const MIGRATIONS: readonly Migration[] = [foundation];
+export const MIGRATIONS: readonly Migration[] = [foundation, streams];
 
 /** The SQL of a step in one dialect, as it is run and as `server migrate --plan` shows it. */
 export function migrationSql(migration: Migration, dialect: StoreDialect): readonly string[] {

@@ -32,6 +32,10 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
       return find(id);
     },
     findByName: async (name) => (await live(scope).where("name", "=", name).execute()).map(toNode)[0],
+    listQuiet: async (liveness, seenBefore) => {
+      const quiet = live(scope).where("liveness", "=", liveness).where("last_seen_at", "<", seenBefore);
+      return (await quiet.execute()).map(toNode);
+    },
     list: async (filter) => (await filtered(live(scope), filter).execute()).map(toNode),
     update: async (id, change) => {
       const one = db.updateTable("nodes").set({ ...toColumns(change, now()), updated_at: now() });
@@ -53,6 +57,10 @@ const FRESH = {
   run_count: 0,
   quarantine_reason: null,
   deleted_at: null,
+  previous_boot_id: null,
+  liveness: null,
+  stream_id: null,
+  connected_until: null,
 } as const;
 
 function live({ db, orgId }: RecordScope) {
@@ -93,6 +101,11 @@ function toColumns(change: NodeChange, now: number): Partial<Row> {
     ["boot_id", change.bootId],
     ["run_count", change.runCount],
     ["quarantine_reason", change.quarantineReason],
+    ["epoch", change.epoch],
+    ["previous_boot_id", change.previousBootId],
+    ["liveness", change.liveness],
+    ["stream_id", change.streamId],
+    ["connected_until", change.connectedUntil],
     ["deleted_at", isDeleted && now],
   ];
   return Object.fromEntries(named.filter(([, value]) => value !== undefined));
@@ -120,6 +133,10 @@ function toNode(row: Row): Node {
     bootId: row.boot_id ?? undefined,
     runCount: row.run_count,
     quarantineReason: row.quarantine_reason ?? undefined,
+    previousBootId: row.previous_boot_id ?? undefined,
+    liveness: row.liveness ?? undefined,
+    streamId: row.stream_id ?? undefined,
+    connectedUntil: row.connected_until ?? undefined,
   };
 }
 

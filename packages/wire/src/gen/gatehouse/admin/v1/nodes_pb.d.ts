@@ -672,6 +672,34 @@ export declare type RotateNodeApiKeyResponse = Message<"gatehouse.admin.v1.Rotat
 export declare const RotateNodeApiKeyResponseSchema: GenMessage<RotateNodeApiKeyResponse>;
 
 /**
+ * @generated from message gatehouse.admin.v1.AcceptNodeRequest
+ */
+export declare type AcceptNodeRequest = Message<"gatehouse.admin.v1.AcceptNodeRequest"> & {
+  /**
+   * @generated from field: string node_id = 1;
+   */
+  nodeId: string;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.AcceptNodeRequest.
+ * Use `create(AcceptNodeRequestSchema)` to create a new message.
+ */
+export declare const AcceptNodeRequestSchema: GenMessage<AcceptNodeRequest>;
+
+/**
+ * @generated from message gatehouse.admin.v1.AcceptNodeResponse
+ */
+export declare type AcceptNodeResponse = Message<"gatehouse.admin.v1.AcceptNodeResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.AcceptNodeResponse.
+ * Use `create(AcceptNodeResponseSchema)` to create a new message.
+ */
+export declare const AcceptNodeResponseSchema: GenMessage<AcceptNodeResponse>;
+
+/**
  * @generated from message gatehouse.admin.v1.SendCommandRequest
  */
 export declare type SendCommandRequest = Message<"gatehouse.admin.v1.SendCommandRequest"> & {
@@ -877,6 +905,13 @@ export declare type ListCommandsRequest = Message<"gatehouse.admin.v1.ListComman
    * @generated from field: string command_id = 2;
    */
   commandId: string;
+
+  /**
+   * Answers when every command of them has ended, or after this long.
+   *
+   * @generated from field: int64 wait_ms = 3;
+   */
+  waitMs: bigint;
 };
 
 /**
@@ -1371,6 +1406,16 @@ export declare const NodeAdminService: GenService<{
     methodKind: "unary";
     input: typeof RotateNodeApiKeyRequestSchema;
     output: typeof RotateNodeApiKeyResponseSchema;
+  },
+  /**
+   * Lets a node that is in quarantine have commands and credentials again.
+   *
+   * @generated from rpc gatehouse.admin.v1.NodeAdminService.AcceptNode
+   */
+  acceptNode: {
+    methodKind: "unary";
+    input: typeof AcceptNodeRequestSchema;
+    output: typeof AcceptNodeResponseSchema;
   },
   /**
    * @generated from rpc gatehouse.admin.v1.NodeAdminService.SendCommand

@@ -8,7 +8,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Heartbeat, HeartbeatAnswer, UploadAuditRequestSchema, UploadAuditResponseSchema, UploadEventsRequestSchema, UploadEventsResponseSchema, UploadTelemetryRequestSchema, UploadTelemetryResponseSchema } from "./reports_pb.js";
-import type { ControlStreamRequestSchema, ControlStreamResponseSchema, RunStreamRequestSchema, RunStreamResponseSchema } from "./control_pb.js";
+import type { ControlStreamRequestSchema, ControlStreamResponseSchema, Freshness, RunStreamRequestSchema, RunStreamResponseSchema } from "./control_pb.js";
 
 /**
  * Describes the file gatehouse/gateway/v1/gateway.proto.
@@ -339,6 +339,11 @@ export declare type UploadHeartbeatResponse = Message<"gatehouse.gateway.v1.Uplo
    * @generated from field: gatehouse.gateway.v1.HeartbeatAnswer answer = 1;
    */
   answer?: HeartbeatAnswer | undefined;
+
+  /**
+   * @generated from field: gatehouse.gateway.v1.Freshness freshness = 2;
+   */
+  freshness?: Freshness | undefined;
 };
 
 /**

@@ -1,0 +1,33 @@
+import { type OwnStream, ownsStream } from "../streams/own-stream.ts";
+import type { CommandEnd } from "./command-records.ts";
+import { endCommand } from "./end-command.ts";
+import type { TakeTransaction } from "./take-commands.ts";
+
+export interface Acknowledgement {
+  readonly commandId: string;
+  readonly state: CommandEnd;
+  readonly message: string;
+  readonly payload: Uint8Array;
+}
+
+/** `fenced`: it came on a stream that is not the node's any more, and changed nothing. */
+export type Acknowledged = "ended" | "known" | "unknown" | "fenced";
+
+/** Takes a node's word on how a command ended; the first one counts. */
+export async function acknowledgeCommand(
+  tx: TakeTransaction,
+  stream: OwnStream,
+  ack: Acknowledgement,
+): Promise<Acknowledged> {
+  const node = await ownsStream(tx, stream);
+  if (node === undefined) return "fenced";
+  const command = await tx.commands.find(ack.commandId);
+  if (command?.nodeId !== node.id || command.seq === undefined) return "unknown";
+  if (command.finishedAt !== undefined) return "known";
+  const { state, message, payload: result } = ack;
+  await endCommand(tx, command, { state, message, result, actor: `node:${node.name}` });
+  if (command.epoch === node.epoch && command.seq > node.acknowledgedSeq) {
+    await tx.nodes.update(node.id, { acknowledgedSeq: command.seq });
+  }
+  return "ended";
+}

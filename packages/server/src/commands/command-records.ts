@@ -1,0 +1,71 @@
+/** What may have become of a command. The last ones are ends. */
+export type CommandState =
+  | "queued"
+  | "sent"
+  | "ok"
+  | "partial"
+  | "bad_request"
+  | "incapable"
+  | "busy"
+  | "forbidden"
+  | "internal"
+  | "expired"
+  | "outcome_unknown";
+
+/** A state that a command stays in. */
+export type CommandEnd = Exclude<CommandState, "queued" | "sent">;
+
+/** An instruction for one node, kept until long after its end. */
+export interface StoredCommand {
+  readonly id: string;
+  readonly batchId: string;
+  readonly nodeId: string;
+  readonly idempotencyKey: string;
+  readonly actor: string;
+  readonly kind: string;
+  /** A serialised `CommandPayload`, as it is hashed. */
+  readonly payload: Uint8Array;
+  readonly payloadSha256: Uint8Array;
+  readonly notAfter: number;
+  readonly state: CommandState;
+  /** Under which it was last signed. */
+  readonly epoch: number | undefined;
+  readonly seq: number | undefined;
+  readonly message: string;
+  readonly result: Uint8Array | undefined;
+  readonly createdAt: number;
+  readonly finishedAt: number | undefined;
+}
+
+export interface CommandChange {
+  readonly batchId?: string;
+  readonly notAfter?: number;
+  readonly state?: CommandState;
+  readonly epoch?: number;
+  readonly seq?: number;
+  readonly message?: string;
+  readonly result?: Uint8Array | null;
+  readonly finishedAt?: number | null;
+}
+
+export type NewCommand = Omit<
+  StoredCommand,
+  "epoch" | "seq" | "message" | "result" | "createdAt" | "finishedAt" | "state"
+>;
+
+/** Commands of the organisation's nodes inside one transaction. */
+export interface CommandRecords {
+  /** Stores a command in the state `queued`. */
+  insert(command: NewCommand): Promise<void>;
+  find(id: string): Promise<StoredCommand | undefined>;
+  findByKey(nodeId: string, idempotencyKey: string): Promise<StoredCommand | undefined>;
+  listBatch(batchId: string): Promise<readonly StoredCommand[]>;
+  /** Those without an end, in the order in which they were given. */
+  listOpen(nodeId: string, state: "queued" | "sent", limit: number): Promise<readonly StoredCommand[]>;
+  countOpen(nodeId: string, state: "queued" | "sent"): Promise<number>;
+  /** Those without an end whose time was over before. */
+  listOverdue(state: "queued" | "sent", notAfter: number, limit: number): Promise<readonly StoredCommand[]>;
+  /** What was sent and not acknowledged waits again. */
+  requeueSent(nodeId: string): Promise<void>;
+  update(id: string, change: CommandChange): Promise<void>;
+}

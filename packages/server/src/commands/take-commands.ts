@@ -1,0 +1,73 @@
+import { commandTuple } from "@gatehouse/core";
+import type { ServerKeys } from "../keys/server-keys.ts";
+import type { Node } from "../nodes/node-records.ts";
+import { type OwnStream, ownsStream, type StreamTransaction } from "../streams/own-stream.ts";
+import type { CommandRecords, StoredCommand } from "./command-records.ts";
+import { type EndTransaction, endCommand } from "./end-command.ts";
+
+export interface TakeTransaction extends StreamTransaction, EndTransaction {
+  readonly orgId: string;
+  readonly commands: CommandRecords;
+}
+
+export type CommandKeys = Pick<ServerKeys, "working" | "keySet">;
+
+/** A command as it goes out, with the place in the node's order that its signature fixes. */
+export interface SignedOut {
+  readonly command: StoredCommand;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly keyId: string;
+  readonly signature: Uint8Array;
+}
+
+/** What a node may have in its hands at a time. */
+const MAX_IN_FLIGHT = 8;
+
+/**
+ * Takes what waits for a node whose stream this is: each command gets the next number and a signature, so that the
+ * order of the stream is the order of the numbers. `undefined`: the stream is another one's by now, nothing was taken.
+ */
+export async function takeCommands(
+  tx: TakeTransaction,
+  stream: OwnStream,
+  keys: CommandKeys,
+): Promise<readonly SignedOut[] | undefined> {
+  const node = await ownsStream(tx, stream);
+  if (node === undefined) return undefined;
+  if (node.quarantineReason !== undefined) return [];
+  const room = MAX_IN_FLIGHT - (await tx.commands.countOpen(node.id, "sent"));
+  if (room <= 0) return [];
+  const { epoch } = keys.keySet;
+  let seq = node.epoch === epoch ? node.commandSeq : 0;
+  const taken: SignedOut[] = [];
+  for (const command of await tx.commands.listOpen(node.id, "queued", room)) {
+    // One that was sent before may have been accepted in time: its node knows, and says.
+    if (command.notAfter <= tx.now() && command.seq === undefined) {
+      await endCommand(tx, command, { state: "expired", message: "", actor: "server" });
+      continue;
+    }
+    seq += 1;
+    await tx.commands.update(command.id, { state: "sent", epoch, seq });
+    taken.push(sign(tx.orgId, { command, epoch, seq }, keys));
+  }
+  if (taken.length > 0) await tx.nodes.update(node.id, { commandSeq: seq, ...newEpoch(node, epoch) });
+  return taken;
+}
+
+/** Numbers begin anew in an epoch. */
+function newEpoch(node: Node, epoch: number): { readonly epoch?: number; readonly acknowledgedSeq?: number } {
+  return node.epoch === epoch ? {} : { epoch, acknowledgedSeq: 0 };
+}
+
+function sign(
+  orgId: string,
+  { command, epoch, seq }: Pick<SignedOut, "command" | "epoch" | "seq">,
+  { working }: CommandKeys,
+): SignedOut {
+  const { nodeId, actor, idempotencyKey, notAfter, payloadSha256 } = command;
+  const own = { orgId, nodeId, actor, epoch, seq, commandId: command.id };
+  const { id: keyId, key } = working.command;
+  const signature = key.sign(commandTuple({ ...own, idempotencyKey, notAfter, payloadSha256 }));
+  return { command, epoch, seq, keyId, signature };
+}

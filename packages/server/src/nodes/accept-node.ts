@@ -1,0 +1,34 @@
+import { Problem } from "@gatehouse/core";
+import { type EndTransaction, endCommand } from "../commands/end-command.ts";
+import type { NodeRecords } from "./node-records.ts";
+
+interface AcceptTransaction extends EndTransaction {
+  readonly nodes: NodeRecords;
+}
+
+/** Commands that one node has in its hands, at most. */
+const MAX_SENT = 64;
+
+/**
+ * Ends a node's quarantine, on record. What was sent to it without an answer may have been done by a daemon whose
+ * journal is gone: it is not sent again. Fails with `nodes.not_found`.
+ */
+export async function acceptNode(
+  tx: AcceptTransaction,
+  { nodeId, actor }: { readonly nodeId: string; readonly actor: string },
+): Promise<void> {
+  const node = await tx.nodes.lock(nodeId);
+  if (node === undefined) throw new Problem("nodes.not_found");
+  for (const command of await tx.commands.listOpen(nodeId, "queued", MAX_SENT)) {
+    if (command.seq === undefined) continue;
+    const message = "The node was accepted without its journal.";
+    await endCommand(tx, command, { state: "outcome_unknown", message, actor });
+  }
+  await tx.nodes.update(nodeId, { quarantineReason: null, acknowledgedSeq: 0, previousBootId: null });
+  await tx.audit.append({
+    kind: "node.accepted",
+    actor,
+    node: nodeId,
+    data: { reason: node.quarantineReason ?? null },
+  });
+}

@@ -1,0 +1,45 @@
+import { canonicalJson } from "@gatehouse/core";
+import type { EventRecords } from "../reports/event-records.ts";
+import type { Liveness } from "./liveness.ts";
+import type { Node, NodeRecords } from "./node-records.ts";
+
+export interface HeartbeatTransaction {
+  readonly now: () => number;
+  readonly nodes: NodeRecords;
+  readonly events: Pick<EventRecords, "append">;
+}
+
+export interface HeartbeatInput {
+  readonly nodeId: string;
+  readonly runCount: number;
+  readonly appliedGeneration: number;
+  /** It came on the node's control stream. */
+  readonly isOnStream: boolean;
+}
+
+/** How long a stream counts as open after its node's last word: longer than two heartbeats. */
+export const CONNECTED_FOR_MS = 75_000;
+
+/** Takes a sign of life. `undefined`: there is no such node any more. */
+export async function takeHeartbeat(tx: HeartbeatTransaction, input: HeartbeatInput): Promise<Node | undefined> {
+  const { nodeId, runCount, appliedGeneration, isOnStream } = input;
+  const node = await tx.nodes.find(nodeId);
+  if (node === undefined) return undefined;
+  const lastSeenAt = tx.now();
+  const connected = isOnStream ? { connectedUntil: lastSeenAt + CONNECTED_FOR_MS } : {};
+  await tx.nodes.update(nodeId, { lastSeenAt, runCount, appliedGeneration, ...connected });
+  await setLiveness(tx, node, "online");
+  return node;
+}
+
+/** Notes a node's liveness; a change of it is an event. */
+export async function setLiveness(
+  tx: Pick<HeartbeatTransaction, "nodes" | "events">,
+  node: Node,
+  liveness: Liveness,
+): Promise<void> {
+  if (node.liveness === liveness) return;
+  await tx.nodes.update(node.id, { liveness });
+  const data = canonicalJson({ name: node.name });
+  await tx.events.append([{ kind: `node.${liveness}`, nodeId: node.id, data }]);
+}

@@ -1,0 +1,108 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { linkSignals, Problem } from "@gatehouse/core";
+import { type CommandPayload, CommandPayloadSchema, type NodeAdminService } from "@gatehouse/wire";
+import type { CommandRecords, StoredCommand } from "../../commands/command-records.ts";
+import { type CommandTargets, sendCommand } from "../../commands/send-command.ts";
+import type { ServerContext } from "../../server-context.ts";
+import { actorOf, operatorCaller } from "../caller.ts";
+import { nextChange } from "../next-change.ts";
+import { describeCommand } from "./describe-command.ts";
+
+const DEFAULT_TTL_MS = 600_000;
+
+/** Commands, as operators give and follow them. */
+export function commandMethods(server: ServerContext) {
+  const { store, bus, random, check } = server;
+  return {
+    sendCommand: async ({ nodeIds, labels, payload, idempotencyKey, ttlMs }, context) => {
+      const caller = operatorCaller(context);
+      const { orgId } = caller;
+      const asked = readPayload(payload);
+      check(CommandPayloadSchema, asked);
+      const input = {
+        actor: actorOf(caller),
+        targets: readTargets(nodeIds, labels),
+        payload,
+        kind: nameOfKind(asked),
+        idempotencyKey,
+        ttlMs: ttlMs === 0n ? DEFAULT_TTL_MS : Number(ttlMs),
+      };
+      const { batchId, commands } = await store.inOrg(orgId, (tx) => sendCommand(tx, input, random));
+      for (const { nodeId } of commands) bus.publish({ kind: "commands", orgId, nodeId });
+      return { batchId, commands: commands.map(describeCommand) };
+    },
+    listCommands: async ({ batchId, commandId, waitMs }, context) => {
+      const { orgId } = operatorCaller(context);
+      if ((batchId === "") === (commandId === "")) {
+        throw new Problem("api.malformed", { detail: "One of batch_id and command_id is needed." });
+      }
+      const list = () => store.inOrg(orgId, (tx) => readCommands(tx, { batchId, commandId }));
+      const changes = nextChange(bus, (message) => message.kind === "commands" && message.orgId === orgId);
+      const signal = AbortSignal.any([context.signal, AbortSignal.timeout(Number(waitMs))]);
+      const commands = waitMs === 0n ? await list() : await untilEnded(list, changes, signal);
+      if (commands.length === 0) throw new Problem("commands.not_found");
+      return { commands: commands.map(describeCommand), totals: countStates(commands) };
+    },
+  } satisfies Partial<ServiceImpl<typeof NodeAdminService>>;
+}
+
+interface AskedCommands {
+  readonly batchId: string;
+  readonly commandId: string;
+}
+
+async function readCommands(
+  tx: { readonly commands: CommandRecords },
+  { batchId, commandId }: AskedCommands,
+): Promise<readonly StoredCommand[]> {
+  if (batchId !== "") return tx.commands.listBatch(batchId);
+  const one = await tx.commands.find(commandId);
+  return one === undefined ? [] : [one];
+}
+
+/** Reads again after each change, until every command has its end or the signal aborts. */
+async function untilEnded(
+  list: () => Promise<readonly StoredCommand[]>,
+  nextOf: (signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): Promise<readonly StoredCommand[]> {
+  for (;;) {
+    const round = new AbortController();
+    using linked = linkSignals(signal, round.signal);
+    const changed = nextOf(linked.signal);
+    const commands = await list();
+    const isOver = signal.aborted || commands.every(({ finishedAt }) => finishedAt !== undefined);
+    if (isOver) round.abort();
+    await changed;
+    if (isOver) return commands;
+  }
+}
+
+/** By the name of the state. */
+function countStates(commands: readonly StoredCommand[]): Record<string, number> {
+  const totals: Record<string, number> = {};
+  for (const { state } of commands) totals[state] = (totals[state] ?? 0) + 1;
+  return totals;
+}
+
+function readTargets(nodeIds: readonly string[], labels: Readonly<Record<string, string>>): CommandTargets {
+  const hasLabels = Object.keys(labels).length > 0;
+  if (hasLabels === nodeIds.length > 0) {
+    throw new Problem("api.malformed", { detail: "One of node_ids and labels is needed." });
+  }
+  return hasLabels ? { labels } : { nodeIds };
+}
+
+function readPayload(bytes: Uint8Array): CommandPayload {
+  try {
+    return fromBinary(CommandPayloadSchema, bytes);
+  } catch (cause) {
+    throw new Problem("api.malformed", { detail: "payload is no CommandPayload.", cause });
+  }
+}
+
+/** `startRun` → `start_run`. */
+function nameOfKind({ kind }: CommandPayload): string {
+  return (kind.case ?? "").replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

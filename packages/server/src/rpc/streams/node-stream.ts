@@ -1,0 +1,239 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { type Clock, MessageQueue, type Random } from "@gatehouse/core";
+import type { Log } from "@gatehouse/kit";
+import {
+  type Ack,
+  type ControlStreamRequest,
+  type ControlStreamResponseSchema,
+  Goaway_Reason,
+  type Heartbeat,
+  NodeGatewayService,
+} from "@gatehouse/wire";
+import type { Bus } from "../../bus/bus.ts";
+import { acknowledgeCommand } from "../../commands/acknowledge-command.ts";
+import { takeCommands } from "../../commands/take-commands.ts";
+import type { ServerKeys } from "../../keys/server-keys.ts";
+import { takeHeartbeat } from "../../nodes/take-heartbeat.ts";
+import type { NodeCaller } from "../../sessions/authenticate-node.ts";
+import { issueNonce } from "../../sessions/proof-nonce.ts";
+import { renewSession } from "../../sessions/renew-session.ts";
+import type { Store } from "../../store/store.ts";
+import { type OwnStream, ownsStream } from "../../streams/own-stream.ts";
+import { signFreshness } from "../../streams/sign-freshness.ts";
+import { toCommandEnd, toWireCommand } from "../services/describe-command.ts";
+
+/** What a stream needs of its server. */
+export interface StreamDeps {
+  readonly store: Store;
+  readonly keys: ServerKeys;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly origin: string;
+}
+
+/** What goes to a node on its control stream. */
+export type ControlMessage = NonNullable<MessageInitShape<typeof ControlStreamResponseSchema>["message"]>;
+
+const GOAWAY = {
+  draining: Goaway_Reason.DRAINING,
+  replaced: Goaway_Reason.REPLACED,
+  session_ended: Goaway_Reason.SESSION_ENDED,
+  node_revoked: Goaway_Reason.NODE_REVOKED,
+} as const;
+
+/** Messages that wait for a node that reads slowly; beyond it the stream ends. Eight commands of 1 MiB fit. */
+const MAX_WAITING = 256;
+const ACCEPTED_EVERY_MS = 30_000;
+const METHOD = `${NodeGatewayService.typeName}/${NodeGatewayService.method.controlStream.name}`;
+
+/** One node's open control stream: what comes in is acted on, what is for the node waits in order. */
+export class NodeStream implements Disposable {
+  readonly orgId: string;
+  readonly nodeId: string;
+  readonly #own: OwnStream;
+  readonly #server: StreamDeps;
+  readonly #outgoing = new MessageQueue<ControlMessage>(MAX_WAITING);
+  #expiresAt: number;
+  #timer: NodeJS.Timeout | undefined;
+  /** Work that was asked for while the same work was under way. */
+  readonly #turns = new Map<() => Promise<void>, "running" | "again">();
+
+  constructor(server: StreamDeps, caller: NodeCaller, streamId: string) {
+    ({ orgId: this.orgId, nodeId: this.nodeId } = caller);
+    this.#own = { nodeId: caller.nodeId, streamId, fence: caller.fence };
+    this.#server = server;
+    this.#expiresAt = caller.sessionExpiresAt;
+  }
+
+  /** What is to be sent, until the stream ends. */
+  get outgoing(): AsyncIterable<ControlMessage> {
+    return this.#outgoing;
+  }
+
+  /** Greets the node and begins to hand out what waits for it. */
+  begin(generation: number): void {
+    this.#accept(generation);
+    this.takeCommands();
+  }
+
+  send(message: ControlMessage): boolean {
+    const isTaken = this.#outgoing.push(message);
+    if (!isTaken && !this.#outgoing.hasEnded) {
+      this.#server.log.warn("node reads too slowly: its stream ends", { nodeId: this.nodeId });
+      this.end();
+    }
+    return isTaken;
+  }
+
+  /** Says why, and ends the stream. */
+  goAway(reason: keyof typeof GOAWAY, retryAfterMs = 0): void {
+    this.send({ case: "goaway", value: { reason: GOAWAY[reason], retryAfterMs: BigInt(retryAfterMs) } });
+    this.end();
+  }
+
+  end(): void {
+    this.#outgoing.end();
+  }
+
+  fail(failure: unknown): void {
+    this.#outgoing.fail(failure);
+  }
+
+  /** Acts on one message of the node. */
+  async receive({ message }: ControlStreamRequest): Promise<void> {
+    if (this.#outgoing.hasEnded || this.#isOver()) return;
+    switch (message.case) {
+      case "ack":
+        return this.#acknowledge(message.value);
+      case "heartbeat":
+        return this.#answerHeartbeat(message.value);
+      case "renewSession":
+        return this.#renew(message.value.proof);
+      default:
+        return this.end(); // a second Hello breaks the protocol
+    }
+  }
+
+  /** Something may wait for the node. */
+  takeCommands(): void {
+    this.#turn(this.#take);
+  }
+
+  /** Something may have changed about the node, its session or its stream. */
+  checkStanding(): void {
+    this.#turn(this.#check);
+  }
+
+  lookAgain(): void {
+    this.checkStanding();
+    this.takeCommands();
+  }
+
+  readonly #take = async (): Promise<void> => {
+    const { store, keys } = this.#server;
+    const taken = await store.inOrg(this.orgId, (tx) => takeCommands(tx, this.#own, keys));
+    if (taken === undefined) return this.checkStanding();
+    for (const one of taken) this.send({ case: "command", value: toWireCommand(one) });
+  };
+
+  readonly #check = async (): Promise<void> => {
+    const standing = await this.#server.store.inOrg(this.orgId, async (tx) => {
+      const node = await ownsStream(tx, this.#own);
+      if (node !== undefined) return { node };
+      const now = await tx.nodes.find(this.nodeId);
+      if (now === undefined) return { reason: "node_revoked" } as const;
+      return { reason: now.streamId === this.#own.streamId ? "session_ended" : "replaced" } as const;
+    });
+    if (standing.node === undefined) this.goAway(standing.reason);
+  };
+
+  async #acknowledge({ commandId, status, message, payload }: Ack): Promise<void> {
+    const { store, bus, log } = this.#server;
+    const ack = { commandId, state: toCommandEnd(status), message, payload };
+    const done = await store.inOrg(this.orgId, (tx) => acknowledgeCommand(tx, this.#own, ack));
+    if (done === "fenced") return this.checkStanding();
+    if (done === "unknown") log.warn("node acknowledged an unknown command", { nodeId: this.nodeId, commandId });
+    this.send({ case: "ackReceived", value: { commandId } });
+    // Whoever waits for the command, and what waited for its place.
+    if (done === "ended") bus.publish({ kind: "commands", orgId: this.orgId, nodeId: this.nodeId });
+  }
+
+  async #answerHeartbeat({ runCount, bundleGeneration }: Heartbeat): Promise<void> {
+    const { store, clock } = this.#server;
+    const input = { nodeId: this.nodeId, runCount, appliedGeneration: Number(bundleGeneration), isOnStream: true };
+    const node = await store.inOrg(this.orgId, (tx) => takeHeartbeat(tx, input));
+    if (node === undefined) return this.checkStanding();
+    const answer = { receivedAt: BigInt(clock.now()), bundleGeneration: BigInt(node.generation) };
+    this.send({ case: "heartbeatAnswer", value: answer });
+  }
+
+  async #renew(proof: string): Promise<void> {
+    const { store, keys, random, clock, origin } = this.#server;
+    const seeOnce = (hash: Uint8Array, expiresAt: number) => store.insertOnce("seen_proofs", hash, expiresAt);
+    const deps = { store, random, seeOnce, macKey: keys.macKey, now: () => clock.now() };
+    const input = { orgId: this.orgId, ...this.#own, proof, url: `${origin}/${METHOD}` };
+    const { sessionToken, expiresAt } = await renewSession(input, deps);
+    this.#expiresAt = expiresAt;
+    this.send({ case: "sessionRenewed", value: { sessionToken, expiresAt: BigInt(expiresAt) } });
+    this.#schedule();
+  }
+
+  #accept(generation: number): void {
+    const { keys, clock } = this.#server;
+    const serverTime = clock.now();
+    const { orgId, nodeId } = this;
+    const value = {
+      serverTime: BigInt(serverTime),
+      sessionExpiresAt: BigInt(this.#expiresAt),
+      dpopNonce: issueNonce(keys.macKey, serverTime),
+      keySetEpoch: BigInt(keys.keySet.epoch),
+      freshness: signFreshness({ orgId, nodeId, generation, serverTime }, keys),
+    };
+    this.send({ case: "accepted", value });
+    this.#schedule();
+  }
+
+  readonly #tick = async (): Promise<void> => {
+    if (this.#isOver()) return;
+    await this.#check();
+    if (this.#outgoing.hasEnded) return;
+    const node = await this.#server.store.inOrg(this.orgId, (tx) => tx.nodes.find(this.nodeId));
+    this.#accept(node?.generation ?? 0);
+    this.takeCommands();
+  };
+
+  /** The next greeting, or the session's end when that comes first. */
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    const leftMs = Math.max(0, this.#expiresAt - this.#server.clock.now());
+    this.#timer = setTimeout(() => this.#turn(this.#tick), Math.min(ACCEPTED_EVERY_MS, leftMs));
+  }
+
+  /** A stream never outlives its session. */
+  #isOver(): boolean {
+    const isOver = this.#server.clock.now() >= this.#expiresAt;
+    if (isOver) this.goAway("session_ended");
+    return isOver;
+  }
+
+  /** Runs work unless it is under way; then once more after it. A fault ends the stream: the node comes back. */
+  #turn(work: () => Promise<void>): void {
+    if (this.#outgoing.hasEnded) return;
+    if (this.#turns.has(work)) return void this.#turns.set(work, "again");
+    this.#turns.set(work, "running");
+    void work()
+      .catch((failure: unknown) => this.fail(failure))
+      .finally(() => {
+        const isAskedAgain = this.#turns.get(work) === "again";
+        this.#turns.delete(work);
+        if (isAskedAgain) this.#turn(work);
+      });
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.end();
+  }
+}

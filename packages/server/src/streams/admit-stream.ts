@@ -1,0 +1,56 @@
+import { canonicalJson, Problem } from "@gatehouse/core";
+import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { CommandRecords } from "../commands/command-records.ts";
+import type { ServerKeys } from "../keys/server-keys.ts";
+import type { Node } from "../nodes/node-records.ts";
+import { CONNECTED_FOR_MS, setLiveness } from "../nodes/take-heartbeat.ts";
+import type { EventRecords } from "../reports/event-records.ts";
+import { judgePosition, type NodePosition } from "./judge-position.ts";
+import type { OwnStream, StreamTransaction } from "./own-stream.ts";
+
+export interface AdmitTransaction extends StreamTransaction {
+  readonly orgId: string;
+  readonly audit: AuditTrail;
+  readonly events: Pick<EventRecords, "append">;
+  readonly commands: CommandRecords;
+}
+
+export interface AdmitInput extends OwnStream, NodePosition {
+  readonly softwareVersion: string;
+}
+
+/**
+ * Makes a stream the node's one: whoever held it before is fenced off, and what was sent there without an answer waits
+ * again. A node that is not where it should be is put in quarantine, on record. Fails with `auth.refused`.
+ */
+export async function admitStream(
+  tx: AdmitTransaction,
+  input: AdmitInput,
+  keys: Pick<ServerKeys, "keySet">,
+): Promise<Node> {
+  const { nodeId, streamId, fence, bootId, softwareVersion } = input;
+  const node = await tx.nodes.lock(nodeId);
+  const session = await tx.sessions.find(nodeId);
+  if (node?.state !== "confirmed" || session?.fence !== fence) throw new Problem("auth.refused");
+  const reason = node.quarantineReason ?? judgePosition(node, input, { orgId: tx.orgId, keys });
+  const boots = bootId === node.bootId ? {} : { bootId, previousBootId: node.bootId ?? null };
+  const lastSeenAt = tx.now();
+  const seen = { lastSeenAt, connectedUntil: lastSeenAt + CONNECTED_FOR_MS, softwareVersion };
+  await tx.nodes.update(nodeId, { ...boots, ...seen, streamId, ...(reason && { quarantineReason: reason }) });
+  await setLiveness(tx, node, "online");
+  if (reason !== undefined && reason !== node.quarantineReason) await report(tx, node, reason);
+  await tx.commands.requeueSent(nodeId);
+  return (await tx.nodes.find(nodeId)) ?? node;
+}
+
+async function report(tx: AdmitTransaction, { id, name }: Node, reason: string): Promise<void> {
+  const kind = "node.quarantined";
+  await tx.audit.append({ kind, actor: "server", node: id, data: { reason } });
+  await tx.events.append([{ kind, nodeId: id, data: canonicalJson({ name, reason }) }]);
+}
+
+/** The stream is over; one that took its place meanwhile is left alone. */
+export async function leaveStream(tx: StreamTransaction, { nodeId, streamId }: OwnStream): Promise<void> {
+  const node = await tx.nodes.lock(nodeId);
+  if (node?.streamId === streamId) await tx.nodes.update(nodeId, { streamId: null, connectedUntil: null });
+}

@@ -1,0 +1,59 @@
+import { commandTuple } from "@gatehouse/core";
+import { keysFor, verifySignature } from "@gatehouse/kit";
+import type { ServerKeys } from "../keys/server-keys.ts";
+import type { Node } from "../nodes/node-records.ts";
+
+/** The last command that a node accepted, as its header proves it. */
+export interface AcceptedCommand {
+  readonly commandId: string;
+  readonly idempotencyKey: string;
+  readonly actor: string;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly notAfter: number;
+  readonly payloadSha256: Uint8Array;
+  readonly keyId: string;
+  readonly signature: Uint8Array;
+}
+
+export interface NodePosition {
+  readonly bootId: string;
+  /** `undefined`: it says that it never accepted one. */
+  readonly lastCommand: AcceptedCommand | undefined;
+}
+
+/** Why a node gets no command and no credential until an operator accepts it. */
+export type QuarantineReason = "two_boots" | "position_unproven" | "position_behind" | "position_ahead";
+
+/** Compares where a node says it is with what is known of it here. `undefined`: both fit. */
+export function judgePosition(
+  node: Node,
+  { bootId, lastCommand }: NodePosition,
+  { orgId, keys }: { readonly orgId: string; readonly keys: Pick<ServerKeys, "keySet"> },
+): QuarantineReason | undefined {
+  // A boot's id is made anew at each start: one that comes back belongs to a second daemon with the same keys.
+  if (bootId !== node.bootId && bootId === node.previousBootId) return "two_boots";
+  if (lastCommand === undefined) return node.acknowledgedSeq > 0 ? "position_behind" : undefined;
+  if (!isProven(node, lastCommand, { orgId, keys })) return "position_unproven";
+  if (isBefore(lastCommand, { epoch: node.epoch, seq: node.acknowledgedSeq })) return "position_behind";
+  return isBefore({ epoch: node.epoch, seq: node.commandSeq }, lastCommand) ? "position_ahead" : undefined;
+}
+
+interface Position {
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+function isBefore(a: Position, b: Position): boolean {
+  return a.epoch === b.epoch ? a.seq < b.seq : a.epoch < b.epoch && b.seq > 0;
+}
+
+function isProven(
+  node: Node,
+  last: AcceptedCommand,
+  { orgId, keys }: { readonly orgId: string; readonly keys: Pick<ServerKeys, "keySet"> },
+): boolean {
+  const tuple = commandTuple({ ...last, orgId, nodeId: node.id });
+  const candidates = keysFor(keys.keySet, "command").filter(({ id }) => id === last.keyId);
+  return candidates.some(({ key }) => verifySignature(key, tuple, last.signature));
+}
