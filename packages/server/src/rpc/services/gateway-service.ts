@@ -6,16 +6,14 @@ import { buildBundle } from "../../bundles/build-bundle.ts";
 import { awaitConfirmation } from "../../enrollment/await-confirmation.ts";
 import { registerNode } from "../../enrollment/register-node.ts";
 import { retireNode } from "../../nodes/retire-node.ts";
-import { takeHeartbeat } from "../../nodes/take-heartbeat.ts";
 import { API_KEY_TTL_MS } from "../../orgs/api-key.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { beginHandshake } from "../../sessions/begin-handshake.ts";
 import { completeHandshake, freshKey } from "../../sessions/complete-handshake.ts";
-import { signFreshness } from "../../streams/sign-freshness.ts";
 import { nodeCaller } from "../caller.ts";
 import { nextChange } from "../next-change.ts";
-import { serveControlStream } from "../streams/serve-control-stream.ts";
 import { toEnrollmentState } from "./describe-enrollment.ts";
+import { sessionMethods } from "./session-methods.ts";
 
 type Gateway = ServiceImpl<typeof NodeGatewayService>;
 
@@ -25,6 +23,7 @@ export function gatewayService(server: ServerContext): Partial<Gateway> {
   const now = () => clock.now();
   const own = { store, random, now, origin, macKey: keys.macKey, serverIdentityKey: keys.identityKey };
   return {
+    ...sessionMethods(server),
     register: async (request) => {
       const { identityPublicKey: identityKey, encryptionPublicKey: encryptionKey, caPublicKey: caKey } = request;
       const input = { ...request, identityKey, encryptionKey, caKey };
@@ -74,20 +73,6 @@ export function gatewayService(server: ServerContext): Partial<Gateway> {
         if (!known.has(base64url(part.sha256))) yield { item: { case: "part", value: part } };
       }
     },
-    uploadHeartbeat: async ({ heartbeat }, context) => {
-      const { orgId, nodeId } = nodeCaller(context);
-      const runCount = heartbeat?.runCount ?? 0;
-      const appliedGeneration = Number(heartbeat?.bundleGeneration ?? 0n);
-      const input = { nodeId, runCount, appliedGeneration, isOnStream: false };
-      const node = await store.inOrg(orgId, (tx) => takeHeartbeat(tx, input));
-      if (node === undefined) throw new Problem("auth.refused");
-      const { generation } = node;
-      const serverTime = now();
-      const freshness = signFreshness({ orgId, nodeId, generation, serverTime }, keys);
-      return { answer: { receivedAt: BigInt(serverTime), bundleGeneration: BigInt(generation) }, freshness };
-    },
-    controlStream: (requests, context) =>
-      serveControlStream(requests, nodeCaller(context), { server, signal: context.signal }),
     leave: async (_, context) => {
       const { orgId, nodeId } = nodeCaller(context);
       await store.inOrg(orgId, (tx) => retireNode(tx, { nodeId, actor: `node:${nodeId}`, reason: "left" }));
