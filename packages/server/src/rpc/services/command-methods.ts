@@ -4,6 +4,7 @@ import { linkSignals, Problem } from "@gatehouse/core";
 import { type CommandPayload, CommandPayloadSchema, type NodeAdminService } from "@gatehouse/wire";
 import type { CommandRecords, StoredCommand } from "../../commands/command-records.ts";
 import { type CommandTargets, sendCommand } from "../../commands/send-command.ts";
+import { acceptNode } from "../../nodes/accept-node.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { nextChange } from "../next-change.ts";
@@ -15,6 +16,13 @@ const DEFAULT_TTL_MS = 600_000;
 export function commandMethods(server: ServerContext) {
   const { store, bus, random, check } = server;
   return {
+    acceptNode: async ({ nodeId }, context) => {
+      const caller = operatorCaller(context);
+      const { orgId } = caller;
+      await store.inOrg(orgId, (tx) => acceptNode(tx, { nodeId, actor: actorOf(caller) }));
+      bus.publish({ kind: "commands", orgId, nodeId });
+      return {};
+    },
     sendCommand: async ({ nodeIds, labels, payload, idempotencyKey, ttlMs }, context) => {
       const caller = operatorCaller(context);
       const { orgId } = caller;
@@ -30,6 +38,7 @@ export function commandMethods(server: ServerContext) {
       };
       const { batchId, commands } = await store.inOrg(orgId, (tx) => sendCommand(tx, input, random));
       for (const { nodeId } of commands) bus.publish({ kind: "commands", orgId, nodeId });
+      bus.publish({ kind: "events", orgId });
       return { batchId, commands: commands.map(describeCommand) };
     },
     listCommands: async ({ batchId, commandId, waitMs }, context) => {

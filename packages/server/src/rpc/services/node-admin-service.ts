@@ -1,6 +1,5 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { NodeAdminService } from "@gatehouse/wire";
-import { acceptNode } from "../../nodes/accept-node.ts";
 import { findNode } from "../../nodes/find-node.ts";
 import { retireNode } from "../../nodes/retire-node.ts";
 import type { ServerContext } from "../../server-context.ts";
@@ -64,13 +63,6 @@ export function nodeAdminService(server: ServerContext): Partial<ServiceImpl<typ
         const kind = cordoned ? "node.cordoned" : "node.uncordoned";
         await tx.audit.append({ kind, actor: actorOf(caller), node: node.id });
       });
-      return {};
-    },
-    acceptNode: async ({ nodeId }, context) => {
-      const caller = operatorCaller(context);
-      const { orgId } = caller;
-      await store.inOrg(orgId, (tx) => acceptNode(tx, { nodeId, actor: actorOf(caller) }));
-      bus.publish({ kind: "commands", orgId, nodeId });
       return {};
     },
     rotateNodeApiKey: async ({ nodeId }, context) => {

@@ -13,7 +13,6 @@ import type { Bus } from "../../bus/bus.ts";
 import { acknowledgeCommand } from "../../commands/acknowledge-command.ts";
 import { takeCommands } from "../../commands/take-commands.ts";
 import type { ServerKeys } from "../../keys/server-keys.ts";
-import { takeHeartbeat } from "../../nodes/take-heartbeat.ts";
 import type { NodeCaller } from "../../sessions/authenticate-node.ts";
 import { issueNonce } from "../../sessions/proof-nonce.ts";
 import { renewSession } from "../../sessions/renew-session.ts";
@@ -21,6 +20,7 @@ import type { Store } from "../../store/store.ts";
 import { type OwnStream, ownsStream } from "../../streams/own-stream.ts";
 import { signFreshness } from "../../streams/sign-freshness.ts";
 import { toCommandEnd, toWireCommand } from "../services/describe-command.ts";
+import { answerHeartbeat } from "./answer-heartbeat.ts";
 
 /** What a stream needs of its server. */
 export interface StreamDeps {
@@ -157,15 +157,15 @@ export class NodeStream implements Disposable {
     if (done === "unknown") log.warn("node acknowledged an unknown command", { nodeId: this.nodeId, commandId });
     this.send({ case: "ackReceived", value: { commandId } });
     // Whoever waits for the command, and what waited for its place.
-    if (done === "ended") bus.publish({ kind: "commands", orgId: this.orgId, nodeId: this.nodeId });
+    if (done !== "ended") return;
+    bus.publish({ kind: "commands", orgId: this.orgId, nodeId: this.nodeId });
+    bus.publish({ kind: "events", orgId: this.orgId });
   }
 
-  async #answerHeartbeat({ runCount, bundleGeneration }: Heartbeat): Promise<void> {
-    const { store, clock } = this.#server;
-    const input = { nodeId: this.nodeId, runCount, appliedGeneration: Number(bundleGeneration), isOnStream: true };
-    const node = await store.inOrg(this.orgId, (tx) => takeHeartbeat(tx, input));
-    if (node === undefined) return this.checkStanding();
-    const answer = { receivedAt: BigInt(clock.now()), bundleGeneration: BigInt(node.generation) };
+  async #answerHeartbeat(heartbeat: Heartbeat): Promise<void> {
+    const { orgId, nodeId } = this;
+    const answer = await answerHeartbeat(heartbeat, { orgId, nodeId, isOnStream: true }, this.#server);
+    if (answer === undefined) return this.checkStanding();
     this.send({ case: "heartbeatAnswer", value: answer });
   }
 

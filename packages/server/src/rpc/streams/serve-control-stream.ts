@@ -34,6 +34,7 @@ export async function* serveControlStream(
   streams.add(stream);
   // Whoever held the node's stream before, on another replica, looks and goes.
   bus.publish({ kind: "session", orgId, nodeId });
+  bus.publish({ kind: "events", orgId });
   try {
     stream.begin(node.generation);
     void readAll(incoming, stream);
