@@ -13,6 +13,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   audit: async () => (await import("./audit/audit.ts")).benchAudit,
   start: async () => (await import("./start/start.ts")).benchStart,
   framing: async () => (await import("./framing/framing.ts")).benchFraming,
+  fleet: async () => (await import("./fleet/fleet.ts")).benchFleet,
 };
 
 const { values, positionals } = parseArgs({

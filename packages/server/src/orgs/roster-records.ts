@@ -1,6 +1,6 @@
 import type { SignedRoster } from "@gatehouse/kit";
 
-/** The organisation's roster inside one transaction. Old versions stay. */
+/** The organisation's roster inside one transaction. A few versions before the newest are kept. */
 export interface RosterRecords {
   newest(): Promise<SignedRoster | undefined>;
   /** Fails with `roster.conflict` when the version is there. */

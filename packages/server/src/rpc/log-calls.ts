@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { type Clock, PROBLEMS, toProblem } from "@gatehouse/core";
 import type { Log } from "@gatehouse/kit";
 import { callerRow, loggable } from "@gatehouse/wire";
@@ -17,6 +17,10 @@ export function logCalls({ log, clock }: { readonly log: Log; readonly clock: Cl
       peer: request.contextValues.get(PEER_ADDRESS),
     };
     const report = (failure: unknown) => {
+      if (failure instanceof ConnectError) {
+        log.info("call refused", { ...own, code: Code[failure.code] });
+        return failure;
+      }
       const { code } = toProblem(failure);
       if (PROBLEMS[code].rpc === "internal") log.error("call failed", { ...own, error: failure });
       else log.info("call refused", { ...own, code });

@@ -4,6 +4,9 @@ import type { RosterRecords } from "../../orgs/roster-records.ts";
 import { type RecordScope, stamps } from "../record-scope.ts";
 import { brokenUniqueness } from "../store-failures.ts";
 
+/** Versions that are kept: each holds the whole fleet, and only the newest counts. */
+const KEPT_VERSIONS = 8;
+
 export function rosterRecords(scope: RecordScope): RosterRecords {
   const { db, orgId } = scope;
   return {
@@ -23,6 +26,8 @@ export function rosterRecords(scope: RecordScope): RosterRecords {
       } catch (failure) {
         throw brokenUniqueness(failure) === undefined ? failure : new Problem("roster.conflict", { cause: failure });
       }
+      const old = db.deleteFrom("rosters").where("org_id", "=", orgId);
+      await old.where("version", "<=", version - KEPT_VERSIONS).execute();
     },
   };
 }
