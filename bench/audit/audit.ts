@@ -5,8 +5,8 @@ import { type AuditEvent, encodeUnnumbered, systemClock } from "@gatehouse/core"
 import {
   AuditLog,
   exportLog,
-  openIdentityKey,
   openLogSource,
+  openSigningKey,
   proveEntry,
   SegmentFolder,
   verifyLog,
@@ -72,7 +72,7 @@ export async function benchAudit({ isShort }: { readonly isShort: boolean }): Pr
 
 async function append(directory: string, count: number) {
   const store = await SegmentFolder.open(join(directory, "audit"));
-  const key = await openIdentityKey(directory);
+  const key = await openSigningKey(join(directory, "identity.key"));
   const newLogId = () => "0197a000-0000-7000-8000-000000000001";
   await using log = await AuditLog.open({ store, key, clock: systemClock, newLogId, onChange: () => undefined });
   const change = { time: 1, run: "r", agent: null, actor: "uid:0", kind: "run.registered", data: {} };

@@ -86,7 +86,6 @@ export { offerDescriptor } from "./native/offer-descriptor.ts";
 export { socketDescriptor } from "./native/socket-descriptor.ts";
 export type { CertificateAuthority, CreateCaOptions } from "./pki/certificate-authority.ts";
 export { createCa } from "./pki/create-ca.ts";
-export { type IdentityKey, openIdentityKey } from "./pki/identity-key.ts";
 export { mintServerLeaf, type ServerLeafRequest } from "./pki/mint-server-leaf.ts";
 export { childEnvironment } from "./process/child-environment.ts";
 export { resolveEntry } from "./process/resolve-entry.ts";

@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type AuditEvent, type Clock, makeUuid, Problem, type Random } from "@gatehouse/core";
-import { AuditLog, type AuditState, type Log, openIdentityKey, SegmentFolder } from "@gatehouse/kit";
+import { AuditLog, type AuditState, type Log, openSigningKey, SegmentFolder } from "@gatehouse/kit";
 
 /** What an event is made of; its writer adds the time, and null for what is absent. */
 export type GateEvent = Pick<AuditEvent, "kind" | "data"> & Partial<Pick<AuditEvent, "run" | "agent" | "actor">>;
@@ -48,7 +48,7 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
     const { stateDir, clock, random } = options;
     const folder = join(stateDir, "audit");
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const key = await openIdentityKey(stateDir);
+    const key = await openSigningKey(join(stateDir, "identity.key"));
     const newLogId = () => makeUuid(clock.now(), random);
     let gate: GateAudit | undefined;
     const onChange = (state: AuditState) => {

@@ -13,16 +13,16 @@ import {
   type UnnumberedEntry,
 } from "@gatehouse/core";
 import { errorCode } from "../files/error-code.ts";
-import type { IdentityKey } from "../pki/identity-key.ts";
+import { sha256 } from "../keys/sha256.ts";
+import type { SigningKey } from "../keys/signing-key.ts";
 import { recoverLog } from "./recover-log.ts";
 import { encodeSegmentHeader } from "./segment-header.ts";
 import type { SegmentStore } from "./segment-store.ts";
-import { sha256 } from "./sha256.ts";
 
 export interface AuditLogOptions {
   /** Belongs to the log from now on, which closes it. */
   readonly store: SegmentStore;
-  readonly key: IdentityKey;
+  readonly key: SigningKey;
   readonly clock: Clock;
   /** Id of a log that is made now; one that is there keeps its own. */
   readonly newLogId: () => string;

@@ -11,10 +11,10 @@ import {
 } from "@gatehouse/core";
 import { errorCode } from "../files/error-code.ts";
 import { syncDirectory } from "../files/write-file-atomic.ts";
+import { sha256 } from "../keys/sha256.ts";
 import { type VerifiedLog, verifyLog } from "./follow-log.ts";
 import type { LogSource } from "./log-source.ts";
 import { encodeExportHeader } from "./segment-header.ts";
-import { sha256 } from "./sha256.ts";
 
 const FLUSH_CHARS = 1_048_576;
 

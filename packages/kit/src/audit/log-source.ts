@@ -3,11 +3,11 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MerkleFrontier, Problem, readExportHeader, readHead, type SignedHead } from "@gatehouse/core";
 import { errorCode } from "../files/error-code.ts";
+import { sha256 } from "../keys/sha256.ts";
 import { readLines } from "./read-lines.ts";
 import { SegmentFolder } from "./segment-folder.ts";
 import { readSegmentHeader, type SegmentHeader } from "./segment-header.ts";
 import { LAST_HEAD } from "./segment-store.ts";
-import { sha256 } from "./sha256.ts";
 
 /** A log in order: what each of its parts begins with, and the lines of entries and heads, many at a time. */
 export type LogPart = { readonly header: SegmentHeader } | { readonly lines: readonly string[] };

@@ -1,11 +1,11 @@
 import { AuditVerifier, constantTimeEqual, Problem, readHead, type SignedHead } from "@gatehouse/core";
-import { verifyIdentity } from "../pki/identity-key.ts";
+import { sha256 } from "../keys/sha256.ts";
+import { verifySignature } from "../keys/signing-key.ts";
 import { type Line, readLines } from "./read-lines.ts";
 import { readSegmentHeader } from "./segment-header.ts";
 import type { SegmentStore } from "./segment-store.ts";
-import { sha256 } from "./sha256.ts";
 
-export const VERIFIER_DEPS = { hash: sha256, verify: verifyIdentity };
+export const VERIFIER_DEPS = { hash: sha256, verify: verifySignature };
 
 /** Where a log goes on. */
 export interface Recovered {

@@ -7,7 +7,7 @@ import {
   Problem,
   readCanonical,
 } from "@gatehouse/core";
-import { sha256 } from "./sha256.ts";
+import { sha256 } from "../keys/sha256.ts";
 
 /** The first line of a segment: which log it is of, and the tree over all entries before it. */
 export interface SegmentHeader extends LogIdentity {

@@ -1,10 +1,9 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHmac, hash } from "node:crypto";
 
-/** 32 bytes. */
+/** 32 bytes over the parts, one behind the other. */
 export function sha256(...parts: readonly (Uint8Array | string)[]): Uint8Array {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return new Uint8Array(hash.digest());
+  const [first = "", ...others] = parts;
+  return hash("sha256", others.length === 0 ? first : Buffer.concat(parts.map((part) => Buffer.from(part))), "buffer");
 }
 
 /** HMAC-SHA-256: 32 bytes. */

@@ -6,10 +6,10 @@ import {
   AuditLog,
   type AuditLogOptions,
   type AuditState,
-  type IdentityKey,
-  openIdentityKey,
+  openSigningKey,
   SegmentFolder,
   type SegmentStore,
+  type SigningKey,
 } from "../../src/index.ts";
 
 export const LOG_ID = "0197a000-0000-7000-8000-000000000001";
@@ -19,7 +19,7 @@ export interface LogPlace extends AsyncDisposable {
   readonly directory: string;
   /** The log's own. */
   readonly folder: string;
-  readonly key: IdentityKey;
+  readonly key: SigningKey;
   readonly states: readonly AuditState[];
   file(name: string): string;
   open(options?: Partial<AuditLogOptions>): Promise<AuditLog>;
@@ -31,7 +31,7 @@ export async function openLogPlace(): Promise<LogPlace> {
   const directory = await mkdtemp(join(tmpdir(), "gatehouse-audit-"));
   const folder = join(directory, "audit");
   await mkdir(folder, { mode: 0o700 });
-  const key = await openIdentityKey(directory);
+  const key = await openSigningKey(join(directory, "identity.key"));
   const states: AuditState[] = [];
   return {
     directory,
