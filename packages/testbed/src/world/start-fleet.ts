@@ -131,9 +131,14 @@ export class Fleet implements AsyncDisposable {
     return this.start([...own, "--state-dir", this.path(name), "--json"]);
   }
 
-  /** Starts a command that stays. */
+  /** Starts a command of the product that stays. */
   start(args: readonly string[]): RunningCommand {
-    const running = new RunningCommand([...this.#command, ...args], { env: this.#env });
+    return this.startOther([...this.#command, ...args]);
+  }
+
+  /** Starts a program that is not the product's. */
+  startOther(command: readonly string[]): RunningCommand {
+    const running = new RunningCommand(command, { env: this.#env });
     this.#running.add(running);
     return running;
   }
