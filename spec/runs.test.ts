@@ -17,6 +17,33 @@ test("a run passes on the command's code, streams, arguments and input", async (
   expect(finished.stderr).toContain("bad\n");
 });
 
+test.each(["bubblewrap", "unshare"])("a file that is a stream of a run by %s stays outside", async (driver) => {
+  const outside = join(world.paths.directory, `streams-${driver}`);
+  await mkdir(outside);
+  const at = (name: string) => join(outside, name);
+  await writeFile(at("input"), "given to read\n");
+  await writeFile(at("log"), "earlier\n");
+  const gatehouse = [process.execPath, join(import.meta.dirname, "../dist/gatehouse.js"), "run"];
+  const flags = ["--driver", driver, "--state-dir", world.paths.stateDir];
+  const start = (redirections: string, script: string) =>
+    runProcess("/bin/sh", ["-c", `"$@" ${redirections}`, "sh", ...gatehouse, ...flags, "--", "sh", "-c", script], {
+      env: world.environment,
+      cwd: world.paths.workspace,
+    });
+  const rewrite = "cat; echo changed >/proc/self/fd/0; : >/proc/self/fd/1; timeout 0.2 cat /proc/self/fd/1; exit 0";
+  expect((await start(`<${at("input")} >>${at("log")}`, rewrite)).code).toBe(0);
+  expect(await readFile(at("input"), "utf8")).toBe("given to read\n");
+  expect(await readFile(at("log"), "utf8")).toMatch(/^earlier\ngiven to read\n/);
+  // One file for both keeps their order; programs that name their streams find them.
+  const both = "for i in 1 2 3; do echo o$i; echo e$i >&2; done; echo named >/dev/stdout; exit 7";
+  expect((await start(`>${at("both")} 2>&1`, both)).code).toBe(7);
+  expect(await readFile(at("both"), "utf8")).toBe("o1\ne1\no2\ne2\no3\ne3\nnamed\n");
+  // The control: what a directory would lead to is there.
+  const folder = await start(`<${outside}`, "cat /proc/self/fd/0/input; echo started");
+  expect(folder).toMatchObject({ code: 125, stdout: "" });
+  expect(folder.stderr).toContain("standard input is a directory");
+});
+
 test("a command that a signal ended is 128 + n, one that is not there 127, one that is no program 126", async () => {
   expect((await world.run(["sh", "-c", "kill -TERM $$"])).code).toBe(143);
   expect((await world.run(["no-such-command"])).code).toBe(127);

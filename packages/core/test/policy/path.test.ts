@@ -248,6 +248,15 @@ describe("patterns match by segments", () => {
     );
   });
 
+  test.each(["%2f", "%2fa/.", "a%2f..", "/..;", "%25", "//"])(
+    "a target of nothing but %s is cleaned in a moment",
+    (part) => {
+      const started = performance.now();
+      normalisePath(`/${part.repeat(32_768 / part.length)}`);
+      expect(performance.now() - started).toBeLessThan(100);
+    },
+  );
+
   test("a pattern of many ** costs no more than pattern times path", () => {
     const deep = pattern(`/${"**/a/".repeat(200)}z`);
     const started = performance.now();

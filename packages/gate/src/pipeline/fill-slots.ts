@@ -5,12 +5,12 @@ import type { Refusal, RequestContext } from "./request-context.ts";
 
 /**
  * Replaces the run's placeholders in the headers that are slots on this host. A placeholder that is not the whole
- * credential of its header stays, and is refused by the next stage. Cleartext has no slots, and neither has TRACE,
- * which is answered with the request itself.
+ * credential of its header stays, and is refused by the next stage. Cleartext has no slots, and neither has what is
+ * answered with the request itself.
  */
 export function fillSlots(context: RequestContext): Refusal | undefined {
   const { slots } = context.plan;
-  if (slots.length === 0 || !context.isTls || context.head.method === "TRACE") return undefined;
+  if (slots.length === 0 || !context.isTls || isEchoed(context)) return undefined;
   const filled = new Set<Field>();
   context.fields = context.fields.map((one) => {
     for (const slot of slots) {
@@ -25,6 +25,11 @@ export function fillSlots(context: RequestContext): Refusal | undefined {
   });
   context.filled = filled;
   return undefined;
+}
+
+/** A TRACE is answered with the request itself (RFC 9110 §9.3.8); servers that ignore case read it in any. */
+export function isEchoed({ head }: RequestContext): boolean {
+  return /^tra(?:ce|ck)$/i.test(head.method);
 }
 
 const SCHEME = /^[A-Za-z][A-Za-z0-9-]{0,31} $/;

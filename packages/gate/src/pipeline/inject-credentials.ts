@@ -1,12 +1,13 @@
 import { field } from "../http1/fields.ts";
 import { selectInjections } from "../worker/compile-run.ts";
+import { isEchoed } from "./fill-slots.ts";
 import { cgiName } from "./forwarded-fields.ts";
 import type { Refusal, RequestContext } from "./request-context.ts";
 
 /** Sets the header that each matching grant owns; what the client sent there is gone. */
 export function injectCredentials(context: RequestContext): Refusal | undefined {
-  // A TRACE is answered with the request itself (RFC 9110 §9.3.8): it gets nothing that could be read there.
-  const injections = context.head.method === "TRACE" ? [] : selectInjections(context.plan, context);
+  // It gets nothing that could be read there.
+  const injections = isEchoed(context) ? [] : selectInjections(context.plan, context);
   for (const { header, value } of injections) {
     context.fields = context.fields.filter(({ lowerName }) => cgiName(lowerName) !== cgiName(header));
     context.fields.push(field(header, value));

@@ -10,7 +10,7 @@ import type { UpstreamConnection, UpstreamUser } from "../upstream/upstream-conn
 import { bodyCoding } from "./body-coding.ts";
 import type { RecodingSlots } from "./recoded-body.ts";
 import { RequestWriter } from "./request-writer.ts";
-import { type RecodingOwner, ResponseWriter } from "./response-writer.ts";
+import { type CodedBody, type RecodingOwner, ResponseWriter } from "./response-writer.ts";
 
 /** How an exchange ended. `rest`: bytes that the client sent behind its request. */
 export type ExchangeEnd =
@@ -194,16 +194,13 @@ export class Exchange implements UpstreamUser, RecodingOwner {
   #begin(head: ResponseHead, rest: Buffer): void {
     const own = transformAnswer(head, this.#context);
     if (own !== undefined) return this.#answer(own);
-    const { plan, run } = this.#context;
-    const coding = plan.isScrubbed && !run.sought.isEmpty ? bodyCoding(head.fields) : "identity";
-    const refusal = head.framing.kind === "none" ? undefined : this.#takeCoding(coding);
-    if (refusal !== undefined) return this.#fail(refusal.code, refusal.detail);
-    const { recodings } = this.#owner;
+    const coded = this.#readCoding(head);
+    if (coded !== undefined && "code" in coded) return this.#fail(coded.code, coded.detail);
     this.#responseHead = head;
     this.#responseBody = new BodyReader(head.framing);
     const mayKeepOpen = this.#context.head.isPersistent && this.#request.isDone;
-    if (coding === "identity" || coding === "unknown") this.#response.head(head, mayKeepOpen);
-    else this.#response.recodedHead(head, mayKeepOpen, { coding, slots: recodings });
+    if (coded === undefined) this.#response.head(head, mayKeepOpen);
+    else this.#response.recodedHead(head, mayKeepOpen, coded);
     if (head.framing.kind === "none") {
       this.#response.flush();
       this.#finish(rest.length === 0);
@@ -211,14 +208,18 @@ export class Exchange implements UpstreamUser, RecodingOwner {
     else this.#response.flush();
   }
 
-  /** A body in this coding can be searched, and there is room to do it. */
-  #takeCoding(coding: ReturnType<typeof bodyCoding>): Refusal | undefined {
+  /** In what coding the body is decoded, searched and encoded anew; `undefined` where it goes as it came. */
+  #readCoding({ fields, framing }: ResponseHead): CodedBody | Refusal | undefined {
+    const { plan, run } = this.#context;
+    const coding = plan.isScrubbed && !run.sought.isEmpty ? bodyCoding(fields) : "identity";
     if (coding === "identity") return undefined;
+    if (framing.kind === "none") return coding === "unknown" ? undefined : { coding, slot: undefined };
     if (coding === "unknown") {
       const detail = "The answer is refused: in its coding it cannot be searched for credentials.";
       return { code: "gate.upstream_protocol", detail };
     }
-    if (this.#owner.recodings.take()) return undefined;
+    const slot = this.#owner.recodings.take(run.snapshot.runId);
+    if (slot !== undefined) return { coding, slot };
     return { code: "gate.overloaded", detail: "Too many encoded answers are being searched for credentials." };
   }
 

@@ -65,23 +65,31 @@ export interface RecodedBodyOwner {
   onFault(thrown: unknown): void;
 }
 
-/** How many bodies may be recoded at once: each holds the windows of a decoder and an encoder. */
+/**
+ * How many bodies may be recoded at once: each holds the windows of a decoder and an encoder. A run that has as many as
+ * are left gets no more, so that one which reads none of its answers to the end leaves room for the others.
+ */
 export class RecodingSlots {
   #free: number;
+  readonly #held = new Map<string, number>();
 
   constructor(count: number) {
     this.#free = count;
   }
 
-  /** Takes one, if there is one. It goes back when its body is over. */
-  take(): boolean {
-    if (this.#free === 0) return false;
-    this.#free -= 1;
-    return true;
+  /** Takes one for a run, if there is one for it. Disposing gives it back. */
+  take(runId: string): Disposable | undefined {
+    const held = this.#held.get(runId) ?? 0;
+    if (held >= this.#free) return undefined;
+    this.#count(runId, 1);
+    return { [Symbol.dispose]: () => this.#count(runId, -1) };
   }
 
-  giveBack(): void {
-    this.#free += 1;
+  #count(runId: string, change: 1 | -1): void {
+    const held = (this.#held.get(runId) ?? 0) + change;
+    this.#free -= change;
+    if (held === 0) this.#held.delete(runId);
+    else this.#held.set(runId, held);
   }
 }
 
@@ -89,8 +97,8 @@ export class RecodingSlots {
 export interface Recoding {
   readonly coding: Coding;
   readonly scrubber: Scrubber;
-  /** One was taken for this body. */
-  readonly slots: RecodingSlots;
+  /** Taken for this body, which gives it back. */
+  readonly slot: Disposable;
 }
 
 /**
@@ -100,7 +108,7 @@ export interface Recoding {
 export class RecodedBody implements Disposable {
   readonly #scrubber: Scrubber;
   readonly #owner: RecodedBodyOwner;
-  readonly #slots: RecodingSlots;
+  readonly #slot: Disposable;
   readonly #flush: number;
   readonly #decoder: Decoder;
   readonly #encoder: Encoder;
@@ -111,11 +119,11 @@ export class RecodedBody implements Disposable {
   #decoding = 0;
   #hasUnflushed = false;
 
-  constructor({ coding, scrubber, slots }: Recoding, owner: RecodedBodyOwner) {
+  constructor({ coding, scrubber, slot }: Recoding, owner: RecodedBodyOwner) {
     const codec = CODECS[coding];
     this.#scrubber = scrubber;
     this.#owner = owner;
-    this.#slots = slots;
+    this.#slot = slot;
     this.#flush = codec.flush;
     this.#decoder = codec.decoder();
     this.#encoder = codec.encoder();
@@ -215,7 +223,7 @@ export class RecodedBody implements Disposable {
   [Symbol.dispose](): void {
     if (this.#state === "over") return;
     this.#state = "over";
-    this.#slots.giveBack();
+    this.#slot[Symbol.dispose]();
     this.#decoder.destroy();
     this.#encoder.destroy();
   }

@@ -4,8 +4,8 @@ import type { BodyStep, Field, RequestHead, ResponseHead } from "../http1/messag
 import { encodeChunk, encodeLastChunk, serialiseResponseHead } from "../http1/serialise.ts";
 import type { RequestContext } from "../pipeline/request-context.ts";
 import { Scrubber } from "../scrub/scrubber.ts";
-import { mayBeText, recodedFields } from "./body-coding.ts";
-import { RecodedBody, type RecodedBodyOwner, type Recoding } from "./recoded-body.ts";
+import { type Coding, mayBeText, recodedFields } from "./body-coding.ts";
+import { RecodedBody, type RecodedBodyOwner } from "./recoded-body.ts";
 import { WriteBatch } from "./write-batch.ts";
 
 /** How a response's body is framed towards the client. */
@@ -13,6 +13,12 @@ type Outgoing = "none" | "length" | "chunked" | "close";
 
 /** What a response that is encoded anew tells of itself; any other one is written when it is given. */
 export type RecodingOwner = Pick<RecodedBodyOwner, "onRoom" | "onWhole" | "onUnreadable" | "onFault">;
+
+/** An answer's coding, and what was taken for its body; no slot where it has none. */
+export interface CodedBody {
+  readonly coding: Coding;
+  readonly slot: Disposable | undefined;
+}
 
 /** How long bytes of a switched protocol may wait for the rest of a value. */
 const RELAY_HOLD_MS = 5;
@@ -98,15 +104,14 @@ export class ResponseWriter implements Disposable {
   }
 
   /** `head` of an encoded body, which is decoded, scrubbed and encoded anew: its end is told to the owner. */
-  recodedHead(head: ResponseHead, mayKeepOpen: boolean, recoding: Omit<Recoding, "scrubber">): void {
+  recodedHead(head: ResponseHead, mayKeepOpen: boolean, { coding, slot }: CodedBody): void {
     const fields = recodedFields(head.fields);
-    const isBodiless = head.framing.kind === "none";
-    this.head({ ...head, fields, framing: isBodiless ? head.framing : { kind: "chunked" } }, mayKeepOpen);
+    this.head({ ...head, fields, framing: slot === undefined ? head.framing : { kind: "chunked" } }, mayKeepOpen);
     const scrubber = this.#bodyScrubber;
-    if (isBodiless || scrubber === undefined) return;
+    if (slot === undefined || scrubber === undefined) return;
     this.#bodyScrubber = undefined;
     this.#recoded = new RecodedBody(
-      { ...recoding, scrubber },
+      { coding, slot, scrubber },
       {
         onRecoded: (data) => {
           this.#add(data);

@@ -8,9 +8,11 @@ import {
   zstdCompressSync,
   zstdDecompressSync,
 } from "node:zlib";
+import { parseRunId } from "@gatehouse/core";
 import { eventually } from "@gatehouse/testbed";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RunSnapshot } from "../../src/snapshot/run-snapshot.ts";
+import { hashToken } from "../../src/worker/identify-run.ts";
 import type { ByteStream, Message } from "./byte-stream.ts";
 import { allowing, type GateUnderTest, injection, openGate, outside, type ProxyClient } from "./gate-under-test.ts";
 import { openRawOrigin, type RawOrigin } from "./raw-origin.ts";
@@ -36,7 +38,7 @@ let granted: Partial<RunSnapshot>;
 
 beforeAll(async () => {
   origin = await openRawOrigin(outside);
-  gate = await openGate({ config: { maxRecodedBodies: 4 } });
+  gate = await openGate({ config: { maxRecodedBodies: 8 } });
   host = `api.test:${origin.port}`;
   plain = `other.test:${origin.port}`;
   granted = {
@@ -58,8 +60,13 @@ interface UnderWay {
   readonly head: string;
 }
 
-async function begin(start: string, fields: readonly string[] = []): Promise<UnderWay> {
-  const client = await gate.tunnel(host);
+interface Opening {
+  readonly fields?: readonly string[];
+  readonly token?: string;
+}
+
+async function begin(start: string, { fields = [], ...opening }: Opening = {}): Promise<UnderWay> {
+  const client = await gate.tunnel(host, opening);
   client.send([start, `Host: ${host}`, ...fields, "", ""].join("\r\n"));
   const service = await origin.accept();
   return { client, service, head: await service.readUntil("\r\n\r\n") };
@@ -165,7 +172,7 @@ test("what speaks of the bytes that the service sent is left out or weakened, wh
   whole.service.write(answer("gzip", gzipSync(TEXT), fields));
   const head = await begin("HEAD / HTTP/1.1");
   head.service.write(answer("gzip", gzipSync(TEXT), fields).subarray(0, -gzipSync(TEXT).length));
-  const unchanged = await begin("GET / HTTP/1.1", ['If-None-Match: "abc"']);
+  const unchanged = await begin("GET / HTTP/1.1", { fields: ['If-None-Match: "abc"'] });
   unchanged.service.write(`HTTP/1.1 304 Not Modified\r\nContent-Encoding: gzip\r\n${fields.join("\r\n")}\r\n\r\n`);
   const answers = [
     await whole.client.receive(),
@@ -241,7 +248,7 @@ describe("what the service is asked for", () => {
     [["Accept-Encoding: compress, dcb, gzip;level=9"], "identity"],
     [["Accept-Encoding:"], "identity"],
   ])("%j: %s", async (fields, asked) => {
-    const { client, head } = await begin("GET / HTTP/1.1", fields);
+    const { client, head } = await begin("GET / HTTP/1.1", { fields });
     expect(/^accept-encoding: (.*)$/im.exec(head)?.[1]).toBe(asked);
     client.stream.socket.destroy();
   });
@@ -266,7 +273,7 @@ test("a body that grows beyond all measure is cut off", { timeout: 60_000 }, asy
   expect(await recordOf("/bomb")).toMatchObject({ code: "gate.upstream_protocol" });
 });
 
-test("so many at once and no more are searched, and a client that leaves makes room", async () => {
+test("a run that has as many as are left gets no more, other runs do, and a client that leaves makes room", async () => {
   const held = await Promise.all(Array.from({ length: 4 }, (_, at) => begin(`GET /held-${at} HTTP/1.1`)));
   for (const { client, service } of held) {
     service.write("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n");
@@ -275,6 +282,11 @@ test("so many at once and no more are searched, and a client that leaves makes r
   const fifth = await begin("GET /fifth HTTP/1.1");
   fifth.service.write(answer("gzip", gzipSync(TEXT)));
   expect((await fifth.client.receive()).header("x-gatehouse-denied")).toBe("gate.overloaded");
+  const token = "ab".repeat(32);
+  await gate.put({ ...granted, runId: parseRunId("run-2"), tokenHash: hashToken(token) });
+  const other = await begin("GET /other HTTP/1.1", { token });
+  other.service.write(answer("gzip", gzipSync(TEXT)));
+  expect((await other.client.receive()).status).toBe(200);
   held[0]?.client.stream.socket.destroy();
   await eventually("the end of the service's side", () => held[0]?.service.isClosed);
   const sixth = await begin("GET /sixth HTTP/1.1");
@@ -284,11 +296,9 @@ test("so many at once and no more are searched, and a client that leaves makes r
 });
 
 test("a service that switches to a WebSocket with extensions, which nobody asked for, is refused", async () => {
-  const { client, service, head } = await begin("GET /ws HTTP/1.1", [
-    "Connection: Upgrade",
-    "Upgrade: websocket",
-    "Sec-WebSocket-Extensions: permessage-deflate",
-  ]);
+  const { client, service, head } = await begin("GET /ws HTTP/1.1", {
+    fields: ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Extensions: permessage-deflate"],
+  });
   expect(head.toLowerCase()).not.toContain("permessage");
   service.write(
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",

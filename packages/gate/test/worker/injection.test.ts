@@ -45,6 +45,21 @@ test("the closest pattern wins: host and port, then host, then the longest wildc
   expect(seen).toEqual(candidates.map((pattern) => `for ${pattern}`));
 });
 
+test("what is answered with the request itself gets no credential, in whatever case its method is written", async () => {
+  await using service = await openService((host) => ({
+    injections: [injection(host, "Bearer real")],
+    slots: [{ ...injection(host, "real"), header: "x-key", placeholder: "gh-placeholder-0123456789" }],
+  }));
+  for (const method of ["TRACE", "trace", "Trace", "TRACK"]) {
+    await service.ask(`${method} /`, ["Authorization: Bearer mine", "X-Key: gh-placeholder-0123456789"]);
+  }
+  expect(service.origin.requests.map(({ start }) => start)).toHaveLength(4);
+  expect(JSON.stringify(service.origin.requests)).not.toContain("real");
+  // The control: any other method gets both.
+  await service.ask("GET /", ["X-Key: gh-placeholder-0123456789"]);
+  expect([service.sent("authorization").at(-1), service.sent("x-key").at(-1)]).toEqual(["Bearer real", "real"]);
+});
+
 test("methods and paths of a grant bound where its credential goes", async () => {
   await using service = await openService((host) => ({
     injections: [injection(host, "Bearer real", { methods: ["GET"], paths: ["/v1/**"] })],

@@ -45,7 +45,7 @@ async function checkDriver(driver: DriverName): Promise<DoctorCheck> {
 
 const SEEN: Readonly<Record<DriverName, string>> = {
   bubblewrap: "no route out, host files and processes unseen, no privileges, system calls filtered",
-  unshare: "no route out, host files and processes unseen, no privileges; no system call filter",
+  unshare: "no route out, host files and processes unseen, no privileges, system calls filtered",
   process: "no isolation",
 };
 

@@ -7,6 +7,7 @@ import { removeFile } from "@gatehouse/kit";
 import { callerEnvironment } from "../runs/sandbox-environment.ts";
 import { launchSandbox } from "../sandbox/launch.ts";
 import { attestPlaces } from "./attest-places.ts";
+import { CallerStreams } from "./caller-streams.ts";
 import { serveKeeper } from "./keeper-socket.ts";
 import { type Launch, launchSchema } from "./launch-file.ts";
 import { OutputLog } from "./output-log.ts";
@@ -41,13 +42,15 @@ async function keep(launchPath: string): Promise<number> {
 async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   // Closed last: what the command said is in its pipes when it is gone.
   const output = life.own(new OutputLog(launch.runDir));
+  const streams = streamsOf(launch);
+  const caller = streams === undefined ? undefined : life.own(streams);
   const { child, sandbox } = await spawnSandbox(
     launchSandbox(launch.driver, {
       ...launch,
       env: { ...callerEnvironment(launch.driver, process.env), ...launch.env },
       runtime: process.execPath,
     }),
-    launch.isDetached ? ["ignore", "pipe", "pipe"] : ["inherit", "inherit", "inherit"],
+    caller?.stdio ?? (launch.isDetached ? ["ignore", "pipe", "pipe"] : ["inherit", "inherit", "inherit"]),
   );
   life.own(sandbox);
   if (!launch.isDetached) endWithCaller(sandbox);
@@ -59,6 +62,7 @@ async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   const listener = sandbox.initPid === undefined ? undefined : life.own(await openListenerOf(sandbox, sandbox.initPid));
   await sandbox.complete();
   if (sandbox.initPid !== undefined) attestPlaces(sandbox.initPid, launch.identities);
+  caller?.follow();
   if (launch.isDetached) for (const stream of [child.stdout, child.stderr]) output.follow(stream as Readable);
   let state: "starting" | "running" | "exited" = "starting";
   const startedAt = Date.now();
@@ -77,8 +81,14 @@ async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   sandbox.release();
   const exit = await sandbox.exited;
   state = "exited";
+  await caller?.[Symbol.asyncDispose]();
   await output[Symbol.asyncDispose]();
   return exit;
+}
+
+/** A detached run has none of the caller's; without a sandbox they are its own as everything else is. */
+function streamsOf({ isDetached, driver, runDir }: Launch): CallerStreams | undefined {
+  return isDetached || driver === "process" ? undefined : new CallerStreams(runDir);
 }
 
 async function openListenerOf(sandbox: SandboxProcess, initPid: number): Promise<HeldListener> {

@@ -37,7 +37,7 @@ const LAST_WORDS_MS = 500;
 /** Spawns a sandbox and waits until its namespaces can be entered. Fails with `sandbox.start_failed`. */
 export async function spawnSandbox(
   launch: SandboxLaunch,
-  stdio: readonly ("inherit" | "pipe" | "ignore")[],
+  stdio: readonly ("inherit" | "pipe" | "ignore" | number)[],
 ): Promise<{ readonly child: ChildProcess; readonly sandbox: SandboxProcess }> {
   const isBuilt = launch.info !== undefined;
   if (native.available) native.withholdInheritedDescriptors();
