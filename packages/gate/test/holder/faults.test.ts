@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { openLogSource, requestUnix, verifyLog } from "@gatehouse/kit";
 import { eventually, type FakeApi } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
-import { expectNothingLost, Ledger, openService, playScenario, serviceConfig } from "./faults.ts";
+import { expectNothingLost, Ledger, openService, playGrantAndRun, playScenario, serviceConfig } from "./faults.ts";
 import { type HolderState, openHolderState } from "./holder-process.ts";
 
 /** The long form (`npm run soak`) breaks every call of the scenario, the short one some of them. */
@@ -65,6 +65,24 @@ for (const [name, fault] of [
     }
   }, 3_600_000);
 }
+
+test("kill -9 while a grant is taken back costs no run that had it", async () => {
+  await using api = await openService();
+  await using state = await openHolderState();
+  const first = await state.start({ config: await serviceConfig(state) });
+  await playGrantAndRun(first, api);
+  await first[Symbol.asyncDispose]();
+  const folder = state.file("credentials");
+  // Its file is gone when the folder is synchronised.
+  const inside = tracing("-o", "/dev/null", "-P", folder, "-e", "trace=fsync", "-e", "inject=fsync:signal=SIGKILL");
+  const second = await state.start({ inside, config: await serviceConfig(state) });
+  await expect(second.request("DELETE", "/v1/grants/g1")).rejects.toThrow();
+  await second[Symbol.asyncDispose]();
+  const third = await state.start();
+  // The control: the credential is gone, so it was the moment that matters.
+  expect((await third.request("GET", "/v1/grants")).body).toEqual([]);
+  expect((await third.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "run-1" }]);
+}, 60_000);
 
 test("a full disk: requests are refused, nothing is accepted, health says so; with room again all goes on by itself", async () => {
   await using state = await openHolderState();

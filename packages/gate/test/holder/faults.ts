@@ -69,6 +69,12 @@ export async function playScenario(holder: HolderProcess, state: HolderState, ap
   return ledger;
 }
 
+/** A run with a grant, without a fault. */
+export async function playGrantAndRun(holder: HolderProcess, api: FakeApi): Promise<void> {
+  await grant(holder, new Ledger(), { name: "g1", host: `api.example.test:${api.port}` });
+  await holder.call("startRun", sandboxRun({ grants: ["g1"], keeper: undefined }));
+}
+
 function note(ledger: Ledger, { runs, entry }: { readonly runs: string; readonly entry: string }): void {
   ledger.runs.add(runs);
   ledger.entries.add(entry);
