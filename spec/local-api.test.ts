@@ -73,7 +73,6 @@ test("unknown paths are 404, other methods 405, and fields that are not built 40
     { policy_yaml: "rules: []" },
     { policy_rule_sets: [{}] },
     { aws_config: { role_arn: "a", region: "b" } },
-    { mcp_servers: [{ name: "a", url: "https://b" }] },
   ]) {
     const { status, body } = await world.request("POST", "/v1/runs", { run_id: "a", ...field });
     expect(status).toBe(400);

@@ -460,6 +460,13 @@ export const PROBLEMS = {
     say: "The gate does not speak this protocol.",
   },
   "gate.credential_unavailable": { rpc: "unavailable", http: 502, exit: 1, say: "The credential cannot be used now." },
+  "gate.credential_missing": {
+    rpc: "failed_precondition",
+    http: 500,
+    exit: 4,
+    say: "The run lacks the credential that this MCP server needs.",
+  },
+  "gate.mcp_server_unknown": { rpc: "not_found", http: 404, exit: 5, say: "The run has no such MCP server." },
   "gate.upstream_unreachable": { rpc: "unavailable", http: 502, exit: 1, say: "The destination cannot be reached." },
   "gate.upstream_untrusted": {
     rpc: "unavailable",

@@ -48,6 +48,7 @@ const run = new CompiledRun({
   ],
   slots: [{ grant: "slot", host: GRANTED, header: "x-slot", placeholder: SLOT_PLACEHOLDER, value: SLOT_REAL }],
   transformers: [],
+  mcpServers: [],
   extraHeaders: [],
   removeHeaders: [],
   placeholders: [PLACEHOLDER, SLOT_PLACEHOLDER].map((text) => ({ grant: "api", text })),

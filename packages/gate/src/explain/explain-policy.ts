@@ -43,6 +43,7 @@ function wouldBeRun(policy: NetworkPolicyInput, injections: readonly Injection[]
     injections,
     slots: [],
     transformers: [],
+    mcpServers: [],
     extraHeaders: [],
     removeHeaders: [],
     placeholders: [],

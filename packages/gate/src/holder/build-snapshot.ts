@@ -74,6 +74,7 @@ async function buildSnapshot(run: RegisteredRun, { credentials, key }: SnapshotD
     injections: granted,
     slots: inline.slots,
     transformers: run.transformers,
+    mcpServers: run.mcpServers,
     extraHeaders: inline.extraHeaders,
     removeHeaders: run.removeHeaders,
     placeholders: [

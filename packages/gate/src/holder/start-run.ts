@@ -52,6 +52,7 @@ export async function startRun(start: StartRun, deps: StartRunDeps): Promise<Sta
       policy,
       removeHeaders: [],
       transformers: [],
+      mcpServers: [],
     },
   });
   return {

@@ -12,6 +12,7 @@ const CAPABILITIES: readonly string[] = [
   "runs.token_substitutions",
   "runs.slots",
   "runs.response_transformers",
+  "runs.mcp_servers",
   "runs.grants",
   "grants",
   "credentials",

@@ -7,7 +7,11 @@ import type { Refusal, RequestContext } from "./request-context.ts";
  * carries was taken back. One whose value was replaced under the same grant and header goes on.
  */
 export function recheckRequest(context: RequestContext, run: CompiledRun): Refusal | undefined {
-  const { host, port, head, path, carried } = context;
+  const { host, port, head, path, carried, tunnel } = context;
+  const server = tunnel?.mcpServer;
+  if (server !== undefined && run.mcpServers.get(server.name)?.server.url !== server.url) {
+    return { code: "gate.policy_denied", detail: "The MCP server was taken back while the request was under way." };
+  }
   const decision = run.policy.decide({ host, port, method: head.method, path });
   if (decision.action !== "allow") return policyRefusal(context, decision);
   if (carried.length === 0) return undefined;

@@ -1,14 +1,16 @@
 import type { ProblemCode } from "@gatehouse/core";
 import type { Field, RequestHead } from "../http1/messages.ts";
+import type { McpServer } from "../snapshot/mcp-server.ts";
 import type { Injection } from "../snapshot/run-snapshot.ts";
 import type { CompiledRun, HostPlan } from "../worker/compile-run.ts";
 
-/** What a client connection claims before a request is read: the tunnel that it opened, if any. */
+/** Where a request goes whose target does not say it: the tunnel that it came in, or the MCP server that it named. */
 export interface Tunnel {
   readonly host: string;
   readonly port: number;
-  /** TLS was intercepted inside the tunnel. */
+  /** TLS was intercepted inside the tunnel, or is spoken with the MCP server. */
   readonly isTls: boolean;
+  readonly mcpServer?: McpServer;
 }
 
 /** One request on its way through the stages. Stages fill it in order; later ones rely on earlier ones. */

@@ -7,6 +7,7 @@ import { injectCredentials } from "./inject-credentials.ts";
 import { normaliseTarget } from "./normalise-target.ts";
 import { prepareScrubbing } from "./prepare-scrubbing.ts";
 import type { Refusal, RequestContext, Stage } from "./request-context.ts";
+import { requireCredential } from "./require-credential.ts";
 import { stripClientAuth } from "./strip-client-auth.ts";
 
 /**
@@ -22,6 +23,7 @@ const STAGES = [
   stripClientAuth, // nobody else's credential leaves under this run's name
   applyHostHeaders, // headers that the run's registration adds or removes
   injectCredentials, // the credential, in the header that its grant owns
+  requireCredential, // what was addressed to an MCP server by its name goes with that server's credential
   prepareScrubbing, // the answer must come in a form that can be scrubbed
 ] as const satisfies readonly Stage[];
 

@@ -1,6 +1,7 @@
 import { type NetworkPolicyInput, Problem, parseHostPattern, parseRunId, type RunId } from "@gatehouse/core";
 import * as z from "zod";
 import { checkHeaderName, checkHost } from "../credentials/binding.ts";
+import { type McpServer, parseMcpServer } from "../snapshot/mcp-server.ts";
 import { type HeaderSlot, type HostHeader, TRANSFORMER_KINDS, type Transformer } from "../snapshot/run-snapshot.ts";
 import type { InlineCredential } from "./registered-run.ts";
 
@@ -12,6 +13,7 @@ export interface Registration {
   /** `token_substitutions` and `slots`. */
   readonly slots: readonly HeaderSlot[];
   readonly transformers: readonly Transformer[];
+  readonly mcpServers: readonly McpServer[];
   readonly extraHeaders: readonly HostHeader[];
   readonly removeHeaders: readonly { readonly host: string; readonly name: string }[];
   readonly grants: readonly string[];
@@ -19,7 +21,7 @@ export interface Registration {
 }
 
 /** Fields of the wire shape that this version cannot honour. One that is not empty is refused, never ignored. */
-const NOT_SERVED = ["mcp_servers", "aws_config", "expires_at", "policy", "policy_yaml", "policy_rule_sets"] as const;
+const NOT_SERVED = ["aws_config", "expires_at", "policy", "policy_yaml", "policy_rule_sets"] as const;
 
 const HEADER_NAME = z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/);
 const HEADER_VALUE = z
@@ -59,6 +61,17 @@ const registrationSchema = z.object({
     }),
   ),
   response_transformers: list(z.object({ host: HOST, kind: z.enum(TRANSFORMER_KINDS) })),
+  mcp_servers: list(
+    z.object({
+      name: z.string(),
+      url: z.string().max(2_048),
+      auth: z.preprocess(
+        (value) => (isEmpty(value) ? undefined : value),
+        z.object({ grant: z.string().min(1).max(128), header: HEADER_NAME }).optional(),
+      ),
+      policy: z.unknown().optional(),
+    }),
+  ),
   grants: list(z.string().max(64)),
   network_policy: optional(z.enum(["permissive", "strict"])),
   network_allow: list(HOST),
@@ -88,6 +101,7 @@ export function parseRegistration(body: unknown): Registration {
   const slots = slotsOf(read);
   for (const { host } of [...extra, ...removed, ...read.response_transformers]) parseHostPattern(host);
   for (const { host } of [...credentials, ...slots]) checkHost(host);
+  const servers = mcpServersOf(read);
   const filled = [...credentials, ...slots].map(({ header }) => header);
   for (const name of [...filled, ...extra.map((one) => one.header_name)]) checkHeaderName(name);
   return {
@@ -96,6 +110,7 @@ export function parseRegistration(body: unknown): Registration {
     credentials: credentials.map(asCredential),
     slots,
     transformers: read.response_transformers,
+    mcpServers: servers,
     extraHeaders: extra.map(({ host, header_name, value }) => ({ host, name: header_name, value })),
     removeHeaders: removed.map(({ host, header_name }) => ({ host, name: header_name.toLowerCase() })),
     grants: [...new Set(read.grants)],
@@ -119,6 +134,19 @@ function slotsOf({ token_substitutions: substitutions, slots }: Read): readonly 
       return { grant, host, header: header.toLowerCase(), placeholder, value };
     }),
   ];
+}
+
+/** Each name once. A policy about a server's tools, as other tools have it, is refused like their other ones. */
+function mcpServersOf({ mcp_servers: servers }: Read): readonly McpServer[] {
+  if (servers.some(({ policy }) => !isEmpty(policy))) throw notServed("policy of mcp_servers");
+  if (new Set(servers.map(({ name }) => name)).size !== servers.length) throw malformed("an MCP server stands twice");
+  return servers.map(({ name, url, auth }) => {
+    const header = auth?.header.toLowerCase() ?? "";
+    const server = { name, url, auth: auth && { grant: auth.grant, header } };
+    if (auth !== undefined) checkHeaderName(header);
+    parseMcpServer(server);
+    return server;
+  });
 }
 
 function requireObject(value: unknown): Readonly<Record<string, unknown>> {
@@ -151,9 +179,11 @@ export function lowerKeys(value: unknown): unknown {
   return Object.fromEntries(entries);
 }
 
+/** Nothing is stated: absent, or what languages write for it, an object of empty values among it. */
 function isEmpty(value: unknown): boolean {
-  if (value === undefined || value === null || value === "" || value === false) return true;
-  return typeof value === "object" && Object.keys(value).length === 0;
+  if (Array.isArray(value)) return value.length === 0;
+  if (typeof value === "object" && value !== null) return Object.values(value).every(isEmpty);
+  return value === undefined || value === null || value === "" || value === false || value === 0;
 }
 
 function notServed(name: string): Problem {

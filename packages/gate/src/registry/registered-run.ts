@@ -1,5 +1,6 @@
 import type { NetworkPolicyInput, RunId } from "@gatehouse/core";
 import type { FlattenedJWE } from "jose";
+import type { McpServer } from "../snapshot/mcp-server.ts";
 import type { HeaderSlot, HostHeader, RunPlace, Transformer } from "../snapshot/run-snapshot.ts";
 
 /** A credential value that came with a registration. */
@@ -29,6 +30,7 @@ export interface RegisteredRun {
   readonly policy: NetworkPolicyInput;
   readonly removeHeaders: readonly { readonly host: string; readonly name: string }[];
   readonly transformers: readonly Transformer[];
+  readonly mcpServers: readonly McpServer[];
   /** JSON of `InlineValues`, sealed to the node's key; absent when there are none. */
   readonly sealedValues: FlattenedJWE | undefined;
 }

@@ -71,7 +71,7 @@ export class RunRegistry {
     const now = () => deps.clock.now();
     const stored = await readRuns(deps.stateDir, now);
     const registry = new RunRegistry(deps, await Tombstones.open(deps.stateDir, now), stored);
-    for (const run of stored.runs) await registry.#restore(run);
+    for (const one of stored.runs) await registry.#restore(one);
     return registry;
   }
 
@@ -113,30 +113,23 @@ export class RunRegistry {
 
   /** `POST /v1/runs`: registers, or registers anew under the run's own token. Returns the token. */
   async register(registration: Registration, actor?: string): Promise<string> {
-    const { runId, token } = registration;
+    const { runId, token, credentials, slots, extraHeaders, ...rest } = registration;
     return this.#turns.take(runId, async () => {
       const known = this.get(runId);
       this.#admit({ runId, known, hash: token === undefined ? undefined : hashToken(token) });
       return this.#add({
         token,
         actor,
-        values: {
-          credentials: registration.credentials,
-          slots: registration.slots,
-          extraHeaders: registration.extraHeaders,
-        },
+        values: { credentials, slots, extraHeaders },
         run: {
+          ...rest,
           runId,
           containerId: known?.containerId,
           agent: undefined,
           project: undefined,
           place: { kind: "shared" },
           isExposed: false,
-          grants: registration.grants,
           placeholders: {},
-          policy: registration.policy,
-          removeHeaders: registration.removeHeaders,
-          transformers: registration.transformers,
         },
       });
     });
@@ -246,7 +239,8 @@ export class RunRegistry {
     }
   }
 
-  async #restore(run: RegisteredRun): Promise<void> {
+  async #restore(stored: StoredRuns["runs"][number]): Promise<void> {
+    const { run } = stored;
     // Ended, but the list without it could not be written any more.
     if (this.#tombstones.hasToken(run.tokenHash)) return;
     try {
@@ -256,7 +250,7 @@ export class RunRegistry {
       this.#index.put({ run, snapshot: await buildCurrentSnapshot(run, this.#deps) });
     } catch (failure) {
       const reason = failure instanceof Problem ? failure.message : "it cannot be restored";
-      this.#refused.putBack([refuseRun(run, reason)]);
+      this.#refused.putBack([refuseRun(stored, reason)]);
     }
   }
 

@@ -3,12 +3,13 @@ import { type NetworkPolicyInput, Problem, parseRunId } from "@gatehouse/core";
 import { readPrivateFile, writeFileAtomic } from "@gatehouse/kit";
 import type { FlattenedJWE } from "jose";
 import * as z from "zod";
+import { parseMcpServer } from "../snapshot/mcp-server.ts";
 import { TRANSFORMER_KINDS } from "../snapshot/run-snapshot.ts";
 import type { RegisteredRun } from "./registered-run.ts";
 import { setAside } from "./set-aside.ts";
 
 /** What an entry may need of the version that serves it; one that needs more is refused there, never served with less. */
-const KNOWN_NEEDS: ReadonlySet<string> = new Set(["response_transformers"]);
+const KNOWN_NEEDS: ReadonlySet<string> = new Set(["response_transformers", "mcp_servers"]);
 
 const runSchema = z.object({
   run_id: z.string(),
@@ -27,6 +28,15 @@ const runSchema = z.object({
   policy: z.custom<NetworkPolicyInput>((value) => typeof value === "object" && value !== null),
   remove_headers: z.array(z.object({ host: z.string(), header_name: z.string() })),
   response_transformers: z.array(z.object({ host: z.string(), kind: z.enum(TRANSFORMER_KINDS) })).optional(),
+  mcp_servers: z
+    .array(
+      z.object({
+        name: z.string(),
+        url: z.string(),
+        auth: z.object({ grant: z.string(), header: z.string() }).optional(),
+      }),
+    )
+    .optional(),
   needs: z.array(z.string()).optional(),
   sealed_values: z.custom<FlattenedJWE>((value) => typeof value === "object" && value !== null).optional(),
 });
@@ -49,7 +59,8 @@ export interface RefusedEntry {
 /** What `runs.json` holds. */
 export interface StoredRuns {
   readonly proxyPort: number;
-  readonly runs: readonly RegisteredRun[];
+  /** Each with its entry as it stands there: a newer version may have written more into it. */
+  readonly runs: readonly { readonly run: RegisteredRun; readonly entry: unknown }[];
   readonly refused: readonly RefusedEntry[];
   /** What a person must know of the file, when it was damaged as a whole. */
   readonly fault: string | undefined;
@@ -67,18 +78,20 @@ export async function readRuns(stateDir: string, now: () => number): Promise<Sto
   if (bytes === undefined) return EMPTY;
   const parsed = fileSchema.safeParse(parseJson(bytes));
   if (!parsed.success) return { ...EMPTY, fault: await setAside(path, now()) };
-  const runs: RegisteredRun[] = [];
+  const runs: StoredRuns["runs"][number][] = [];
   const refused: RefusedEntry[] = [];
   for (const [index, entry] of parsed.data.runs.entries()) {
     const run = parseRun(entry);
     if (typeof run === "string") refused.push({ ...namesOf(entry, index), reason: run, entry });
-    else runs.push(run);
+    else runs.push({ run, entry });
   }
   return { proxyPort: parsed.data.proxy_port ?? 0, runs, refused, fault: undefined };
 }
 
+type RunsToStore = Pick<StoredRuns, "proxyPort" | "refused"> & { readonly runs: readonly RegisteredRun[] };
+
 /** Writes `runs.json` whole: temp, fsync, rename. Entries that are not served stand behind the runs, unchanged. */
-export function writeRuns(stateDir: string, stored: Pick<StoredRuns, "proxyPort" | "runs" | "refused">): Promise<void> {
+export function writeRuns(stateDir: string, stored: RunsToStore): Promise<void> {
   const entries = [...stored.runs.map(asEntry), ...stored.refused.map(({ entry }) => entry)];
   const text = JSON.stringify({ version: 1, proxy_port: stored.proxyPort, runs: entries });
   return writeFileAtomic(join(stateDir, "runs.json"), text);
@@ -120,6 +133,7 @@ function parseRun(entry: unknown): RegisteredRun | string {
       policy: stored.policy,
       removeHeaders: stored.remove_headers.map(({ host, header_name }) => ({ host, name: header_name })),
       transformers: stored.response_transformers ?? [],
+      mcpServers: (stored.mcp_servers ?? []).map(({ name, url, auth }) => parseMcpServer({ name, url, auth }).server),
       sealedValues: stored.sealed_values,
     };
   } catch (failure) {
@@ -128,8 +142,8 @@ function parseRun(entry: unknown): RegisteredRun | string {
 }
 
 /** A readable entry that is not served for `reason`. */
-export function refuseRun(run: RegisteredRun, reason: string): RefusedEntry {
-  return { runId: run.runId, tokenHash: run.tokenHash, reason, entry: asEntry(run) };
+export function refuseRun({ run, entry }: StoredRuns["runs"][number], reason: string): RefusedEntry {
+  return { runId: run.runId, tokenHash: run.tokenHash, reason, entry };
 }
 
 function asEntry(run: RegisteredRun): object {
@@ -147,11 +161,15 @@ function asEntry(run: RegisteredRun): object {
     policy: run.policy,
     remove_headers: run.removeHeaders.map(({ host, name }) => ({ host, header_name: name })),
     response_transformers: run.transformers,
+    mcp_servers: run.mcpServers,
     needs: needsOf(run),
     sealed_values: run.sealedValues,
   };
 }
 
-function needsOf({ transformers }: RegisteredRun): readonly string[] {
-  return transformers.length > 0 ? ["response_transformers"] : [];
+function needsOf({ transformers, mcpServers }: RegisteredRun): readonly string[] {
+  return [
+    ...(transformers.length > 0 ? ["response_transformers"] : []),
+    ...(mcpServers.length > 0 ? ["mcp_servers"] : []),
+  ];
 }

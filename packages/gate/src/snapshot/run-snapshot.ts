@@ -1,4 +1,5 @@
 import type { NetworkPolicyInput, RunId } from "@gatehouse/core";
+import type { McpServer } from "./mcp-server.ts";
 
 /** Where a run's connections arrive: the listener in its own sandbox, or the shared loopback listener. */
 export type RunPlace = { readonly kind: "sandbox"; readonly keeper: string } | { readonly kind: "shared" };
@@ -81,6 +82,7 @@ export interface RunSnapshot {
   readonly injections: readonly Injection[];
   readonly slots: readonly HeaderSlot[];
   readonly transformers: readonly Transformer[];
+  readonly mcpServers: readonly McpServer[];
   readonly extraHeaders: readonly HostHeader[];
   readonly removeHeaders: readonly { readonly host: string; readonly name: string }[];
   /** Placeholders shown to the run; one outside its slot, or the header that its grant owns, is refused. */

@@ -1,17 +1,21 @@
 import type { Socket } from "node:net";
+import { getAllFields } from "../http1/fields.ts";
+import type { RequestHead } from "../http1/messages.ts";
 import { checkConnect } from "../pipeline/check-connect.ts";
 import { HttpSession } from "./http-session.ts";
-import { identifyRun, type ListenerPlace } from "./identify-run.ts";
+import { identifyRun, type ListenerPlace, readToken } from "./identify-run.ts";
+import { type RelayTarget, readRelayTarget, relayRequest } from "./relay-request.ts";
 import { TunnelOpening } from "./tunnel.ts";
 import type { WorkerContext } from "./worker-context.ts";
 
-/** Serves one connection of a listener as a proxy: absolute-form requests, and CONNECT. */
+/** Serves one connection of a listener as a proxy: absolute-form requests, CONNECT, and MCP servers by path. */
 export function acceptClient(client: Socket, worker: WorkerContext, place: ListenerPlace): void {
   client.setNoDelay(true);
   const session = new HttpSession(client, worker, {
     tunnel: undefined,
     identify: (head) => {
-      const identified = identifyRun(worker.runs, head.fields, place);
+      const asked = readRelayTarget(head.target);
+      const identified = identifyRun(worker.runs, tokenOf(head, asked), place);
       if ("refusal" in identified) return identified;
       const { connections } = identified.entry;
       if (connections.size >= worker.config.maxConnectionsPerRun && !connections.has(session)) {
@@ -21,7 +25,7 @@ export function acceptClient(client: Socket, worker: WorkerContext, place: Liste
         connections.add(session);
         client.once("close", () => connections.delete(session));
       }
-      return identified;
+      return asked === undefined ? identified : relayRequest(identified.entry, head, asked);
     },
     checkConnect: (entry, head) => checkConnect(entry.current, head),
     onConnect: (request) => {
@@ -29,4 +33,12 @@ export function acceptClient(client: Socket, worker: WorkerContext, place: Liste
       new TunnelOpening(client, worker, request);
     },
   });
+}
+
+/** In the path only for clients that cannot send it as a proxy's: where both are there, both must be the same. */
+function tokenOf({ fields }: RequestHead, asked: RelayTarget | undefined): string | undefined {
+  const stated = readToken(fields);
+  if (asked?.token === undefined) return stated;
+  const isAlone = getAllFields(fields, "proxy-authorization").length === 0;
+  return isAlone || stated === asked.token ? asked.token : undefined;
 }

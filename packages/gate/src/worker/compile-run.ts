@@ -13,6 +13,7 @@ import {
 import type { RequestHead } from "../http1/messages.ts";
 import { isForwarded } from "../pipeline/forwarded-fields.ts";
 import { SoughtValues } from "../scrub/sought-values.ts";
+import { type McpPlace, parseMcpServer } from "../snapshot/mcp-server.ts";
 import type { HeaderSlot, Injection, RunSnapshot, Transformer } from "../snapshot/run-snapshot.ts";
 
 /** An injection whose patterns are parsed once. */
@@ -54,6 +55,8 @@ export class CompiledRun {
   readonly snapshot: RunSnapshot;
   readonly policy: CompiledPolicy;
   readonly sought: SoughtValues;
+  /** By name. */
+  readonly mcpServers: ReadonlyMap<string, McpPlace>;
   readonly #injections: readonly CompiledInjection[];
   readonly #plans = new Map<string, HostPlan>();
 
@@ -61,6 +64,7 @@ export class CompiledRun {
     this.snapshot = snapshot;
     this.policy = compilePolicy(snapshot.policy);
     this.sought = new SoughtValues(snapshot.scrub);
+    this.mcpServers = new Map(snapshot.mcpServers.map((server) => [server.name, parseMcpServer(server)]));
     this.#injections = snapshot.injections
       .map((injection) => ({
         injection,

@@ -108,11 +108,12 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
 
   #begin(head: RequestHead, rest: Buffer): void {
     const identified = this.#role.identify(head);
-    const entry = "entry" in identified ? identified.entry : undefined;
+    const { entry } = identified;
+    const relayed = "relayed" in identified ? identified.relayed : undefined;
     const current: Current = {
       time: this.#worker.clock.now(),
       startedMs: this.#lastProgressMs,
-      head,
+      head: relayed?.head ?? head,
       entry,
       context: undefined,
       exchange: undefined,
@@ -122,7 +123,7 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
     if (!this.#hasRoom) return this.#refuse(UNRECORDABLE, rest);
     if ("refusal" in identified) return this.#refuse(identified.refusal, rest);
     if (head.method === "CONNECT") return this.#connect(identified.entry, head, rest);
-    const context = newRequestContext(identified.entry.current, head, this.#role.tunnel);
+    const context = newRequestContext(identified.entry.current, current.head, relayed?.tunnel ?? this.#role.tunnel);
     current.context = context;
     const refusal = runStages(context);
     if (refusal !== undefined) return this.#refuse(refusal, rest);

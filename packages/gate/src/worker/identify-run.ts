@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { getAllFields } from "../http1/fields.ts";
 import type { Field } from "../http1/messages.ts";
-import type { Refusal } from "../pipeline/request-context.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
-import type { RunEntry, RunTable } from "./run-table.ts";
+import type { RunTable } from "./run-table.ts";
+import type { Identified } from "./session-role.ts";
 
 /** Where a connection came in: the listener of one run's sandbox, the shared one on loopback, or one of `gate.listen`. */
 export type ListenerPlace =
@@ -11,13 +11,10 @@ export type ListenerPlace =
   | { readonly kind: "shared" }
   | { readonly kind: "address"; readonly peer: string | undefined };
 
-export type Identified = { readonly entry: RunEntry } | { readonly refusal: Refusal };
-
 const TOKEN = /^[0-9a-f]{64}$/;
 
-/** Which run asks: the place says, the token in `Proxy-Authorization` confirms. */
-export function identifyRun(runs: RunTable, fields: readonly Field[], place: ListenerPlace): Identified {
-  const token = readToken(fields);
+/** Which run asks: the place says, its token confirms. */
+export function identifyRun(runs: RunTable, token: string | undefined, place: ListenerPlace): Identified {
   const entry = token === undefined ? undefined : runs.findByTokenHash(hashToken(token));
   if (entry === undefined) {
     return {
@@ -51,7 +48,8 @@ function isAtHome(run: RunSnapshot, place: ListenerPlace): boolean {
   return isExternal && (known === undefined || (place.peer !== undefined && known.includes(place.peer)));
 }
 
-function readToken(fields: readonly Field[]): string | undefined {
+/** The token in `Proxy-Authorization`. `undefined`: there is none, or no single one. */
+export function readToken(fields: readonly Field[]): string | undefined {
   const values = getAllFields(fields, "proxy-authorization");
   const [, scheme = "", credentials = ""] = /^(basic|bearer) +(\S+)$/i.exec(values[0] ?? "") ?? [];
   if (values.length !== 1 || credentials === "") return undefined;

@@ -6,6 +6,7 @@ import type { Refusal } from "../pipeline/request-context.ts";
 const REASONS: Readonly<Record<number, string>> = {
   400: "Bad Request",
   403: "Forbidden",
+  404: "Not Found",
   407: "Proxy Authentication Required",
   500: "Internal Server Error",
   502: "Bad Gateway",

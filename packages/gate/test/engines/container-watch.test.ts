@@ -68,6 +68,7 @@ function run(runId: string, containerId: string | undefined): RegisteredRun {
     policy: { mode: "strict" },
     removeHeaders: [],
     transformers: [],
+    mcpServers: [],
     sealedValues: undefined,
   };
 }

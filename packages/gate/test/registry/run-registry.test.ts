@@ -202,7 +202,7 @@ describe("the wire shape of a registration", () => {
     });
   });
 
-  test.each(["mcp_servers", "aws_config", "policy_yaml", "policy_rule_sets"])(
+  test.each(["aws_config", "policy_yaml", "policy_rule_sets"])(
     "refuses %s by name when it is not empty, and takes it when it is",
     (name) => {
       expect(() => parseRegistration({ run_id: "r1", [name]: [{ a: 1 }] })).toThrowError(

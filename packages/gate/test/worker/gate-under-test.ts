@@ -60,6 +60,7 @@ export function snapshot(run: Partial<RunSnapshot> = {}): RunSnapshot {
     injections: [],
     slots: [],
     transformers: [],
+    mcpServers: [],
     extraHeaders: [],
     removeHeaders: [],
     placeholders: [],
