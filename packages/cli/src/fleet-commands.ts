@@ -27,6 +27,50 @@ function addServerCommands(program: Command): void {
   )
     .option("--database-url-file <file>", "file that holds a PostgreSQL URL (default: the embedded database)")
     .option("--json", "print JSON");
+  addUpkeepCommands(server);
+}
+
+function addUpkeepCommands(server: Command): void {
+  const database = [
+    "--database-url-file <file>",
+    "file that holds a PostgreSQL URL (default: the embedded database)",
+  ] as const;
+  declare(
+    server,
+    "migrate",
+    "bring the database up to date",
+    async () => (await import("./commands/server-migrate.ts")).serverMigrate,
+  )
+    .option(...database)
+    .option("--plan", "show the SQL and change nothing")
+    .option("--grant-to <role>", "let this PostgreSQL role serve: rows, never tables")
+    .option("--json", "print JSON");
+  declare(
+    server,
+    "backup",
+    "write rows and keys to one file, while the server runs",
+    async () => (await import("./commands/server-backup.ts")).backup,
+  )
+    .option(...database)
+    .requiredOption("--out <file>", "file to write; it holds the server's keys")
+    .option("--json", "print JSON");
+  declare(
+    server,
+    "restore",
+    "put a server back from a backup, where none is",
+    async () => (await import("./commands/server-backup.ts")).restore,
+  )
+    .argument("<file>", "the backup")
+    .option(...database)
+    .option("--json", "print JSON");
+  declare(
+    server,
+    "recover",
+    "open a new epoch with new keys, on a server that does not run",
+    async () => (await import("./commands/server-recover.ts")).recover,
+  )
+    .option(...database)
+    .option("--json", "print JSON");
 }
 
 function addOperatorCommands(program: Command): void {

@@ -82,6 +82,12 @@ export const PROBLEMS = {
     say: "The database role may pass over row-level security; use one without SUPERUSER and BYPASSRLS.",
   },
 
+  "store.missing": {
+    rpc: "not_found",
+    http: 404,
+    exit: 5,
+    say: "There is no database yet; has the server been started?",
+  },
   "store.not_direct": {
     rpc: "failed_precondition",
     http: 503,
@@ -99,6 +105,20 @@ export const PROBLEMS = {
     http: 503,
     exit: 2,
     say: "The database has seen keys of a higher epoch than this server's.",
+  },
+
+  "backup.nothing": { rpc: "not_found", http: 404, exit: 5, say: "There is nothing to back up." },
+  "backup.unreadable": {
+    rpc: "invalid_argument",
+    http: 400,
+    exit: 2,
+    say: "That is not a backup that can be restored.",
+  },
+  "backup.occupied": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 2,
+    say: "A backup is restored where no server is yet.",
   },
 
   "sealed.unreadable": {

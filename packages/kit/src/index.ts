@@ -19,7 +19,7 @@ export { errorCode } from "./files/error-code.ts";
 export { openExclusiveFileLock } from "./files/exclusive-lock.ts";
 export { readPrivateFile, removeFile } from "./files/private-file.ts";
 export { openStateDirectory, type StateDirectory } from "./files/state-directory.ts";
-export { type WriteFileOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
+export { syncDirectory, type WriteFileOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
 export { addRecipients } from "./fleet/add-recipients.ts";
 export {
   type BundlePart,
@@ -98,8 +98,14 @@ export {
   type SupervisorOptions,
 } from "./process/supervisor.ts";
 export { makeProof, type ProofInput } from "./server-channel/make-proof.ts";
-export { openKnownChannel, openPinnedChannel, type ServerChannel } from "./server-channel/open-channel.ts";
+export {
+  type KnownServer,
+  openKnownChannel,
+  openPinnedChannel,
+  type ServerChannel,
+} from "./server-channel/open-channel.ts";
 export { parseServerUrl } from "./server-channel/parse-server-url.ts";
+export { orgPin, setupPin } from "./server-channel/pins.ts";
 export { NONCE_HEADER, PROBLEM_HEADER, ServerProblem, toServerProblem } from "./server-channel/problem-of-error.ts";
 export type { ServerIdentity } from "./server-channel/well-known.ts";
 export { proxyToUnix } from "./unix-http/proxy-to-unix.ts";

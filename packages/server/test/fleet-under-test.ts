@@ -77,8 +77,10 @@ export class FleetUnderTest implements AsyncDisposable {
     this.serverKey = new Uint8Array(Buffer.from(jwk.x, "base64url"));
   }
 
-  static async open(store: StoreLocation): Promise<FleetUnderTest> {
-    const directory = mkdtempSync(join(tmpdir(), "gatehouse-server-"));
+  static async open(
+    store: StoreLocation,
+    directory = mkdtempSync(join(tmpdir(), "gatehouse-server-")),
+  ): Promise<FleetUnderTest> {
     const clock = new TestClock();
     const lines: string[] = [];
     const log = createLog({ level: "debug", format: "json", write: (line: string) => void lines.push(line) });

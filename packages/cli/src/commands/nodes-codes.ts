@@ -1,5 +1,5 @@
-import { base64url, PIN_BYTES, Problem, parseCode, pinTuple } from "@gatehouse/core";
-import { sha256, writeFileAtomic } from "@gatehouse/kit";
+import { base64url, Problem, parseCode } from "@gatehouse/core";
+import { orgPin, writeFileAtomic } from "@gatehouse/kit";
 import { Enrollment_State } from "@gatehouse/wire";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
@@ -79,7 +79,7 @@ async function show(invocation: Invocation, operator: Operator, made: MadeCode):
 /** A server that named another organisation or key in a code would lead the host astray. */
 async function checkPin({ files, server }: Operator, code: string): Promise<void> {
   const orgKey = (await files.requireOrgKey()).publicKey;
-  const wanted = sha256(pinTuple(server.identityKey, server.orgId, orgKey)).subarray(0, PIN_BYTES);
+  const wanted = orgPin(server.identityKey, server.orgId, orgKey);
   if (base64url(parseCode("ghe", code).pin) === base64url(wanted)) return;
   throw new Problem("server.untrusted", { detail: "It made a code that does not name this organisation." });
 }

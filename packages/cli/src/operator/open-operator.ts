@@ -1,6 +1,6 @@
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { Problem, type Secret } from "@gatehouse/core";
-import { openKnownChannel, toServerProblem } from "@gatehouse/kit";
+import { type KeySetDocument, openKnownChannel, toServerProblem } from "@gatehouse/kit";
 import { AuditAdminService, CredentialAdminService, NodeAdminService, OrgAdminService } from "@gatehouse/wire";
 import { OperatorFiles, type OperatorServer } from "./operator-files.ts";
 
@@ -19,7 +19,9 @@ export async function asOperator<T>(stateDir: string, work: (operator: Operator)
   const files = await OperatorFiles.open(stateDir);
   const [server, apiKey] = [await files.server(), await files.apiKey()];
   if (server === undefined || apiKey === undefined) throw new Problem("org.not_joined");
-  using channel = await openKnownChannel(server.url, server.keySet, { interceptors: [withKey(apiKey)] });
+  const saveKeySet = (keySet: KeySetDocument) => files.saveServer({ ...server, keySet });
+  const known = { ...server, origin: server.url, saveKeySet };
+  using channel = await openKnownChannel(known, { interceptors: [withKey(apiKey)] });
   const { transport } = channel;
   const clients = {
     org: createClient(OrgAdminService, transport),

@@ -1,3 +1,4 @@
+import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
@@ -5,8 +6,9 @@ import { base64url, Problem, systemRandom } from "@gatehouse/core";
 import type { KeySetDocument } from "../keys/key-set-document.ts";
 import { sha256 } from "../keys/sha256.ts";
 import { openSocket } from "./open-socket.ts";
+import { orgPin } from "./pins.ts";
 import { problemsOf } from "./problem-of-error.ts";
-import { verifyLeaf } from "./verify-leaf.ts";
+import { isLeafOf, untrustedLeaf, verifyLeaf } from "./verify-leaf.ts";
 import { checkWellKnown, type ServerIdentity } from "./well-known.ts";
 
 /** A verified connection to a server, for RPCs. It is one connection: when it breaks, open another. */
@@ -27,20 +29,43 @@ export interface ChannelOptions {
   readonly interceptors?: readonly Interceptor[];
 }
 
-/** Opens a connection to a server whose key set is known. Sends nothing when its leaf does not fit. */
+/** What its callers remember of a server. */
+export interface KnownServer {
+  readonly origin: string;
+  readonly identityKey: Uint8Array;
+  readonly orgId: string;
+  readonly orgKey: Uint8Array;
+  readonly keySet: KeySetDocument;
+  /** Remembers a key set of a higher epoch, before anything is sent under it. */
+  readonly saveKeySet: (keySet: KeySetDocument) => Promise<void>;
+}
+
+/**
+ * Opens a connection to a server that is known. A leaf that the known key set does not cover must be vouched for by one
+ * of a higher epoch, signed by the same identity key and fetched on this connection; nothing else is sent before. Fails
+ * with `server.untrusted`, `server.unreachable`.
+ */
 export async function openKnownChannel(
-  origin: string,
-  keySet: KeySetDocument,
+  server: KnownServer,
   { signal, interceptors = [] }: ChannelOptions = {},
 ): Promise<ServerChannel> {
+  const { origin } = server;
   const socket = await openSocket(origin, signal);
+  const { channel, manager } = toChannel(origin, socket, interceptors);
   try {
-    verifyLeaf(socket.getPeerX509Certificate(), keySet, origin);
+    const leaf = socket.getPeerX509Certificate();
+    if (!isLeafOf(leaf, server.keySet, origin)) {
+      const pin = orgPin(server.identityKey, server.orgId, server.orgKey);
+      const { keySet } = await fetchIdentity(manager, leaf, { origin, pin });
+      if (keySet.epoch <= server.keySet.epoch) throw untrustedLeaf();
+      verifyLeaf(leaf, keySet, origin);
+      await server.saveKeySet(keySet);
+    }
+    return channel;
   } catch (failure) {
-    socket.destroy();
+    channel[Symbol.dispose]();
     throw failure;
   }
-  return toChannel(origin, socket, interceptors).channel;
 }
 
 /**
@@ -56,15 +81,24 @@ export async function openPinnedChannel(
   const { channel, manager } = toChannel(origin, socket, []);
   try {
     const leaf = socket.getPeerX509Certificate();
-    if (leaf === undefined) throw new Problem("server.untrusted");
-    const tlsSpkiSha256 = sha256(leaf.publicKey.export({ type: "spki", format: "der" }));
-    const nonce = base64url(systemRandom.bytes(NONCE_BYTES));
-    const answer = await getJson(manager, `/.well-known/gatehouse?nonce=${nonce}&pin=${base64url(pin)}`);
-    return { channel, identity: checkWellKnown(answer, { origin, nonce, pin, tlsSpkiSha256 }) };
+    return { channel, identity: await fetchIdentity(manager, leaf, { origin, pin }) };
   } catch (failure) {
     channel[Symbol.dispose]();
     throw failure;
   }
+}
+
+/** Asks the server who it is, and holds the answer to the pin and to the connection that it came on. */
+async function fetchIdentity(
+  manager: Http2SessionManager,
+  leaf: X509Certificate | undefined,
+  { origin, pin }: { readonly origin: string; readonly pin: Uint8Array },
+): Promise<ServerIdentity> {
+  if (leaf === undefined) throw new Problem("server.untrusted");
+  const tlsSpkiSha256 = sha256(leaf.publicKey.export({ type: "spki", format: "der" }));
+  const nonce = base64url(systemRandom.bytes(NONCE_BYTES));
+  const answer = await getJson(manager, `/.well-known/gatehouse?nonce=${nonce}&pin=${base64url(pin)}`);
+  return checkWellKnown(answer, { origin, nonce, pin, tlsSpkiSha256 });
 }
 
 function toChannel(

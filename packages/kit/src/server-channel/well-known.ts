@@ -1,15 +1,7 @@
-import {
-  constantTimeEqual,
-  fromBase64url,
-  PIN_BYTES,
-  Problem,
-  pinTuple,
-  setupPinTuple,
-  wellKnownTuple,
-} from "@gatehouse/core";
+import { constantTimeEqual, fromBase64url, Problem, wellKnownTuple } from "@gatehouse/core";
 import { checkKeySet, type KeySetDocument, keysFor } from "../keys/key-set-document.ts";
-import { sha256 } from "../keys/sha256.ts";
 import { verifySignature } from "../keys/signing-key.ts";
+import { orgPin, setupPin } from "./pins.ts";
 
 /** Who a server is, as its well-known answer proves it for one connection. */
 export interface ServerIdentity {
@@ -43,8 +35,8 @@ export function checkWellKnown(answer: unknown, expected: ExpectedAnswer): Serve
   const serverTime = Number(fields.server_time);
   if (fields.version !== 1 || !Number.isSafeInteger(serverTime)) throw untrusted("Its answer cannot be read.");
   const isSetup = orgId === "" && orgKey.length === 0;
-  const tuple = isSetup ? setupPinTuple(identityKey) : pinTuple(identityKey, orgId, orgKey);
-  if (!constantTimeEqual(sha256(tuple).subarray(0, PIN_BYTES), expected.pin)) {
+  const pin = isSetup ? setupPin(identityKey) : orgPin(identityKey, orgId, orgKey);
+  if (!constantTimeEqual(pin, expected.pin)) {
     throw untrusted("Its keys are not those of the code's pin.");
   }
   if (fields.origin !== expected.origin) throw untrusted("It calls itself by another URL.");

@@ -23,7 +23,7 @@ import {
 } from "@gatehouse/kit";
 import { EnrollmentState, NodeGatewayService } from "@gatehouse/wire";
 import { type HostKeys, openHostKeys } from "./host-keys.ts";
-import { NodeFiles, type PendingEnrollment } from "./node-files.ts";
+import { knownServer, NodeFiles, type PendingEnrollment } from "./node-files.ts";
 import { retryDelays } from "./retry-delays.ts";
 
 export interface EnrollInput {
@@ -60,7 +60,7 @@ export async function* enrollHost(input: EnrollInput, signal: AbortSignal): Asyn
     (await resumable(files, origin, name)) ?? (await claim({ ...input, origin, name, files, keys }, signal));
   const fingerprint = formatFingerprint(pending.tuple_sha256);
   yield { state: "awaiting_confirmation", nodeId: pending.node_id, fingerprint };
-  const sealed = await awaitSealed(pending, keys, signal);
+  const sealed = await awaitSealed({ pending, keys, files }, signal);
   if (sealed === undefined) {
     await files.forgetPending();
     throw new Problem("enroll.not_waiting", { detail: "Nobody confirmed it in time, or somebody cancelled it." });
@@ -89,17 +89,18 @@ async function claim(input: Claim, signal: AbortSignal): Promise<PendingEnrollme
   const { channel, identity } = await openPinnedChannel(origin, code.pin, signal);
   using _ = channel;
   const tuple = claimTuple(name, { identity, code, keys });
-  const answer = await createClient(NodeGatewayService, channel.transport).register(
-    {
-      enrollmentToken: text,
-      name,
-      identityPublicKey: keys.identity.publicKey,
-      encryptionPublicKey: keys.encryption.publicKey,
-      caPublicKey: keys.caPublicKey,
-      proof: keys.identity.sign(tuple),
-    },
-    { signal },
-  );
+  const request = {
+    enrollmentToken: text,
+    name,
+    identityPublicKey: keys.identity.publicKey,
+    encryptionPublicKey: keys.encryption.publicKey,
+    caPublicKey: keys.caPublicKey,
+    proof: keys.identity.sign(tuple),
+  };
+  const gateway = createClient(NodeGatewayService, channel.transport);
+  const answer = await gateway.register(request, { signal }).catch((failure: unknown) => {
+    throw toServerProblem(failure);
+  });
   const pending: PendingEnrollment = {
     server_url: origin,
     name,
@@ -135,15 +136,20 @@ function claimTuple(name: string, { identity, code, keys }: ClaimParts): Uint8Ar
   });
 }
 
+interface Waiting {
+  readonly pending: PendingEnrollment;
+  readonly keys: HostKeys;
+  readonly files: NodeFiles;
+}
+
 /** Waits over any number of connections. `undefined`: the enrollment has ended without a confirmation. */
-async function awaitSealed(
-  pending: PendingEnrollment,
-  keys: HostKeys,
-  signal: AbortSignal,
-): Promise<string | undefined> {
+async function awaitSealed({ pending, keys, files }: Waiting, signal: AbortSignal): Promise<string | undefined> {
   for await (const wait of retryDelays(signal)) {
     try {
-      using channel = await openKnownChannel(pending.server_url, pending.key_set, { signal });
+      using channel = await openKnownChannel(
+        knownServer(pending, (next) => files.savePending(next)),
+        { signal },
+      );
       return await listen(channel, { pending, keys }, signal);
     } catch (failure) {
       const problem = toServerProblem(failure);
@@ -183,10 +189,7 @@ interface Accepted {
 }
 
 /** Checks what the server sealed to this host against what the pin proved, and keeps it. */
-async function accept(
-  sealed: string,
-  { pending, keys, files }: { readonly pending: PendingEnrollment; readonly keys: HostKeys; readonly files: NodeFiles },
-): Promise<void> {
+async function accept(sealed: string, { pending, keys, files }: Waiting): Promise<void> {
   const opened = await keys.encryption.open(sealed, pending.tuple_sha256);
   const { node_id, api_key, key_set, roster, ca_chain } = JSON.parse(opened.reveal()) as Accepted;
   if (node_id !== pending.node_id) throw new Problem("server.untrusted", { detail: "It confirmed another node." });

@@ -3,6 +3,7 @@ import { base64url, fromBase64url, Problem, Secret } from "@gatehouse/core";
 import {
   checkKeySet,
   type KeySetDocument,
+  type KnownServer,
   type RosterDocument,
   readPrivateFile,
   removeFile,
@@ -38,6 +39,21 @@ const enrolledSchema = z.object({
 export type PendingEnrollment = z.infer<typeof pendingSchema>;
 /** A host that a server knows as its node. */
 export type EnrolledNode = z.infer<typeof enrolledSchema>;
+
+/** The server of a host, as connections to it are opened; `save` remembers a key set of a higher epoch. */
+export function knownServer<T extends EnrolledNode | PendingEnrollment>(
+  remembered: T,
+  save: (next: T) => Promise<void>,
+): KnownServer {
+  return {
+    origin: remembered.server_url,
+    identityKey: remembered.server_identity_key,
+    orgId: remembered.org_id,
+    orgKey: remembered.org_key,
+    keySet: remembered.key_set,
+    saveKeySet: (keySet) => save({ ...remembered, key_set: keySet }),
+  };
+}
 
 /** What a host remembers of its server, each in a file of its own that only this user reads. */
 export class NodeFiles {

@@ -3,7 +3,7 @@ import { handshakeTuple, Problem, Secret, systemRandom } from "@gatehouse/core";
 import { openKnownChannel, sha256, toServerProblem } from "@gatehouse/kit";
 import { NodeGatewayService } from "@gatehouse/wire";
 import { type HostKeys, openHostKeys } from "./host-keys.ts";
-import { type EnrolledNode, NodeFiles } from "./node-files.ts";
+import { type EnrolledNode, knownServer, NodeFiles } from "./node-files.ts";
 import { SessionProofs } from "./session-proofs.ts";
 
 /** One verified connection on which this node has its session. */
@@ -25,7 +25,10 @@ export async function openNodeSession(stateDir: string, signal?: AbortSignal): P
   const [node, apiKey, keys] = [await files.enrolled(), await files.apiKey(), await openHostKeys(stateDir)];
   if (node === undefined || apiKey === undefined) throw new Problem("enroll.not_enrolled");
   const proofs = new SessionProofs(node.server_url, keys);
-  const channel = await openKnownChannel(node.server_url, node.key_set, { signal, interceptors: [proofs.interceptor] });
+  const channel = await openKnownChannel(
+    knownServer(node, (next) => files.saveEnrolled(next)),
+    { signal, interceptors: [proofs.interceptor] },
+  );
   try {
     const gateway = createClient(NodeGatewayService, channel.transport);
     const { token, expiresAt } = await shakeHands(gateway, { node, apiKey, keys, files });

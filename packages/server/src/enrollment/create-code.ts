@@ -1,9 +1,8 @@
 import { formatCode, makeUuid, type OneTimeCode, Problem, type Random } from "@gatehouse/core";
-import { sha256 } from "@gatehouse/kit";
+import { orgPin, sha256 } from "@gatehouse/kit";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { NodeRecords } from "../nodes/node-records.ts";
 import type { OrgRecords } from "../orgs/org-records.ts";
-import { orgPin } from "../orgs/server-identity.ts";
 import type { EnrollmentRecords } from "./enrollment-records.ts";
 
 export interface CreateCodeInput {
@@ -49,7 +48,8 @@ export async function createCode(
     throw new Problem("enroll.name_taken");
   }
   const secret = deps.random.bytes(SECRET_BYTES);
-  const code: OneTimeCode = { secret, pin: orgPin(deps.serverIdentityKey, await tx.org.get()) };
+  const { id: orgId, orgKey } = await tx.org.get();
+  const code: OneTimeCode = { secret, pin: orgPin(deps.serverIdentityKey, orgId, orgKey) };
   const id = makeUuid(tx.now(), deps.random);
   const expiresAt = tx.now() + claimTtlMs;
   const ends = { claimExpiresAt: expiresAt, replacesNodeId };

@@ -1,5 +1,6 @@
 import { createHash, createPublicKey, X509Certificate } from "node:crypto";
-import { mkdir } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { type KeyUse, keySetTuple, Problem } from "@gatehouse/core";
 import {
@@ -11,6 +12,7 @@ import {
   openSigningKey,
   readPrivateFile,
   type SigningKey,
+  syncDirectory,
   writeFileAtomic,
 } from "@gatehouse/kit";
 
@@ -38,27 +40,46 @@ const SIGNING_USES = ["channel", "command", "bundle", "approval", "audit"] as co
 const CA_DAYS = 3_650;
 const FIRST_EPOCH = 1;
 const MAC_KEY_BYTES = 32;
+const KEY_SET_FILE = "key-set.json";
 
 /**
  * Reads the server's keys, or makes them at the first start: each on disk before it is used. `directory` is the
  * server's part of the state directory; replicas hold the same files. Fails with `state.…`.
  */
 export async function openServerKeys(directory: string, deps: KeyDeps): Promise<ServerKeys> {
-  const keysDirectory = join(directory, "keys");
-  await mkdir(keysDirectory, { recursive: true, mode: 0o700 });
   const identity = await openSigningKey(join(directory, "identity.key"));
+  await finishRotation(directory);
+  return makeWorkingKeys(join(directory, "keys"), { identity, epoch: FIRST_EPOCH }, deps);
+}
+
+/** A rotation that was killed between its two renames left no current keys but complete next ones. */
+async function finishRotation(directory: string): Promise<void> {
+  const [current, next] = [join(directory, "keys"), join(directory, "keys.next")];
+  if (existsSync(current) || !existsSync(join(next, KEY_SET_FILE))) return;
+  await rename(next, current);
+  await syncDirectory(directory);
+}
+
+/** Whose the keys are, and the epoch of a key set that is made. */
+export interface KeySetOwner {
+  readonly identity: SigningKey;
+  readonly epoch: number;
+}
+
+/** Reads the working keys of a directory, or makes those that are not there; the key set that lists them comes last. */
+export async function makeWorkingKeys(directory: string, owner: KeySetOwner, deps: KeyDeps): Promise<ServerKeys> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const macKey = await openMacKey(join(directory, "mac.key"), deps.randomBytes);
   const opened = await Promise.all(
-    SIGNING_USES.map(
-      async (use) => [use, toWorkingKey(await openSigningKey(join(keysDirectory, `${use}.key`)))] as const,
-    ),
+    SIGNING_USES.map(async (use) => [use, toWorkingKey(await openSigningKey(join(directory, `${use}.key`)))] as const),
   );
   const working = Object.fromEntries(opened) as Record<SigningUse, WorkingKey>;
-  const tlsCa = await openAuthority(join(keysDirectory, "tls-ca"), "Gatehouse server", 0);
-  const agentCa = await openAuthority(join(keysDirectory, "agent-ca"), "Gatehouse agents", 1);
+  const tlsCa = await openAuthority(join(directory, "tls-ca"), "Gatehouse server", 0);
+  const agentCa = await openAuthority(join(directory, "agent-ca"), "Gatehouse agents", 1);
   const own = { working, tlsCa, agentCa };
-  const keySet = await openKeySet(join(keysDirectory, "key-set.json"), identity, { ...own, now: deps.now });
-  const macKey = await openMacKey(join(keysDirectory, "mac.key"), deps.randomBytes);
-  return { identityKey: identity.publicKey, keySet, ...own, macKey };
+  const path = join(directory, KEY_SET_FILE);
+  const keySet = await openKeySet(path, owner, { ...own, now: deps.now });
+  return { identityKey: owner.identity.publicKey, keySet, ...own, macKey };
 }
 
 export interface KeyDeps {
@@ -77,10 +98,24 @@ interface KeySetParts extends Pick<ServerKeys, "working" | "tlsCa" | "agentCa"> 
   readonly now: () => number;
 }
 
-async function openKeySet(path: string, identity: SigningKey, parts: KeySetParts): Promise<KeySetDocument> {
+async function openKeySet(path: string, owner: KeySetOwner, parts: KeySetParts): Promise<KeySetDocument> {
+  const { identity, epoch } = owner;
+  const keys = listKeys(parts);
   const stored = await readPrivateFile(path);
-  if (stored !== undefined) return checkKeySet(JSON.parse(stored.toString()), identity.publicKey);
-  const { working, tlsCa, agentCa } = parts;
+  if (stored !== undefined) {
+    const document = checkKeySet(JSON.parse(stored.toString()), identity.publicKey);
+    const isOwn = keys.every(({ use, id }) => document.keys.some((one) => one.use === use && one.id === id));
+    if (isOwn) return document;
+    throw new Problem("state.corrupt", { detail: `${path} lists other keys than those beside it.` });
+  }
+  const keySet = { epoch, issuedAt: parts.now(), keys };
+  const signature = identity.sign(keySetTuple(identity.publicKey, keySet));
+  const document = describeKeySet(keySet, signature);
+  await writeFileAtomic(path, JSON.stringify(document));
+  return document;
+}
+
+function listKeys({ working, tlsCa, agentCa }: KeySetParts) {
   const signing = SIGNING_USES.map((use) => ({ use, id: working[use].id, key: working[use].key.publicKey }));
   const authorities = (
     [
@@ -91,11 +126,7 @@ async function openKeySet(path: string, identity: SigningKey, parts: KeySetParts
     const key = spkiOf(certificatePem);
     return { use, id: keyId(key), key };
   });
-  const keySet = { epoch: FIRST_EPOCH, issuedAt: parts.now(), keys: [...signing, ...authorities] };
-  const signature = identity.sign(keySetTuple(identity.publicKey, keySet));
-  const document = describeKeySet(keySet, signature);
-  await writeFileAtomic(path, JSON.stringify(document));
-  return document;
+  return [...signing, ...authorities];
 }
 
 /** One file for both halves: an authority is never half there. */

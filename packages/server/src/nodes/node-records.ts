@@ -79,4 +79,6 @@ export interface NodeRecords {
   listQuiet(liveness: Liveness, seenBefore: number): Promise<readonly Node[]>;
   list(filter: NodeFilter): Promise<readonly Node[]>;
   update(id: string, change: NodeChange): Promise<void>;
+  /** Whatever is counted for a node from now on is of this epoch. */
+  raiseEpoch(epoch: number): Promise<void>;
 }

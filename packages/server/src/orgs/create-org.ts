@@ -1,9 +1,8 @@
 import { makeUuid, newOrgTuple, Problem, parseCode, type Random } from "@gatehouse/core";
-import { isSealingKey, sha256, verifySignature } from "@gatehouse/kit";
+import { isSealingKey, orgPin, sha256, verifySignature } from "@gatehouse/kit";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import { API_KEY_TTL_MS, issueApiKey } from "./api-key.ts";
 import type { ApiKeyRecords, MemberRecords, OrgRecords } from "./org-records.ts";
-import { orgPin } from "./server-identity.ts";
 
 export interface CreateOrgInput {
   readonly setupCode: string;
@@ -64,7 +63,7 @@ export async function createOrg(
   return store.inOrg(orgId, async (tx) => {
     await tx.spendSetupCode(codeSha256);
     await tx.org.insert({ id: orgId, ...made });
-    await tx.addLookup("pin", sha256(orgPin(deps.serverIdentityKey, { id: orgId, orgKey: input.orgKey })));
+    await tx.addLookup("pin", sha256(orgPin(deps.serverIdentityKey, orgId, input.orgKey)));
     const memberId = makeUuid(now(), random);
     await tx.members.insert({ id: memberId, name: input.owner, role: "owner" });
     await tx.audit.append({ kind: "org.created", actor: `operator:${input.owner}`, data: { name: input.name } });

@@ -1,6 +1,5 @@
 import { formatCode, type Random } from "@gatehouse/core";
-import { sha256, writeFileAtomic } from "@gatehouse/kit";
-import { setupPin } from "./server-identity.ts";
+import { setupPin, sha256, writeFileAtomic } from "@gatehouse/kit";
 
 export interface SetupCodeDeps {
   readonly store: {

@@ -1,8 +1,7 @@
 import { base64url, fromBase64url, PIN_BYTES, Problem, type WellKnown, wellKnownTuple } from "@gatehouse/core";
-import { sha256 } from "@gatehouse/kit";
+import { setupPin, sha256 } from "@gatehouse/kit";
 import type { ServerKeys } from "../keys/server-keys.ts";
 import type { OrgRecords } from "./org-records.ts";
-import { setupPin } from "./server-identity.ts";
 
 export interface WellKnownDeps {
   readonly store: {

@@ -17,4 +17,5 @@ export interface SessionRecords {
   /** Puts the session in place of the one before. */
   put(session: Session): Promise<void>;
   remove(nodeId: string): Promise<void>;
+  removeAll(): Promise<void>;
 }

@@ -3,6 +3,7 @@ import { type Kysely, sql } from "kysely";
 import type { StoreDialect } from "./dialect.ts";
 import type { Migration } from "./migrations/migration.ts";
 import { MIGRATIONS, migrationSql } from "./migrations/plan.ts";
+import { isForbidden } from "./store-failures.ts";
 import type { Tables } from "./tables.ts";
 
 /** One lock for all servers that start on one database; any number that nobody else uses. */
@@ -16,7 +17,7 @@ interface MigrationPlan {
 }
 
 /** What a start would have to do. Changes nothing. */
-async function planMigrations(db: Kysely<Tables>, dialect: StoreDialect): Promise<MigrationPlan> {
+export async function planMigrations(db: Kysely<Tables>, dialect: StoreDialect): Promise<MigrationPlan> {
   const applied = new Set(await appliedNames(db, dialect));
   const known = new Set(MIGRATIONS.map(({ name }) => name));
   return {
@@ -40,15 +41,21 @@ export async function migrate(
     const { pending } = await planMigrations(tx, dialect);
     const held = allowAll ? undefined : pending.find(({ isAdditive }) => !isAdditive);
     if (held !== undefined) throw new Problem("store.migration_needed", { detail: `The step is ${held.name}.` });
-    if (pending.length > 0) await sql.raw(`create table if not exists migrations (name text primary key)`).execute(tx);
     for (const migration of pending) await apply(tx, migration, dialect);
     return pending.map(({ name }) => name);
   });
 }
 
+/** A role that serves may not change tables: whoever owns them migrates. */
 async function apply(tx: Kysely<Tables>, migration: Migration, dialect: StoreDialect): Promise<void> {
-  for (const statement of migrationSql(migration, dialect)) await sql.raw(statement).execute(tx);
-  await sql`insert into migrations (name) values (${migration.name})`.execute(tx);
+  try {
+    await sql`create table if not exists migrations (name text primary key)`.execute(tx);
+    for (const statement of migrationSql(migration, dialect)) await sql.raw(statement).execute(tx);
+    await sql`insert into migrations (name) values (${migration.name})`.execute(tx);
+  } catch (failure) {
+    if (!isForbidden(failure)) throw failure;
+    throw new Problem("store.migration_needed", { detail: `The step is ${migration.name}.`, cause: failure });
+  }
 }
 
 async function appliedNames(db: Kysely<Tables>, dialect: StoreDialect): Promise<readonly string[]> {

@@ -1,4 +1,4 @@
-import { chmodSync } from "node:fs";
+import { chmodSync, existsSync } from "node:fs";
 import { type Clock, Problem } from "@gatehouse/core";
 import { Kysely, PostgresDialect, SqliteDialect, sql } from "kysely";
 import { POSTGRES, SQLITE } from "./dialect.ts";
@@ -25,27 +25,35 @@ export async function openStore(location: StoreLocation, clock: Clock): Promise<
   }
 }
 
-/** Opens the database as it is. */
+/** Opens the database as it is, to serve from it. Fails with `store.…`. */
 export async function connectStore(location: StoreLocation, clock: Clock): Promise<Store> {
-  return location.kind === "sqlite" ? connectSqlite(location.path, clock) : connectPostgres(location.url, clock);
+  const store = await connectForMaintenance(location, clock);
+  try {
+    if (store.dialect.name === "postgres") await refuseStrongRole(store);
+    return store;
+  } catch (failure) {
+    await store[Symbol.asyncDispose]();
+    throw failure;
+  }
+}
+
+/** Looking after a database must not make one. Fails with `store.missing`. */
+export function requireDatabase(location: StoreLocation): void {
+  if (location.kind === "postgres" || existsSync(location.path)) return;
+  throw new Problem("store.missing", { detail: `There is none at ${location.path}.` });
+}
+
+/** The same for who looks after the database: the role may be one that no server should have. */
+export async function connectForMaintenance(location: StoreLocation, clock: Clock): Promise<Store> {
+  if (location.kind === "sqlite") return connectSqlite(location.path, clock);
+  const pool = await openPostgresPool(location.url);
+  return new Store(new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }), POSTGRES, clock);
 }
 
 function connectSqlite(path: string, clock: Clock): Store {
   const database = openSqliteDatabase(path);
   chmodSync(path, 0o600);
   return new Store(new Kysely<Tables>({ dialect: new SqliteDialect({ database }) }), SQLITE, clock);
-}
-
-async function connectPostgres(url: string, clock: Clock): Promise<Store> {
-  const pool = await openPostgresPool(url);
-  const store = new Store(new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }), POSTGRES, clock);
-  try {
-    await refuseStrongRole(store);
-    return store;
-  } catch (failure) {
-    await store[Symbol.asyncDispose]();
-    throw failure;
-  }
 }
 
 /** A role that passes over row-level security would take the second wall away. */

@@ -23,6 +23,11 @@ export function isUnwritable(failure: unknown): boolean {
   return failure instanceof Error && "errcode" in failure && SQLITE_UNWRITABLE.has(Number(failure.errcode) & 0xff);
 }
 
+/** Whether the database role may not do that. */
+export function isForbidden(failure: unknown): boolean {
+  return failure instanceof Error && sqlState(failure) === "42501";
+}
+
 function sqlState(failure: Error): string {
   return "code" in failure && typeof failure.code === "string" ? failure.code : "";
 }

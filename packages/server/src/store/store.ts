@@ -64,6 +64,11 @@ export class Store implements AsyncDisposable {
     return addSetupCode(this.shared, secretSha256, this.#clock.now());
   }
 
+  /** Codes that made no organisation make none any more. */
+  async forgetSetupCodes(): Promise<void> {
+    await this.shared.deleteFrom("setup_codes").where("org_id", "is", null).execute();
+  }
+
   /** Every organisation, for what must be done in each in turn. */
   async orgIds(): Promise<readonly string[]> {
     const rows = await this.shared.selectFrom("lookups").select("org_id").where("kind", "=", "org_name").execute();

@@ -37,6 +37,9 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
       return (await quiet.execute()).map(toNode);
     },
     list: async (filter) => (await filtered(live(scope), filter).execute()).map(toNode),
+    raiseEpoch: async (epoch) => {
+      await db.updateTable("nodes").set({ epoch, updated_at: now() }).where("org_id", "=", orgId).execute();
+    },
     update: async (id, change) => {
       const one = db.updateTable("nodes").set({ ...toColumns(change, now()), updated_at: now() });
       await one.where("org_id", "=", orgId).where("id", "=", id).execute();

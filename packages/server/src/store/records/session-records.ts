@@ -16,6 +16,9 @@ export function sessionRecords(scope: RecordScope): SessionRecords {
   return {
     find,
     remove,
+    removeAll: async () => {
+      for (const row of await all().execute()) await remove(row.node_id);
+    },
     findByToken: async (hash) => {
       const rows = await all()
         .where((is) => is.or([is("token_sha256", "=", hash), is("previous_sha256", "=", hash)]))
