@@ -3,7 +3,9 @@ import { createHmac, hash } from "node:crypto";
 /** 32 bytes over the parts, one behind the other. */
 export function sha256(...parts: readonly (Uint8Array | string)[]): Uint8Array {
   const [first = "", ...others] = parts;
-  return hash("sha256", others.length === 0 ? first : Buffer.concat(parts.map((part) => Buffer.from(part))), "buffer");
+  const whole = others.length === 0 ? first : Buffer.concat(parts.map((part) => Buffer.from(part)));
+  // A Buffer would describe itself where bytes are written as base64url.
+  return new Uint8Array(hash("sha256", whole, "buffer"));
 }
 
 /** HMAC-SHA-256: 32 bytes. */
