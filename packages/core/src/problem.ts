@@ -86,7 +86,7 @@ export const PROBLEMS = {
     rpc: "not_found",
     http: 404,
     exit: 5,
-    say: "There is no database yet; has the server been started?",
+    say: "There is no database yet; a server makes it when it starts.",
   },
   "store.not_direct": {
     rpc: "failed_precondition",
