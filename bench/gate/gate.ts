@@ -55,7 +55,7 @@ async function everyCase(session: Session, size: Omit<WarmPlan, "peers">, shrink
   const few = named("direct", "relay", "gate", "squid", "gatekeeper");
   await add("new tunnels", () => newTunnelRows(session, { peers: few, rounds, count: 200 / shrink }));
   await add("many hosts", () => hostRows(session, 1_000));
-  const bulk = named("direct", "relay", "gate", "nginx", "squid", "gatekeeper");
+  const bulk = named("direct", "relay", "gate", "nginx", "gatekeeper");
   await add("large bodies", () => bulkRows(session, { peers: bulk, rounds, bytes: (1_024 * MIB) / shrink }));
   await add("streams", () => promptRows(session, { direct: openDirect, rounds, count: 200 / shrink }));
   await add("idle tunnels", () =>

@@ -30,6 +30,7 @@ export async function upload(way: Way, bytes: number): Promise<number> {
   const socket = await openTunnel(way);
   const began = performance.now();
   const answered = once(socket, "data") as Promise<[Buffer]>;
+  answered.catch(() => undefined); // what breaks the connection is told by the write that met it
   socket.write(
     `POST /upload HTTP/1.1\r\nHost: ${way.host}:${way.originPort}\r\nContent-Type: application/octet-stream\r\nContent-Length: ${bytes}\r\n\r\n`,
   );
