@@ -132,7 +132,9 @@ export class ResponseWriter implements Disposable {
 
   /** Writes what a body step gave. */
   body({ data, state, trailers }: BodyStep): void {
-    for (const piece of data) this.#addBody(piece);
+    // What is searched is searched at once: the search looks again at what is held back, for each piece.
+    const isSearched = this.#bodyScrubber !== undefined || this.#recoded !== undefined;
+    for (const piece of isSearched && data.length > 1 ? [Buffer.concat(data)] : data) this.#addBody(piece);
     if (state === "end") this.end(trailers);
     else this.flush();
   }

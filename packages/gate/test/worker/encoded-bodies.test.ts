@@ -274,10 +274,13 @@ test("a body that grows beyond all measure is cut off", { timeout: 60_000 }, asy
 });
 
 test("a run that has as many as are left gets no more, other runs do, and a client that leaves makes room", async () => {
-  const held = await Promise.all(Array.from({ length: 4 }, (_, at) => begin(`GET /held-${at} HTTP/1.1`)));
-  for (const { client, service } of held) {
-    service.write("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n");
-    await client.stream.readUntil("\r\n\r\n");
+  const held: UnderWay[] = [];
+  // One after the other: which connection at the service is whose is told by their order.
+  for (let at = 0; at < 4; at += 1) {
+    const one = await begin(`GET /held-${at} HTTP/1.1`);
+    one.service.write("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n");
+    await one.client.stream.readUntil("\r\n\r\n");
+    held.push(one);
   }
   const fifth = await begin("GET /fifth HTTP/1.1");
   fifth.service.write(answer("gzip", gzipSync(TEXT)));

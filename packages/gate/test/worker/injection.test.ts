@@ -132,10 +132,11 @@ const OWN_AUTH = [
   "PRIVATE-TOKEN: mine",
   "X-Auth-Token: mine",
   "X-Amz-Security-Token: mine",
+  "X-Sentry-Auth: Sentry sentry_key=mine",
   "X_API_KEY: mine",
 ];
 const OWN_QUERY =
-  "/?access_token=mine&API_KEY=mine&key=mine&sig=mine&X-Amz-Signature=mine&%6bey=mine&q=kept;api_key=mine";
+  "/?access_token=mine&API_KEY=mine&key=mine&sig=mine&X-Amz-Signature=mine&%6bey=mine&sentry_key=mine&q=kept;api_key=mine";
 
 test("strict removes the sandbox's own authentication everywhere, permissive where a grant applies", async () => {
   const strict = await openService(() => ({}));

@@ -66,6 +66,26 @@ test("a body of a granted host is scrubbed at the same length, wherever it is sp
   }
 });
 
+test("ten thousand chunks of one byte cost no more than one of ten thousand, however long the value is", async () => {
+  await using own = await openGate();
+  const value = `${"ab".repeat(4_000)}c`;
+  await own.put({
+    policy: allowing(granted),
+    injections: [injection(granted, `Bearer ${value}`)],
+    scrub: [{ value, overwrite: "*".repeat(value.length) }],
+  });
+  const text = "%25".repeat(10_000);
+  const client = await own.tunnel(granted);
+  client.send(`GET / HTTP/1.1\r\nHost: ${granted}\r\n\r\n`);
+  const service = await origin.accept();
+  await service.readUntil("\r\n\r\n");
+  const chunks = [...text].map((byte) => `1\r\n${byte}\r\n`).join("");
+  const startedMs = performance.now();
+  service.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`);
+  expect((await client.receive()).body).toBe(text);
+  expect(performance.now() - startedMs).toBeLessThan(1_500);
+});
+
 test("a chunked body whose chunks split the value is scrubbed", async () => {
   const { client, service } = await openExchange(granted);
   service.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
