@@ -12,6 +12,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   policy: async () => (await import("./policy/decide.ts")).benchPolicy,
   audit: async () => (await import("./audit/audit.ts")).benchAudit,
   start: async () => (await import("./start/start.ts")).benchStart,
+  ingest: async () => (await import("./ingest/ingest.ts")).benchIngest,
   framing: async () => (await import("./framing/framing.ts")).benchFraming,
   fleet: async () => (await import("./fleet/fleet.ts")).benchFleet,
 };

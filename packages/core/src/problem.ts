@@ -352,6 +352,18 @@ export const PROBLEMS = {
   "api.malformed": { rpc: "invalid_argument", http: 400, exit: 2, say: "The request is malformed." },
   "api.too_large": { rpc: "invalid_argument", http: 413, exit: 2, say: "The request is too large." },
   "api.too_many": { rpc: "resource_exhausted", http: 429, exit: 1, say: "Too much is asked for at once." },
+  "uploads.too_much": {
+    rpc: "resource_exhausted",
+    http: 429,
+    exit: 1,
+    say: "The upload is larger than is taken; nothing of it was stored.",
+  },
+  "uploads.out_of_order": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "Batches before this one are missing; nothing of the upload was stored.",
+  },
   "api.unknown_path": { rpc: "not_found", http: 404, exit: 5, say: "There is no such endpoint." },
   "api.method_not_allowed": { rpc: "invalid_argument", http: 405, exit: 2, say: "The endpoint has no such method." },
   "api.peer_refused": {
@@ -376,6 +388,12 @@ export const PROBLEMS = {
     http: 403,
     exit: 4,
     say: "Pages of other sites cannot reach the services of an agent.",
+  },
+  "runs.foreign": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "Another node owns that run: no other may report on it.",
   },
   "runs.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such run." },
   "runs.id_taken": { rpc: "already_exists", http: 409, exit: 1, say: "A live run has this id." },

@@ -9,6 +9,7 @@ import { openPostgresBus } from "./bus/postgres-bus.ts";
 import { checkClaim, claimDatabase } from "./keys/claim-database.ts";
 import { openServerKeys, type ServerKeys, spkiOf } from "./keys/server-keys.ts";
 import { makeFirstSetupCode } from "./orgs/setup-codes.ts";
+import { forgetReports } from "./reports/forget-reports.ts";
 import { handleRequests } from "./rpc/handle-requests.ts";
 import { openListener } from "./rpc/open-listener.ts";
 import { NodeStreams } from "./rpc/streams/node-streams.ts";
@@ -73,6 +74,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
       ),
     );
     life.run((signal) => sweepForever({ store, bus, log }, signal));
+    life.run((signal) => forgetReports({ store, log }, signal));
     life.run((signal) => keepHeads({ store, key: keys.working.audit.key }, log, signal));
     health.setReady();
     return {

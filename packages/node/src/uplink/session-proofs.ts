@@ -31,7 +31,7 @@ export class SessionProofs {
     return { token, proof: makeProof({ key: this.#key, token, url, nonce: this.#nonce, nowMs: Date.now() }) };
   }
 
-  /** A nonce that went stale is replaced once. */
+  /** A nonce that went stale is replaced once. What a caller streams can be sent by the caller alone: see `sendStream`. */
   readonly interceptor: Interceptor = (next) => async (request) => {
     const send = async () => {
       const made = this.prove(`${this.#origin}/${request.service.typeName}/${request.method.name}`);
@@ -40,7 +40,7 @@ export class SessionProofs {
       request.header.set("DPoP", made.proof);
       const response = await next(request);
       this.useNonce(response.header.get(NONCE_HEADER) ?? "");
-      return response;
+      return response.stream ? { ...response, message: this.#listenTo(response.message) } : response;
     };
     try {
       return await send();
@@ -50,4 +50,14 @@ export class SessionProofs {
       return send();
     }
   };
+
+  /** A stream is refused after its call was answered: the nonce that comes along is for the next attempt. */
+  async *#listenTo<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
+    try {
+      yield* messages;
+    } catch (failure) {
+      if (failure instanceof ServerProblem) this.useNonce(failure.nonce);
+      throw failure;
+    }
+  }
 }

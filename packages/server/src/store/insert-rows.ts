@@ -9,6 +9,8 @@ export interface InsertShape {
   readonly table: string;
   readonly shared: Readonly<Record<string, ColumnType>>;
   readonly own: Readonly<Record<string, ColumnType>>;
+  /** SQL behind the rows: what is done where one is there already. */
+  readonly onConflict?: string;
 }
 
 export interface InsertedRows {
@@ -36,7 +38,8 @@ async function insertArrays({ db }: RecordScope, shape: InsertShape, { shared, r
   const own = Object.values(shape.own);
   const fixed = Object.values(shape.shared).map((type, at) => `$${at + 1}::${POSTGRES_TYPES[type]}`);
   const arrays = own.map((type, at) => `$${fixed.length + at + 1}::${POSTGRES_TYPES[type]}[]`);
-  const text = `insert into ${shape.table} (${columnsOf(shape)}) select ${fixed.join(", ")}, * from unnest(${arrays.join(", ")})`;
+  const rest = `${fixed.join(", ")}, * from unnest(${arrays.join(", ")}) ${shape.onConflict ?? ""}`;
+  const text = `insert into ${shape.table} (${columnsOf(shape)}) select ${rest}`;
   const columns = own.map((_, at) => rows.map((row) => row[at] ?? null));
   await db.executeQuery(CompiledQuery.raw(text, [...shared, ...columns]));
 }
@@ -51,7 +54,7 @@ async function insertChunks({ db }: RecordScope, shape: InsertShape, { shared, r
       const own = Array.from({ length: width }, (_, at) => `?${shared.length + row * width + at + 1}`);
       return `(${[...fixed, ...own].join(",")})`;
     });
-    const text = `insert into ${shape.table} (${columnsOf(shape)}) values ${tuples.join(",")}`;
+    const text = `insert into ${shape.table} (${columnsOf(shape)}) values ${tuples.join(",")} ${shape.onConflict ?? ""}`;
     await db.executeQuery(CompiledQuery.raw(text, [...shared, ...rows.slice(from, from + count).flat()]));
     from += count;
   }

@@ -9,6 +9,8 @@ import type { ApiKeyRecords, MemberRecords, OrgRecords } from "../orgs/org-recor
 import type { RosterRecords } from "../orgs/roster-records.ts";
 import type { PolicyRecords } from "../policies/policy-records.ts";
 import type { EventRecords } from "../reports/event-records.ts";
+import type { RunRecords } from "../reports/run-records.ts";
+import type { UploadRecords } from "../reports/upload-records.ts";
 import type { SessionRecords } from "../sessions/session-records.ts";
 import { addLookup, type RecordScope } from "./record-scope.ts";
 import { auditLogRecords } from "./records/audit-log-records.ts";
@@ -22,8 +24,10 @@ import { apiKeyRecords, memberRecords, orgRecords } from "./records/org-records.
 import { policyRecords } from "./records/policy-records.ts";
 import { revocationRecords } from "./records/revocation-records.ts";
 import { rosterRecords } from "./records/roster-records.ts";
+import { runRecords } from "./records/run-records.ts";
 import { sessionRecords } from "./records/session-records.ts";
 import { spendSetupCode } from "./records/setup-codes.ts";
+import { uploadRecords } from "./records/upload-records.ts";
 import type { LookupKind } from "./tables.ts";
 
 /** Everything of one organisation inside one transaction: all of it is written, or nothing. */
@@ -45,6 +49,8 @@ export interface OrgTransaction {
   readonly revocations: RevocationRecords;
   readonly events: EventRecords;
   readonly commands: CommandRecords;
+  readonly uploads: UploadRecords;
+  readonly runs: RunRecords;
   /** Lets whoever knows the secret find the organisation. */
   addLookup(kind: LookupKind, sha256: Uint8Array): Promise<void>;
   /** Marks a set-up code as this organisation's. Fails with `org.setup_code_spent`. */
@@ -69,6 +75,8 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
     revocations: revocationRecords(scope),
     events: eventRecords(scope),
     commands: commandRecords(scope),
+    uploads: uploadRecords(scope),
+    runs: runRecords(scope),
     addLookup: (kind, hash) => addLookup(scope, kind, hash),
     spendSetupCode: (hash) => spendSetupCode(scope, hash),
   };

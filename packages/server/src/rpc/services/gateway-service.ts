@@ -14,6 +14,7 @@ import { nodeCaller } from "../caller.ts";
 import { nextChange } from "../next-change.ts";
 import { toEnrollmentState } from "./describe-enrollment.ts";
 import { sessionMethods } from "./session-methods.ts";
+import { uploadMethods } from "./upload-methods.ts";
 
 type Gateway = ServiceImpl<typeof NodeGatewayService>;
 
@@ -24,6 +25,7 @@ export function gatewayService(server: ServerContext): Partial<Gateway> {
   const own = { store, random, now, origin, macKey: keys.macKey, serverIdentityKey: keys.identityKey };
   return {
     ...sessionMethods(server),
+    ...uploadMethods(server),
     register: async (request) => {
       const { identityPublicKey: identityKey, encryptionPublicKey: encryptionKey, caPublicKey: caKey } = request;
       const input = { ...request, identityKey, encryptionKey, caKey };

@@ -2,11 +2,15 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { Problem } from "@gatehouse/core";
 import type { NodeAdminService } from "@gatehouse/wire";
 import type { StoredEvent } from "../../reports/event-records.ts";
+import type { ReportedRun } from "../../reports/run-records.ts";
+import type { StoredSample, UploadGap } from "../../reports/upload-records.ts";
 import { watchEvents } from "../../reports/watch-events.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { operatorCaller } from "../caller.ts";
 import { nextChange } from "../next-change.ts";
 
+const MAX_RUNS = 10_000;
+const DEFAULT_SAMPLES = 1_000;
 /** Streams of events that one organisation may have open at one replica. */
 const MAX_WATCHERS = 64;
 
@@ -27,6 +31,23 @@ export function reportMethods({ store, bus }: ServerContext) {
         watchers.set(orgId, (watchers.get(orgId) ?? 1) - 1);
       }
     },
+    listRuns: async ({ nodeId, includeExited }, context) => {
+      const query = { nodeId: nodeId === "" ? undefined : nodeId, includesEnded: includeExited, limit: MAX_RUNS };
+      const runs = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.runs.list(query));
+      return { runs: runs.map(describeRun) };
+    },
+    queryTelemetry: async ({ nodeId, name, from, to, limit }, context) =>
+      store.inOrg(operatorCaller(context).orgId, async ({ uploads }) => {
+        const query = {
+          nodeId,
+          name,
+          from: Number(from),
+          to: Number(to),
+          limit: limit === 0 ? DEFAULT_SAMPLES : limit,
+        };
+        const [samples, gaps] = [await uploads.samples(query), await uploads.gaps(query)];
+        return { samples: samples.map(describeSample), gaps: gaps.map(describeGap) };
+      }),
   } satisfies Partial<ServiceImpl<typeof NodeAdminService>>;
 }
 
@@ -36,4 +57,18 @@ function inOrgOf(orgId: string, store: ServerContext["store"]) {
 
 function describeEvent({ cursor, time, kind, nodeId, runId, data }: StoredEvent) {
   return { cursor: BigInt(cursor), time: BigInt(time), kind, nodeId: nodeId ?? "", runId: runId ?? "", data };
+}
+
+function describeRun({ isExposed: exposed, createdAt, endedAt, reportedAt, ...run }: ReportedRun) {
+  const times = { createdAt: BigInt(createdAt), endedAt: BigInt(endedAt ?? 0), reportedAt: BigInt(reportedAt) };
+  return { ...run, ...times, exposed, grants: [...run.grants] };
+}
+
+function describeSample({ name, runId, time, value }: StoredSample) {
+  return { name, runId, time: BigInt(time), value };
+}
+
+function describeGap({ source, firstOffset, throughOffset, batches }: UploadGap) {
+  const offsets = { firstOffset: BigInt(firstOffset), throughOffset: BigInt(throughOffset) };
+  return { source, ...offsets, batches: BigInt(batches) };
 }

@@ -1,0 +1,67 @@
+import { Problem } from "@gatehouse/core";
+import type { Batch } from "./batch.ts";
+import { MAX_PAYLOAD_BYTES, MAX_STREAM_BYTES, MAX_STREAM_MS } from "./upload-limits.ts";
+
+/** A batch as it was decoded, and how much room it takes. */
+export interface SizedBatch<Payload> {
+  readonly batch: Batch<Payload>;
+  readonly bytes: number;
+}
+
+export interface ReadBatches<Payload> {
+  readonly batches: readonly Batch<Payload>[];
+  readonly bytes: number;
+}
+
+/**
+ * Reads a whole stream before anything of it is stored. Fails with `uploads.too_much` over the limits in size or time,
+ * `api.malformed` where a source's numbers do not grow.
+ */
+export async function readBatches<Message, Payload>(
+  messages: AsyncIterable<Message>,
+  decode: (message: Message) => SizedBatch<Payload>,
+): Promise<ReadBatches<Payload>> {
+  const batches: Batch<Payload>[] = [];
+  const last = new Map<string, number>();
+  let bytes = 0;
+  for await (const message of within(messages, MAX_STREAM_MS)) {
+    const { batch, bytes: size } = decode(message);
+    bytes += size;
+    if (size > MAX_PAYLOAD_BYTES) throw new Problem("uploads.too_much", { detail: "A batch is over 1 MiB." });
+    if (bytes > MAX_STREAM_BYTES) throw new Problem("uploads.too_much", { detail: "A stream is over 4 MiB." });
+    requireGrowing(batch, last);
+    batches.push(batch);
+  }
+  return { batches, bytes };
+}
+
+function requireGrowing({ source, offset, content }: Batch<unknown>, last: Map<string, number>): void {
+  const through = content.kind === "gap" ? content.through : offset;
+  if (through < offset || offset <= (last.get(source) ?? -1)) {
+    throw new Problem("api.malformed", { detail: `The offsets of ${source} do not grow.` });
+  }
+  last.set(source, through);
+}
+
+/** What comes in time. Fails with `uploads.too_much` when the end does not. */
+async function* within<T>(messages: AsyncIterable<T>, limitMs: number): AsyncGenerator<T> {
+  const late = Promise.withResolvers<never>();
+  // Nobody waits for it any more once the stream has ended.
+  late.promise.catch(() => undefined);
+  const timer = setTimeout(
+    () => late.reject(new Problem("uploads.too_much", { detail: "It takes too long." })),
+    limitMs,
+  );
+  const iterator = messages[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await Promise.race([iterator.next(), late.promise]);
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    clearTimeout(timer);
+    // A sender that is still waited for is let go of; nobody waits until it has noticed.
+    void iterator.return?.()?.catch(() => undefined);
+  }
+}

@@ -1,0 +1,77 @@
+import { Problem } from "@gatehouse/core";
+import { SourceOffsets } from "./accept-batches.ts";
+import type { Acknowledged, Upload } from "./batch.ts";
+import type { RunRecords } from "./run-records.ts";
+import type { StoredSample, UploadRecords } from "./upload-records.ts";
+
+export interface TelemetryTransaction {
+  readonly now: () => number;
+  readonly uploads: UploadRecords;
+  readonly runs: RunRecords;
+}
+
+export type Samples = readonly Omit<StoredSample, "nodeId">[];
+
+/** What became of one upload of a group: its answer, or why nothing of it was stored. */
+export type Outcome = { readonly acknowledged: Acknowledged } | { readonly refused: unknown };
+
+/** Stores the uploads of many nodes in one transaction. What one of them does wrong costs the others nothing. */
+export async function storeTelemetry(
+  tx: TelemetryTransaction,
+  uploads: readonly Upload<Samples>[],
+): Promise<readonly Outcome[]> {
+  const offsets = await SourceOffsets.lock(tx.uploads, "telemetry", idsOf(uploads));
+  const owners = await ownersOf(tx.runs, uploads);
+  const now = tx.now();
+  const samples: StoredSample[] = [];
+  const outcomes = [];
+  const accepted = [];
+  for (const upload of uploads) {
+    try {
+      requireOwn(upload, owners);
+      const one = offsets.accept(upload);
+      accepted.push(one);
+      for (const { payload } of one.payloads) {
+        // A clock that runs ahead must not keep samples from being forgotten.
+        for (const sample of payload) samples.push({ ...sample, time: Math.min(sample.time, now), nodeId: one.nodeId });
+      }
+      outcomes.push({ acknowledged: one.acknowledged });
+    } catch (refused) {
+      outcomes.push({ refused });
+    }
+  }
+  await tx.uploads.insertSamples(samples);
+  await tx.uploads.insertGaps(accepted.flatMap(({ gaps }) => gaps));
+  await tx.uploads.saveOffsets("telemetry", newest(accepted.flatMap(({ moved }) => moved)));
+  return outcomes;
+}
+
+/** The last word on each source: a statement may touch a row once. */
+export function newest<T extends { readonly nodeId: string; readonly source: string }>(
+  moved: readonly T[],
+): readonly T[] {
+  return [...new Map(moved.map((one) => [`${one.nodeId} ${one.source}`, one])).values()];
+}
+
+export function idsOf(uploads: readonly { readonly nodeId: string }[]): readonly string[] {
+  return [...new Set(uploads.map(({ nodeId }) => nodeId))];
+}
+
+async function ownersOf(runs: RunRecords, uploads: readonly Upload<Samples>[]): Promise<ReadonlyMap<string, string>> {
+  const named = new Set(uploads.flatMap(runIdsOf));
+  const known = await runs.find([...named]);
+  return new Map(known.map(({ runId, nodeId }) => [runId, nodeId]));
+}
+
+function requireOwn(upload: Upload<Samples>, owners: ReadonlyMap<string, string>): void {
+  const foreign = runIdsOf(upload).some((runId) => (owners.get(runId) ?? upload.nodeId) !== upload.nodeId);
+  if (foreign) throw new Problem("runs.foreign");
+}
+
+function runIdsOf({ batches }: Upload<Samples>): readonly string[] {
+  const ids = new Set<string>();
+  for (const { content } of batches) {
+    if (content.kind === "payload") for (const { runId } of content.payload) if (runId !== "") ids.add(runId);
+  }
+  return [...ids];
+}

@@ -1,0 +1,11 @@
+/** A stream carries no more than this, counted as its batches are stored. */
+export const MAX_STREAM_BYTES = 4 * 1_048_576;
+export const MAX_PAYLOAD_BYTES = 1_048_576;
+/** Nodes end a stream after five seconds; one that takes longer than this is refused. */
+export const MAX_STREAM_MS = 10_000;
+/** Of one node and kind of stream. A node begins a new one when it lost its spool. */
+export const MAX_SOURCES = 16;
+/** Uploads of all nodes that wait for the database. */
+export const MAX_WAITING_BYTES = 128 * 1_048_576;
+/** One transaction takes no more, so that others have their turn. */
+export const MAX_GROUP_BYTES = 8 * 1_048_576;

@@ -1,0 +1,38 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { NodeGatewayService } from "@gatehouse/wire";
+import type { Upload } from "../../reports/batch.ts";
+import { GroupWriter } from "../../reports/group-writer.ts";
+import { type ReadBatches, readBatches } from "../../reports/read-batches.ts";
+import { type RunReport, storeEvents } from "../../reports/store-events.ts";
+import { type Outcome, type Samples, storeTelemetry } from "../../reports/store-telemetry.ts";
+import type { ServerContext } from "../../server-context.ts";
+import { nodeCaller } from "../caller.ts";
+import { readEvents, readTelemetry } from "./read-reports.ts";
+
+/** What nodes upload. A stream is read whole, then stored with those of other nodes that came meanwhile. */
+export function uploadMethods({ store, bus }: ServerContext) {
+  const telemetry = new GroupWriter<Upload<Samples>, Outcome>((orgId, uploads) =>
+    store.inOrg(orgId, (tx) => storeTelemetry(tx, uploads)),
+  );
+  const events = new GroupWriter<Upload<RunReport>, Outcome>(async (orgId, uploads) => {
+    const outcomes = await store.inOrg(orgId, (tx) => storeEvents(tx, uploads));
+    bus.publish({ kind: "events", orgId });
+    return outcomes;
+  });
+  return {
+    uploadTelemetry: async (requests, context) =>
+      submit(telemetry, await readBatches(requests, readTelemetry), context),
+    uploadEvents: async (requests, context) => submit(events, await readBatches(requests, readEvents), context),
+  } satisfies Partial<ServiceImpl<typeof NodeGatewayService>>;
+}
+
+async function submit<Payload>(
+  writer: GroupWriter<Upload<Payload>, Outcome>,
+  { batches, bytes }: ReadBatches<Payload>,
+  context: HandlerContext,
+): Promise<{ acknowledged: Record<string, bigint> }> {
+  const { orgId, nodeId } = nodeCaller(context);
+  const outcome = await writer.submit(orgId, { nodeId, batches }, bytes);
+  if ("refused" in outcome) throw outcome.refused;
+  return { acknowledged: Object.fromEntries([...outcome.acknowledged].map(([source, at]) => [source, BigInt(at)])) };
+}

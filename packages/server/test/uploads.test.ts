@@ -1,0 +1,241 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { UploadEventsRequestSchema, UploadTelemetryRequestSchema } from "@gatehouse/wire";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { forgetSome } from "../src/reports/forget-reports.ts";
+import { connectStore } from "../src/store/open-store.ts";
+import { DATABASES, type TestDatabase } from "./databases.ts";
+import { FleetUnderTest, type HostUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
+import { openSession } from "./host-session.ts";
+
+type Telemetry = MessageInitShape<typeof UploadTelemetryRequestSchema>;
+type Reports = MessageInitShape<typeof UploadEventsRequestSchema>;
+type RunInit = Exclude<Extract<Reports["payload"], { case: "run" }>, undefined>["value"];
+
+const refused = (code: string) =>
+  expect.objectContaining({
+    metadata: expect.toSatisfy((metadata: Headers) => metadata.get("gatehouse-problem") === code),
+  });
+
+/** A host with its session, as it uploads. */
+class Uploader {
+  readonly #host: HostUnderTest;
+  readonly #session: Awaited<ReturnType<typeof openSession>>;
+
+  private constructor(host: HostUnderTest, session: Awaited<ReturnType<typeof openSession>>) {
+    this.#host = host;
+    this.#session = session;
+  }
+
+  static async open(org: OrgUnderTest, name: string): Promise<Uploader> {
+    const host = await org.enroll(name);
+    return new Uploader(host, await openSession(host));
+  }
+
+  get nodeId(): string {
+    return this.#host.registered.nodeId;
+  }
+
+  async telemetry(...batches: readonly Telemetry[]) {
+    const { gateway } = this.#host.org.fleet;
+    const sent = streamOf(batches.map((one) => create(UploadTelemetryRequestSchema, one)));
+    return (await gateway.uploadTelemetry(sent, await this.#session.headersFor("UploadTelemetry"))).acknowledged;
+  }
+
+  async events(...batches: readonly Reports[]) {
+    const { gateway } = this.#host.org.fleet;
+    const sent = streamOf(batches.map((one) => create(UploadEventsRequestSchema, one)));
+    return (await gateway.uploadEvents(sent, await this.#session.headersFor("UploadEvents"))).acknowledged;
+  }
+}
+
+async function* streamOf<T>(messages: readonly T[]) {
+  yield* messages;
+}
+
+const NOW = Date.now();
+
+function samples(offset: number, values: readonly number[], more: { source?: string; runId?: string } = {}): Telemetry {
+  const { source = "gate", runId = "" } = more;
+  const list = values.map((value, at) => ({ name: "gate.requests", runId, time: BigInt(NOW - 60_000 + at), value }));
+  return {
+    source,
+    offset: BigInt(offset),
+    capturedAt: BigInt(NOW),
+    payload: { case: "samples", value: { samples: list } },
+  };
+}
+
+function run(offset: number, value: RunInit): Reports {
+  return { source: "runs", offset: BigInt(offset), capturedAt: BigInt(NOW), payload: { case: "run", value } };
+}
+
+function snapshot(offset: number, runs: readonly RunInit[]): Reports {
+  const value = { runs: runs as never };
+  return { source: "runs", offset: BigInt(offset), capturedAt: BigInt(NOW), payload: { case: "snapshot", value } };
+}
+
+const RUNNING = { state: 2, project: "widgets", agent: "claude", driver: "bubblewrap", createdAt: 1n } as const;
+
+describe.each(DATABASES)("on $name", ({ open }) => {
+  let database: TestDatabase;
+  let fleet: FleetUnderTest;
+  let org: OrgUnderTest;
+  let n1: Uploader;
+  let n2: Uploader;
+
+  beforeAll(async () => {
+    database = await open();
+    fleet = await FleetUnderTest.open(database.location);
+    org = await fleet.createOrg("acme");
+    [n1, n2] = [await Uploader.open(org, "n1"), await Uploader.open(org, "n2")];
+  });
+
+  afterAll(async () => {
+    await fleet[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+
+  async function stored(nodeId: string) {
+    const query = { nodeId, name: "gate.requests", from: 0n, to: BigInt(NOW + 86_400_000) };
+    const { samples: found, gaps } = await org.nodes.queryTelemetry(query, org.headers);
+    return { values: found.map(({ value }) => value), gaps };
+  }
+
+  const runsOf = async (nodeId: string, includeExited = false) =>
+    (await org.nodes.listRuns({ nodeId, includeExited }, org.headers)).runs;
+
+  test("batches are stored once and acknowledged by source, whatever is sent again", async () => {
+    expect(await n1.telemetry()).toEqual({});
+    expect(await n1.telemetry(samples(0, [1, 2]), samples(1, [3]))).toEqual({ gate: 1n });
+    expect(await n1.telemetry(samples(0, [1, 2]), samples(1, [3]), samples(2, [4]))).toEqual({ gate: 2n });
+    expect(await n1.telemetry()).toEqual({ gate: 2n });
+    expect((await stored(n1.nodeId)).values.toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4]);
+  });
+
+  test("a node's sources are its own: the same name at another node begins at its own start", async () => {
+    expect(await n2.telemetry()).toEqual({});
+    expect(await n2.telemetry(samples(0, [9]))).toEqual({ gate: 0n });
+    expect(await n1.telemetry()).toEqual({ gate: 2n });
+    expect((await stored(n2.nodeId)).values).toEqual([9]);
+  });
+
+  test("batches that are missing keep what follows out; a gap that says so lets it in, and is told", async () => {
+    await expect(n1.telemetry(samples(5, [5]))).rejects.toEqual(refused("uploads.out_of_order"));
+    expect((await stored(n1.nodeId)).values).toHaveLength(4);
+    const gap = { through: 4n, batches: 2n, bytes: 900n };
+    const said: Telemetry = {
+      source: "gate",
+      offset: 3n,
+      capturedAt: BigInt(NOW),
+      payload: { case: "gap", value: gap },
+    };
+    expect(await n1.telemetry(said, samples(5, [5]))).toEqual({ gate: 5n });
+    expect((await stored(n1.nodeId)).gaps).toMatchObject([{ firstOffset: 3n, throughOffset: 4n, batches: 2n }]);
+  });
+
+  test("numbers that go back, sizes over the limit and too many sources store nothing", async () => {
+    const before = (await stored(n1.nodeId)).values.length;
+    const back = n1.telemetry(samples(7, [1]), samples(6, [1]));
+    await expect(back).rejects.toEqual(refused("api.malformed"));
+    const large = samples(
+      6,
+      Array.from({ length: 10_000 }, () => 1),
+      { runId: "r".repeat(100) },
+    );
+    await expect(n1.telemetry(large)).rejects.toEqual(refused("uploads.too_much"));
+    const long = Array.from({ length: 5 }, (_, at) =>
+      samples(
+        6 + at,
+        Array.from({ length: 10_000 }, () => 1),
+        { runId: "r".repeat(60) },
+      ),
+    );
+    await expect(n1.telemetry(...long)).rejects.toEqual(refused("uploads.too_much"));
+    const many = Array.from({ length: 20 }, (_, at) => samples(0, [1], { source: `s${at}` }));
+    await expect(n1.telemetry(...many)).rejects.toEqual(refused("uploads.too_much"));
+    expect((await stored(n1.nodeId)).values).toHaveLength(before);
+    expect(await n1.telemetry()).toEqual({ gate: 5n });
+  });
+
+  test("two streams of one node that carry the same batches store them once", async () => {
+    const before = (await stored(n1.nodeId)).values.length;
+    await Promise.all([n1.telemetry(samples(6, [6])), n1.telemetry(samples(6, [6]))]);
+    expect((await stored(n1.nodeId)).values).toHaveLength(before + 1);
+  });
+
+  test("a snapshot names a node's runs; what the next one does not name is gone", async () => {
+    await n1.events(
+      snapshot(0, [
+        { ...RUNNING, runId: "a1" },
+        { ...RUNNING, runId: "a2", grants: ["github"] },
+      ]),
+    );
+    expect((await runsOf(n1.nodeId)).map(({ runId }) => runId).toSorted()).toEqual(["a1", "a2"]);
+    await n1.events(run(1, { ...RUNNING, runId: "a1", state: 3, endedAt: 5n, exitCode: 7 }));
+    await n1.events(snapshot(2, []));
+    expect(await runsOf(n1.nodeId)).toEqual([]);
+    const ended = await runsOf(n1.nodeId, true);
+    expect(ended.find(({ runId }) => runId === "a1")).toMatchObject({ state: "exited", exitCode: 7 });
+    expect(ended.find(({ runId }) => runId === "a2")).toMatchObject({ state: "gone", grants: ["github"] });
+    expect(Number(ended[0]?.reportedAt)).toBeGreaterThan(0);
+  });
+
+  test("no node reports on another's run, in events or in samples", async () => {
+    await n1.events(run(3, { ...RUNNING, runId: "b1" }));
+    const theirs = n2.events(run(0, { ...RUNNING, runId: "b1", state: 3 }));
+    await expect(theirs).rejects.toEqual(refused("runs.foreign"));
+    await expect(n2.telemetry(samples(1, [1], { runId: "b1" }))).rejects.toEqual(refused("runs.foreign"));
+    expect(await runsOf(n1.nodeId)).toMatchObject([{ runId: "b1", state: "running" }]);
+    expect(await runsOf(n2.nodeId, true)).toEqual([]);
+    expect((await stored(n2.nodeId)).values).toEqual([9]);
+  });
+
+  test("who watches gets what happened behind a cursor, then what happens, in order", async () => {
+    const stop = new AbortController();
+    const seen: string[] = [];
+    const cursors: bigint[] = [];
+    const watching = (async () => {
+      const events = org.nodes.watchEvents({ cursor: 1n }, { ...org.headers, signal: stop.signal });
+      for await (const { cursor, kind, runId } of events) {
+        seen.push(`${kind} ${runId}`);
+        cursors.push(cursor);
+      }
+    })().catch(() => undefined);
+    await expect.poll(() => seen).toContain("run.running b1");
+    await n1.events(run(4, { ...RUNNING, runId: "b1", state: 3, exitCode: 0 }));
+    await expect.poll(() => seen.at(-1)).toBe("run.exited b1");
+    stop.abort();
+    await watching;
+    expect(seen.slice(0, 3)).toEqual(["run.running a2", "run.exited a1", "run.gone a2"]);
+    expect(cursors).toEqual(cursors.map((_, at) => BigInt(at + 2)));
+  });
+
+  test("a cursor that the organisation has not reached is refused, whoever's it may be", async () => {
+    const ask = async () => {
+      for await (const _ of org.nodes.watchEvents({ cursor: 1_000_000n }, org.headers)) throw new Error("an event");
+    };
+    await expect(ask()).rejects.toEqual(refused("api.malformed"));
+  });
+
+  test("a node that was revoked uploads nothing more", async () => {
+    const n3 = await Uploader.open(org, "n3");
+    await n3.telemetry(samples(0, [1]));
+    await org.nodes.revokeNode({ nodeId: n3.nodeId }, org.headers);
+    await expect(n3.telemetry(samples(1, [2]))).rejects.toEqual(refused("auth.refused"));
+    expect((await stored(n3.nodeId)).values).toEqual([1]);
+  });
+
+  test("samples and events are forgotten when they are old, cursors go on", async () => {
+    await using store = await connectStore(database.location, fleet.clock);
+    const newest = await store.inOrg(org.orgId, ({ events }) => events.newestCursor());
+    await store.inOrg(org.orgId, (tx) => forgetSome(tx));
+    expect((await stored(n1.nodeId)).values.length).toBeGreaterThan(0);
+    fleet.clock.advance(31 * 86_400_000);
+    await store.inOrg(org.orgId, (tx) => forgetSome(tx));
+    fleet.clock.advance(-31 * 86_400_000);
+    expect(await runsOf(n1.nodeId, true)).toEqual([]);
+    expect(await stored(n1.nodeId)).toEqual({ values: [], gaps: [] });
+    await n1.events(run(5, { ...RUNNING, runId: "c1" }));
+    expect(await store.inOrg(org.orgId, ({ events }) => events.after(0, 10))).toMatchObject([{ cursor: newest + 1 }]);
+  });
+});
