@@ -497,6 +497,12 @@ export const PROBLEMS = {
     exit: 2,
     say: "The gate does not speak this protocol.",
   },
+  "gate.bundle_stale": {
+    rpc: "unavailable",
+    http: 503,
+    exit: 1,
+    say: "The organisation's server has not been heard for too long; its credentials are not used until it is.",
+  },
   "gate.credential_unavailable": { rpc: "unavailable", http: 502, exit: 1, say: "The credential cannot be used now." },
   "gate.credential_missing": {
     rpc: "failed_precondition",

@@ -40,6 +40,8 @@ export interface CredentialInfo {
   /** Unix milliseconds. */
   readonly createdAt: number;
   readonly bindings: readonly Binding[];
+  /** Who put it here: a person on this node, or an operator of the organisation. */
+  readonly origin: "node" | "organisation";
 }
 
 /** What `add` stores. */
@@ -271,5 +273,5 @@ function parseFile(bytes: Buffer): StoredCredential {
 }
 
 function asInfo({ id, name, version, service, created_at, bindings }: StoredCredential): CredentialInfo {
-  return { id, name: parseResourceName(name), version, service, createdAt: created_at, bindings };
+  return { id, name: parseResourceName(name), version, service, createdAt: created_at, bindings, origin: "node" };
 }

@@ -18,7 +18,7 @@ export async function open(key: NodeKey, jwe: FlattenedJWE, aad: Uint8Array): Pr
   const bound = { ...jwe, aad: Buffer.from(aad).toString("base64url") };
   try {
     const { plaintext } = await flattenedDecrypt(bound, key.privateKey, {
-      keyManagementAlgorithms: ["ECDH-ES"],
+      keyManagementAlgorithms: ["ECDH-ES", "ECDH-ES+A256KW"],
       contentEncryptionAlgorithms: ["A256GCM"],
     });
     return new Secret(new TextDecoder().decode(plaintext));

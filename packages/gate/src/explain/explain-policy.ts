@@ -25,7 +25,7 @@ export function explainUnderGrants(
   const { policy } = policyOfGrants(compilePolicy(run.policy).input, run.granted, run.templates);
   // Which header a grant sets does not depend on its value, so none is opened.
   const injections = run.granted.flatMap(({ name, bindings }) =>
-    bindings.flatMap((one) => injectionsOf(name, one, "")),
+    bindings.flatMap((one) => injectionsOf({ name }, one, "")),
   );
   return explainRequest(wouldBeRun(policy, injections), asked, deps);
 }

@@ -1,19 +1,22 @@
-import { encodeTuple, Secret } from "@gatehouse/core";
+import { encodeTuple, type NetworkPolicyInput, Secret } from "@gatehouse/core";
 import type { FlattenedJWE } from "jose";
 import { type Binding, formatHeader } from "../credentials/binding.ts";
-import type { CredentialStore } from "../credentials/credential-store.ts";
+import type { CredentialInfo } from "../credentials/credential-store.ts";
 import type { NodeKey } from "../credentials/node-key.ts";
 import { PLAIN_PLACEHOLDER } from "../credentials/placeholder.ts";
 import { refuseConflicts, refuseSlotConflicts } from "../credentials/refuse-conflicts.ts";
 import { open, seal } from "../credentials/seal.ts";
+import type { GrantedCredentials } from "../fleet/granted-credentials.ts";
 import { type InlineValues, isExternal, type RegisteredRun } from "../registry/registered-run.ts";
 import { requireLongEnough, scrubbedForms } from "../scrub/value-forms.ts";
 import type { Injection, RunSnapshot, ScrubbedValue } from "../snapshot/run-snapshot.ts";
 
 /** What opening a run's credentials needs. */
 export interface SnapshotDeps {
-  readonly credentials: CredentialStore;
+  readonly credentials: GrantedCredentials;
   readonly key: NodeKey;
+  /** The organisation's policies. */
+  readonly ceilings?: () => readonly NetworkPolicyInput[];
 }
 
 const NO_VALUES: InlineValues = { credentials: [], slots: [], extraHeaders: [] };
@@ -35,7 +38,7 @@ function versionsOf({ grants }: RegisteredRun, { credentials }: SnapshotDeps): s
  * Opens everything that a run may use into the form that workers serve. Fails when any part cannot be had: a run is
  * refused whole, never served with less than it was promised or checked against.
  */
-async function buildSnapshot(run: RegisteredRun, { credentials, key }: SnapshotDeps): Promise<RunSnapshot> {
+async function buildSnapshot(run: RegisteredRun, { credentials, key, ceilings }: SnapshotDeps): Promise<RunSnapshot> {
   const inline = await openInlineValues(run, key);
   const granted: Injection[] = [];
   const scrub: ScrubbedValue[] = [];
@@ -47,7 +50,7 @@ async function buildSnapshot(run: RegisteredRun, { credentials, key }: SnapshotD
     // A service may still answer with what was replaced.
     const values = [value, ...(await credentials.revealReplaced(name)).map((old) => old.reveal())];
     for (const binding of info?.bindings ?? []) {
-      granted.push(...injectionsOf(name, binding, formatHeader(binding.format, value)));
+      granted.push(...injectionsOf({ name, ...info }, binding, formatHeader(binding.format, value)));
       const placeholder = run.placeholders[name] ?? PLAIN_PLACEHOLDER.prefix;
       scrub.push(...values.flatMap((one) => scrubbedForms(one, formatHeader(binding.format, one), placeholder)));
     }
@@ -71,6 +74,7 @@ async function buildSnapshot(run: RegisteredRun, { credentials, key }: SnapshotD
     isExternal: isExternal(run),
     containerAddresses: run.containerId === undefined ? undefined : [],
     policy: run.policy,
+    ...(ceilings === undefined ? {} : { ceilings: ceilings() }),
     injections: granted,
     slots: inline.slots,
     transformers: run.transformers,
@@ -87,7 +91,11 @@ async function buildSnapshot(run: RegisteredRun, { credentials, key }: SnapshotD
 }
 
 /** What a grant's binding sets, with this whole header value. */
-export function injectionsOf(grant: string, binding: Binding, value: string): Injection[] {
+export function injectionsOf(
+  { name: grant, origin }: { readonly name: string; readonly origin?: CredentialInfo["origin"] },
+  binding: Binding,
+  value: string,
+): Injection[] {
   return binding.hosts.map((host) => ({
     grant,
     credential: grant,
@@ -97,6 +105,7 @@ export function injectionsOf(grant: string, binding: Binding, value: string): In
     header: binding.header.toLowerCase(),
     value,
     allowCleartext: false,
+    ...(origin === "organisation" ? { needsFreshness: true } : {}),
   }));
 }
 

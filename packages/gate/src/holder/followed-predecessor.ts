@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Lifetime, RunId } from "@gatehouse/core";
 import { type Log, requestUnixOk, streamUnix } from "@gatehouse/kit";
-import type { RunPublisher } from "../registry/run-registry.ts";
+import type { RunPublisher } from "../registry/registry-deps.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import type { Predecessor } from "./gate-protocol.ts";
 

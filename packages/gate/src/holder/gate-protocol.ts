@@ -1,5 +1,6 @@
 import type { NetworkPolicyInput } from "@gatehouse/core";
-import type { ListenAddress } from "@gatehouse/kit";
+import type { ListenAddress, SignedBundle, SignedFreshness, SignedRevocation } from "@gatehouse/kit";
+import type { FleetStatus } from "../fleet/fleet-status.ts";
 import type { WorkerTotals } from "../metrics/worker-totals.ts";
 
 /** What the daemon tells the key-holder when it starts it. */
@@ -21,6 +22,8 @@ export interface GateConfig {
   readonly idleTimeoutMs: number;
   /** Lets runs without isolation have credentials attached. */
   readonly exposesCredentials: boolean;
+  /** So long after the server's newest word the organisation's credentials are used. */
+  readonly stalenessBoundMs: number;
   readonly recordsMaxBytes: number;
   readonly recordsMaxFiles: number;
   readonly logLevel: "error" | "warn" | "info" | "debug";
@@ -109,6 +112,16 @@ export interface GateCalls {
   };
   /** The daemon answers at its own socket: calls that are its own may be passed on. */
   readonly nodeServes: { readonly params: null; readonly result: null };
+  /**
+   * Serves a bundle whose parts lie below the state directory, in every run before it answers. Fails with
+   * `bundle.refused`, `roster.refused`, `credentials.…`, `server.untrusted`; then everything is as it was.
+   */
+  readonly applyBundle: { readonly params: SignedBundle; readonly result: FleetStatus };
+  /** Out of every run, and durable, when it answers. */
+  readonly revokeCredentials: { readonly params: SignedRevocation; readonly result: null };
+  /** Takes the server's newest word on the bundle that is served. Fails with `bundle.refused`. */
+  readonly hearFreshness: { readonly params: SignedFreshness; readonly result: null };
+  readonly fleetStatus: { readonly params: null; readonly result: FleetStatus };
   readonly status: { readonly params: null; readonly result: GateStatus };
   /** What the workers have counted since the gate started. */
   readonly totals: { readonly params: null; readonly result: WorkerTotals };

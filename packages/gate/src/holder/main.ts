@@ -32,6 +32,10 @@ await runMain(
       endRun: (params) => running().endRun(params),
       listRuns: (params) => running().listRuns(params),
       nodeServes: (params) => running().nodeServes(params),
+      applyBundle: (bundle) => running().applyBundle(bundle),
+      revokeCredentials: (revocation) => running().revokeCredentials(revocation),
+      hearFreshness: (freshness) => running().hearFreshness(freshness),
+      fleetStatus: (params) => running().fleetStatus(params),
       status: (params) => running().status(params),
       totals: (params) => running().totals(params),
     });

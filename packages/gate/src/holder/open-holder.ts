@@ -1,22 +1,23 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, Lifetime, type Random, type RunId } from "@gatehouse/core";
 import { type CertificateAuthority, type Log, mintServerLeaf, type ServeUnixOptions, serveUnix } from "@gatehouse/kit";
 import { GateAudit } from "../audit/gate-audit.ts";
 import { auditText } from "../audit/run-events.ts";
-import { CredentialStore } from "../credentials/credential-store.ts";
-import { type NodeKey, openNodeKey } from "../credentials/node-key.ts";
-import { loadTemplates, type Template } from "../credentials/templates.ts";
+import type { CredentialStore } from "../credentials/credential-store.ts";
+import { type FleetParts, fleetCalls } from "../fleet/fleet-calls.ts";
+import type { FreshnessKeeper } from "../fleet/freshness-keeper.ts";
 import { localApiRoutes } from "../local-api/routes.ts";
 import { RecordStore } from "../records/record-store.ts";
-import { type RunPublisher, RunRegistry } from "../registry/run-registry.ts";
+import type { RunPublisher } from "../registry/registry-deps.ts";
+import { RunRegistry } from "../registry/run-registry.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import { choosePort, requireFree } from "./choose-port.ts";
 import { type FollowedPredecessor, followPredecessor } from "./followed-predecessor.ts";
 import type { GateCalls, GateConfig, GateStatus } from "./gate-protocol.ts";
 import { Handover, keepOrPass, type ToldByWorkers } from "./handover.ts";
 import type { IdleWatch } from "./idle-watch.ts";
-import { openInterceptionCa } from "./interception-ca.ts";
+import { openVault, type Vault } from "./open-vault.ts";
 import { startRun } from "./start-run.ts";
 import { watchRuns } from "./watch-runs.ts";
 import { WorkerPool } from "./worker-pool.ts";
@@ -59,11 +60,12 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     const { log, clock } = deps;
     // Before anything that changes: there is nothing that could not be put on record.
     const audit = life.own(await GateAudit.open({ stateDir, clock, random: deps.random, log }));
-    const vault = await openVault(stateDir, clock);
+    const vault = await openVault(config, clock);
     const records = life.own(await openRecords(config, log));
     const publisher = new LatePublisher();
-    const registry = await RunRegistry.open({ ...vault, clock, stateDir, publisher, audit });
-    reportRestored(registry, vault.credentials, log);
+    const granted = { credentials: vault.grants, ceilings: () => vault.fleet.ceilings };
+    const registry = await RunRegistry.open({ ...vault, ...granted, clock, stateDir, publisher, audit });
+    reportRestored(registry, vault, log);
     const restored = registry.size;
     noteStart(config, { audit, registry, credentials: vault.credentials });
     let handover: Handover | undefined;
@@ -82,15 +84,13 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     const { requestShutdown, restart, daemon } = deps;
     const handing = { stateDir, proxyPort, registry, workers, audit, log, daemon, restart, requestShutdown };
     handover = life.own(new Handover(handing));
+    const serving = { ...vault, registry, audit, status };
     const routes = localApiRoutes({
-      ...vault,
-      registry,
+      ...serving,
       containers,
       records,
       hosts: config.hosts,
       ownAddresses: ownAddresses(config, proxyPort),
-      audit,
-      status,
       startedAt: clock.now(),
       commit: config.commit,
       endsWhenEmpty: config.endsWhenEmpty,
@@ -104,10 +104,9 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     return {
       proxyPort,
       calls: callsOf({
-        ...vault,
-        registry,
+        ...serving,
+        log,
         workers,
-        status,
         exposesCredentials: config.exposesCredentials,
         proxyPort,
         random: deps.random,
@@ -119,26 +118,6 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     await life[Symbol.asyncDispose]();
     throw failure;
   }
-}
-
-/** What the key-holder alone holds. */
-interface Vault {
-  readonly key: NodeKey;
-  readonly ca: CertificateAuthority;
-  readonly templates: ReadonlyMap<string, Template>;
-  readonly credentials: CredentialStore;
-}
-
-async function openVault(stateDir: string, clock: Clock): Promise<Vault> {
-  for (const folder of ["credentials", "keepers"])
-    await mkdir(join(stateDir, folder), { recursive: true, mode: 0o700 });
-  const key = await openNodeKey(stateDir);
-  return {
-    key,
-    ca: await openInterceptionCa(stateDir, clock.now()),
-    templates: await loadTemplates(),
-    credentials: await CredentialStore.open(join(stateDir, "credentials"), key, clock),
-  };
 }
 
 /** The registry is restored before there are workers: until then there is nobody to tell. */
@@ -196,9 +175,7 @@ function serveApi({ stateDir, idle, handover, ...serving }: ApiParts): Promise<A
   });
 }
 
-interface CallParts extends Vault {
-  readonly registry: RunRegistry;
-  readonly workers: WorkerPool;
+interface CallParts extends Vault, FleetParts {
   readonly status: () => GateStatus;
   readonly exposesCredentials: boolean;
   readonly proxyPort: number;
@@ -209,7 +186,8 @@ interface CallParts extends Vault {
 function callsOf(parts: CallParts): Holder["calls"] {
   const { registry, workers } = parts;
   return {
-    startRun: (run) => startRun(run, parts),
+    ...fleetCalls(parts),
+    startRun: (run) => startRun(run, { ...parts, credentials: parts.grants }),
     serveListener: async ({ runId }) => {
       const run = registry.get(runId);
       if (run?.place.kind === "sandbox") await workers.serveListener(run.runId, run.place.keeper);
@@ -245,10 +223,11 @@ function openRecords({ stateDir, recordsMaxBytes, recordsMaxFiles }: GateConfig,
   });
 }
 
-function reportRestored(registry: RunRegistry, credentials: CredentialStore, log: Log): void {
+function reportRestored(registry: RunRegistry, { credentials, fleet }: Vault, log: Log): void {
   if (registry.size > 0) log.info("runs restored", { count: registry.size });
   for (const { runId, reason } of registry.refused) log.error("run refused at restore", { runId, reason });
   for (const fault of credentials.faults) log.error("credential cannot be opened", { ...fault });
+  if (fleet.fault !== undefined) log.error("the stored bundle is not served", { reason: fleet.fault });
 }
 
 interface StartParts {
@@ -280,10 +259,11 @@ interface PoolParts {
   readonly told: ToldByWorkers;
   readonly predecessor: FollowedPredecessor | undefined;
   readonly audit: GateAudit;
+  readonly freshness: FreshnessKeeper;
 }
 
 async function poolOptions(config: GateConfig, parts: PoolParts) {
-  const { log, ca, clock, registry, told, predecessor, audit } = parts;
+  const { log, ca, clock, registry, told, predecessor, audit, freshness } = parts;
   const { upstreamCaFile, listen } = config;
   const inherited = predecessor === undefined ? undefined : config.predecessor;
   if (inherited === undefined) await requireFree(listen);
@@ -312,6 +292,7 @@ async function poolOptions(config: GateConfig, parts: PoolParts) {
       notAfter: clock.now() + LEAF_TTL_MS,
     }),
     audit: () => ({ node: audit.node, isTaken: audit.state.isTaking }),
+    freshUntilSeconds: () => freshness.untilSeconds,
     ...told,
   };
 }

@@ -5,8 +5,9 @@ import {
   type PolicyRule,
   parseHostPattern,
 } from "@gatehouse/core";
-import type { CredentialInfo, CredentialStore } from "../credentials/credential-store.ts";
+import type { CredentialInfo } from "../credentials/credential-store.ts";
 import type { Template } from "../credentials/templates.ts";
+import type { GrantedCredentials } from "../fleet/granted-credentials.ts";
 import type { Registration } from "../registry/parse-registration.ts";
 
 /** A run's policy with what its grants bring. */
@@ -39,7 +40,7 @@ export function guardRegistration(
   {
     credentials,
     templates,
-  }: { readonly credentials: CredentialStore; readonly templates: ReadonlyMap<string, Template> },
+  }: { readonly credentials: Pick<GrantedCredentials, "get">; readonly templates: ReadonlyMap<string, Template> },
 ): Registration {
   const services = registration.grants.map((name) => credentials.get(name)?.service ?? "");
   const known = services.map((service) => templates.get(service));

@@ -1,15 +1,15 @@
 import { compilePolicy, Problem, parseRunId, type Random } from "@gatehouse/core";
 import type { CertificateAuthority } from "@gatehouse/kit";
-import type { CredentialStore } from "../credentials/credential-store.ts";
 import { makePlaceholder, PLAIN_PLACEHOLDER } from "../credentials/placeholder.ts";
 import type { Template } from "../credentials/templates.ts";
+import type { GrantedCredentials } from "../fleet/granted-credentials.ts";
 import type { RunRegistry } from "../registry/run-registry.ts";
 import type { StartedRun, StartRun } from "./gate-protocol.ts";
 import { policyOfGrants } from "./policy-of-grants.ts";
 
 export interface StartRunDeps {
   readonly registry: RunRegistry;
-  readonly credentials: CredentialStore;
+  readonly credentials: GrantedCredentials;
   readonly templates: ReadonlyMap<string, Template>;
   readonly random: Random;
   /** Runs without isolation may have credentials. */

@@ -4,7 +4,7 @@ import { Problem, type RunId } from "@gatehouse/core";
 import { type Log, openIpcPeer, resolveEntry, type SupervisedChild, Supervisor } from "@gatehouse/kit";
 import { GateTotals } from "../metrics/gate-totals.ts";
 import type { WorkerTotals } from "../metrics/worker-totals.ts";
-import type { RunPublisher } from "../registry/run-registry.ts";
+import type { RunPublisher } from "../registry/registry-deps.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import type { HolderCalls, HolderNotes, WorkerCalls, WorkerConfig } from "../snapshot/worker-protocol.ts";
 import type { ReadyWorker } from "./ready-worker.ts";
@@ -22,6 +22,8 @@ export interface WorkerPoolOptions {
   readonly mintLeaf: (request: HolderCalls["mintLeaf"]["params"]) => Promise<HolderCalls["mintLeaf"]["result"]>;
   /** Which log entries are for, and whether it takes them now. */
   readonly audit: () => { readonly node: string; readonly isTaken: boolean };
+  /** Until when the organisation's credentials are used, in seconds since boot. */
+  readonly freshUntilSeconds: () => number;
   readonly onAudit: (lines: string) => void;
   readonly onRecords: (records: HolderNotes["records"]) => void;
 }
@@ -122,6 +124,11 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
     return this.#tellAll(({ peer }) => peer.call("setAudit", { isTaken }, { timeoutMs: FOLLOW_TIMEOUT_MS }));
   }
 
+  /** Tells until when the organisation's credentials are used. A worker that does not hear is ended. */
+  setFreshness(untilSeconds: number): Promise<void> {
+    return this.#tellAll(({ peer }) => peer.call("setFreshness", { untilSeconds }, { timeoutMs: FOLLOW_TIMEOUT_MS }));
+  }
+
   /** Every worker accepts on the run's listener, or it fails as the first one does that cannot. */
   serveListener(runId: RunId, keeper: string): Promise<void> {
     return this.#tellAll(({ peer }) => peer.call("serveListener", { runId, keeper }, { timeoutMs: SERVE_TIMEOUT_MS }));
@@ -198,6 +205,7 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
       generation: this.#generation,
       runs: this.#options.snapshots(),
       audit: this.#options.audit(),
+      freshUntilSeconds: this.#options.freshUntilSeconds(),
       inherits: this.#options.inherits.flatMap((paths, from) => (from % this.#options.count === index ? paths : [])),
       config: { ...this.#options.config, port: this.#port },
     };

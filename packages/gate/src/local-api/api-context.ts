@@ -2,6 +2,7 @@ import type { GateAudit } from "../audit/gate-audit.ts";
 import type { CredentialStore } from "../credentials/credential-store.ts";
 import type { Template } from "../credentials/templates.ts";
 import type { ContainerWatch } from "../engines/container-watch.ts";
+import type { GrantedCredentials } from "../fleet/granted-credentials.ts";
 import type { GateStatus, Predecessor } from "../holder/gate-protocol.ts";
 import type { RecordStore } from "../records/record-store.ts";
 import type { RunRegistry } from "../registry/run-registry.ts";
@@ -9,7 +10,10 @@ import type { RunRegistry } from "../registry/run-registry.ts";
 /** What the local API stands on. */
 export interface ApiContext {
   readonly registry: RunRegistry;
+  /** The node's own, which are changed here. */
   readonly credentials: CredentialStore;
+  /** Those and the organisation's. */
+  readonly grants: GrantedCredentials;
   readonly templates: ReadonlyMap<string, Template>;
   readonly containers: Pick<ContainerWatch, "lookWithin">;
   readonly records: RecordStore;

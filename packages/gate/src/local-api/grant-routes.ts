@@ -19,7 +19,7 @@ const grantSchema = z.strictObject({
 
 /** Credentials and the grants of the same name: add, list, take back. Values go in and never come out. */
 export function grantRoutes(context: ApiContext): readonly Route[] {
-  const { audit, credentials, registry, templates } = context;
+  const { audit, credentials, grants, registry, templates } = context;
   return [
     {
       method: "POST",
@@ -32,6 +32,9 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
         const { service, value, replace } = parsed.data;
         const name = parseResourceName(parsed.data.name ?? service ?? "");
         const bindings = bindingsOf(context, parsed.data);
+        if (grants.get(name)?.origin === "organisation") {
+          throw new Problem("grants.exists", { detail: `${name} is the organisation's: choose another name.` });
+        }
         const onRecord: AroundStoring = (info, store) => {
           const kind = credentials.has(name) ? "grant.replaced" : "grant.created";
           return audit.attempt({ kind, actor: actorOf({ peer }), data: grantData(info) }, store);
@@ -46,7 +49,7 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
     {
       method: "GET",
       path: "/v1/grants",
-      handle: () => ({ status: 200, body: credentials.list().map(describeGrant) }),
+      handle: () => ({ status: 200, body: grants.list().map(describeGrant) }),
     },
     {
       method: "DELETE",
@@ -65,10 +68,11 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
       path: "/v1/credentials",
       handle: () => ({
         status: 200,
-        body: credentials.list().map(({ id, name, service, createdAt, bindings }) => ({
+        body: grants.list().map(({ id, name, service, createdAt, bindings, origin }) => ({
           id,
           name,
           service,
+          origin,
           created_at: new Date(createdAt).toISOString(),
           hosts: bindings.flatMap(({ hosts }) => hosts),
         })),
@@ -123,10 +127,11 @@ function grantData({ id, name, service, bindings }: CredentialInfo): GateEvent["
   };
 }
 
-function describeGrant({ name, service, createdAt, bindings }: CredentialInfo): object {
+function describeGrant({ name, service, createdAt, bindings, origin }: CredentialInfo): object {
   return {
     name,
     service,
+    origin,
     created_at: new Date(createdAt).toISOString(),
     bindings: bindings.map(({ hosts, header, methods, paths }) => ({ hosts, header, methods, paths })),
   };

@@ -18,7 +18,13 @@ const explainSchema = z.object({
 });
 
 /** `POST /v1/policy/explain`: what the gate would do with a request of a run, or of one that is not started yet. */
-export function policyRoutes({ registry, credentials, templates, hosts, ownAddresses }: ApiContext): readonly Route[] {
+export function policyRoutes({
+  registry,
+  grants: known,
+  templates,
+  hosts,
+  ownAddresses,
+}: ApiContext): readonly Route[] {
   return [
     {
       method: "POST",
@@ -33,7 +39,7 @@ export function policyRoutes({ registry, credentials, templates, hosts, ownAddre
           ...(resolve ? { lookUp: systemLookUp } : {}),
         };
         if (runId === undefined) {
-          const granted = grants.map((name) => credentials.require(name));
+          const granted = grants.map((name) => known.require(name));
           return {
             status: 200,
             body: await explainUnderGrants({ policy, granted, templates }, { method, url }, deps),

@@ -17,7 +17,7 @@ export function runRoutes({ registry, containers, status, ...vault }: ApiContext
       method: "POST",
       path: "/v1/runs",
       handle: async ({ body, peer }) => {
-        const registration = guardRegistration(parseRegistration(body), vault);
+        const registration = guardRegistration(parseRegistration(body), { ...vault, credentials: vault.grants });
         const token = await registry.register(registration, actorOf({ peer }));
         return { status: 201, body: { auth_token: token, proxy_port: status().proxyPort } };
       },

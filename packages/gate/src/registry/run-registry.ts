@@ -1,44 +1,21 @@
 import { randomBytes } from "node:crypto";
-import { type Clock, compilePolicy, Problem, type RunId } from "@gatehouse/core";
-import type { ChangeLog } from "../audit/gate-audit.ts";
+import { compilePolicy, Problem, type RunId } from "@gatehouse/core";
 import { auditText, runEvent } from "../audit/run-events.ts";
-import type { NodeKey } from "../credentials/node-key.ts";
-import { buildCurrentSnapshot, type SnapshotDeps, sealInlineValues } from "../holder/build-snapshot.ts";
+import { buildCurrentSnapshot, sealInlineValues } from "../holder/build-snapshot.ts";
 import { keepScrubbing } from "../snapshot/keep-scrubbing.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import { hashToken } from "../worker/identify-run.ts";
 import { CoalescedWriter } from "./coalesced-writer.ts";
 import type { Registration } from "./parse-registration.ts";
 import { type RefusedRun, RefusedRuns } from "./refused-runs.ts";
-import type { InlineValues, RegisteredRun } from "./registered-run.ts";
+import type { RegisteredRun } from "./registered-run.ts";
+import type { NewRun, RegistryDeps } from "./registry-deps.ts";
 import { RunIndex } from "./run-index.ts";
 import { readRuns, refuseRun, type StoredRuns, writeRuns } from "./runs-file.ts";
 import { Tombstones } from "./tombstones.ts";
 import { Turns } from "./turns.ts";
 
-/** Tells every worker; resolves when each has followed. */
-export interface RunPublisher {
-  put(run: RunSnapshot): Promise<void>;
-  drop(runId: RunId): Promise<void>;
-}
-
-export interface RegistryDeps extends SnapshotDeps {
-  readonly clock: Clock;
-  readonly stateDir: string;
-  readonly publisher: RunPublisher;
-  readonly key: NodeKey;
-  readonly audit: ChangeLog;
-}
-
-/** A run to add: everything but what the registry makes itself. */
-export interface NewRun {
-  readonly run: Omit<RegisteredRun, "tokenHash" | "registeredAt" | "sealedValues">;
-  readonly values: InlineValues;
-  /** Only a registration under a token that the caller kept; absent makes a new one. */
-  readonly token?: string | undefined;
-  /** Who asked, for the record; absent when the node itself did. */
-  readonly actor?: string | undefined;
-}
+type Concerns = (run: RegisteredRun) => boolean;
 
 /**
  * The runs that the gate serves. A token answers only when its run is complete, durable and known to every worker; a
@@ -199,7 +176,7 @@ export class RunRegistry {
 
   /** Takes a grant away from every run, in every worker, before it returns. */
   withdrawGrant(name: string): Promise<void> {
-    return this.#changeRunsWith(name, (run) => {
+    return this.#changeRuns(hasGrant(name), (run) => {
       this.#deps.audit.note(runEvent("grant_withdrawn", run, { grant: name }));
       return { ...run, grants: run.grants.filter((grant) => grant !== name) };
     });
@@ -207,26 +184,34 @@ export class RunRegistry {
 
   /** Gives every run of a grant its present value, in every worker, before it returns. */
   refreshGrant(name: string): Promise<void> {
-    return this.#changeRunsWith(name, (run) => run);
+    return this.#changeRuns(hasGrant(name), (run) => run);
+  }
+
+  /** Gives every run the present form of everything that it is built of. */
+  refreshAll(): Promise<void> {
+    return this.#changeRuns(
+      () => true,
+      (run) => run,
+    );
   }
 
   /**
    * A run that cannot be served any more after the change is ended: nothing goes on with what was taken back. One
    * failure keeps no other run waiting; the first is thrown.
    */
-  async #changeRunsWith(grant: string, change: (run: RegisteredRun) => RegisteredRun): Promise<void> {
+  async #changeRuns(isConcerned: Concerns, change: (run: RegisteredRun) => RegisteredRun): Promise<void> {
     const failures: unknown[] = [];
     for (const { runId } of this.list()) {
-      const act = () => this.#changeRunWith(runId, grant, change);
+      const act = () => this.#changeRun(runId, isConcerned, change);
       await this.#turns.take(runId, act).catch((failure) => failures.push(failure));
     }
     await this.#writer.write();
     if (failures.length > 0) throw failures[0];
   }
 
-  async #changeRunWith(runId: RunId, grant: string, change: (run: RegisteredRun) => RegisteredRun): Promise<void> {
+  async #changeRun(runId: RunId, isConcerned: Concerns, change: (run: RegisteredRun) => RegisteredRun): Promise<void> {
     const entry = this.#index.get(runId);
-    if (entry === undefined || !entry.run.grants.includes(grant)) return;
+    if (entry === undefined || !isConcerned(entry.run)) return;
     const { run } = entry;
     const changed = change(run);
     try {
@@ -360,4 +345,8 @@ export class RunRegistry {
 
 function by(actor: string | undefined): { readonly actor?: string } {
   return actor === undefined ? {} : { actor };
+}
+
+function hasGrant(name: string): Concerns {
+  return ({ grants }) => grants.includes(name);
 }

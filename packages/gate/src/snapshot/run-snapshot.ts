@@ -27,6 +27,8 @@ export interface Injection {
   readonly value: string;
   /** May stand in cleartext requests (`http://`). Only a grant that says so. */
   readonly allowCleartext: boolean;
+  /** The organisation's: sent only while its server was heard of lately. */
+  readonly needsFreshness?: boolean;
 }
 
 /** A value that must not come back to the sandbox, and what overwrites it (same length in bytes). */
@@ -79,6 +81,8 @@ export interface RunSnapshot {
   /** Where its connections to those addresses must come from; `undefined` until its container is named. */
   readonly containerAddresses: readonly string[] | undefined;
   readonly policy: NetworkPolicyInput;
+  /** The organisation's policies: a request must be allowed by each of them too. */
+  readonly ceilings?: readonly NetworkPolicyInput[];
   readonly injections: readonly Injection[];
   readonly slots: readonly HeaderSlot[];
   readonly transformers: readonly Transformer[];

@@ -21,6 +21,8 @@ export interface WorkerCalls {
     readonly params: { readonly runId: RunId; readonly keeper: string };
     readonly result: null;
   };
+  /** Until when the organisation's credentials are used, in seconds since boot. */
+  readonly setFreshness: { readonly params: { readonly untilSeconds: number }; readonly result: null };
   /** Whether the audit log can be written: while it cannot, every request is refused. */
   readonly setAudit: { readonly params: { readonly isTaken: boolean }; readonly result: null };
   /** Offers each descriptor of the shared listener to a successor, at a socket of its own; returns their paths. */
@@ -39,6 +41,7 @@ export interface WorkerStart {
   readonly generation: number;
   readonly runs: readonly RunSnapshot[];
   readonly audit: { readonly node: string; readonly isTaken: boolean };
+  readonly freshUntilSeconds: number;
   /** Where a predecessor offers descriptors of the shared listener; those that are had are used in place of a new one. */
   readonly inherits: readonly string[];
   readonly config: WorkerConfig;

@@ -6,10 +6,12 @@ import {
   matchHostPattern,
   matchPath,
   type PathPattern,
+  type PolicyDecision,
   Problem,
   parseHostPattern,
   parsePathPattern,
 } from "@gatehouse/core";
+import { ALWAYS_FRESH, type Freshness } from "../fleet/freshness.ts";
 import type { RequestHead } from "../http1/messages.ts";
 import { isForwarded } from "../pipeline/forwarded-fields.ts";
 import { SoughtValues } from "../scrub/sought-values.ts";
@@ -53,6 +55,7 @@ const MAX_PLANS = 1_024;
 /** A snapshot ready to serve requests. Replaced whole, never changed. */
 export class CompiledRun {
   readonly snapshot: RunSnapshot;
+  readonly freshness: Freshness;
   readonly policy: CompiledPolicy;
   readonly sought: SoughtValues;
   /** By name. */
@@ -60,9 +63,10 @@ export class CompiledRun {
   readonly #injections: readonly CompiledInjection[];
   readonly #plans = new Map<string, HostPlan>();
 
-  constructor(snapshot: RunSnapshot) {
+  constructor(snapshot: RunSnapshot, freshness: Freshness = ALWAYS_FRESH) {
     this.snapshot = snapshot;
-    this.policy = compilePolicy(snapshot.policy);
+    this.freshness = freshness;
+    this.policy = underCeilings(compilePolicy(snapshot.policy), (snapshot.ceilings ?? []).map(compilePolicy));
     this.sought = new SoughtValues(snapshot.scrub);
     this.mcpServers = new Map(snapshot.mcpServers.map((server) => [server.name, parseMcpServer(server)]));
     this.#injections = snapshot.injections
@@ -102,6 +106,23 @@ export class CompiledRun {
       isScrubbed: isGranted || transformers.has("response-scrub") || isStillScrubbed,
     };
   }
+}
+
+/** A policy that allows what each of the others allows too. They close, and open nothing. */
+function underCeilings(own: CompiledPolicy, ceilings: readonly CompiledPolicy[]): CompiledPolicy {
+  if (ceilings.length === 0) return own;
+  const refusal = (decide: (policy: CompiledPolicy) => PolicyDecision) => {
+    const found = ceilings.map(decide).find(({ action }) => action !== "allow");
+    return found === undefined
+      ? undefined
+      : { ...found, reason: found.reason ?? "A policy of the organisation denies it." };
+  };
+  return {
+    ...own,
+    decide: (request) => refusal((policy) => policy.decide(request)) ?? own.decide(request),
+    decideConnect: (host, port) =>
+      refusal((policy) => policy.decideConnect(host, port)) ?? own.decideConnect(host, port),
+  };
 }
 
 /** The entries of the most specific pattern that matches: those of `host:port` stand in place of those of `host`. */

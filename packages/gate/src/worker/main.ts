@@ -35,6 +35,7 @@ await runMain(
       dropRun: (params) => running("dropRun").handle("dropRun", params),
       serveListener: (params) => running("serveListener").handle("serveListener", params),
       setAudit: (params) => running("setAudit").handle("setAudit", params),
+      setFreshness: (params) => running("setFreshness").handle("setFreshness", params),
       offerListeners: () => running("offerListeners").offerListeners(),
       drain: (params) => running("drain").handle("drain", params),
     });

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Clock, Lifetime } from "@gatehouse/core";
+import { FreshUntil } from "../fleet/freshness.ts";
 import type { WorkerTotals } from "../metrics/worker-totals.ts";
 import type { HolderCalls, WorkerCalls, WorkerStart } from "../snapshot/worker-protocol.ts";
 import { LeafContexts } from "../tls/leaf-contexts.ts";
@@ -44,7 +45,9 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
   const life = new Lifetime();
   try {
     const { config } = start;
-    const runs = new RunTable();
+    const freshness = new FreshUntil();
+    freshness.set(start.freshUntilSeconds);
+    const runs = new RunTable(freshness);
     for (const run of start.runs) runs.put(run);
     life.defer(() => runs.dropAll());
     const batcher = life.own(new RecordBatcher(deps.sendRecords));
@@ -81,7 +84,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
     return {
       port,
       offerListeners: () => listeners.offer(),
-      handle: (method, params) => handle({ runs, listeners, worker, audit }, method, params),
+      handle: (method, params) => handle({ runs, listeners, worker, audit, freshness }, method, params),
       [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
     };
   } catch (failure) {
@@ -100,10 +103,11 @@ interface Parts {
   readonly listeners: Listeners;
   readonly worker: WorkerContext;
   readonly audit: AuditBatcher;
+  readonly freshness: FreshUntil;
 }
 
 async function handle(
-  { runs, listeners, worker, audit }: Parts,
+  { runs, listeners, worker, audit, freshness }: Parts,
   method: SimpleCall,
   params: WorkerCalls[typeof method]["params"],
 ): Promise<null> {
@@ -115,6 +119,8 @@ async function handle(
     await listeners.serveSandbox(params.runId, params.keeper);
   } else if (method === "setAudit" && "isTaken" in params) {
     audit.setTaken(params.isTaken);
+  } else if (method === "setFreshness" && "untilSeconds" in params) {
+    freshness.set(params.untilSeconds);
   } else if (method === "drain" && "deadlineMs" in params) {
     listeners.stopAccepting();
     await drain(worker, params);

@@ -1,4 +1,5 @@
 import type { RunId } from "@gatehouse/core";
+import type { Freshness } from "../fleet/freshness.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import type { SessionCache } from "../upstream/open-upstream.ts";
 import { CompiledRun } from "./compile-run.ts";
@@ -24,6 +25,12 @@ export class RunTable {
   readonly #byId = new Map<string, RunEntry>();
   readonly #byTokenHash = new Map<string, RunEntry>();
 
+  readonly #freshness: Freshness;
+
+  constructor(freshness: Freshness) {
+    this.#freshness = freshness;
+  }
+
   get size(): number {
     return this.#byId.size;
   }
@@ -39,7 +46,7 @@ export class RunTable {
 
   /** Adds a run or replaces it; what is under way and not allowed any more is ended. */
   put(snapshot: RunSnapshot): void {
-    const compiled = new CompiledRun(snapshot);
+    const compiled = new CompiledRun(snapshot, this.#freshness);
     const entry = this.#byId.get(snapshot.runId);
     if (entry === undefined) {
       const added: RunEntry = {

@@ -111,6 +111,7 @@ function configOf(stateDir: string): GateConfig {
     workers: 2,
     emptyAfterMs: 300_000,
     predecessor: undefined,
+    stalenessBoundMs: 900_000,
     endsWhenEmpty: false,
     upstreamCaFile: undefined,
     hosts: {},

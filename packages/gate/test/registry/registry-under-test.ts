@@ -5,7 +5,8 @@ import type { ChangeLog, GateEvent } from "../../src/audit/gate-audit.ts";
 import { CredentialStore } from "../../src/credentials/credential-store.ts";
 import { openNodeKey } from "../../src/credentials/node-key.ts";
 import { parseRegistration, type Registration } from "../../src/registry/parse-registration.ts";
-import { type RunPublisher, RunRegistry } from "../../src/registry/run-registry.ts";
+import type { RunPublisher } from "../../src/registry/registry-deps.ts";
+import { RunRegistry } from "../../src/registry/run-registry.ts";
 import type { RunSnapshot } from "../../src/snapshot/run-snapshot.ts";
 
 /** A whole header value that came inline. */

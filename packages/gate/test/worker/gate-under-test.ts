@@ -110,6 +110,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
     {
       generation: 1,
       runs: [],
+      freshUntilSeconds: 0,
       audit: { node: "node-1", isTaken: true },
       inherits: [],
       config: {

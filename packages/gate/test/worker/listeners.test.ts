@@ -106,6 +106,7 @@ async function forkWorker(hostsPort: number) {
     generation: 1,
     inherits: [],
     runs: [snapshot({ policy: allowing(host) })],
+    freshUntilSeconds: 0,
     audit: { node: "node-1", isTaken: true },
     config: {
       port: 0,

@@ -148,6 +148,14 @@ export const CONFIG_KEYS = {
     since: "0.1",
     say: "How long a daemon that a command started (`gatehouse run`, or `gatehouse up --until-empty`) stays without runs and calls.",
   }),
+  "node.stalenessBoundMs": row({
+    type: integerType(1_000, MAX_WAIT_MS),
+    unit: "ms",
+    env: "GATEHOUSE_NODE_STALENESS_BOUND_MS",
+    default: () => 900_000,
+    since: "0.1",
+    say: "How long after the server's newest signed word a node uses its organisation's credentials. Then requests that need one are refused with `gate.bundle_stale` until it is heard again.",
+  }),
   "routes.port": row({
     type: integerType(0, 65_535),
     env: "GATEHOUSE_ROUTES_PORT",

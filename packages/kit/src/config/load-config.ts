@@ -28,6 +28,7 @@ export interface Config {
     readonly driver: ConfigValues["node.driver"];
     readonly exposeCredentials: boolean;
     readonly emptyTimeoutMs: number;
+    readonly stalenessBoundMs: number;
   };
   readonly routes: { readonly port: number };
   readonly metrics: { readonly port: number };
@@ -83,6 +84,7 @@ export function loadConfig(input: ConfigInput): Config {
       driver: read("node.driver"),
       exposeCredentials: read("node.exposeCredentials"),
       emptyTimeoutMs: read("node.emptyTimeoutMs"),
+      stalenessBoundMs: read("node.stalenessBoundMs"),
     },
     routes: { port: read("routes.port") },
     metrics: { port: read("metrics.port") },

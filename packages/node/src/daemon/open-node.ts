@@ -50,7 +50,7 @@ export interface Node extends AsyncDisposable {
 
 const RECONCILE_EVERY_MS = 5_000;
 /** Directories below the state directory that any of its processes writes into. */
-const STATE_FOLDERS = ["audit", "ca", "credentials", "keepers", "records", "runs"] as const;
+const STATE_FOLDERS = ["audit", "ca", "credentials", "fleet", "keepers", "records", "runs"] as const;
 
 /** Opens state directory, lock, gate, runs and the daemon's socket, in this order. */
 export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
@@ -211,6 +211,7 @@ function gateConfig(config: Config, stateDir: string): Omit<GateConfig, "commit"
     upstreamTimeoutMs: config.gate.upstreamTimeoutMs,
     idleTimeoutMs: config.gate.idleTimeoutMs,
     exposesCredentials: config.node.exposeCredentials,
+    stalenessBoundMs: config.node.stalenessBoundMs,
     recordsMaxBytes: config.records.maxBytes,
     recordsMaxFiles: config.records.maxFiles,
     logLevel: config.log.level,

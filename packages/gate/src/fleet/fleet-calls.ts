@@ -1,0 +1,78 @@
+import { Problem, toProblem } from "@gatehouse/core";
+import type { Log, SignedBundle, SignedFreshness, SignedRevocation } from "@gatehouse/kit";
+import type { GateAudit } from "../audit/gate-audit.ts";
+import { auditText } from "../audit/run-events.ts";
+import type { WorkerPool } from "../holder/worker-pool.ts";
+import type { RunRegistry } from "../registry/run-registry.ts";
+import type { FleetStatus } from "./fleet-status.ts";
+import type { FleetChange, FleetVault } from "./fleet-vault.ts";
+import type { FreshnessKeeper } from "./freshness-keeper.ts";
+import type { AllCredentials } from "./granted-credentials.ts";
+
+export interface FleetParts {
+  readonly fleet: FleetVault;
+  readonly freshness: FreshnessKeeper;
+  readonly grants: AllCredentials;
+  readonly registry: RunRegistry;
+  readonly workers: WorkerPool;
+  readonly audit: GateAudit;
+  readonly log: Log;
+}
+
+/** What the daemon brings of the server. It is a courier: each call verifies what it brings. */
+export function fleetCalls(parts: FleetParts) {
+  const { fleet, freshness, grants, registry, workers, audit, log } = parts;
+  return {
+    /** Serves a bundle whose parts are on disk, and tells every run before it answers. */
+    applyBundle: async (signed: SignedBundle): Promise<FleetStatus> => {
+      const change = await fleet.apply(signed).catch((failure: unknown) => {
+        const { code, detail = "" } = toProblem(failure);
+        log.error("bundle refused", { generation: signed.generation, code, detail });
+        audit.note({ kind: "bundle.refused", data: { code, generation: signed.generation } });
+        throw failure;
+      });
+      const names = fleet.list().map(({ name }) => auditText(name));
+      audit.note({ kind: "bundle.applied", data: { generation: signed.generation, grants: names } });
+      await tellRuns(registry, change);
+      for (const name of grants.hidden)
+        log.error("a grant of the organisation has the name of one of this node", { name });
+      return statusOf(parts);
+    },
+    /** Lets go of credentials in every run at once; durable before it answers. */
+    revokeCredentials: async (revocation: SignedRevocation): Promise<null> => {
+      await fleet.revoke(revocation, async (change) => {
+        audit.note({ kind: "credential.revoked", data: { ids: revocation.ids.map(auditText) } });
+        await tellRuns(registry, change);
+      });
+      await audit.settled();
+      return null;
+    },
+    hearFreshness: async (heard: SignedFreshness): Promise<null> => {
+      const [trust, bundle] = [await fleet.trust(), fleet.bundle];
+      if (trust === undefined) throw new Problem("enroll.not_enrolled");
+      await freshness.hear(heard, trust, bundle?.signed.generation ?? 0);
+      await workers.setFreshness(freshness.untilSeconds);
+      return null;
+    },
+    fleetStatus: async (): Promise<FleetStatus> => statusOf(parts),
+  };
+}
+
+function statusOf({ fleet, freshness, grants }: FleetParts): FleetStatus {
+  const { bundle, fault } = fleet;
+  return {
+    bundle: bundle?.signed,
+    keySet: bundle?.keySet,
+    roster: bundle?.roster,
+    fault,
+    grants: fleet.list().map(({ name }) => name),
+    hidden: grants.hidden,
+    freshUntilSeconds: freshness.untilSeconds,
+  };
+}
+
+async function tellRuns(registry: RunRegistry, { changed, gone, isWider }: FleetChange): Promise<void> {
+  for (const name of gone) await registry.withdrawGrant(name);
+  if (isWider) await registry.refreshAll();
+  else for (const name of changed) await registry.refreshGrant(name);
+}

@@ -1,0 +1,187 @@
+import { isDeepStrictEqual } from "node:util";
+import { type NetworkPolicyInput, Problem, type Secret, toProblem } from "@gatehouse/core";
+import {
+  type BundleTrust,
+  isRevocationOf,
+  PartFolder,
+  readManifest,
+  readTrust,
+  type SignedBundle,
+  type SignedRevocation,
+  type VerifiedBundle,
+  verifyBundle,
+} from "@gatehouse/kit";
+import type { CredentialInfo } from "../credentials/credential-store.ts";
+import type { NodeKey } from "../credentials/node-key.ts";
+import { open } from "../credentials/seal.ts";
+import type { Template } from "../credentials/templates.ts";
+import { Turns } from "../registry/turns.ts";
+import { type FleetState, NO_STATE, readFleetState, writeFleetState } from "./fleet-file.ts";
+import { type FleetEntry, noteSeen, openBundle } from "./open-bundle.ts";
+
+export interface FleetVaultDeps {
+  readonly stateDir: string;
+  readonly key: NodeKey;
+  readonly templates: ReadonlyMap<string, Template>;
+}
+
+/** Names of grants whose runs must be told. */
+export interface FleetChange {
+  readonly changed: readonly string[];
+  readonly gone: readonly string[];
+  /** The organisation's policies changed: every run is concerned. */
+  readonly isWider: boolean;
+}
+
+const NO_ENTRIES: ReadonlyMap<string, FleetEntry> = new Map();
+
+/**
+ * The organisation's credentials on this node, under what the host holds against its server: nothing is opened that was
+ * not verified, a bundle is served whole or not at all, and what was taken back never again, whatever the server says.
+ */
+export class FleetVault {
+  readonly #deps: FleetVaultDeps;
+  readonly #turns = new Turns();
+  #state: FleetState = NO_STATE;
+  #entries = NO_ENTRIES;
+  #bundle: VerifiedBundle | undefined;
+  #fault: string | undefined;
+
+  private constructor(deps: FleetVaultDeps) {
+    this.#deps = deps;
+  }
+
+  /** Reads what was served, and verifies it again. What does not hold any more takes no part; `fault` says why. */
+  static async open(deps: FleetVaultDeps): Promise<FleetVault> {
+    const vault = new FleetVault(deps);
+    try {
+      await vault.#restore();
+    } catch (failure) {
+      vault.#fault = toProblem(failure).message;
+    }
+    return vault;
+  }
+
+  /** Why the stored bundle is not served. */
+  get fault(): string | undefined {
+    return this.#fault;
+  }
+
+  /** The bundle that is served; `undefined`: none yet. */
+  get bundle(): VerifiedBundle | undefined {
+    return this.#bundle;
+  }
+
+  /** The organisation's policies: what one of them does not allow, no run may do. */
+  get ceilings(): readonly NetworkPolicyInput[] {
+    return (this.#bundle?.policies ?? []).map(({ document }) => JSON.parse(document) as NetworkPolicyInput);
+  }
+
+  get(name: string): CredentialInfo | undefined {
+    const entry = this.#entries.get(name);
+    if (entry === undefined || this.#bundle === undefined) return undefined;
+    const { id, version, service, bindings } = entry;
+    const { issuedAt } = this.#bundle.signed;
+    return { id, name: entry.name, version, service, bindings, createdAt: issuedAt, origin: "organisation" };
+  }
+
+  list(): readonly CredentialInfo[] {
+    return [...this.#entries.keys()].flatMap((name) => this.get(name) ?? []);
+  }
+
+  /** The plaintext. Fails with `grants.not_found`. */
+  async reveal(name: string): Promise<Secret> {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) throw new Problem("grants.not_found", { detail: `There is no grant ${name}.` });
+    return open(this.#deps.key, entry.jwe, entry.aad);
+  }
+
+  /**
+   * Serves a bundle in place of the one before: verified and opened first, on disk before it counts. Fails, and leaves
+   * everything as it was, with what `verifyBundle` and `openBundle` fail with, or `state.write_failed`.
+   */
+  apply(signed: SignedBundle): Promise<FleetChange> {
+    return this.#turns.take("", async () => {
+      const trust = await this.#requireTrust();
+      const { bundle: before } = this.#state;
+      if (before !== undefined && isOlder(signed, before)) {
+        throw new Problem("bundle.refused", { detail: "It is older than the one that is served." });
+      }
+      const parts = new PartFolder(this.#deps.stateDir);
+      const verified = verifyBundle(signed, await parts.held(), trust);
+      const entries = await openBundle(verified, this.#state, { ...this.#deps, orgId: trust.orgId });
+      const state = { ...this.#state, bundle: signed, seen: noteSeen(verified, this.#state.seen) };
+      await writeFleetState(this.#deps.stateDir, state);
+      const isWider = !isDeepStrictEqual(this.#bundle?.policies ?? [], verified.policies);
+      const change = { ...compare(this.#entries, entries), isWider };
+      this.#state = state;
+      this.#bundle = verified;
+      this.#entries = entries;
+      this.#fault = undefined;
+      await parts.prune(new Set(readManifest(signed.manifest).map(({ sha256 }) => sha256)));
+      return change;
+    });
+  }
+
+  /**
+   * Lets go of credentials: `onGone` is called when they are out of memory, before anything is written; durable when it
+   * returns. Fails with `bundle.refused` when the server's bundle key did not sign it.
+   */
+  revoke(revocation: SignedRevocation, onGone: (change: FleetChange) => Promise<void>): Promise<void> {
+    return this.#turns.take("", async () => {
+      const trust = await this.#requireTrust();
+      if (!isRevocationOf({ ...trust, keySet: this.#bundle?.keySet ?? trust.keySet }, revocation)) {
+        throw new Problem("bundle.refused", { detail: "The revocation is not signed by the bundle key." });
+      }
+      const revoked = new Set([...this.#state.revoked, ...revocation.ids]);
+      const left = new Map([...this.#entries].filter(([, { id }]) => !revoked.has(id)));
+      const change = compare(this.#entries, left);
+      this.#entries = left;
+      this.#state = { ...this.#state, revoked };
+      const gone = onGone(change);
+      await writeFleetState(this.#deps.stateDir, this.#state);
+      await gone;
+    });
+  }
+
+  /** What the host holds against its server, with the newest that a bundle brought. `undefined`: it has none. */
+  async trust(): Promise<BundleTrust | undefined> {
+    const trust = await readTrust(this.#deps.stateDir);
+    if (trust === undefined || this.#bundle === undefined) return trust;
+    return { ...trust, keySet: this.#bundle.keySet, roster: this.#bundle.roster };
+  }
+
+  async #requireTrust(): Promise<BundleTrust> {
+    const trust = await this.trust();
+    if (trust === undefined) throw new Problem("enroll.not_enrolled");
+    return trust;
+  }
+
+  async #restore(): Promise<void> {
+    const { stateDir } = this.#deps;
+    const trust = await readTrust(stateDir);
+    if (trust === undefined) return;
+    this.#state = await readFleetState(stateDir);
+    const { bundle } = this.#state;
+    if (bundle === undefined) return;
+    const verified = verifyBundle(bundle, await new PartFolder(stateDir).held(), trust);
+    this.#entries = await openBundle(verified, this.#state, { ...this.#deps, orgId: trust.orgId });
+    this.#bundle = verified;
+  }
+}
+
+function isOlder(a: SignedBundle, b: SignedBundle): boolean {
+  return a.epoch < b.epoch || (a.epoch === b.epoch && a.generation < b.generation);
+}
+
+function compare(before: ReadonlyMap<string, FleetEntry>, after: ReadonlyMap<string, FleetEntry>): FleetChange {
+  const isSame = (name: string) => {
+    const [old, next] = [before.get(name), after.get(name)];
+    return old?.id === next?.id && old?.version === next?.version;
+  };
+  return {
+    changed: [...after.keys()].filter((name) => before.has(name) && !isSame(name)),
+    gone: [...before.keys()].filter((name) => !after.has(name)),
+    isWider: false,
+  };
+}

@@ -1,0 +1,100 @@
+import { isDeepStrictEqual } from "node:util";
+import {
+  base64url,
+  compilePolicy,
+  credentialTuple,
+  Problem,
+  parseResourceName,
+  type ResourceName,
+} from "@gatehouse/core";
+import type { FleetCredential, FleetGrant, VerifiedBundle } from "@gatehouse/kit";
+import type { FlattenedJWE } from "jose";
+import { type Binding, requireBindings } from "../credentials/binding.ts";
+import { parseCredentialValue } from "../credentials/credential-value.ts";
+import type { NodeKey } from "../credentials/node-key.ts";
+import { open } from "../credentials/seal.ts";
+import type { Template } from "../credentials/templates.ts";
+import type { FleetState } from "./fleet-file.ts";
+
+/** A grant of the organisation that this node can serve. */
+export interface FleetEntry {
+  readonly id: string;
+  readonly name: ResourceName;
+  readonly version: number;
+  readonly service: string | undefined;
+  readonly bindings: readonly Binding[];
+  readonly jwe: FlattenedJWE;
+  /** What it was sealed under. */
+  readonly aad: Uint8Array;
+}
+
+export interface OpenBundleDeps {
+  readonly orgId: string;
+  readonly key: NodeKey;
+  readonly templates: ReadonlyMap<string, Template>;
+}
+
+/**
+ * The grants of a verified bundle, each of which was seen to open. Nothing that was taken back is among them. Fails with
+ * `bundle.refused` for an older version than was served before or two of one version, `credentials.unreadable` for what
+ * is not sealed to this node, `policy.invalid` for a policy that this version cannot hold.
+ */
+export async function openBundle(
+  { credentials, grants, policies }: VerifiedBundle,
+  { seen, revoked }: FleetState,
+  deps: OpenBundleDeps,
+): Promise<ReadonlyMap<string, FleetEntry>> {
+  for (const { document } of policies) compilePolicy(JSON.parse(document));
+  const live = credentials.filter(({ credentialId }) => !revoked.has(credentialId));
+  for (const credential of live) requireNotOlder(credential, seen);
+  const entries = new Map<string, FleetEntry>();
+  for (const credential of live) {
+    const grant = grants.find(({ credentialId }) => credentialId === credential.credentialId);
+    if (grant !== undefined) entries.set(grant.name, await openEntry(credential, grant, deps));
+  }
+  return entries;
+}
+
+/** What was seen, with a bundle's credentials among it. */
+export function noteSeen({ credentials }: VerifiedBundle, seen: FleetState["seen"]): FleetState["seen"] {
+  const next = new Map(seen);
+  for (const { credentialId, version, signature } of credentials) {
+    next.set(credentialId, { version, signature: base64url(signature) });
+  }
+  return next;
+}
+
+function requireNotOlder({ credentialId, version, signature }: FleetCredential, seen: FleetState["seen"]): void {
+  const newest = seen.get(credentialId);
+  if (newest === undefined || version > newest.version) return;
+  if (version < newest.version) throw refused("A credential is older than one that was served.");
+  if (base64url(signature) !== newest.signature) throw refused("There are two of one version of a credential.");
+}
+
+async function openEntry(
+  credential: FleetCredential,
+  grant: FleetGrant,
+  { orgId, key, templates }: OpenBundleDeps,
+): Promise<FleetEntry> {
+  const { credentialId: id, version, kind } = credential;
+  if (kind !== "static") throw refused("A credential is of a kind that this version does not know.");
+  const bindings = requireBindings(grant.bindings);
+  const aad = credentialTuple({ ...credential, orgId, endpoints: [] });
+  const jwe = JSON.parse(credential.jwe) as FlattenedJWE;
+  parseCredentialValue((await open(key, jwe, aad)).reveal());
+  const service = serviceOf(bindings, templates);
+  return { id, name: parseResourceName(grant.name), version, service, bindings, jwe, aad };
+}
+
+/** The service whose template binds to the same places: what it closes holds for the organisation's credential too. */
+function serviceOf(bindings: readonly Binding[], templates: OpenBundleDeps["templates"]): string | undefined {
+  const all = [...templates.values()];
+  const same = all.find((template) => isDeepStrictEqual(template.bindings, bindings));
+  const hosts = new Set(bindings.flatMap((binding) => binding.hosts));
+  const near = () => all.find((template) => template.bindings.some((one) => one.hosts.some((host) => hosts.has(host))));
+  return (same ?? near())?.service;
+}
+
+function refused(detail: string): Problem {
+  return new Problem("bundle.refused", { detail });
+}

@@ -1,0 +1,153 @@
+import { revocationTuple } from "@gatehouse/core";
+import { credentialPart, describeRoster, grantPart, policyPart, rosterPart } from "@gatehouse/kit";
+import { beforeEach, describe, expect, test } from "vitest";
+import type { FleetVault } from "../../src/fleet/fleet-vault.ts";
+import { BINDINGS, HostileServer, makePair, VALUE } from "./hostile-server.ts";
+
+let server: HostileServer;
+let vault: FleetVault;
+
+beforeEach(async () => {
+  server = await HostileServer.open();
+  vault = await server.openVault();
+  return () => server[Symbol.asyncDispose]();
+});
+
+const elsewhere = [{ ...BINDINGS[0], hosts: ["evil.example.com"], header: "authorization", format: "Bearer {value}" }];
+
+/** Nothing was opened, and what is served is what was served before. */
+async function expectRefused(bundle: Parameters<FleetVault["apply"]>[0], code: string): Promise<void> {
+  const [before, opened] = [vault.list(), server.opened];
+  await expect(vault.apply(bundle)).rejects.toMatchObject({ code });
+  expect(server.opened).toBe(opened);
+  expect(vault.list()).toEqual(before);
+}
+
+test("an operator's credential becomes a grant of its name, and does after a restart", async () => {
+  const credential = await server.seal("gh");
+  await vault.apply(await server.bundle(server.parts([credential])));
+  for (const one of [vault, await server.openVault()]) {
+    expect(one.list()).toMatchObject([{ name: "gh", version: 1, bindings: BINDINGS, origin: "organisation" }]);
+    expect((await one.reveal("gh")).reveal()).toBe(VALUE);
+  }
+});
+
+describe("a server that holds every serving key opens nothing and changes nothing with", () => {
+  test("a grant for other destinations than were sealed", async () => {
+    const credential = await server.seal("gh");
+    const parts = [rosterPart(describeRoster(server.roster(1))), credentialPart(credential)];
+    const forged = grantPart({ credentialId: credential.credentialId, name: "gh", bindings: elsewhere }, 1);
+    await expectRefused(await server.bundle([...parts, forged]), "bundle.refused");
+    const wider = grantPart({ ...credential, bindings: [{ ...BINDINGS[0], format: "{value}" } as never] }, 1);
+    await expectRefused(await server.bundle([...parts, wider]), "bundle.refused");
+  });
+
+  test("new destinations for a ciphertext, with the grant that fits them", async () => {
+    const credential = { ...(await server.seal("gh")), bindings: elsewhere };
+    await expectRefused(await server.bundle(server.parts([credential])), "credentials.refused");
+  });
+
+  test("another name for a ciphertext", async () => {
+    const credential = { ...(await server.seal("gh")), name: "other" };
+    await expectRefused(await server.bundle(server.parts([credential])), "credentials.refused");
+  });
+
+  test("a credential that a stranger signed", async () => {
+    const credential = await server.seal("gh", { signer: server.stranger });
+    await expectRefused(await server.bundle(server.parts([credential])), "credentials.refused");
+  });
+
+  test("a credential by a stranger, whom a roster of the stranger's own lists", async () => {
+    const credential = await server.seal("gh", { signer: server.stranger });
+    const roster = server.roster(2, { signer: server.stranger, operators: [server.stranger] });
+    await expectRefused(await server.bundle(server.parts([credential], roster)), "roster.refused");
+  });
+
+  test("a roster whose operator keys an operator changed", async () => {
+    const roster = server.roster(2, { signer: server.operator, operators: [server.operator, server.stranger] });
+    await expectRefused(await server.bundle(server.parts([], roster)), "roster.refused");
+  });
+
+  test("an older roster, and another one of the same version", async () => {
+    await vault.apply(await server.bundle(server.parts([], server.roster(3))));
+    await expectRefused(await server.bundle(server.parts([], server.roster(2))), "roster.refused");
+    const twin = server.roster(3, { operators: [server.operator, server.stranger] });
+    await expectRefused(await server.bundle(server.parts([], twin)), "roster.refused");
+  });
+
+  test("an older version of a credential, also after the newer one was gone from a bundle", async () => {
+    const old = await server.seal("gh");
+    const next = await server.seal("gh", { id: old.credentialId, version: 2 });
+    await vault.apply(await server.bundle(server.parts([next])));
+    await vault.apply(await server.bundle(server.parts([])));
+    await expectRefused(await server.bundle(server.parts([old])), "bundle.refused");
+    const twin = await server.seal("gh", { id: old.credentialId, version: 2 });
+    await expectRefused(await server.bundle(server.parts([twin])), "bundle.refused");
+  });
+
+  test("another node's ciphertext", async () => {
+    const credential = await server.seal("gh", { recipient: makePair("x25519").publicKey });
+    const before = vault.list();
+    await expect(vault.apply(await server.bundle(server.parts([credential])))).rejects.toMatchObject({
+      code: "credentials.unreadable",
+    });
+    expect(vault.list()).toEqual(before);
+  });
+
+  test("another node's bundle", async () => {
+    const parts = server.parts([await server.seal("gh")]);
+    const nodeId = "0190a1b2-0000-7000-8000-000000000000";
+    await expectRefused(await server.bundle(parts, { nodeId }), "bundle.refused");
+  });
+
+  test("a bundle from before", async () => {
+    const first = await server.bundle(server.parts([await server.seal("gh")]));
+    await vault.apply(first);
+    await vault.apply(await server.bundle(server.parts([])));
+    await expectRefused(first, "bundle.refused");
+  });
+
+  test("a manifest whose parts are exchanged, missing, or that somebody else signed", async () => {
+    const honest = await server.bundle(server.parts([await server.seal("gh")]));
+    const swapped = honest.manifest.replace(/"sha256":"[^"]{4}/, '"sha256":"AAAA');
+    await expectRefused(server.sign(swapped, honest.generation), "bundle.refused");
+    await expectRefused({ ...honest, signature: server.stranger.sign(new Uint8Array(1)) }, "bundle.refused");
+    await expectRefused({ ...honest, generation: honest.generation + 1 }, "bundle.refused");
+  });
+
+  test("a policy that opens everything: it opens nothing that a run's own does not", async () => {
+    const open = policyPart({ id: "p", name: "p", document: '{"mode":"permissive"}' }, 1);
+    await vault.apply(await server.bundle([...server.parts([]), open]));
+    expect(vault.ceilings).toEqual([{ mode: "permissive" }]);
+    const wild = policyPart({ id: "p", name: "p", document: '{"mode":"wild"}' }, 2);
+    await expectRefused(await server.bundle([...server.parts([]), wild]), "policy.invalid");
+  });
+
+  test("what was taken back: gone at once, and never served again", async () => {
+    const credential = await server.seal("gh");
+    const parts = server.parts([credential]);
+    await vault.apply(await server.bundle(parts));
+    const ids = [credential.credentialId];
+    const state = { orgId: server.orgId, nodeId: server.nodeId, epoch: 1, generation: 2 };
+    const signature = server.bundleKey.sign(revocationTuple(state, ids));
+    const gone: string[] = [];
+    const forged = { epoch: 1, generation: 3, ids, keyId: "b", signature };
+    const keep = async (change: { readonly gone: readonly string[] }) => void gone.push(...change.gone);
+    await expect(vault.revoke(forged, keep)).rejects.toMatchObject({ code: "bundle.refused" });
+    expect(vault.list()).toHaveLength(1);
+    await vault.revoke({ ...forged, generation: 2 }, keep);
+    expect(gone).toEqual(["gh"]);
+    const opened = server.opened;
+    await vault.apply(await server.bundle(parts));
+    expect(vault.list()).toEqual([]);
+    expect((await server.openVault()).list()).toEqual([]);
+    expect(server.opened).toBe(opened);
+  });
+});
+
+test("a key set of a higher epoch is taken under the pinned identity alone", async () => {
+  const credential = await server.seal("gh");
+  const keySet = JSON.stringify({ ...server.keySet, epoch: 2 });
+  const part = { kind: "key_set", id: "key-set", version: 2, content: keySet } as const;
+  await expectRefused(await server.bundle([...server.parts([credential]), part]), "server.untrusted");
+});

@@ -1,0 +1,59 @@
+import { freshnessTuple } from "@gatehouse/core";
+import { readTrust, type SignedFreshness } from "@gatehouse/kit";
+import { beforeEach, expect, test } from "vitest";
+import { FreshnessKeeper } from "../../src/fleet/freshness-keeper.ts";
+import { HostileServer } from "./hostile-server.ts";
+
+const BOUND_MS = 900_000;
+const BOUND_S = 900;
+
+let server: HostileServer;
+const clock = { wall: 1_000_000, sinceBoot: 50, bootId: "boot-1" };
+const bootClock = () => ({ now: () => clock.wall, uptime: () => clock.sinceBoot, bootId: clock.bootId });
+const open = () => FreshnessKeeper.open(server.directory, BOUND_MS, bootClock());
+
+beforeEach(async () => {
+  server = await HostileServer.open();
+  Object.assign(clock, { wall: 1_000_000, sinceBoot: 50, bootId: "boot-1" });
+  return () => server[Symbol.asyncDispose]();
+});
+
+function word(serverTime: number, generation = 1, by = server.bundleKey): SignedFreshness {
+  const state = { orgId: server.orgId, nodeId: server.nodeId, epoch: 1, generation };
+  return { epoch: 1, generation, serverTime, keyId: "b", signature: by.sign(freshnessTuple(state, serverTime)) };
+}
+
+async function hear(keeper: FreshnessKeeper, freshness: SignedFreshness): Promise<void> {
+  const trust = await readTrust(server.directory);
+  if (trust === undefined) throw new Error("the node has no server");
+  await keeper.hear(freshness, trust, 1);
+}
+
+test("nothing heard is stale; each newer word counts from when it was heard, since boot", async () => {
+  const keeper = await open();
+  expect(keeper.untilSeconds).toBe(0);
+  await hear(keeper, word(10));
+  expect(keeper.untilSeconds).toBe(50 + BOUND_S);
+  clock.sinceBoot = 80;
+  await hear(keeper, word(11));
+  expect(keeper.untilSeconds).toBe(80 + BOUND_S);
+});
+
+test("a word that was heard before, is nobody's, or of a generation that is not served extends nothing", async () => {
+  const keeper = await open();
+  await hear(keeper, word(10));
+  clock.sinceBoot = 400;
+  for (const bad of [word(10), word(9), word(20, 1, server.stranger), word(20, 2), { ...word(20), serverTime: 30 }]) {
+    await expect(hear(keeper, bad)).rejects.toMatchObject({ code: "bundle.refused" });
+  }
+  expect(keeper.untilSeconds).toBe(50 + BOUND_S);
+});
+
+test("it is remembered: since the same boot as it was, after a reboot by the wall clock, backwards not at all", async () => {
+  await hear(await open(), word(10));
+  expect((await open()).untilSeconds).toBe(50 + BOUND_S);
+  Object.assign(clock, { bootId: "boot-2", sinceBoot: 5, wall: 1_000_000 + 60_000 });
+  expect((await open()).untilSeconds).toBe(5 + BOUND_S - 60);
+  clock.wall = 999_999;
+  expect((await open()).untilSeconds).toBe(0);
+});

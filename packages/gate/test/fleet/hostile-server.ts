@@ -1,0 +1,169 @@
+import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  base64url,
+  bundleTuple,
+  type CredentialBinding,
+  keySetTuple,
+  makeUuid,
+  type Roster,
+  rosterTuple,
+  Secret,
+  systemRandom,
+} from "@gatehouse/core";
+import {
+  type BundlePart,
+  credentialPart,
+  describeKeySet,
+  describeRoster,
+  type FleetCredential,
+  grantPart,
+  PartFolder,
+  projectJwe,
+  rosterPart,
+  type SignedBundle,
+  type SignedRoster,
+  sealCredential,
+  sha256,
+  writeManifest,
+} from "@gatehouse/kit";
+import { type NodeKey, openNodeKey } from "../../src/credentials/node-key.ts";
+import { loadTemplates } from "../../src/credentials/templates.ts";
+import { FleetVault } from "../../src/fleet/fleet-vault.ts";
+
+export interface Pair {
+  readonly publicKey: Uint8Array;
+  readonly privateKey: KeyObject;
+  sign(message: Uint8Array): Uint8Array;
+}
+
+export function makePair(curve: "ed25519" | "x25519"): Pair {
+  const pair = curve === "ed25519" ? generateKeyPairSync("ed25519") : generateKeyPairSync("x25519");
+  const { x = "" } = pair.publicKey.export({ format: "jwk" });
+  const { privateKey } = pair;
+  const publicKey = new Uint8Array(Buffer.from(x, "base64url"));
+  return { publicKey, privateKey, sign: (message) => new Uint8Array(sign(null, message, privateKey)) };
+}
+
+export const VALUE = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
+export const BINDINGS: readonly CredentialBinding[] = [
+  { hosts: ["api.example.com"], header: "authorization", format: "Bearer {value}" },
+];
+
+interface SealOptions {
+  readonly id?: string;
+  readonly version?: number;
+  readonly signer?: Pair;
+  readonly recipient?: Uint8Array;
+  readonly bindings?: readonly CredentialBinding[];
+}
+
+/** An organisation and one of its nodes, at a server that holds every serving key and answers as it likes. */
+export class HostileServer implements AsyncDisposable {
+  readonly directory: string;
+  readonly orgId = makeUuid(1, systemRandom);
+  readonly nodeId = makeUuid(2, systemRandom);
+  readonly orgKey = makePair("ed25519");
+  readonly operator = makePair("ed25519");
+  readonly identity = makePair("ed25519");
+  readonly bundleKey = makePair("ed25519");
+  readonly stranger = makePair("ed25519");
+  readonly nodeKey: Uint8Array;
+  /** How often the node's private key was used. */
+  opened = 0;
+  readonly #key: NodeKey;
+  #generation = 0;
+
+  private constructor(directory: string, key: NodeKey, publicKey: Uint8Array) {
+    this.directory = directory;
+    this.#key = key;
+    this.nodeKey = publicKey;
+  }
+
+  static async open(): Promise<HostileServer> {
+    const directory = await mkdtemp(join(tmpdir(), "gatehouse-hostile-"));
+    const key = await openNodeKey(directory);
+    const raw = new Uint8Array(await crypto.subtle.exportKey("raw", key.publicKey));
+    const server = new HostileServer(directory, key, raw);
+    await mkdir(join(directory, "fleet"), { mode: 0o700 });
+    await writeFile(join(directory, "node.json"), JSON.stringify(server.#nodeFile()), { mode: 0o600 });
+    return server;
+  }
+
+  /** The node's vault, whose every use of the private key is counted. */
+  async openVault(): Promise<FleetVault> {
+    const real = this.#key;
+    const count = () => {
+      this.opened += 1;
+      return real.privateKey;
+    };
+    const key: NodeKey = Object.defineProperty({ ...real }, "privateKey", { get: count });
+    return FleetVault.open({ stateDir: this.directory, key, templates: await loadTemplates() });
+  }
+
+  get keySet() {
+    const keys = [{ use: "bundle" as const, id: "b", key: this.bundleKey.publicKey }];
+    const keySet = { epoch: 1, issuedAt: 1, keys };
+    return describeKeySet(keySet, this.identity.sign(keySetTuple(this.identity.publicKey, keySet)));
+  }
+
+  roster(version: number, { signer = this.orgKey, operators = [this.operator] } = {}): SignedRoster {
+    const own = { nodeId: this.nodeId, identityKey: new Uint8Array(32), encryptionKey: this.nodeKey };
+    const nodes = [{ ...own, caKey: new Uint8Array(91) }];
+    const operatorKeys = operators.map(({ publicKey }) => publicKey);
+    const roster: Roster = { orgId: this.orgId, version, issuedAt: version, nodes, operatorKeys };
+    return { ...roster, signer: signer.publicKey, signature: signer.sign(rosterTuple(roster)) };
+  }
+
+  /** A credential as an operator seals it to this node, unless something is said otherwise. */
+  async seal(name: string, options: SealOptions = {}): Promise<FleetCredential> {
+    const { id = makeUuid(Date.now(), systemRandom), version = 1, signer = this.operator } = options;
+    const { recipient = this.nodeKey, bindings = BINDINGS } = options;
+    const own = { credentialId: id, name, version, kind: "static", bindings };
+    const recipients = [recipient, makePair("x25519").publicKey];
+    const bound = { ...own, orgId: this.orgId, endpoints: [] };
+    const sealed = await sealCredential(bound, new Secret(VALUE), { recipients, signer });
+    return { ...own, ...sealed, jwe: projectJwe(sealed.jwe, recipient) ?? "" };
+  }
+
+  /** The parts of an honest bundle. */
+  parts(credentials: readonly FleetCredential[], roster = this.roster(1)): readonly BundlePart[] {
+    const grants = credentials.map((one) => grantPart(one, one.version));
+    return [rosterPart(describeRoster(roster)), ...credentials.map(credentialPart), ...grants];
+  }
+
+  /** Signs whatever parts as the node's next desired state, and puts them where the node's daemon does. */
+  async bundle(parts: readonly BundlePart[], { generation = this.#generation + 1, nodeId = this.nodeId } = {}) {
+    this.#generation = Math.max(generation, this.#generation);
+    const encoder = new TextEncoder();
+    const folder = new PartFolder(this.directory);
+    for (const { content } of parts) await folder.keep(encoder.encode(content));
+    const entries = parts.map(({ kind, id, version, content }) => {
+      return { kind, id, version, sha256: base64url(sha256(content)) };
+    });
+    return this.sign(writeManifest(entries), generation, nodeId);
+  }
+
+  sign(manifest: string, generation: number, nodeId = this.nodeId): SignedBundle {
+    const state = { orgId: this.orgId, nodeId, epoch: 1, generation };
+    const signature = this.bundleKey.sign(bundleTuple(state, 5, sha256(manifest)));
+    return { epoch: 1, generation, issuedAt: 5, manifest, keyId: "b", signature };
+  }
+
+  #nodeFile() {
+    return {
+      org_id: this.orgId,
+      node_id: this.nodeId,
+      org_key: base64url(this.orgKey.publicKey),
+      server_identity_key: base64url(this.identity.publicKey),
+      key_set: this.keySet,
+      roster: describeRoster(this.roster(1)),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
