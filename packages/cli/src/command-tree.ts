@@ -37,6 +37,7 @@ function addRunCommands(program: Command): void {
     .option("--gate-port <port>", "loopback port of the gate (0: any free one)");
   declare(program, "run", "run a command in a sandbox", async () => (await import("./commands/run.ts")).run)
     .argument("<command...>", "the command and its arguments, after --")
+    .option("--node <nodes>", "run on a node of your organisation: the first of these names that is online")
     .option("--grant <grant>", "let the run use a grant (repeat)", collect, [])
     .option("--allow <host>", "let the run reach host or host:port (repeat)", collect, [])
     .option("--policy <file>", "strict, permissive, or a policy file", "strict")
@@ -50,7 +51,9 @@ function addRunCommands(program: Command): void {
     .option("--json", "with --detach: print the run as JSON")
     .option("-v, --verbose", "say which hosts the grants opened")
     .passThroughOptions();
-  declare(program, "ls", "list runs", async () => (await import("./commands/ls.ts")).ls).option("--json", "print JSON");
+  declare(program, "ls", "list runs", async () => (await import("./commands/ls.ts")).ls)
+    .option("--node <node>", "runs of this node of your organisation")
+    .option("--json", "print JSON");
   declare(program, "logs", "print what a detached run wrote", async () => (await import("./commands/logs.ts")).logs)
     .argument("<run>", "run id")
     .option("-f, --follow", "go on until the run ends");

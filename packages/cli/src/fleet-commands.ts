@@ -153,6 +153,7 @@ function addNodeCommands(nodes: Command): void {
   for (const [verb, says] of [
     ["cordon", "admit no new run on a node"],
     ["uncordon", "admit runs on a node again"],
+    ["accept", "let a node that is in quarantine have commands and credentials again"],
   ] as const) {
     declare(nodes, verb, says, async () => (await import("./commands/nodes-change.ts"))[verb])
       .argument("<node>", "name or id")
@@ -172,6 +173,12 @@ function addHostCommands(program: Command): void {
     .requiredOption("--name <name>", "name of the node")
     .option("--code-file <file>", "read the code from a file, - for standard input (default: ask)")
     .option("--json", "print one JSON object at each step");
+  declare(
+    node,
+    "run",
+    "run the daemon of this host, joined to its server, and stay",
+    async () => (await import("./commands/node-run.ts")).runNode,
+  ).option("--json", "print one ready line as JSON");
   declare(
     node,
     "status",

@@ -286,6 +286,26 @@ export const PROBLEMS = {
     exit: 1,
     say: "The idempotency key belongs to another command.",
   },
+  "commands.above_ceiling": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The node does not do this on command.",
+  },
+  "commands.draining": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The node is being emptied and admits no run.",
+  },
+  "commands.refused": { rpc: "permission_denied", http: 403, exit: 4, say: "The node refused the command." },
+  "commands.failed": { rpc: "internal", http: 500, exit: 1, say: "The command failed on its node." },
+  "commands.unanswered": {
+    rpc: "deadline_exceeded",
+    http: 504,
+    exit: 7,
+    say: "The node did not take the command in time.",
+  },
   "commands.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such command." },
 
   "nodes.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such node." },

@@ -2,9 +2,14 @@ import { request } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { PROBLEMS, Problem, type ProblemCode } from "@gatehouse/core";
 import { type Invocation, isSet } from "../invocation.ts";
+import { findRun, followFleetRun, looksAtFleet } from "../operator/fleet-runs.ts";
+import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { writeOut } from "../terminal/write-out.ts";
 
 /** Prints what a detached run wrote, byte for byte; with --follow until it ends. */
 export async function logs(invocation: Invocation): Promise<number> {
+  const { dir } = invocation.config.state;
+  if (await looksAtFleet(dir)) return asOperator(dir, (operator) => fleetLogs(operator, invocation));
   const runId = encodeURIComponent(invocation.args[0] ?? "");
   const path = `/v1/sandboxes/${runId}/logs${isSet(invocation, "follow") ? "?follow" : ""}`;
   const answer = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
@@ -14,6 +19,13 @@ export async function logs(invocation: Invocation): Promise<number> {
   });
   if (answer.statusCode !== 200) throw await problemOf(answer);
   await pipeline(answer, process.stdout, { end: false });
+  return 0;
+}
+
+/** The same of a run on a node of the organisation. */
+async function fleetLogs(operator: Operator, invocation: Invocation): Promise<number> {
+  const { runId, nodeId } = await findRun(operator, invocation.args[0] ?? "");
+  await followFleetRun(operator, { runId, nodeId, follows: isSet(invocation, "follow"), write: writeOut });
   return 0;
 }
 

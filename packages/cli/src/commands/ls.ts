@@ -1,5 +1,7 @@
 import { requestUnixOk } from "@gatehouse/kit";
-import { type Invocation, isSet } from "../invocation.ts";
+import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { looksAtFleet } from "../operator/fleet-runs.ts";
+import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { printJson, printLine, printTable, shown } from "../terminal/print.ts";
 
 interface ListedRun {
@@ -19,6 +21,10 @@ const COMMAND_WIDTH = 60;
 
 /** Lists the runs of this node, newest first. */
 export async function ls(invocation: Invocation): Promise<number> {
+  const { dir } = invocation.config.state;
+  if (textOption(invocation, "node") !== undefined || (await looksAtFleet(dir))) {
+    return asOperator(dir, (operator) => listFleetRuns(operator, invocation));
+  }
   const runs = (await requestUnixOk({
     socketPath: invocation.socketPath,
     path: "/v1/sandboxes",
@@ -26,6 +32,35 @@ export async function ls(invocation: Invocation): Promise<number> {
   if (isSet(invocation, "json")) printJson(runs);
   else if (runs.length === 0) printLine("No runs.");
   else printTable(["RUN", "STATE", "AGENT", "DRIVER", "GRANTS", "SINCE", "COMMAND"], runs.map(rowOf));
+  return 0;
+}
+
+/** The runs of the organisation's nodes, or of one, as they reported them. */
+async function listFleetRuns({ nodes }: Operator, invocation: Invocation): Promise<number> {
+  const asked = textOption(invocation, "node");
+  const nodeId = asked === undefined ? "" : ((await nodes.getNode({ node: asked })).node?.id ?? "");
+  const names = new Map((await nodes.listNodes({ pageSize: 2_500 })).nodes.map(({ id, name }) => [id, name]));
+  const { runs } = await nodes.listRuns({ nodeId, includeExited: true });
+  const rows = runs.map((run) => ({
+    run_id: run.runId,
+    node: names.get(run.nodeId) ?? run.nodeId,
+    state: run.state,
+    agent: run.agent,
+    project: run.project,
+    driver: run.driver,
+    exposed: run.exposed,
+    grants: run.grants,
+    created_at: new Date(Number(run.createdAt)).toISOString(),
+    reported_at: new Date(Number(run.reportedAt)).toISOString(),
+    ...(run.state === "exited" ? { code: run.exitCode } : {}),
+  }));
+  if (isSet(invocation, "json")) printJson(rows);
+  else if (rows.length === 0) printLine("No runs.");
+  else
+    printTable(
+      ["RUN", "NODE", "STATE", "AGENT", "DRIVER", "GRANTS", "SINCE", "REPORTED"],
+      rows.map((row) => [row.run_id, row.node, ...rowOf({ ...row, command: [] }).slice(1, -1), row.reported_at]),
+    );
   return 0;
 }
 

@@ -27,6 +27,14 @@ export function uncordon(invocation: Invocation): Promise<number> {
   });
 }
 
+/** Ends a node's quarantine. */
+export function accept(invocation: Invocation): Promise<number> {
+  return change(invocation, "accepted", async ({ nodes }, { id }) => {
+    await nodes.acceptNode({ nodeId: id });
+    return {};
+  });
+}
+
 async function change(
   invocation: Invocation,
   done: string,

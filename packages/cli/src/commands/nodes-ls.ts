@@ -46,5 +46,7 @@ export function describeNode(node: Node) {
     last_seen: lastSeenAt === 0n ? null : new Date(Number(lastSeenAt)).toISOString(),
     labels,
     cordoned,
+    connected: node.isConnected,
+    ...(node.quarantineReason === "" ? {} : { quarantine: node.quarantineReason }),
   };
 }

@@ -6,6 +6,7 @@ import { type Invocation, isSet, listOption, textOption } from "../invocation.ts
 import { readPolicy } from "../policy/policy-file.ts";
 import { startDaemonIfNone } from "../start-daemon.ts";
 import { note, printJson, printLine } from "../terminal/print.ts";
+import { readVariables } from "../terminal/read-variables.ts";
 
 const CREATE_TIMEOUT_MS = 60_000;
 
@@ -17,6 +18,8 @@ export async function run(invocation: Invocation): Promise<number> {
       detail: "A foreground run's output is the command's; --json goes with --detach.",
     });
   }
+  const node = textOption(invocation, "node");
+  if (node !== undefined) return (await import("./run-on-node.ts")).runOnNode(invocation, node);
   const isTerminal = !isDetached && process.stdin.isTTY === true && process.stdout.isTTY === true;
   const body = await describeRun(invocation, { isDetached, isTerminal });
   await startDaemonIfNone(invocation);
@@ -60,14 +63,4 @@ function speakUp({ exposed, warnings, allowed, driver }: CreatedRun, isTalkative
     note("WARNING: the process driver isolates nothing. This run is exposed: it can read what you can read.");
   for (const warning of warnings) note(`warning: ${warning}`);
   if (isTalkative && allowed.length > 0) note(`its grants allow ${allowed.join(", ")} (${driver})`);
-}
-
-function readVariables(pairs: readonly string[]): Record<string, string> {
-  const variables: Record<string, string> = {};
-  for (const pair of pairs) {
-    const at = pair.indexOf("=");
-    if (at < 1) throw new Problem("usage.invalid", { detail: `--env takes NAME=VALUE, not ${pair.slice(0, 40)}.` });
-    variables[pair.slice(0, at)] = pair.slice(at + 1);
-  }
-  return variables;
 }

@@ -15,6 +15,7 @@ export async function up(invocation: Invocation): Promise<number> {
   await using node = await openNode(config, {
     log,
     commit: buildInfo().commit,
+    joinsServer: false,
     takesOver: isSet(invocation, "takeOver"),
     endsWhenEmpty: isSet(invocation, "untilEmpty"),
     onShutdownRequested: stop,

@@ -80,6 +80,13 @@ export interface StartedRun {
   readonly statesLoopback: boolean;
 }
 
+/** What the daemon did, for the node's audit log. */
+export interface DaemonEvent {
+  readonly kind: string;
+  readonly actor: string;
+  readonly data: Readonly<Record<string, string | number>>;
+}
+
 export interface GateStatus {
   readonly pid: number;
   readonly proxyPort: number;
@@ -110,6 +117,8 @@ export interface GateCalls {
     readonly params: null;
     readonly result: readonly { readonly runId: string; readonly keeper: string | undefined }[];
   };
+  /** Puts something that the daemon does on record. Returns when it is durable; fails with `audit.unwritable`. */
+  readonly putOnRecord: { readonly params: DaemonEvent; readonly result: null };
   /** The daemon answers at its own socket: calls that are its own may be passed on. */
   readonly nodeServes: { readonly params: null; readonly result: null };
   /**

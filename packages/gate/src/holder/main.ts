@@ -31,6 +31,7 @@ await runMain(
       serveListener: (params) => running().serveListener(params),
       endRun: (params) => running().endRun(params),
       listRuns: (params) => running().listRuns(params),
+      putOnRecord: (params) => running().putOnRecord(params),
       nodeServes: (params) => running().nodeServes(params),
       applyBundle: (bundle) => running().applyBundle(bundle),
       revokeCredentials: (revocation) => running().revokeCredentials(revocation),

@@ -107,8 +107,8 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
         ...serving,
         log,
         workers,
-        exposesCredentials: config.exposesCredentials,
         proxyPort,
+        exposesCredentials: config.exposesCredentials,
         random: deps.random,
         onNodeServes: nodeServes.resolve,
       }),
@@ -202,6 +202,10 @@ function callsOf(parts: CallParts): Holder["calls"] {
         runId,
         keeper: place.kind === "sandbox" ? place.keeper : undefined,
       })),
+    putOnRecord: async (event) => {
+      await parts.audit.attempt(event, async () => undefined);
+      return null;
+    },
     nodeServes: async () => {
       parts.onNodeServes();
       return null;

@@ -1,8 +1,9 @@
 import { availableParallelism } from "node:os";
-import { defaultEngineSockets, defaultStateDir } from "../files/default-paths.ts";
+import { defaultEngineSockets, defaultStateDir, defaultWorkspaceRoots } from "../files/default-paths.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../log/log.ts";
 import {
   booleanType,
+  driversType,
   hostsType,
   integerType,
   listenType,
@@ -139,6 +140,22 @@ export const CONFIG_KEYS = {
     default: () => false,
     since: "0.1",
     say: "Lets runs of the `process` driver, which share the user's own processes and files, have credentials attached.",
+  }),
+  "node.commandDrivers": row<readonly ("bubblewrap" | "unshare")[]>({
+    type: driversType,
+    env: "GATEHOUSE_NODE_COMMAND_DRIVERS",
+    default: () => ["bubblewrap", "unshare"],
+    defaultText: "`bubblewrap`, `unshare`",
+    since: "0.1",
+    say: "Drivers of runs that are started from the server, the first that works. `process` is none of them, whatever is asked for.",
+  }),
+  "node.workspaceRoots": row<readonly string[]>({
+    type: pathsType,
+    env: "GATEHOUSE_NODE_WORKSPACE_ROOTS",
+    default: defaultWorkspaceRoots,
+    defaultText: "`$XDG_DATA_HOME/gatehouse/workspaces`, else `~/.local/share/gatehouse/workspaces`",
+    since: "0.1",
+    say: "Directories below which the workspaces of runs lie that are started from the server. The first one takes the private workspaces of runs that name none.",
   }),
   "node.emptyTimeoutMs": row({
     type: integerType(1, MAX_WAIT_MS),

@@ -26,6 +26,8 @@ export interface Config {
   };
   readonly node: {
     readonly driver: ConfigValues["node.driver"];
+    readonly commandDrivers: ConfigValues["node.commandDrivers"];
+    readonly workspaceRoots: ConfigValues["node.workspaceRoots"];
     readonly exposeCredentials: boolean;
     readonly emptyTimeoutMs: number;
     readonly stalenessBoundMs: number;
@@ -82,6 +84,8 @@ export function loadConfig(input: ConfigInput): Config {
     },
     node: {
       driver: read("node.driver"),
+      commandDrivers: read("node.commandDrivers"),
+      workspaceRoots: read("node.workspaceRoots"),
       exposeCredentials: read("node.exposeCredentials"),
       emptyTimeoutMs: read("node.emptyTimeoutMs"),
       stalenessBoundMs: read("node.stalenessBoundMs"),

@@ -93,6 +93,20 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   return Number(port) <= 65_535 ? { host, port: Number(port) } : undefined;
 }
 
+const ISOLATING = ["bubblewrap", "unshare"] as const;
+
+/** Drivers that isolate. */
+export const driversType: ValueType<readonly (typeof ISOLATING)[number][]> = {
+  name: "list of `bubblewrap` and `unshare`",
+  fromFile: (value) => (Array.isArray(value) ? readDrivers(value) : undefined),
+  fromText: (text) => readDrivers(text.split(",").map((item) => item.trim())),
+};
+
+function readDrivers(items: readonly unknown[]): readonly (typeof ISOLATING)[number][] | undefined {
+  const known = items.flatMap((item) => ISOLATING.find((word) => word === item) ?? []);
+  return known.length === items.length && known.length > 0 ? known : undefined;
+}
+
 /** A list of texts that `check` lets through; with commas between them in the environment. */
 function listType(name: string, check: (text: string) => boolean): ValueType<readonly string[]> {
   const read = (items: readonly unknown[]) =>

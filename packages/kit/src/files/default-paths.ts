@@ -13,6 +13,11 @@ export function defaultConfigFile(env: Environment): string {
   return join(baseDirectory(env, "XDG_CONFIG_HOME") ?? join(home(env), ".config"), "gatehouse", "config.yaml");
 }
 
+/** `$XDG_DATA_HOME/gatehouse/workspaces`, else `~/.local/share/gatehouse/workspaces`. */
+export function defaultWorkspaceRoots(env: Environment): readonly string[] {
+  return [join(baseDirectory(env, "XDG_DATA_HOME") ?? join(home(env), ".local", "share"), "gatehouse", "workspaces")];
+}
+
 /** Where Docker Engine and Podman usually serve, for the system and for this user. */
 export function defaultEngineSockets(env: Environment): readonly string[] {
   const runtime = baseDirectory(env, "XDG_RUNTIME_DIR");

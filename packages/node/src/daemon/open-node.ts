@@ -22,6 +22,8 @@ import { ownPrograms, socketsOf } from "../runs/workspace.ts";
 import type { DriverName } from "../sandbox/driver.ts";
 import { ENFORCES } from "../sandbox/driver.ts";
 import { probeDriver, requireDriver } from "../sandbox/probe.ts";
+import { openUplink, type UplinkParts } from "../uplink/open-uplink.ts";
+import type { Uplink } from "../uplink/uplink.ts";
 import { GateLink } from "./gate-link.ts";
 import { openNodeHealth } from "./node-health.ts";
 import { nodeRoutes } from "./node-routes.ts";
@@ -32,6 +34,8 @@ export interface NodeDeps {
   readonly log: Log;
   /** Commit of this build. */
   readonly commit: string;
+  /** Joins the server that this host belongs to. Fails with `enroll.not_enrolled` when it belongs to none. */
+  readonly joinsServer: boolean;
   /** Takes over from the daemon that runs, which hands its listeners over and lets its connections end. */
   readonly takesOver: boolean;
   /** Started by a command for its own use: ends when it has had no runs for a while. */
@@ -65,7 +69,8 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     let proxyPort = 0;
     let routes: Routes | undefined;
     const requestShutdown = deps.onShutdownRequested;
-    const succession = new Succession({ lock, routes: () => routes, requestShutdown });
+    let uplink: Uplink | undefined;
+    const succession = new Succession({ lock, routes: () => routes, uplink: () => uplink, requestShutdown });
     const gate = life.own(
       new GateLink({
         config: { ...gateConfig(config, state.path), commit, endsWhenEmpty, predecessor: taken?.predecessor },
@@ -89,16 +94,7 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     const files = new RunFiles(state.path);
     const sandboxes = await openSandboxes(config, { gate, files, log, stateDir: state.path });
     const health = openNodeHealth(gate, state.path);
-    const status = async () => ({
-      health: await health.report(),
-      pid: process.pid,
-      commit,
-      started_at: new Date(startedAt).toISOString(),
-      state_dir: state.path,
-      gate: await gate.call("status", null),
-      runs: sandboxes.list().length,
-      drivers: await describeDrivers(),
-    });
+    const status = () => describeNode({ health, gate, sandboxes, startedAt, commit, stateDir: state.path });
     routes = life.own(await openRoutes(config, { stateDir: state.path, gatePort: () => proxyPort, log }));
     const api = [...nodeRoutes({ sandboxes, files, status }), ...routes.api()];
     life.own(
@@ -107,6 +103,7 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     const sandboxStates = () => sandboxes.list().map(({ state: one }) => one);
     const metrics = life.own(await openMetrics(config, { ...deps, health, gate, startedAt, sandboxStates }));
     await gate.announceNode();
+    if (deps.joinsServer) uplink = life.own(await joinServer(config, { state, sandboxes, files, gate, log, commit }));
     health.setReady();
     reconcileOften(life, sandboxes, succession);
     return {
@@ -120,6 +117,39 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     await life[Symbol.asyncDispose]();
     throw failure;
   }
+}
+
+interface DescribedNode {
+  readonly health: Health;
+  readonly gate: GateLink;
+  readonly sandboxes: Sandboxes;
+  readonly startedAt: number;
+  readonly commit: string;
+  readonly stateDir: string;
+}
+
+async function describeNode({ health, gate, sandboxes, startedAt, commit, stateDir }: DescribedNode): Promise<object> {
+  return {
+    health: await health.report(),
+    pid: process.pid,
+    commit,
+    started_at: new Date(startedAt).toISOString(),
+    state_dir: stateDir,
+    gate: await gate.call("status", null),
+    runs: sandboxes.list().length,
+    drivers: await describeDrivers(),
+  };
+}
+
+interface JoinParts extends Pick<UplinkParts, "sandboxes" | "files" | "gate" | "log"> {
+  readonly state: StateDirectory;
+  readonly commit: string;
+}
+
+function joinServer({ node }: Config, { state, commit, ...parts }: JoinParts): Promise<Uplink> {
+  const { commandDrivers: drivers, workspaceRoots } = node;
+  const own = { stateDir: state.path, journalFile: state.file("journal.db"), softwareVersion: commit };
+  return openUplink({ ...own, ...parts, clock: systemClock, ceiling: { drivers, workspaceRoots } });
 }
 
 function reconcileOften(life: Lifetime, sandboxes: Sandboxes, succession: Succession): void {

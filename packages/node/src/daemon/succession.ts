@@ -1,9 +1,11 @@
 import type { DaemonLock } from "@gatehouse/kit";
 import type { Routes } from "../routes/routes.ts";
+import type { Uplink } from "../uplink/uplink.ts";
 
 export interface SuccessionDeps {
   readonly lock: DaemonLock;
   readonly routes: () => Routes | undefined;
+  readonly uplink: () => Uplink | undefined;
   readonly requestShutdown: () => void;
 }
 
@@ -23,6 +25,7 @@ export class Succession {
 
   async letGo(): Promise<null> {
     this.#hasLetGo = true;
+    await this.#deps.uplink()?.[Symbol.asyncDispose]();
     await this.#deps.routes()?.pause();
     this.#deps.lock.release();
     return null;

@@ -17,6 +17,8 @@ const recordSchema = z.strictObject({
   project: z.string().optional(),
   command: z.array(z.string()),
   workspace: z.string(),
+  /** It was made for this run and goes with it. */
+  ownsWorkspace: z.boolean().optional(),
   grants: z.array(z.string()),
   isDetached: z.boolean(),
   createdAt: z.number(),

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Clock, Problem, parseRunId } from "@gatehouse/core";
+import { type Clock, Problem, parseRunId, type RunId } from "@gatehouse/core";
 import type { StartedRun } from "@gatehouse/gate";
 import { type Log, removeFile, writeFileAtomic } from "@gatehouse/kit";
 import * as z from "zod";
@@ -11,7 +12,7 @@ import type { CreateRequest } from "./create-request.ts";
 import { launchOf, type PlannedRun, recordOf } from "./plan-run.ts";
 import { keeperOf, type RunEnd, type RunFiles, type RunRecord } from "./run-files.ts";
 import { spawnDetachedKeeper } from "./spawn-keeper.ts";
-import { checkMount, checkWorkspace, type OwnDirectories, refuseNested } from "./workspace.ts";
+import { checkMount, checkWorkspace, type OwnDirectories, refuseNested, requireWithin } from "./workspace.ts";
 
 export interface SandboxesDeps {
   readonly gate: Pick<GateLink, "call">;
@@ -31,6 +32,16 @@ export interface CreatedRun {
   readonly allowed: readonly string[];
   readonly warnings: readonly string[];
   readonly launch?: string;
+}
+
+/** Of runs that are asked for from outside this machine. */
+export interface CreateOptions {
+  /** Default: a new one. */
+  readonly runId?: RunId;
+  /** Directories in one of which the workspace must lie; absent: anywhere. */
+  readonly workspaceRoots?: readonly string[];
+  /** The workspace was made for this run and goes with it. */
+  readonly ownsWorkspace?: boolean;
 }
 
 const STOP_GRACE_MS = 5_000;
@@ -70,10 +81,12 @@ export class Sandboxes {
     return record;
   }
 
-  async create(request: CreateRequest): Promise<CreatedRun> {
-    const plan = await this.#plan(request);
+  /** Fails with `runs.id_taken`, `sandbox.…`, `grants.…`. */
+  async create(request: CreateRequest, options: CreateOptions = {}): Promise<CreatedRun> {
+    const plan = await this.#plan(request, options);
     const { runId, keeper, driver } = plan;
-    const record = recordOf(plan);
+    if (this.#runs.has(runId)) throw new Problem("runs.id_taken");
+    const record = { ...recordOf(plan), ...(options.ownsWorkspace === true ? { ownsWorkspace: true } : {}) };
     // Known before the gate knows it: what the gate alone knows is taken for a leftover.
     this.#runs.set(runId, record);
     try {
@@ -97,13 +110,14 @@ export class Sandboxes {
     }
   }
 
-  async #plan(request: CreateRequest) {
+  async #plan(request: CreateRequest, options: CreateOptions) {
     const { own, clock, chooseDriver } = this.#deps;
     const workspace = checkWorkspace(request.workspace, own);
+    if (options.workspaceRoots !== undefined) requireWithin(workspace, options.workspaceRoots);
     const mounts = request.mounts.map((path) => checkMount(path, own));
     refuseNested([workspace, ...mounts]);
     const driver = await chooseDriver(request.driver);
-    const runId = parseRunId(randomBytes(8).toString("hex"));
+    const runId = options.runId ?? parseRunId(randomBytes(8).toString("hex"));
     return { runId, keeper: keeperOf(runId), driver, workspace, mounts, request, createdAt: clock.now() };
   }
 
@@ -229,6 +243,7 @@ export class Sandboxes {
     const ended = this.list().filter(({ state }) => state === "exited");
     for (const record of ended.slice(MAX_KEPT)) {
       this.#runs.delete(record.runId);
+      if (record.ownsWorkspace === true) await rm(record.workspace, { recursive: true, force: true });
       await this.#deps.files.remove(record.keeper);
     }
   }

@@ -96,6 +96,12 @@ export function checkMount(asked: string, own: OwnDirectories): CheckedDirectory
   return { path, identity, warnings: path === absolute(asked) ? [] : [`${asked} leads to ${path}`] };
 }
 
+/** Holds a checked directory to lie below one of the roots. Fails with `sandbox.workspace_refused`. */
+export function requireWithin({ path }: CheckedDirectory, roots: readonly string[]): void {
+  const isWithinOne = roots.map(resolve).some((root) => path.startsWith(`${root}${sep}`));
+  if (!isWithinOne) throw refused(path, "lies below none of the directories that this node allows");
+}
+
 /** What a directory is known by while it exists. */
 export function identityOf({ dev, ino }: Pick<BigIntStats, "dev" | "ino">): string {
   return `${dev}:${ino}`;

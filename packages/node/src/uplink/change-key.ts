@@ -2,7 +2,7 @@ import { apiKeyTuple } from "@gatehouse/core";
 import { sha256, toServerProblem } from "@gatehouse/kit";
 import { openHostKeys } from "./host-keys.ts";
 import { NodeFiles } from "./node-files.ts";
-import { openNodeSession } from "./node-session.ts";
+import { type NodeSession, openNodeSession } from "./node-session.ts";
 
 /** Opens a session with the stored key, to see that it works. Answers when it would end, in Unix milliseconds. */
 export async function refreshSession(stateDir: string): Promise<number> {
@@ -22,6 +22,11 @@ export async function rotateApiKey(stateDir: string): Promise<number> {
 
 async function fetchKey(stateDir: string): Promise<number> {
   using session = await openNodeSession(stateDir);
+  return await fetchApiKey(session, stateDir);
+}
+
+/** Fetches a new API key in a session, for the next one to be opened with. Answers when it expires. */
+export async function fetchApiKey(session: NodeSession, stateDir: string): Promise<number> {
   try {
     const { sealedApiKey, issuedAt, expiresAt } = await session.gateway.rotateApiKey({});
     const { encryption } = await openHostKeys(stateDir);

@@ -11,6 +11,7 @@ export interface NodeSession extends Disposable {
   readonly node: EnrolledNode;
   readonly gateway: Client<typeof NodeGatewayService>;
   readonly expiresAt: number;
+  readonly proofs: SessionProofs;
   readonly closed: Promise<void>;
 }
 
@@ -33,7 +34,14 @@ export async function openNodeSession(stateDir: string, signal?: AbortSignal): P
     const gateway = createClient(NodeGatewayService, channel.transport);
     const { token, expiresAt } = await shakeHands(gateway, { node, apiKey, keys, files });
     proofs.begin(token);
-    return { node, gateway, expiresAt, closed: channel.closed, [Symbol.dispose]: () => channel[Symbol.dispose]() };
+    return {
+      node,
+      gateway,
+      expiresAt,
+      proofs,
+      closed: channel.closed,
+      [Symbol.dispose]: () => channel[Symbol.dispose](),
+    };
   } catch (failure) {
     channel[Symbol.dispose]();
     throw toServerProblem(failure);

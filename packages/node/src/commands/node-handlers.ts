@@ -1,0 +1,55 @@
+import { Problem, parseRunId } from "@gatehouse/core";
+import type { RunFiles } from "../runs/run-files.ts";
+import type { Sandboxes } from "../runs/sandboxes.ts";
+import { fetchApiKey } from "../uplink/change-key.ts";
+import type { NodeSession } from "../uplink/node-session.ts";
+import type { Ceiling } from "./ceiling.ts";
+import { collectLogs } from "./collect-logs.ts";
+import type { CommandHandlers } from "./command-handlers.ts";
+import { Draining } from "./draining.ts";
+import { startRun } from "./start-run.ts";
+
+export interface NodeHandlerDeps {
+  readonly stateDir: string;
+  readonly sandboxes: Sandboxes;
+  readonly files: RunFiles;
+  readonly ceiling: Ceiling;
+}
+
+/** What handlers need of the way to the server. */
+export interface HandlerUplink {
+  /** `undefined` while the server is away. */
+  readonly session: () => NodeSession | undefined;
+  /** The server's time. */
+  readonly now: () => number;
+}
+
+/** What this node does on command. A kind that is not here is answered with INCAPABLE. */
+export function nodeHandlers(deps: NodeHandlerDeps, { session, now }: HandlerUplink): CommandHandlers {
+  const { sandboxes, stateDir } = deps;
+  const draining = new Draining();
+  return {
+    ping: async () => ({ message: "pong" }),
+    startRun: async (asked) => {
+      if (draining.isUnderWay) throw new Problem("commands.draining");
+      await startRun(asked, deps);
+      return { message: asked.runId };
+    },
+    stopRun: async ({ runId }) => {
+      await sandboxes.stop(parseRunId(runId));
+      return {};
+    },
+    signalRun: async ({ runId, signal }) => {
+      await sandboxes.signal(parseRunId(runId), signal);
+      return {};
+    },
+    collectLogs: (asked) => collectLogs(asked, deps),
+    drain: (asked, { signal }) => draining.run(asked, { sandboxes, now, signal }),
+    rotateApiKey: async () => {
+      const open = session();
+      if (open === undefined) throw new Problem("server.unreachable");
+      await fetchApiKey(open, stateDir);
+      return {};
+    },
+  };
+}

@@ -1,0 +1,54 @@
+import { rm } from "node:fs/promises";
+import { Problem, parseRunId } from "@gatehouse/core";
+import type { StartRun } from "@gatehouse/wire";
+import { parseCreateRequest } from "../runs/create-request.ts";
+import type { Sandboxes } from "../runs/sandboxes.ts";
+import { allowedDriver, type Ceiling, makeWorkspace } from "./ceiling.ts";
+
+export interface StartRunDeps {
+  readonly sandboxes: Sandboxes;
+  readonly ceiling: Ceiling;
+}
+
+/** Starts a run that a command asks for, below the node's own ceiling. Returns when its command runs. */
+export async function startRun(asked: StartRun, { sandboxes, ceiling }: StartRunDeps): Promise<void> {
+  if (asked.attachmentId !== "") {
+    throw new Problem("api.not_supported", { detail: "Runs that are started by command are detached." });
+  }
+  const driver = await allowedDriver(asked.driver, ceiling);
+  const ownsWorkspace = asked.workspace === "";
+  const workspace = ownsWorkspace ? await makeWorkspace(asked.runId, ceiling) : asked.workspace;
+  try {
+    const { command, grants, allow, environment: env } = asked;
+    const named = { ...optional("project", asked.project), ...optional("agent", asked.agent) };
+    const policy = asked.policy.length === 0 ? {} : { policy: readPolicy(asked.policy) };
+    const request = parseCreateRequest({
+      command,
+      workspace,
+      grants,
+      allow,
+      env,
+      driver,
+      detach: true,
+      ...named,
+      ...policy,
+    });
+    const { workspaceRoots } = ceiling;
+    await sandboxes.create(request, { runId: parseRunId(asked.runId), workspaceRoots, ownsWorkspace });
+  } catch (failure) {
+    if (ownsWorkspace) await rm(workspace, { recursive: true, force: true });
+    throw failure;
+  }
+}
+
+function optional(name: string, value: string): Readonly<Record<string, string>> {
+  return value === "" ? {} : { [name]: value };
+}
+
+function readPolicy(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new Problem("policy.invalid", { detail: "It is no JSON.", cause });
+  }
+}

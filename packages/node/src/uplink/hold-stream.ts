@@ -1,0 +1,160 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { MessageQueue, Secret } from "@gatehouse/core";
+import { type Log, toServerProblem } from "@gatehouse/kit";
+import {
+  type Accepted,
+  type CheckMessage,
+  type ControlStreamRequest,
+  ControlStreamRequestSchema,
+  type ControlStreamResponse,
+  type Goaway,
+  Heartbeat_Health,
+  NodeGatewayService,
+} from "@gatehouse/wire";
+import type { CommandExecutor } from "../commands/command-executor.ts";
+import type { CommandJournal } from "../commands/command-journal.ts";
+import type { NodeSession } from "./node-session.ts";
+import type { ServerTime } from "./server-time.ts";
+
+type Outgoing = NonNullable<MessageInitShape<typeof ControlStreamRequestSchema>["message"]>;
+type Message = ControlStreamResponse["message"];
+
+export interface HoldDeps {
+  readonly journal: CommandJournal;
+  readonly executor: CommandExecutor;
+  readonly time: ServerTime;
+  readonly check: CheckMessage;
+  readonly log: Log;
+  /** New at each start of the daemon. */
+  readonly bootId: string;
+  readonly softwareVersion: string;
+  readonly runCount: () => number;
+}
+
+/** What can be sent while the stream is open. */
+export interface OpenStream {
+  send(message: Outgoing): void;
+}
+
+const MAX_WAITING = 1_024;
+const HEARTBEAT_EVERY_MS = 30_000;
+/** Heartbeats of a fleet do not come all at once. */
+const JITTER = 0.1;
+const REMEMBERED_MS = 86_400_000;
+const PROTOCOL_VERSIONS = [1];
+const METHOD = `${NodeGatewayService.typeName}/${NodeGatewayService.method.controlStream.name}`;
+
+/**
+ * Holds the node's control stream until it ends: greets, heartbeats, renews the session, takes commands. Answers the
+ * server's word of farewell where there was one. Fails as the stream does.
+ */
+export async function holdStream(
+  session: NodeSession,
+  deps: HoldDeps,
+  { signal, onOpen }: { readonly signal: AbortSignal; readonly onOpen: (stream: OpenStream | undefined) => void },
+): Promise<Goaway | undefined> {
+  const outgoing = new MessageQueue<ControlStreamRequest>(MAX_WAITING);
+  const send = (message: Outgoing) => {
+    if (!outgoing.push(create(ControlStreamRequestSchema, { message }))) outgoing.end();
+  };
+  const held = new HeldStream(session, deps, send);
+  send(held.hello());
+  const heartbeats = beatForever(() => send({ case: "heartbeat", value: heartbeatOf(deps.runCount()) }));
+  try {
+    for await (const { message } of session.gateway.controlStream(outgoing, { signal, timeoutMs: 0 })) {
+      if (message.case === "goaway") return message.value;
+      await held.receive(message);
+      // Commands' ends and whatever else has to say something wait for the server's first word.
+      if (message.case === "accepted") onOpen({ send });
+    }
+    return undefined;
+  } catch (failure) {
+    throw toServerProblem(failure);
+  } finally {
+    onOpen(undefined);
+    heartbeats[Symbol.dispose]();
+    outgoing.end();
+  }
+}
+
+/** A sign of life. What the daemon cannot do shows in its own health; that it speaks at all is what counts here. */
+export function heartbeatOf(runCount: number) {
+  return { sentAt: BigInt(Date.now()), health: Heartbeat_Health.OK, runCount };
+}
+
+class HeldStream {
+  readonly #session: NodeSession;
+  readonly #deps: HoldDeps;
+  readonly #send: (message: Outgoing) => void;
+  /** How long the session lives from a renewal on. */
+  #lifeMs = 0;
+  #isRenewing = false;
+
+  constructor(session: NodeSession, deps: HoldDeps, send: (message: Outgoing) => void) {
+    this.#session = session;
+    this.#deps = deps;
+    this.#send = send;
+  }
+
+  hello(): Outgoing {
+    const { journal, bootId, softwareVersion } = this.#deps;
+    const lastCommand = journal.position();
+    const own = { protocolVersions: PROTOCOL_VERSIONS, softwareVersion, bootId };
+    const runningCommandIds = [...journal.executing()];
+    return { case: "hello", value: { ...own, runningCommandIds, ...(lastCommand && { lastCommand }) } };
+  }
+
+  async receive(message: Message): Promise<void> {
+    const { journal, executor, time, check } = this.#deps;
+    switch (message.case) {
+      case "accepted":
+        return this.#accept(message.value);
+      case "command": {
+        const { org_id: orgId, node_id: nodeId, key_set: keySet } = this.#session.node;
+        return executor.take(message.value, { orgId, nodeId, keySet, check, now: () => time.now() });
+      }
+      case "ackReceived":
+        return journal.markReceived(message.value.commandId);
+      case "sessionRenewed":
+        this.#session.proofs.begin(new Secret(message.value.sessionToken));
+        this.#lifeMs = Number(message.value.expiresAt) - this.#deps.time.now();
+        this.#isRenewing = false;
+        return;
+      default:
+        return; // what a newer server says beside, and answers to heartbeats
+    }
+  }
+
+  #accept({ serverTime, sessionExpiresAt, dpopNonce }: Accepted): void {
+    const { time, executor, journal } = this.#deps;
+    time.observe(Number(serverTime));
+    this.#session.proofs.useNonce(dpopNonce);
+    const leftMs = Number(sessionExpiresAt - serverTime);
+    this.#lifeMs = Math.max(this.#lifeMs, leftMs);
+    // At two thirds of its life; the nonce is fresh now.
+    if (leftMs <= this.#lifeMs / 3) this.#renew();
+    journal.forgetBefore(Number(serverTime) - REMEMBERED_MS);
+    executor.resend();
+  }
+
+  #renew(): void {
+    const { proofs, node } = this.#session;
+    const made = this.#isRenewing ? undefined : proofs.prove(`${node.server_url}/${METHOD}`);
+    if (made === undefined) return;
+    this.#isRenewing = true;
+    this.#send({ case: "renewSession", value: { proof: made.proof } });
+  }
+}
+
+function beatForever(beat: () => void): Disposable {
+  let timer: NodeJS.Timeout;
+  const next = () => {
+    const afterMs = HEARTBEAT_EVERY_MS * (1 - JITTER + 2 * JITTER * Math.random());
+    timer = setTimeout(() => {
+      beat();
+      next();
+    }, afterMs);
+  };
+  next();
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
+}

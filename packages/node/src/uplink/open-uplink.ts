@@ -1,0 +1,35 @@
+import { type Clock, Problem, systemRandom } from "@gatehouse/core";
+import type { Log } from "@gatehouse/kit";
+import type { Ceiling } from "../commands/ceiling.ts";
+import { nodeHandlers } from "../commands/node-handlers.ts";
+import type { GateLink } from "../daemon/gate-link.ts";
+import type { RunFiles } from "../runs/run-files.ts";
+import type { Sandboxes } from "../runs/sandboxes.ts";
+import { NodeFiles } from "./node-files.ts";
+import { Uplink } from "./uplink.ts";
+
+export interface UplinkParts {
+  readonly stateDir: string;
+  readonly journalFile: string;
+  readonly softwareVersion: string;
+  readonly sandboxes: Sandboxes;
+  readonly files: RunFiles;
+  readonly ceiling: Ceiling;
+  readonly gate: Pick<GateLink, "call">;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** Joins an enrolled host's daemon to its server, which may be away. Fails with `enroll.not_enrolled`, `state.…`. */
+export async function openUplink(parts: UplinkParts): Promise<Uplink> {
+  const { stateDir, journalFile, softwareVersion, sandboxes, gate, log, clock } = parts;
+  if ((await new NodeFiles(stateDir).enrolled()) === undefined) throw new Problem("enroll.not_enrolled");
+  return Uplink.open({
+    ...{ stateDir, journalFile, softwareVersion, log, clock, random: systemRandom },
+    putOnRecord: async (event) => {
+      await gate.call("putOnRecord", event);
+    },
+    runCount: () => sandboxes.list().filter(({ state }) => state !== "exited").length,
+    handlers: (uplink) => nodeHandlers(parts, uplink),
+  });
+}

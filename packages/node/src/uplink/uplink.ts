@@ -1,0 +1,114 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type Clock, Lifetime, makeUuid, type Random, toProblem } from "@gatehouse/core";
+import type { Log } from "@gatehouse/kit";
+import { createMessageCheck, Goaway_Reason } from "@gatehouse/wire";
+import { CommandExecutor, type ExecutorDeps } from "../commands/command-executor.ts";
+import type { CommandHandlers } from "../commands/command-handlers.ts";
+import { CommandJournal } from "../commands/command-journal.ts";
+import type { HandlerUplink } from "../commands/node-handlers.ts";
+import { type HoldDeps, heartbeatOf, holdStream, type OpenStream } from "./hold-stream.ts";
+import { type NodeSession, openNodeSession } from "./node-session.ts";
+import { retryDelays } from "./retry-delays.ts";
+import { ServerTime } from "./server-time.ts";
+
+export interface UplinkOptions {
+  readonly stateDir: string;
+  readonly journalFile: string;
+  readonly softwareVersion: string;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly putOnRecord: ExecutorDeps["putOnRecord"];
+  readonly runCount: () => number;
+  readonly handlers: (uplink: HandlerUplink) => CommandHandlers;
+}
+
+/** After so long a stream counts as one that worked: the next attempt waits no longer than the first one did. */
+const STABLE_MS = 30_000;
+
+/**
+ * A node's way to its server: a session and its control stream, opened again and again for as long as this lives.
+ * Nothing here fails because the server is away.
+ */
+export class Uplink implements AsyncDisposable {
+  readonly #options: UplinkOptions;
+  readonly #life = new Lifetime();
+  readonly #deps: HoldDeps;
+  #stream: OpenStream | undefined;
+  #session: NodeSession | undefined;
+
+  private constructor(options: UplinkOptions) {
+    this.#options = options;
+    const { log, clock, random, putOnRecord, softwareVersion, runCount } = options;
+    const journal = this.#life.own(CommandJournal.open(options.journalFile));
+    const sendAck: ExecutorDeps["sendAck"] = (ack) => this.#stream?.send({ case: "ack", value: ack });
+    const time = new ServerTime(clock);
+    const handlers = options.handlers({ session: () => this.#session, now: () => time.now() });
+    const executor = this.#life.own(new CommandExecutor({ journal, handlers, log, putOnRecord, sendAck }));
+    const bootId = makeUuid(clock.now(), random);
+    const own = { journal, executor, log, bootId, softwareVersion, runCount };
+    this.#deps = { ...own, time, check: createMessageCheck() };
+  }
+
+  /** Fails with `state.…` where the journal cannot be opened. */
+  static open(options: UplinkOptions): Uplink {
+    const uplink = new Uplink(options);
+    uplink.#life.run((signal) => uplink.#stayConnected(signal));
+    return uplink;
+  }
+
+  /** Whether the server has greeted this node and the stream is open. */
+  get isConnected(): boolean {
+    return this.#stream !== undefined;
+  }
+
+  async #stayConnected(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    let delays = retryDelays(signal);
+    for (let turn = await delays.next(); turn.done !== true; turn = await delays.next()) {
+      const startedMs = clock.monotonicMs();
+      const pauseMs = await this.#connectOnce(signal).catch((failure: unknown) => {
+        if (!signal.aborted) log.warn("server is away", { code: toProblem(failure).code, failure });
+        return 0;
+      });
+      if (clock.monotonicMs() - startedMs > STABLE_MS) {
+        delays = retryDelays(signal);
+        turn = await delays.next();
+      }
+      if (turn.done === true) return;
+      await delay(pauseMs, undefined, { signal });
+      await turn.value();
+    }
+  }
+
+  /** One session with its stream. Answers how long the server asks to be left alone. */
+  async #connectOnce(signal: AbortSignal): Promise<number> {
+    const { log, stateDir, runCount } = this.#options;
+    using session = await openNodeSession(stateDir, signal);
+    this.#session = session;
+    try {
+      // A stream's messages can be sent once: its proof needs a nonce that an answered call has brought.
+      const heartbeat = heartbeatOf(runCount());
+      await session.gateway.uploadHeartbeat({ heartbeat }, { signal });
+      const farewell = await holdStream(session, this.#deps, { signal, onOpen: (stream) => this.#onOpen(stream) });
+      const reason = Goaway_Reason[farewell?.reason ?? Goaway_Reason.UNSPECIFIED];
+      log.info("control stream ended", { reason });
+      return Number(farewell?.retryAfterMs ?? 0n);
+    } finally {
+      this.#session = undefined;
+    }
+  }
+
+  #onOpen(stream: OpenStream | undefined): void {
+    if (stream !== undefined && this.#stream === undefined) {
+      this.#options.log.info("connected to the server");
+      this.#stream = stream;
+      this.#deps.executor.resend();
+    }
+    if (stream === undefined) this.#stream = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#life[Symbol.asyncDispose]();
+  }
+}
