@@ -308,6 +308,35 @@ export const PROBLEMS = {
   },
   "commands.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such command." },
 
+  "signin.failed": { rpc: "unauthenticated", http: 400, exit: 4, say: "Signing in failed. Begin again." },
+  "signin.refused": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "You are known to the provider, but no rule lets you in here. Ask an owner.",
+  },
+  "signin.provider_failed": {
+    rpc: "unavailable",
+    http: 502,
+    exit: 6,
+    say: "The identity provider cannot be asked. Try later.",
+  },
+  "login.refused": { rpc: "permission_denied", http: 403, exit: 4, say: "The login was refused." },
+  "login.expired": { rpc: "deadline_exceeded", http: 504, exit: 7, say: "Nobody allowed the login in time." },
+  "login.unavailable": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "The server lets nobody sign in. Log in with a key: --api-key-file.",
+  },
+  "url.forbidden": {
+    rpc: "permission_denied",
+    http: 403,
+    exit: 4,
+    say: "The URL leads to where the server may not go.",
+  },
+  "url.unreachable": { rpc: "unavailable", http: 502, exit: 6, say: "The URL cannot be fetched." },
+
   "nodes.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such node." },
   "members.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such member." },
   "members.exists": { rpc: "already_exists", http: 409, exit: 1, say: "A member of this name exists." },

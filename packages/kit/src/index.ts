@@ -54,6 +54,12 @@ export {
   verifyBundle,
 } from "./fleet/verify-bundle.ts";
 export { isFreshnessOf, isRevocationOf, type SignedFreshness, type SignedRevocation } from "./fleet/verify-notices.ts";
+export {
+  createGuardedFetch,
+  type GuardedFetch,
+  type GuardedFetchOptions,
+  type GuardedRequest,
+} from "./guarded-fetch/guarded-fetch.ts";
 export { type Health, type HealthOptions, type HealthProbe, type HealthReport, openHealth } from "./health/health.ts";
 export { type WaitHealthyOptions, waitHealthy } from "./health/wait-healthy.ts";
 export {

@@ -9,6 +9,7 @@ import { openPostgresBus } from "./bus/postgres-bus.ts";
 import { checkClaim, claimDatabase } from "./keys/claim-database.ts";
 import { openServerKeys, type ServerKeys, spkiOf } from "./keys/server-keys.ts";
 import { makeFirstSetupCode } from "./orgs/setup-codes.ts";
+import { type OidcConfig, openSignIn } from "./people/open-sign-in.ts";
 import { forgetReports } from "./reports/forget-reports.ts";
 import { handleRequests } from "./rpc/handle-requests.ts";
 import { openListener } from "./rpc/open-listener.ts";
@@ -27,6 +28,8 @@ export interface ServerConfig {
   /** `https://name:port` in signatures and proofs; absent: what is listened on. */
   readonly url: string | undefined;
   readonly store: StoreLocation;
+  /** Where people sign in; absent: nowhere. */
+  readonly oidc: OidcConfig | undefined;
 }
 
 export interface ServerDeps {
@@ -69,6 +72,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
         {
           tlsSpkiSha256: sha256(spkiOf(leaf.certificatePem)),
           health: () => health.report(),
+          signIn: openSignIn(config.oidc, origin),
           signal: life.signal,
         },
       ),

@@ -4,6 +4,7 @@ import type { Bus } from "./bus/bus.ts";
 import { expireCommands } from "./commands/expire-commands.ts";
 import { expireEnrollments } from "./enrollment/end-enrollment.ts";
 import { ageLiveness } from "./nodes/age-liveness.ts";
+import { forgetExpiredPeople } from "./people/forget-expired.ts";
 import type { Store } from "./store/store.ts";
 
 const SWEEP_EVERY_MS = 5_000;
@@ -26,6 +27,7 @@ export async function sweepForever(deps: SweepDeps, signal: AbortSignal): Promis
 async function sweepOnce({ store, bus }: SweepDeps): Promise<void> {
   await store.sweepShared();
   for (const orgId of await store.orgIds()) {
+    await store.inOrg(orgId, forgetExpiredPeople);
     for (const id of await store.inOrg(orgId, expireEnrollments)) bus.publish({ kind: "enrollment", orgId, id });
     for (const nodeId of await store.inOrg(orgId, expireCommands)) bus.publish({ kind: "commands", orgId, nodeId });
     if ((await store.inOrg(orgId, ageLiveness)) > 0) bus.publish({ kind: "events", orgId });

@@ -77,7 +77,7 @@ describe.each(WAYS)("from $name", ({ from, to }) => {
     expect(there.nodes?.join()).toContain(host.registered.nodeId);
     expect(there.audit_entries?.slice(0, here.audit_entries?.length).length).toBe(here.audit_entries?.length);
     expect(there.audit_entries?.join()).toContain("server.epoch_opened");
-    await using again = await FleetUnderTest.open(location, restored);
+    await using again = await FleetUnderTest.open(location, { directory: restored });
     const clients = Object.assign(org, { fleet: again });
     expect((await clients.nodes.listNodes({}, org.headers)).nodes).toMatchObject([{ name: "n1", state: 2 }]);
     expect((await clients.nodes.listEnrollmentCodes({}, org.headers)).enrollments).toEqual([]);

@@ -25,7 +25,7 @@ import {
   PolicyAdminService,
 } from "@gatehouse/wire";
 import { CompactSign } from "jose";
-import { openServer, type Server, type StoreLocation } from "../src/index.ts";
+import { type OidcConfig, openServer, type Server, type StoreLocation } from "../src/index.ts";
 
 /** Time that a test moves. */
 export class TestClock implements Clock {
@@ -59,6 +59,12 @@ export function hash(...parts: readonly (Uint8Array | string)[]): Uint8Array {
   return new Uint8Array(made.digest());
 }
 
+export interface OpenOptions {
+  /** Of a server that was there before. */
+  readonly directory?: string;
+  readonly oidc?: OidcConfig;
+}
+
 /** A server with its lines of log, its clock, and clients that speak to it. */
 export class FleetUnderTest implements AsyncDisposable {
   readonly server: Server;
@@ -79,7 +85,7 @@ export class FleetUnderTest implements AsyncDisposable {
 
   static async open(
     store: StoreLocation,
-    directory = mkdtempSync(join(tmpdir(), "gatehouse-server-")),
+    { directory = mkdtempSync(join(tmpdir(), "gatehouse-server-")), oidc }: OpenOptions = {},
   ): Promise<FleetUnderTest> {
     const clock = new TestClock();
     const lines: string[] = [];
@@ -91,6 +97,7 @@ export class FleetUnderTest implements AsyncDisposable {
       port: 0,
       url: undefined,
       store,
+      oidc,
     };
     const server = await openServer(config, { log, clock, random: systemRandom });
     return new FleetUnderTest({ server, clock, lines, directory });

@@ -10,11 +10,17 @@ export {
 } from "./services/fake-api.ts";
 export { type FakeCargoRegistryOptions, openFakeCargoRegistry } from "./services/fake-cargo-registry.ts";
 export { type FakeGit, type FakeGitOptions, openFakeGit } from "./services/fake-git.ts";
+export {
+  type FakeIdentityProvider,
+  type FakePerson,
+  openFakeIdentityProvider,
+} from "./services/fake-identity-provider.ts";
 export { type FakeNpmRegistryOptions, openFakeNpmRegistry } from "./services/fake-npm-registry.ts";
 export { type FakePypiOptions, openFakePypi } from "./services/fake-pypi.ts";
 export { type LoopbackPlace, type LoopbackServer, listenOnLoopback } from "./services/loopback-server.ts";
 export { plantValue } from "./services/planted-value.ts";
 export { openPostgres, type PostgresOptions, type PostgresServer } from "./services/postgres-server.ts";
+export { ScriptedBrowser, type Visited, type VisitOptions } from "./services/scripted-browser.ts";
 export { createTestAuthority, type TestAuthority } from "./services/test-authority.ts";
 export { type EventuallyOptions, eventually } from "./system/eventually.ts";
 export { findInFiles } from "./system/find-in-files.ts";

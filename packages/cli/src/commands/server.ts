@@ -5,6 +5,7 @@ import { createLog, openDaemonLock, openStateDirectory, parseServerUrl } from "@
 import { openServer, type StoreLocation } from "@gatehouse/server";
 import { buildInfo } from "../build-info.ts";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { readOidc } from "../server/read-oidc.ts";
 import { colour, printJson, printLine } from "../terminal/print.ts";
 
 const DEFAULT_LISTEN = "127.0.0.1:8443";
@@ -36,7 +37,8 @@ export async function server(invocation: Invocation): Promise<number> {
   const url = asked === undefined ? undefined : parseServerUrl(asked);
   const store = await storeLocation(invocation, directory);
   const setupCodeFile = state.file("setup-code");
-  const options = { directory, setupCodeFile, host, port, url, store };
+  const oidc = await readOidc(config);
+  const options = { directory, setupCodeFile, host, port, url, store, oidc };
   await using running = await openServer(options, { log, clock: systemClock, random: systemRandom });
   if (isSet(invocation, "json")) printJson({ ready: true, url: running.url, port: running.port, pid: process.pid });
   else {

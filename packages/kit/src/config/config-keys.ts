@@ -9,7 +9,10 @@ import {
   listenType,
   pathsType,
   pathType,
+  rangesType,
+  textType,
   type ValueType,
+  wordMapType,
   wordType,
 } from "./value-types.ts";
 
@@ -29,6 +32,7 @@ export interface ConfigKeyRow<T> {
 }
 
 const row = <T>(settings: ConfigKeyRow<T>): ConfigKeyRow<T> => settings;
+const MEMBER_ROLES = ["viewer", "operator", "admin", "owner"] as const;
 const MAX_WAIT_MS = 86_400_000;
 
 /** Every setting there is. The file, the environment, the reference and `config show` are all read off this table. */
@@ -186,6 +190,77 @@ export const CONFIG_KEYS = {
     default: () => 9_465,
     since: "0.1",
     say: "Loopback port of `/metrics`, `/livez`, `/readyz` and `/healthz`. When it is not set and 9465 is taken, a free one is used and printed. 0: any free one.",
+  }),
+  "oidc.issuer": row<string | undefined>({
+    type: textType,
+    env: "GATEHOUSE_OIDC_ISSUER",
+    default: () => undefined,
+    defaultText: "none",
+    since: "0.1",
+    say: "https URL of the OpenID Connect provider at which the server's people sign in, as the provider spells it.",
+  }),
+  "oidc.clientId": row<string | undefined>({
+    type: textType,
+    env: "GATEHOUSE_OIDC_CLIENT_ID",
+    default: () => undefined,
+    defaultText: "none",
+    since: "0.1",
+    say: "The server's name at the provider. Its redirect URI there: the server's URL and `/sign-in/callback`.",
+  }),
+  "oidc.clientSecretFile": row<string | undefined>({
+    type: pathType,
+    env: "GATEHOUSE_OIDC_CLIENT_SECRET_FILE",
+    default: () => undefined,
+    defaultText: "none",
+    since: "0.1",
+    say: "File of mode 0600 that holds the client secret.",
+  }),
+  "oidc.org": row<string | undefined>({
+    type: textType,
+    env: "GATEHOUSE_OIDC_ORG",
+    default: () => undefined,
+    defaultText: "none",
+    since: "0.1",
+    say: "Name of the organisation whose people the provider knows.",
+  }),
+  "oidc.roleClaim": row({
+    type: textType,
+    env: "GATEHOUSE_OIDC_ROLE_CLAIM",
+    default: () => "groups",
+    since: "0.1",
+    say: "Claim of the ID token, a text or a list of them, that `oidc.roles` is about.",
+  }),
+  "oidc.roles": row({
+    type: wordMapType(MEMBER_ROLES),
+    env: "GATEHOUSE_OIDC_ROLES",
+    default: () => ({}),
+    defaultText: "none",
+    since: "0.1",
+    say: "Values of that claim, and the role that each gives. Whoever no rule names is not let in.",
+  }),
+  "oidc.emailDomains": row({
+    type: wordMapType(MEMBER_ROLES),
+    env: "GATEHOUSE_OIDC_EMAIL_DOMAINS",
+    default: () => ({}),
+    defaultText: "none",
+    since: "0.1",
+    say: "Domains of e-mail addresses that the provider verified, in lower case, and the role that each gives.",
+  }),
+  "oidc.caFile": row<string | undefined>({
+    type: pathType,
+    env: "GATEHOUSE_OIDC_CA_FILE",
+    default: () => undefined,
+    defaultText: "none",
+    since: "0.1",
+    say: "PEM file with authorities that are trusted beside the usual ones when the provider is asked.",
+  }),
+  "oidc.addressRanges": row<readonly string[]>({
+    type: rangesType,
+    env: "GATEHOUSE_OIDC_ADDRESS_RANGES",
+    default: () => [],
+    defaultText: "none",
+    since: "0.1",
+    say: "Ranges beside public addresses where the provider may be: `10.0.0.0/8`, say. Metadata and link-local addresses are never asked.",
   }),
   "records.maxBytes": row({
     type: integerType(65_536, 2 ** 40),

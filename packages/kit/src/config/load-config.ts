@@ -34,6 +34,17 @@ export interface Config {
   };
   readonly routes: { readonly port: number };
   readonly metrics: { readonly port: number };
+  readonly oidc: {
+    readonly issuer: string | undefined;
+    readonly clientId: string | undefined;
+    readonly clientSecretFile: string | undefined;
+    readonly org: string | undefined;
+    readonly roleClaim: string;
+    readonly roles: ConfigValues["oidc.roles"];
+    readonly emailDomains: ConfigValues["oidc.emailDomains"];
+    readonly caFile: string | undefined;
+    readonly addressRanges: readonly string[];
+  };
   readonly records: { readonly maxBytes: number; readonly maxFiles: number };
   /** For `config show`. */
   readonly sources: Readonly<Record<ConfigKey, ConfigSource>>;
@@ -48,7 +59,7 @@ export interface ConfigInput {
 }
 
 /** Names that belong to settings: one that is not in the table is a misspelling. */
-const SETTING_VARIABLE = /^GATEHOUSE_(?:STATE|LOG|GATE|NODE|ROUTES|METRICS|RECORDS|UPSTREAM)_/;
+const SETTING_VARIABLE = /^GATEHOUSE_(?:STATE|LOG|GATE|NODE|ROUTES|METRICS|OIDC|RECORDS|UPSTREAM)_/;
 
 /**
  * Reads the configuration once: flag over environment over file over default. Unknown keys and variables are refused
@@ -57,7 +68,7 @@ const SETTING_VARIABLE = /^GATEHOUSE_(?:STATE|LOG|GATE|NODE|ROUTES|METRICS|RECOR
  */
 export function loadConfig(input: ConfigInput): Config {
   const path = input.file ?? defaultConfigFile(input.env);
-  const file = readConfigFile(path, ["gate.hosts"]);
+  const file = readConfigFile(path, ["gate.hosts", "oidc.roles", "oidc.emailDomains"]);
   if (file === undefined && input.file !== undefined) {
     throw new Problem("config.invalid", { detail: `${path} is not there.` });
   }
@@ -92,6 +103,17 @@ export function loadConfig(input: ConfigInput): Config {
     },
     routes: { port: read("routes.port") },
     metrics: { port: read("metrics.port") },
+    oidc: {
+      issuer: read("oidc.issuer"),
+      clientId: read("oidc.clientId"),
+      clientSecretFile: read("oidc.clientSecretFile"),
+      org: read("oidc.org"),
+      roleClaim: read("oidc.roleClaim"),
+      roles: read("oidc.roles"),
+      emailDomains: read("oidc.emailDomains"),
+      caFile: read("oidc.caFile"),
+      addressRanges: read("oidc.addressRanges"),
+    },
     records: { maxBytes: read("records.maxBytes"), maxFiles: read("records.maxFiles") },
     sources,
   });

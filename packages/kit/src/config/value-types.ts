@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { isAbsolute, resolve } from "node:path";
-import { isIpAddress, normaliseHost } from "@gatehouse/core";
+import { isIpAddress, normaliseHost, parseCidr } from "@gatehouse/core";
 
 /** Where a value stands, as far as its reading depends on it. */
 export interface ValueContext {
@@ -125,3 +125,39 @@ export const listenType = listType("list of IP addresses, each with `:port` or w
 
 /** Absolute paths. */
 export const pathsType = listType("list of absolute paths", isAbsolute);
+
+/** Ranges of addresses. */
+export const rangesType = listType("list of addresses or `address/prefix`", (text) => parseCidr(text) !== undefined);
+
+/** One line of text. */
+export const textType: ValueType<string> = {
+  name: "text",
+  fromFile: (value) => (typeof value === "string" ? oneLine(value) : undefined),
+  fromText: oneLine,
+};
+
+function oneLine(text: string): string | undefined {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+  return text !== "" && text.length <= 1_024 && !/[\u0000-\u001f\u007f]/.test(text) ? text : undefined;
+}
+
+/** A map whose values are some words; `name=word,name=word` in text. */
+export function wordMapType<const W extends string>(words: readonly W[]): ValueType<Readonly<Record<string, W>>> {
+  const read = (entries: readonly (readonly [string, unknown])[]) => {
+    const pairs = entries.map(([name, value]) => [oneLine(name), words.find((word) => word === value)] as const);
+    const isWhole = pairs.every((pair): pair is readonly [string, W] => pair[0] !== undefined && pair[1] !== undefined);
+    return isWhole && new Map(pairs).size === pairs.length ? Object.fromEntries(pairs) : undefined;
+  };
+  return {
+    name: `map of text to one of ${words.map((word) => `\`${word}\``).join(", ")}`,
+    fromFile: (value) =>
+      typeof value === "object" && value !== null && !Array.isArray(value) ? read(Object.entries(value)) : undefined,
+    fromText: (text) =>
+      read(
+        text.split(",").map((pair) => {
+          const at = pair.lastIndexOf("=");
+          return [pair.slice(0, Math.max(at, 0)).trim(), pair.slice(at + 1).trim()] as const;
+        }),
+      ),
+  };
+}

@@ -26,6 +26,8 @@ export async function openEpoch({ directory, store, now, random, reason }: Epoch
     await store.inOrg(orgId, async (tx) => {
       for (const { id } of await tx.enrollments.listOpen()) await cancelEnrollment(tx, { id, actor: "server" });
       await tx.sessions.removeAll();
+      await tx.memberSessions.removeAll();
+      await tx.deviceGrants.removeAll();
       await tx.nodes.raiseEpoch(epoch);
       await tx.audit.append({ kind: "server.epoch_opened", actor: "server", data: { epoch, reason } });
     });

@@ -134,6 +134,8 @@ async function openAuthority(path: string, commonName: string, pathLength: numbe
   const stored = await readPrivateFile(`${path}.json`);
   if (stored === undefined) {
     const made = await createCa({ commonName, days: CA_DAYS, pathLength });
+    // For whoever trusts by a certificate: browsers, say. Nothing of ours reads it.
+    await writeFileAtomic(`${path}.pem`, made.certificatePem);
     await writeFileAtomic(`${path}.json`, JSON.stringify(made));
     return made;
   }

@@ -4,13 +4,12 @@ import { API_KEY_FORM } from "./api-key.ts";
 import type { ApiKeyRecords, MemberRecords, Role } from "./org-records.ts";
 import { lesserRole } from "./roles.ts";
 
-/** A member as their key makes calls. */
+/** A member as a key or a browser of theirs makes calls. */
 export interface OperatorCaller {
   readonly orgId: string;
   readonly memberId: string;
   readonly member: string;
   readonly role: Role;
-  readonly apiKeyId: string;
 }
 
 interface OperatorTransaction {
@@ -43,6 +42,6 @@ export async function authenticateOperator(key: string, deps: AuthenticateOperat
     if (found.revokedAt !== undefined || found.expiresAt <= now) throw new Problem("auth.refused");
     if (now - (found.lastUsedAt ?? 0) > TOUCH_EVERY_MS) await tx.apiKeys.touch(found.id);
     const role = lesserRole(found.role, member.role);
-    return { orgId, memberId: member.id, member: member.name, role, apiKeyId: found.id };
+    return { orgId, memberId: member.id, member: member.name, role };
   });
 }

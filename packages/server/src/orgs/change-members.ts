@@ -1,5 +1,6 @@
 import { makeUuid, Problem, type Random } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { IdentityRecords, MemberSessionRecords } from "../people/people-records.ts";
 import type { OperatorCaller } from "./authenticate-operator.ts";
 import type { ApiKeyRecords, Member, MemberRecords, Role } from "./org-records.ts";
 
@@ -8,6 +9,8 @@ export interface MemberTransaction {
   readonly audit: AuditTrail;
   readonly members: MemberRecords;
   readonly apiKeys: ApiKeyRecords;
+  readonly identities: IdentityRecords;
+  readonly memberSessions: MemberSessionRecords;
 }
 
 export interface MemberChange {
@@ -15,14 +18,19 @@ export interface MemberChange {
   readonly name: string;
 }
 
-/** Adds a person; they act once somebody made a key for them. Fails with `members.exists`. */
+/**
+ * Adds a person; they act once somebody made a key for them. Who signed in under this name before they were removed may
+ * sign in again. Fails with `members.exists`.
+ */
 export async function addMember(
   tx: MemberTransaction,
   { caller, name, role }: MemberChange & { readonly role: Role },
   random: Random,
 ): Promise<void> {
   if ((await tx.members.findByName(name)) !== undefined) throw new Problem("members.exists");
-  await tx.members.insert({ id: makeUuid(tx.now(), random), name, role });
+  const id = makeUuid(tx.now(), random);
+  await tx.members.insert({ id, name, role });
+  await tx.identities.adopt(name, id);
   await report(tx, "member.added", { caller, name, role });
 }
 
@@ -38,7 +46,7 @@ export async function setMemberRole(
   await report(tx, "member.role_changed", { caller, name, role });
 }
 
-/** Removes a person and ends their keys. Fails with `members.not_found`, `members.last_owner`. */
+/** Removes a person, and ends their keys and sessions. Fails with `members.not_found`, `members.last_owner`. */
 export async function removeMember(tx: MemberTransaction, { caller, name }: MemberChange): Promise<void> {
   const members = await tx.members.listForUpdate();
   const member = findMember(members, name);
@@ -46,6 +54,7 @@ export async function removeMember(tx: MemberTransaction, { caller, name }: Memb
   for (const { id, memberId } of await tx.apiKeys.listOfMembers()) {
     if (memberId === member.id) await tx.apiKeys.revoke(id);
   }
+  await tx.memberSessions.removeOfMember(member.id);
   await tx.members.remove(member.id);
   await report(tx, "member.removed", { caller, name });
 }

@@ -2,15 +2,21 @@ import { Code, ConnectError, type Interceptor, type StreamRequest, type UnaryReq
 import { Problem } from "@gatehouse/core";
 import { NONCE_HEADER } from "@gatehouse/kit";
 import { type CallerRow, callerRow } from "@gatehouse/wire";
-import { type AuthenticateOperatorDeps, authenticateOperator } from "../orgs/authenticate-operator.ts";
+import {
+  type AuthenticateOperatorDeps,
+  authenticateOperator,
+  type OperatorCaller,
+} from "../orgs/authenticate-operator.ts";
 import { mayDo } from "../orgs/roles.ts";
+import { type AuthenticateSessionDeps, authenticateSession } from "../people/authenticate-session.ts";
 import { type AuthenticateNodeDeps, authenticateNode } from "../sessions/authenticate-node.ts";
 import { issueNonce } from "../sessions/proof-nonce.ts";
+import { readCookie, refuseOtherSites, SESSION_COOKIE } from "../web/browser-request.ts";
 import { CALLER, type Caller } from "./caller.ts";
 import { NonceProblem } from "./nonce-problem.ts";
 
 export interface AuthenticateDeps extends AuthenticateNodeDeps {
-  readonly store: AuthenticateNodeDeps["store"] & AuthenticateOperatorDeps["store"];
+  readonly store: AuthenticateNodeDeps["store"] & AuthenticateOperatorDeps["store"] & AuthenticateSessionDeps["store"];
   readonly origin: string;
 }
 
@@ -48,9 +54,18 @@ type OtherRow = Exclude<CallerRow, { readonly auth: "node" }>;
 async function identifyOther({ header }: Request, row: OtherRow, deps: AuthenticateDeps): Promise<Caller> {
   if (row.auth !== "operator") return { kind: "anonymous" };
   refuseTwoKinds(header);
-  const operator = await authenticateOperator(schemeValue(header, "Bearer"), deps);
+  const operator = await identifyOperator(header, deps);
   if (!mayDo(operator.role, row.permission)) throw new Problem("auth.forbidden");
   return { kind: "operator", ...operator };
+}
+
+/** By a key; or in a browser by the cookie of its session, when a page of this server calls. */
+function identifyOperator(header: Headers, deps: AuthenticateDeps): Promise<OperatorCaller> {
+  const session = readCookie(header.get("Cookie") ?? undefined, SESSION_COOKIE);
+  if (session === undefined) return authenticateOperator(schemeValue(header, "Bearer"), deps);
+  const sent = { origin: header.get("Origin") ?? undefined, fetchSite: header.get("Sec-Fetch-Site") ?? undefined };
+  refuseOtherSites(sent, deps.origin);
+  return authenticateSession(session, deps);
 }
 
 function schemeValue(header: Headers, scheme: "DPoP" | "Bearer"): string {

@@ -11,7 +11,9 @@ import {
   PolicyAdminService,
 } from "@gatehouse/wire";
 import { answerWellKnown } from "../orgs/well-known.ts";
+import type { SignInConfig } from "../people/sign-in-config.ts";
 import type { ServerContext } from "../server-context.ts";
+import { peopleRoutes } from "../web/people-routes.ts";
 import { authenticate } from "./authenticate.ts";
 import { PEER_ADDRESS } from "./caller.ts";
 import { checkMessages } from "./check-messages.ts";
@@ -28,6 +30,8 @@ export interface HandleOptions {
   /** SHA-256 of the SPKI of the TLS leaf. */
   readonly tlsSpkiSha256: Uint8Array;
   readonly health: () => Promise<HealthReport>;
+  /** Where people sign in; absent: nowhere. */
+  readonly signIn: SignInConfig | undefined;
   /** Aborts when the server closes: streams end then. */
   readonly signal: AbortSignal;
 }
@@ -65,8 +69,11 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     "/readyz": () => reportHealth(options),
     "/healthz": () => reportHealth(options),
   };
+  const people = options.signIn === undefined ? undefined : peopleRoutes(server, options.signIn);
   return (request, response) => {
     const url = new URL(request.url ?? "/", origin);
+    const forPeople = people?.(request.method, url.pathname);
+    if (forPeople !== undefined) return forPeople(request, response);
     const answer = Object.hasOwn(plain, url.pathname) ? plain[url.pathname] : undefined;
     if (answer === undefined || request.method !== "GET") return adapter(request, response);
     void answer(url)

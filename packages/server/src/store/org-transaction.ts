@@ -7,6 +7,7 @@ import type { EnrollmentRecords } from "../enrollment/enrollment-records.ts";
 import type { NodeRecords } from "../nodes/node-records.ts";
 import type { ApiKeyRecords, MemberRecords, OrgRecords } from "../orgs/org-records.ts";
 import type { RosterRecords } from "../orgs/roster-records.ts";
+import type { DeviceGrantRecords, IdentityRecords, MemberSessionRecords } from "../people/people-records.ts";
 import type { PolicyRecords } from "../policies/policy-records.ts";
 import type { EventRecords } from "../reports/event-records.ts";
 import type { RunRecords } from "../reports/run-records.ts";
@@ -21,6 +22,7 @@ import { enrollmentRecords } from "./records/enrollment-records.ts";
 import { eventRecords } from "./records/event-records.ts";
 import { nodeRecords } from "./records/node-records.ts";
 import { apiKeyRecords, memberRecords, orgRecords } from "./records/org-records.ts";
+import { deviceGrantRecords, identityRecords, memberSessionRecords } from "./records/people-records.ts";
 import { policyRecords } from "./records/policy-records.ts";
 import { revocationRecords } from "./records/revocation-records.ts";
 import { rosterRecords } from "./records/roster-records.ts";
@@ -41,6 +43,9 @@ export interface OrgTransaction {
   readonly roster: RosterRecords;
   readonly members: MemberRecords;
   readonly apiKeys: ApiKeyRecords;
+  readonly identities: IdentityRecords;
+  readonly memberSessions: MemberSessionRecords;
+  readonly deviceGrants: DeviceGrantRecords;
   readonly nodes: NodeRecords;
   readonly enrollments: EnrollmentRecords;
   readonly sessions: SessionRecords;
@@ -67,6 +72,9 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
     roster: rosterRecords(scope),
     members: memberRecords(scope),
     apiKeys: apiKeyRecords(scope),
+    identities: identityRecords(scope),
+    memberSessions: memberSessionRecords(scope),
+    deviceGrants: deviceGrantRecords(scope),
     nodes: nodeRecords(scope),
     enrollments: enrollmentRecords(scope),
     sessions: sessionRecords(scope),

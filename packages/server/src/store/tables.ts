@@ -263,6 +263,37 @@ interface AuditLogs extends Tenant {
   forked_at: Time | null;
 }
 
+/** Which member a person of an identity provider is. */
+interface Identities extends Tenant {
+  issuer: string;
+  subject: string;
+  member_id: string;
+}
+
+/** Browsers in which members signed in. */
+interface MemberSessions extends Tenant {
+  id: string;
+  member_id: string;
+  token_sha256: Uint8Array;
+  role: string;
+  expires_at: Time;
+}
+
+/** Machines that ask to act for a member. */
+interface DeviceGrants extends Tenant {
+  id: string;
+  device_sha256: Uint8Array;
+  user_code_mac: Uint8Array;
+  machine: string;
+  address: string;
+  state: "pending" | "approved" | "denied";
+  interval_ms: number;
+  polled_at: Time | null;
+  expires_at: Time;
+  member_id: string | null;
+  role: string | null;
+}
+
 /** Entries of an organisation's own log and of its nodes' copies. */
 interface AuditEntries {
   org_id: string;
@@ -309,6 +340,9 @@ export interface Tables {
   upload_gaps: UploadGaps;
   runs: Runs;
   audit_logs: AuditLogs;
+  identities: Identities;
+  member_sessions: MemberSessions;
+  device_grants: DeviceGrants;
   audit_entries: AuditEntries;
   audit_heads: AuditHeads;
 }

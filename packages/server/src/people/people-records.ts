@@ -1,0 +1,64 @@
+import type { Role } from "../orgs/org-records.ts";
+
+/** A person as an identity provider knows them. */
+export interface Identity {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly memberId: string;
+}
+
+/** A browser in which a member signed in; of its token only the hash is there. */
+export interface MemberSession {
+  readonly id: string;
+  readonly memberId: string;
+  readonly tokenSha256: Uint8Array;
+  /** What the provider's word was worth at sign-in: the session may do no more, whatever the member may later. */
+  readonly role: Role;
+  readonly expiresAt: number;
+}
+
+/** A machine that asks to act for whoever approves it (RFC 8628). Of its codes only hashes are there. */
+export interface DeviceGrant {
+  readonly id: string;
+  readonly deviceSha256: Uint8Array;
+  readonly userCodeMac: Uint8Array;
+  /** What the machine says it is called: to be shown, never believed. */
+  readonly machine: string;
+  readonly address: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly intervalMs: number;
+  readonly polledAt: number | undefined;
+  readonly decision: "pending" | "denied" | { readonly memberId: string; readonly role: Role };
+}
+
+/** People who signed in, inside one transaction of their organisation. */
+export interface IdentityRecords {
+  find(issuer: string, subject: string): Promise<Identity | undefined>;
+  insert(identity: Identity): Promise<void>;
+  /** Hands the identities of removed members of this name to a new member. */
+  adopt(name: string, memberId: string): Promise<void>;
+}
+
+export interface MemberSessionRecords {
+  insert(session: MemberSession): Promise<void>;
+  findByToken(tokenSha256: Uint8Array): Promise<MemberSession | undefined>;
+  remove(id: string): Promise<void>;
+  removeOfMember(memberId: string): Promise<void>;
+  removeExpired(): Promise<void>;
+  removeAll(): Promise<void>;
+}
+
+export interface DeviceGrantRecords {
+  insert(grant: Omit<DeviceGrant, "createdAt" | "polledAt" | "decision">): Promise<void>;
+  count(): Promise<number>;
+  findByDevice(deviceSha256: Uint8Array): Promise<DeviceGrant | undefined>;
+  findByUserCode(userCodeMac: Uint8Array): Promise<DeviceGrant | undefined>;
+  polled(id: string, intervalMs: number): Promise<void>;
+  /** False when somebody decided already. */
+  decide(id: string, decision: DeviceGrant["decision"]): Promise<boolean>;
+  /** False when it is gone: of two that take it at once one has it. */
+  take(id: string): Promise<boolean>;
+  removeExpired(): Promise<void>;
+  removeAll(): Promise<void>;
+}

@@ -1,0 +1,57 @@
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { PROBLEMS, toProblem } from "@gatehouse/core";
+import { FailureBudget } from "../people/failure-budget.ts";
+import type { SignInConfig } from "../people/sign-in-config.ts";
+import type { Handle } from "../rpc/open-listener.ts";
+import type { ServerContext } from "../server-context.ts";
+import { deviceRoutes } from "./device-routes.ts";
+import { failurePage } from "./people-pages.ts";
+import { signInRoutes } from "./sign-in-routes.ts";
+import { tokenRoutes } from "./token-routes.ts";
+import { page, peerOf, type WebAnswer, type WebRoute, type WebRoutes } from "./web-answer.ts";
+
+const BUDGET = { burst: 20, forgiveEveryMs: 30_000 };
+
+/**
+ * Sign-in, and the device grant for the command line. `undefined` for whatever it does not answer. Nothing of it is
+ * there where no identity provider is configured.
+ */
+export function peopleRoutes(
+  server: ServerContext,
+  signIn: SignInConfig,
+): (method: string, path: string) => Handle | undefined {
+  const context = { ...server, signIn, budget: new FailureBudget(BUDGET, server.clock) };
+  const routes: WebRoutes = { ...signInRoutes(context), ...deviceRoutes(context), ...tokenRoutes(context) };
+  return (method, path) => {
+    const name = `${method} ${path}`;
+    const route = Object.hasOwn(routes, name) ? routes[name] : undefined;
+    return route === undefined ? undefined : (request, response) => void serve({ request, response, route, server });
+  };
+}
+
+interface Exchange {
+  readonly request: Http2ServerRequest;
+  readonly response: Http2ServerResponse;
+  readonly route: WebRoute;
+  readonly server: ServerContext;
+}
+
+async function serve({ request, response, route, server }: Exchange): Promise<void> {
+  const url = new URL(request.url, server.origin);
+  const answer = await route(request, url).catch((failure: unknown): WebAnswer => {
+    const { code, message } = toProblem(failure);
+    const own = { path: url.pathname, peer: peerOf(request), code };
+    if (PROBLEMS[code].rpc === "internal") server.log.error("page failed", { ...own, error: failure });
+    else server.log.info("page refused", { ...own, error: causeOf(failure) });
+    return page(failurePage(message), { status: PROBLEMS[code].http });
+  });
+  if (response.stream?.destroyed === true) return;
+  response.writeHead(answer.status, answer.headers as Record<string, string | string[]>);
+  response.end(answer.body);
+}
+
+/** What a library says of a failure, never what the provider sent: that may be a token. */
+function causeOf(failure: unknown): string | undefined {
+  const cause = failure instanceof Error ? failure.cause : undefined;
+  return cause instanceof Error && "code" in cause ? String(cause.code) : undefined;
+}
