@@ -22,6 +22,19 @@ test("an operator exports the organisation's log, which verifies offline and con
   expect(JSON.parse(backwards.stdout)).toMatchObject({ ok: false, code: "audit.tampered" });
 });
 
+test("a new epoch of the server's keys goes on with the same log", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  const [before, after] = [fleet.path("before.jsonl"), fleet.path("after.jsonl")];
+  await fleet.operator(["audit", "export", "--out", before]);
+  await fleet.stopServer();
+  await fleet.json(["server", "recover", "--state-dir", fleet.path("s")]);
+  await fleet.startServer();
+  await fleet.operator(["audit", "export", "--out", after]);
+  const verified = await fleet.json(["audit", "verify", after, "--earlier", before]);
+  expect(verified).toMatchObject({ ok: true, unprotected: 0 });
+});
+
 test("a proof from the server is checked before it is printed", async () => {
   await using fleet = await startFleet();
   await fleet.initOrg();

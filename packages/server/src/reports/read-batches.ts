@@ -1,6 +1,7 @@
 import { Problem } from "@gatehouse/core";
 import type { Batch } from "./batch.ts";
 import { MAX_PAYLOAD_BYTES, MAX_STREAM_BYTES, MAX_STREAM_MS } from "./upload-limits.ts";
+import { within } from "./within.ts";
 
 /** A batch as it was decoded, and how much room it takes. */
 export interface SizedBatch<Payload> {
@@ -41,27 +42,4 @@ function requireGrowing({ source, offset, content }: Batch<unknown>, last: Map<s
     throw new Problem("api.malformed", { detail: `The offsets of ${source} do not grow.` });
   }
   last.set(source, through);
-}
-
-/** What comes in time. Fails with `uploads.too_much` when the end does not. */
-async function* within<T>(messages: AsyncIterable<T>, limitMs: number): AsyncGenerator<T> {
-  const late = Promise.withResolvers<never>();
-  // Nobody waits for it any more once the stream has ended.
-  late.promise.catch(() => undefined);
-  const timer = setTimeout(
-    () => late.reject(new Problem("uploads.too_much", { detail: "It takes too long." })),
-    limitMs,
-  );
-  const iterator = messages[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const next = await Promise.race([iterator.next(), late.promise]);
-      if (next.done) return;
-      yield next.value;
-    }
-  } finally {
-    clearTimeout(timer);
-    // A sender that is still waited for is let go of; nobody waits until it has noticed.
-    void iterator.return?.()?.catch(() => undefined);
-  }
 }

@@ -9,3 +9,6 @@ export const MAX_SOURCES = 16;
 export const MAX_WAITING_BYTES = 128 * 1_048_576;
 /** One transaction takes no more, so that others have their turn. */
 export const MAX_GROUP_BYTES = 8 * 1_048_576;
+/** Copies of audit logs that are read at once: each may hold what no head covers yet. */
+export const MAX_AUDIT_STREAMS = 8;
+export const MAX_AUDIT_STREAM_MS = 60_000;

@@ -1,12 +1,17 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { Problem } from "@gatehouse/core";
 import type { NodeGatewayService } from "@gatehouse/wire";
+import { copyNodeLog } from "../../audit/copy-node-log.ts";
 import type { Upload } from "../../reports/batch.ts";
 import { GroupWriter } from "../../reports/group-writer.ts";
 import { type ReadBatches, readBatches } from "../../reports/read-batches.ts";
 import { type RunReport, storeEvents } from "../../reports/store-events.ts";
 import { type Outcome, type Samples, storeTelemetry } from "../../reports/store-telemetry.ts";
+import { MAX_AUDIT_STREAM_MS, MAX_AUDIT_STREAMS } from "../../reports/upload-limits.ts";
+import { within } from "../../reports/within.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { nodeCaller } from "../caller.ts";
+import { readAuditItems } from "./read-audit-items.ts";
 import { readEvents, readTelemetry } from "./read-reports.ts";
 
 /** What nodes upload. A stream is read whole, then stored with those of other nodes that came meanwhile. */
@@ -19,7 +24,20 @@ export function uploadMethods({ store, bus }: ServerContext) {
     bus.publish({ kind: "events", orgId });
     return outcomes;
   });
+  let auditStreams = 0;
   return {
+    uploadAudit: async (requests, context) => {
+      const { orgId, nodeId } = nodeCaller(context);
+      if (auditStreams >= MAX_AUDIT_STREAMS) throw new Problem("uploads.too_much", { detail: "Try later." });
+      auditStreams += 1;
+      try {
+        const items = readAuditItems(within(requests, MAX_AUDIT_STREAM_MS));
+        const size = await copyNodeLog(items, { orgId, nodeId, inOrg: (work) => store.inOrg(orgId, work) });
+        return { acknowledgedSize: BigInt(size) };
+      } finally {
+        auditStreams -= 1;
+      }
+    },
     uploadTelemetry: async (requests, context) =>
       submit(telemetry, await readBatches(requests, readTelemetry), context),
     uploadEvents: async (requests, context) => submit(events, await readBatches(requests, readEvents), context),

@@ -1,0 +1,224 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { isHeadLine, readHead, systemClock } from "@gatehouse/core";
+import { AuditLog, openLogSource, readLogFrom, SegmentFolder, verifyLog } from "@gatehouse/kit";
+import { AuditAdminService, type UploadAuditRequest, UploadAuditRequestSchema } from "@gatehouse/wire";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { connectStore } from "../src/store/open-store.ts";
+import { DATABASES, type TestDatabase } from "./databases.ts";
+import { FleetUnderTest, type HostUnderTest, type OrgUnderTest, type Pair, signWith } from "./fleet-under-test.ts";
+import { openSession } from "./host-session.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "gatehouse-copy-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+let folders = 0;
+
+/** A node's own log on a real disk. */
+class LogUnderTest implements AsyncDisposable {
+  readonly folder: string;
+  readonly log: AuditLog;
+
+  private constructor(folder: string, log: AuditLog) {
+    this.folder = folder;
+    this.log = log;
+  }
+
+  static async open(signer: Pair, id: string): Promise<LogUnderTest> {
+    folders += 1;
+    const folder = mkdtempSync(join(directory, `${folders}-`));
+    const key = { publicKey: signer.publicKey, sign: (bytes: Uint8Array) => signWith(signer, bytes) };
+    const store = new SegmentFolder(folder);
+    const own = { store, key, clock: systemClock, newLogId: () => id, onChange: () => undefined };
+    return new LogUnderTest(folder, await AuditLog.open(own));
+  }
+
+  async write(count: number, kind = "request.injected"): Promise<void> {
+    for (let at = 0; at < count; at += 1) {
+      this.log.note([{ time: Date.now(), run: null, agent: null, actor: "node", kind, data: { at } }]);
+    }
+    await this.log.signHead();
+  }
+
+  async items(from: number): Promise<readonly UploadAuditRequest[]> {
+    const items: UploadAuditRequest[] = [];
+    for await (const line of readLogFrom(this.folder, from)) items.push(toItem(line));
+    return items;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.log[Symbol.asyncDispose]();
+  }
+}
+
+function toItem(line: string): UploadAuditRequest {
+  if (!isHeadLine(line)) {
+    return create(UploadAuditRequestSchema, { item: { case: "entry", value: new TextEncoder().encode(line) } });
+  }
+  const { size, root, time, keyId, signature } = readHead(line);
+  const value = { size: BigInt(size), root, time: BigInt(time), keyId, signature };
+  return create(UploadAuditRequestSchema, { item: { case: "head", value } });
+}
+
+const refused = (code: string) =>
+  expect.objectContaining({
+    metadata: expect.toSatisfy((metadata: Headers) => metadata.get("gatehouse-problem") === code),
+  });
+
+describe.each(DATABASES)("on $name", ({ open }) => {
+  let database: TestDatabase;
+  let fleet: FleetUnderTest;
+  let org: OrgUnderTest;
+
+  beforeAll(async () => {
+    database = await open();
+    fleet = await FleetUnderTest.open(database.location);
+    org = await fleet.createOrg("acme");
+  });
+
+  afterAll(async () => {
+    await fleet[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+
+  let names = 0;
+
+  async function enrolled() {
+    names += 1;
+    const host = await org.enroll(`c${names}`);
+    const { headersFor } = await openSession(host);
+    const upload = async (items: readonly UploadAuditRequest[]) => {
+      const sent = (async function* () {
+        yield* items;
+      })();
+      return Number((await fleet.gateway.uploadAudit(sent, await headersFor("UploadAudit"))).acknowledgedSize);
+    };
+    const log = await LogUnderTest.open(host.identity, host.registered.nodeId);
+    return { host, upload, log, nodeId: host.registered.nodeId };
+  }
+
+  async function exported({ registered: { nodeId } }: HostUnderTest): Promise<string> {
+    const audit = createClient(AuditAdminService, fleet.transport);
+    const decoder = new TextDecoder();
+    let text = "";
+    for await (const { lines } of audit.exportAudit({ nodeId }, org.headers)) text += decoder.decode(lines);
+    folders += 1;
+    const path = join(directory, `${folders}.jsonl`);
+    writeFileSync(path, text);
+    return path;
+  }
+
+  async function forks(nodeId: string): Promise<number> {
+    await using store = await connectStore(database.location, fleet.clock);
+    const range = { from: 0, to: Number.MAX_SAFE_INTEGER };
+    const all = await store.inOrg(org.orgId, ({ auditLogs }) => auditLogs.entries(org.orgId, range, 10_000));
+    return all.filter(({ text }) => text.includes("node.audit_forked") && text.includes(nodeId)).length;
+  }
+
+  test("a node's log is copied as it goes on, and an export of the copy is what the node signed", async () => {
+    const { host, upload, log } = await enrolled();
+    await using _ = log;
+    expect(await upload([])).toBe(0);
+    await log.write(20);
+    expect(await upload(await log.items(0))).toBe(20);
+    expect(await upload([])).toBe(20);
+    await log.write(30);
+    expect(await upload(await log.items(20))).toBe(50);
+    const verified = await verifyLog(await openLogSource(await exported(host)), host.identity.publicKey);
+    expect(verified).toMatchObject({ entries: 50, unprotected: 0, heads: 2 });
+  });
+
+  test("entries that no head covers are not acknowledged, and come again", async () => {
+    const { upload, log } = await enrolled();
+    await using _ = log;
+    await log.write(5);
+    const items = await log.items(0);
+    expect(await upload(items.slice(0, -1))).toBe(0);
+    expect(await upload(items)).toBe(5);
+  });
+
+  test("a server that lost some gets them again", async () => {
+    const { host, upload, log, nodeId } = await enrolled();
+    await using _ = log;
+    await log.write(5);
+    await upload(await log.items(0));
+    await using store = await connectStore(database.location, fleet.clock);
+    const kept = await store.inOrg(org.orgId, ({ auditLogs }) => auditLogs.find(nodeId));
+    await log.write(3);
+    expect(await upload(await log.items(5))).toBe(8);
+    await store.shared.transaction().execute(async (tx) => {
+      if (database.location.kind === "postgres") {
+        await sql`select set_config('gatehouse.org_id', ${org.orgId}, true)`.execute(tx);
+      }
+      await sql`delete from audit_entries where log_id = ${nodeId} and seq >= 5`.execute(tx);
+      await sql`delete from audit_heads where log_id = ${nodeId} and size > 5`.execute(tx);
+    });
+    await store.inOrg(org.orgId, async ({ auditLogs }) => kept && auditLogs.save(nodeId, kept));
+    expect(await upload([])).toBe(5);
+    expect(await upload(await log.items(5))).toBe(8);
+    expect((await verifyLog(await openLogSource(await exported(host)))).entries).toBe(8);
+  });
+
+  test("a log that does not go on from what was sent is refused, once on record, and replaces nothing", async () => {
+    const { host, upload, log, nodeId } = await enrolled();
+    await using _ = log;
+    await log.write(10);
+    await upload(await log.items(0));
+    await using other = await LogUnderTest.open(host.identity, nodeId);
+    await other.write(12, "request.denied");
+    await expect(upload(await other.items(10))).rejects.toEqual(refused("audit.forked"));
+    await using shorter = await LogUnderTest.open(host.identity, nodeId);
+    await shorter.write(4, "request.denied");
+    await expect(upload((await shorter.items(0)).slice(-1))).rejects.toEqual(refused("audit.forked"));
+    expect(await forks(nodeId)).toBe(1);
+    expect(await upload([])).toBe(10);
+    expect((await verifyLog(await openLogSource(await exported(host)))).entries).toBe(10);
+    await log.write(3);
+    expect(await upload(await log.items(10))).toBe(13);
+  });
+
+  test("a changed entry and a head by another key are refused, and nothing is stored", async () => {
+    const { upload, log } = await enrolled();
+    await using _ = log;
+    await log.write(6);
+    const items = await log.items(0);
+    const changed = items.map((one, at) => {
+      const { item } = one;
+      if (at !== 3 || item.case !== "entry") return one;
+      return toItem(new TextDecoder().decode(item.value).replace('"at":3', '"at":4'));
+    });
+    await expect(upload(changed)).rejects.toEqual(refused("audit.forked"));
+    const stranger = await enrolled();
+    await using theirs = await LogUnderTest.open(stranger.host.identity, "0190a1b2-0000-7000-8000-000000000001");
+    await theirs.write(6);
+    await expect(upload(await theirs.items(0))).rejects.toEqual(refused("audit.forked"));
+    await stranger.log[Symbol.asyncDispose]();
+    expect(await upload([])).toBe(0);
+  });
+
+  test("no node copies a log under another node's id", async () => {
+    const { upload, log, host } = await enrolled();
+    const other = await enrolled();
+    await using _ = log;
+    await using __ = other.log;
+    await using posing = await LogUnderTest.open(host.identity, other.nodeId);
+    await posing.write(2);
+    await expect(upload(await posing.items(0))).rejects.toEqual(refused("audit.forked"));
+    expect(await other.upload([])).toBe(0);
+  });
+
+  test("revoking a node takes nothing of its log away", async () => {
+    const { host, upload, log, nodeId } = await enrolled();
+    await using _ = log;
+    await log.write(7);
+    await upload(await log.items(0));
+    await org.nodes.revokeNode({ nodeId }, org.headers);
+    expect((await verifyLog(await openLogSource(await exported(host)))).entries).toBe(7);
+    await log.write(1);
+    await expect(upload(await log.items(7))).rejects.toEqual(refused("auth.refused"));
+  });
+});
