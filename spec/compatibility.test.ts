@@ -111,6 +111,8 @@ test("a container is named by callers of any version, and nothing else is", asyn
   expect(before).not.toHaveProperty("container_id");
   expect(await patch({ Container_ID: "c1", introduced_later: { a: 1 }, image: null })).toBe(204);
   expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "named", container_id: "c1" }]);
+  expect(await world.cliJson(["ls"])).toMatchObject([{ run_id: "named", external: true, container_id: "c1" }]);
+  expect((await world.cli(["ls"])).stdout).toMatch(/^named +registered +- +external +- .* container c1$/m);
   expect((await world.request("DELETE", `/v1/runs/${run.auth_token}`)).status).toBe(204);
 });
 

@@ -17,6 +17,21 @@ interface ListedRun {
   readonly code?: number;
 }
 
+interface RegisteredRun {
+  readonly run_id: string;
+  readonly container_id?: string;
+  readonly registered_at: string;
+  readonly external: boolean;
+}
+
+/** One that an outside tool registered: where it runs, and what, is that tool's own. */
+interface ExternalRun {
+  readonly run_id: string;
+  readonly container_id?: string;
+  readonly created_at: string;
+  readonly external: true;
+}
+
 const COMMAND_WIDTH = 60;
 
 /** Lists the runs of this node, newest first. */
@@ -25,10 +40,12 @@ export async function ls(invocation: Invocation): Promise<number> {
   if (textOption(invocation, "node") !== undefined || (await looksAtFleet(dir))) {
     return asOperator(dir, (operator) => listFleetRuns(operator, invocation));
   }
-  const runs = (await requestUnixOk({
-    socketPath: invocation.socketPath,
-    path: "/v1/sandboxes",
-  })) as readonly ListedRun[];
+  const { socketPath } = invocation;
+  const [own, external] = await Promise.all([
+    requestUnixOk({ socketPath, path: "/v1/sandboxes" }) as Promise<readonly ListedRun[]>,
+    listExternal(socketPath),
+  ]);
+  const runs = [...own, ...external].sort((a, b) => b.created_at.localeCompare(a.created_at));
   if (isSet(invocation, "json")) printJson(runs);
   else if (runs.length === 0) printLine("No runs.");
   else printTable(["RUN", "STATE", "AGENT", "DRIVER", "GRANTS", "SINCE", "COMMAND"], runs.map(rowOf));
@@ -64,14 +81,26 @@ async function listFleetRuns({ nodes }: Operator, invocation: Invocation): Promi
   return 0;
 }
 
-function rowOf(run: ListedRun): readonly string[] {
+async function listExternal(socketPath: string): Promise<readonly ExternalRun[]> {
+  const runs = (await requestUnixOk({ socketPath, path: "/v1/runs" })) as readonly RegisteredRun[];
+  return runs.flatMap(({ registered_at: created_at, external, ...run }) =>
+    external ? [{ ...run, created_at, external }] : [],
+  );
+}
+
+function rowOf(run: ListedRun | ExternalRun): readonly string[] {
+  const since = run.created_at.slice(0, 19).replace("T", " ");
+  if ("external" in run) {
+    const container = run.container_id === undefined ? "-" : `container ${shown(run.container_id)}`;
+    return [run.run_id, "registered", "-", "external", "-", since, shortened(container)];
+  }
   return [
     run.run_id,
     run.code === undefined ? run.state : `${run.state} (${run.code})`,
     [run.project, run.agent].filter(Boolean).join("."),
     run.exposed ? `${run.driver}, exposed` : run.driver,
     run.grants.join(",") || "-",
-    run.created_at.slice(0, 19).replace("T", " "),
+    since,
     shortened(shown(run.command.join(" "))),
   ];
 }

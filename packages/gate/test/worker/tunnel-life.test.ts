@@ -1,3 +1,4 @@
+import { systemClock } from "@gatehouse/core";
 import { eventually } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import { allowing, injection, openGate, outside } from "./gate-under-test.ts";
@@ -96,14 +97,30 @@ test("draining ends idle connections at once and lets an exchange finish", async
   await expect(gate.dial().then((client) => client.connect(host, undefined))).rejects.toThrow();
 });
 
-test("draining gives up at its deadline", async () => {
+test("draining gives up at its deadline, and not before", async () => {
+  let movedMs = 0;
+  const clock = { now: () => systemClock.now(), monotonicMs: () => systemClock.monotonicMs() + movedMs };
   await using origin = await openRawOrigin(outside);
-  await using gate = await openGate();
+  await using gate = await openGate({
+    deps: { clock },
+    config: { idleTimeoutMs: 3_600_000, upstreamTimeoutMs: 3_600_000 },
+  });
   const host = `api.test:${origin.port}`;
   await gate.put({ policy: allowing(host) });
-  const busy = await gate.tunnel(host);
+  const [idle, busy] = [await gate.tunnel(host), await gate.tunnel(host)];
   busy.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
-  await (await origin.accept()).readUntil("\r\n\r\n");
-  await gate.worker.handle("drain", { deadlineMs: 100, keepsIdle: false });
-  expect(busy.isClosed).toBe(false);
+  const upstream = await origin.accept();
+  await upstream.readUntil("\r\n\r\n");
+  let isDrained = false;
+  const drained = gate.worker.handle("drain", { deadlineMs: 600_000, keepsIdle: true }).then(() => {
+    isDrained = true;
+  });
+  movedMs += 599_000;
+  upstream.write(ok("late"));
+  expect((await busy.receive()).body).toBe("late");
+  expect([isDrained, idle.isClosed, busy.isClosed]).toEqual([false, false, false]);
+  movedMs += 1_001;
+  await drained;
+  await gate.worker[Symbol.asyncDispose]();
+  for (const one of [idle, busy]) await eventually("the cut", () => one.isClosed);
 });

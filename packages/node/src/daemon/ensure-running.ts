@@ -108,7 +108,7 @@ interface Start {
 async function start({ command, signal }: EnsureRunningOptions, place: Start): Promise<DaemonHealth> {
   const [program, ...args] = command;
   await rename(place.logPath, `${place.logPath}.1`).catch(() => undefined);
-  const log = openSync(place.logPath, "wx", 0o600);
+  const log = openSync(place.logPath, "ax", 0o600);
   const child = spawn(program, [...args, ...place.flags], {
     cwd: "/",
     detached: true,

@@ -20,7 +20,7 @@ export interface GateLinkOptions {
   /** Nothing is registered any more, for so long as the configuration says. */
   readonly onEmpty: () => void;
   /** Called each time the gate is ready, with its port. */
-  readonly onReady: (proxyPort: number) => void;
+  readonly onReady: (proxyPort: number) => Promise<void>;
 }
 
 const READY_TIMEOUT_MS = 20_000;
@@ -87,7 +87,7 @@ export class GateLink implements AsyncDisposable {
       this.#ready = Promise.withResolvers<GatePeer>();
     });
     const { proxyPort } = await peer.call("open", this.#options.config);
-    this.#options.onReady(proxyPort);
+    await this.#options.onReady(proxyPort);
     if (this.#nodeServes) await peer.call("nodeServes", null);
     this.#ready.resolve(peer);
   }

@@ -24,6 +24,7 @@ import { ENFORCES } from "../sandbox/driver.ts";
 import { probeDriver, requireDriver } from "../sandbox/probe.ts";
 import { openUplink, type UplinkParts } from "../uplink/open-uplink.ts";
 import type { Uplink } from "../uplink/uplink.ts";
+import { boundLog } from "./bound-log.ts";
 import { GateLink } from "./gate-link.ts";
 import { openNodeHealth } from "./node-health.ts";
 import { nodeRoutes } from "./node-routes.ts";
@@ -52,7 +53,7 @@ export interface Node extends AsyncDisposable {
   readonly runCount: number;
 }
 
-const RECONCILE_EVERY_MS = 5_000;
+const LOOK_EVERY_MS = 5_000;
 /** Directories below the state directory that any of its processes writes into. */
 const STATE_FOLDERS = ["audit", "ca", "credentials", "fleet", "keepers", "records", "runs"] as const;
 
@@ -84,9 +85,10 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
           log.info("no runs for a while: the daemon ends");
           requestShutdown();
         },
-        onReady: (port) => {
+        onReady: async (port) => {
+          if (port === proxyPort) return;
           proxyPort = port;
-          life.run(() => lock.update({ proxy_port: port }));
+          await lock.update({ proxy_port: port });
         },
       }),
     );
@@ -105,7 +107,7 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     await gate.announceNode();
     if (deps.joinsServer) uplink = life.own(await joinServer(config, { state, sandboxes, files, gate, log, commit }));
     health.setReady();
-    reconcileOften(life, sandboxes, succession);
+    lookOften(life, { sandboxes, succession, log, logPath: state.file("daemon.log") });
     return {
       stateDir: state.path,
       proxyPort,
@@ -152,10 +154,20 @@ function joinServer({ node }: Config, { state, commit, ...parts }: JoinParts): P
   return openUplink({ ...own, ...parts, clock: systemClock, ceiling: { drivers, workspaceRoots } });
 }
 
-function reconcileOften(life: Lifetime, sandboxes: Sandboxes, succession: Succession): void {
-  const timer = setInterval(() => {
-    if (!succession.hasLetGo) life.run(() => sandboxes.reconcile());
-  }, RECONCILE_EVERY_MS);
+interface LookedAfter {
+  readonly sandboxes: Sandboxes;
+  readonly succession: Succession;
+  readonly log: Log;
+  readonly logPath: string;
+}
+
+function lookOften(life: Lifetime, { sandboxes, succession, log, logPath }: LookedAfter): void {
+  const look = async () => {
+    const older = boundLog({ path: logPath, fd: 2 });
+    if (older === "lost") log.warn("there was no room for the older part of the log");
+    if (!succession.hasLetGo) await sandboxes.reconcile();
+  };
+  const timer = setInterval(() => life.run(look), LOOK_EVERY_MS);
   life.defer(() => clearInterval(timer));
 }
 
