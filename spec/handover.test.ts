@@ -5,6 +5,8 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import { eventually, isAlive, openFakeApi, REPOSITORY, runProcess, startWorld, type World } from "@gatehouse/testbed";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { streamUnix } from "../packages/kit/src/index.ts";
+import { openGrantedApi } from "./granted-api.ts";
+import { get, startRawClient } from "./raw-proxy-client.ts";
 import { askThrough, openTunnel, type Registered } from "./registered-run.ts";
 
 /** The same build under another commit: the next version. Inside the repository, so that it finds its packages. */
@@ -177,6 +179,38 @@ test("open tunnels of the old daemon do not outlive the new one, whose word they
   process.kill(pid, "SIGKILL");
   await eventually("the tunnel's end", () => tunnel.isClosed);
   await eventually("the old daemon's end", () => !world.daemon.isRunning, { timeoutMs: 10_000 });
+});
+
+test("a sandbox lives through a hand-over: its tunnel under the old daemon, its next one under the new, and a revoked grant is gone from both", async () => {
+  await using world = await startWorld();
+  await using granted = await openGrantedApi(world);
+  const { api, host, grant, policy, value } = granted;
+  await using client = await startRawClient(world, { grants: [grant], policy });
+  const open = async () => {
+    expect(await client.step({ connect: host })).toMatchObject({ status: 200 });
+    expect(await client.step({ tls: true, sni: "api.example.test" })).toMatchObject({ secure: true });
+  };
+  await open();
+  expect(await client.step({ send: get(host, "/before") })).toMatchObject({ status: 200 });
+  const before = await health(world);
+  expect(await runNext(world)).toMatchObject({ code: 0 });
+  expect((await health(world)).pid).not.toBe(before.pid);
+  expect(await world.liveRuns()).toHaveLength(1);
+
+  expect(await client.step({ send: get(host, "/in-the-old-tunnel") })).toMatchObject({ status: 200 });
+  expect(await isAlive(before.pid)).toBe(true);
+  await world.record({ url: `https://${host}/in-the-old-tunnel`, status: 200 });
+  expect((await world.request("DELETE", `/v1/grants/${grant}`)).status).toBe(204);
+  // It was cut before that was answered.
+  expect(await client.step({ wait: true })).toEqual({ closed: true });
+  await eventually("the old daemon's end", () => !world.daemon.isRunning, { timeoutMs: 10_000 });
+
+  await open();
+  expect(await client.step({ send: get(host, "/without") })).toMatchObject({ status: 401 });
+  const carried = api.requests.filter(({ headers }) => headers.authorization === `Bearer ${value}`);
+  expect(carried.map(({ url }) => url)).toEqual(["/before", "/in-the-old-tunnel"]);
+  expect(api.requests.at(-1)?.headers).not.toHaveProperty("authorization");
+  await stopNext(world);
 });
 
 test("a successor that goes before it took over leaves the old daemon as it was", async () => {

@@ -143,8 +143,9 @@ export class World implements AsyncDisposable {
 
   /** Ids of the runs that have not ended, newest first. */
   async liveRuns(): Promise<readonly string[]> {
-    const runs = (await this.cliJson(["ls"])) as readonly { readonly run_id: string; readonly state: string }[];
-    return runs.filter(({ state }) => state !== "exited").map(({ run_id }) => run_id);
+    const runs = (await this.cliJson(["ls"])) as readonly { readonly run_id: string; readonly state?: string }[];
+    // Those of outside tools have no state here: they are not this node's to end.
+    return runs.filter(({ state = "exited" }) => state !== "exited").map(({ run_id }) => run_id);
   }
 
   /** Processes that belong to this world, sandboxes included. */
