@@ -1,7 +1,16 @@
-import { readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { eventually, findInFiles, openFakeApi, plantValue, startWorld, type World } from "@gatehouse/testbed";
+import {
+  eventually,
+  findInFiles,
+  openFakeApi,
+  plantValue,
+  REPOSITORY,
+  startWorld,
+  type World,
+} from "@gatehouse/testbed";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { PROBLEMS } from "../packages/core/src/index.ts";
 import { askThrough, openTunnel, type Registered } from "./registered-run.ts";
 
 let world: World;
@@ -89,6 +98,31 @@ test("unknown paths are 404, other methods 405, and fields that are not built 40
   expect(conflict).toMatchObject({ status: 400, body: { code: "runs.credential_conflict" } });
   expect((await world.request("GET", "/v1/runs")).body).toEqual([]);
 });
+
+test("every call that is served stands in the reference, and every code that it states exists", async () => {
+  const page = await readFile(join(REPOSITORY, "docs/reference/local-api.md"), "utf8");
+  const [, refusals = ""] = page.split(/^## (?:Refusals|Explaining .*)$/m);
+  const stated = [...page.slice(0, page.indexOf("## ")).matchAll(/`([A-Z]+ \/v1\/[^`?]*)/g)].map(([, call]) => call);
+  expect(new Set(stated)).toEqual(new Set(await servedCalls()));
+  const codes = [...refusals.matchAll(/`([a-z_]+\.[a-z_]+)`/g)].map(([, code]) => String(code));
+  expect(codes.filter((code) => !(code in PROBLEMS))).toEqual([]);
+  expect(codes.length).toBeGreaterThan(40);
+});
+
+/** Methods and paths of the routes' tables, as they stand in the code. */
+async function servedCalls(): Promise<readonly string[]> {
+  const folders = ["packages/gate/src/local-api", "packages/node/src/daemon", "packages/node/src/routes"];
+  const files = await Promise.all(
+    folders.map(async (folder) =>
+      (await readdir(join(REPOSITORY, folder))).map((name) => join(REPOSITORY, folder, name)),
+    ),
+  );
+  const texts = await Promise.all(files.flat().map((path) => readFile(path, "utf8")));
+  const routes = texts.flatMap((text) => [
+    ...text.matchAll(/method: "([A-Z]+)",\s*path: "(\/v1\/[^"]+)",\s*(?:handle|relay)/g),
+  ]);
+  return routes.map(([, method, path]) => `${method} ${path}`);
+}
 
 test("key names are matched without case and unknown fields are ignored", async () => {
   const { auth_token } = await register({ Run_ID: "cased", NETWORK_ALLOW: ["a.example.test"], later_field: 1 });

@@ -10,6 +10,7 @@ import type { WorldDaemon } from "./daemon.ts";
 import { expectNoLeftovers, findLiveFiles, findWorldProcesses } from "./leftovers.ts";
 import { productCommand, productEnvironment } from "./product.ts";
 import { RunningCommand } from "./running-command.ts";
+import { requireStatedCode } from "./stated-codes.ts";
 
 export interface WorldPaths {
   readonly directory: string;
@@ -135,10 +136,12 @@ export class World implements AsyncDisposable {
     return this.writePolicy([{ action: "allow", hosts, cidr: ["127.0.0.0/8"] }]);
   }
 
-  /** One call of the local API. */
-  request(method: string, path: string, body?: unknown): Promise<UnixAnswer> {
+  /** One call of the local API. Fails when it is refused in a way that the reference does not state. */
+  async request(method: string, path: string, body?: unknown): Promise<UnixAnswer> {
     const socketPath = join(this.paths.stateDir, "daemon.sock");
-    return requestUnix({ socketPath, method, path, ...(body === undefined ? {} : { body }) });
+    const answer = await requestUnix({ socketPath, method, path, ...(body === undefined ? {} : { body }) });
+    if (answer.status >= 400) requireStatedCode({ method, path, body: answer.body });
+    return answer;
   }
 
   /** Ids of the runs that have not ended, newest first. */
