@@ -13,7 +13,7 @@ const outdir = join(root, `dist.${process.pid}`);
 
 /** Every process of the product and the file it starts from. */
 const ENTRIES = {
-  gatehouse: "packages/cli/src/main.ts",
+  program: "packages/cli/src/program.ts",
   "gate-holder": "packages/gate/src/holder/main.ts",
 };
 /**
@@ -22,9 +22,11 @@ const ENTRIES = {
  */
 const ALONE = {
   confine: "packages/node/src/sandbox/confine.ts",
+  gatehouse: "packages/cli/src/main.ts",
   "gate-worker": "packages/gate/src/worker/main.ts",
   keeper: "packages/node/src/keeper/main.ts",
   "open-listener": "packages/node/src/keeper/open-listener.ts",
+  "run-program": "packages/cli/src/run-program.ts",
 };
 
 await mkdir(outdir, { recursive: true });

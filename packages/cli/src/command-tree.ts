@@ -1,11 +1,10 @@
-import { Argument, Command, Option } from "commander";
+import { Argument, type Command } from "commander";
 import { collect, declare } from "./declare-command.ts";
+import { declareRun } from "./declare-run.ts";
 import { addFleetCommands } from "./fleet-commands.ts";
 import { addPeopleCommands } from "./people-commands.ts";
+import { rootCommand } from "./root-command.ts";
 
-const VERSION = "0.1.0";
-
-const DRIVERS = ["bubblewrap", "unshare", "process"];
 const SHELLS = ["bash", "zsh", "fish"];
 
 /**
@@ -13,12 +12,7 @@ const SHELLS = ["bash", "zsh", "fish"];
  * (`<run>`, `<grant>`, `<service>`, `<file>`, `<dir>`) says what completes it.
  */
 export function commandTree(): Command {
-  const program = new Command("gatehouse")
-    .description("Runs AI agents in sandboxes whose only way out is a gate that attaches their credentials.")
-    .version(VERSION, "-V, --version", "print the version")
-    .enablePositionalOptions()
-    .showHelpAfterError("(add --help for what it takes)")
-    .exitOverride();
+  const program = rootCommand();
   addRunCommands(program);
   addGrantCommands(program);
   addPolicyCommands(program);
@@ -35,22 +29,7 @@ function addRunCommands(program: Command): void {
     .option("--take-over", "take over from the daemon that runs, without a connection lost")
     .option("--until-empty", "end when there have been no runs and calls for a while (node.emptyTimeoutMs)")
     .option("--gate-port <port>", "loopback port of the gate (0: any free one)");
-  declare(program, "run", "run a command in a sandbox", async () => (await import("./commands/run.ts")).run)
-    .argument("<command...>", "the command and its arguments, after --")
-    .option("--node <nodes>", "run on a node of your organisation: the first of these names that is online")
-    .option("--grant <grant>", "let the run use a grant (repeat)", collect, [])
-    .option("--allow <host>", "let the run reach host or host:port (repeat)", collect, [])
-    .option("--policy <file>", "strict, permissive, or a policy file", "strict")
-    .addOption(new Option("--driver <driver>", "how the sandbox is built").choices(DRIVERS))
-    .option("--env <name=value>", "set a variable in the run (repeat)", collect, [])
-    .option("--mount <dir>", "show a directory read-only in the run (repeat)", collect, [])
-    .option("--workspace <dir>", "directory that the run may read and write (default: this one)")
-    .option("--project <name>", "project of the agent's name (default: the workspace's)")
-    .option("--agent <name>", "agent's name (default: the command's)")
-    .option("-d, --detach", "return once it runs; its output goes to `gatehouse logs`")
-    .option("--json", "with --detach: print the run as JSON")
-    .option("-v, --verbose", "say which hosts the grants opened")
-    .passThroughOptions();
+  declareRun(program, async () => (await import("./commands/run.ts")).run);
   declare(program, "ls", "list runs", async () => (await import("./commands/ls.ts")).ls)
     .option("--node <node>", "runs of this node of your organisation")
     .option("--json", "print JSON");

@@ -3,7 +3,7 @@ import type { Invocation } from "./invocation.ts";
 
 type Run = (invocation: Invocation) => Promise<number>;
 /** Loads a command's module. Everything that a command needs is loaded when it is called, so that help is instant. */
-type Load = () => Promise<Run>;
+export type Load = () => Promise<Run>;
 
 /** Declares a command whose module is loaded when it is called. */
 export function declare(parent: Command, name: string, ...[say, load]: readonly [string, Load]): Command {

@@ -1,66 +1,8 @@
-import { resolve } from "node:path";
-import { Problem } from "@gatehouse/core";
-import { requestUnixOk } from "@gatehouse/kit";
-import { type CreatedRun, startForegroundKeeper } from "@gatehouse/node";
-import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
-import { readPolicy } from "../policy/policy-file.ts";
-import { startDaemonIfNone } from "../start-daemon.ts";
-import { note, printJson, printLine } from "../terminal/print.ts";
-import { readVariables } from "../terminal/read-variables.ts";
+import { type Invocation, textOption } from "../invocation.ts";
 
-const CREATE_TIMEOUT_MS = 60_000;
-
-/** Runs a command in a sandbox: its streams, terminal, signals and exit code are the command's own. */
+/** Runs a command in a sandbox, here or on a node of one's organisation. */
 export async function run(invocation: Invocation): Promise<number> {
-  const isDetached = isSet(invocation, "detach");
-  if (isSet(invocation, "json") && !isDetached) {
-    throw new Problem("usage.invalid", {
-      detail: "A foreground run's output is the command's; --json goes with --detach.",
-    });
-  }
   const node = textOption(invocation, "node");
   if (node !== undefined) return (await import("./run-on-node.ts")).runOnNode(invocation, node);
-  const isTerminal = !isDetached && process.stdin.isTTY === true && process.stdout.isTTY === true;
-  const body = await describeRun(invocation, { isDetached, isTerminal });
-  await startDaemonIfNone(invocation);
-  const created = (await requestUnixOk({
-    socketPath: invocation.socketPath,
-    method: "POST",
-    path: "/v1/sandboxes",
-    timeoutMs: CREATE_TIMEOUT_MS,
-    body,
-  })) as CreatedRun;
-  speakUp(created, isTerminal || isSet(invocation, "verbose"));
-  if (created.launch !== undefined) return startForegroundKeeper({ path: created.launch, isTerminal });
-  if (isSet(invocation, "json")) printJson({ run_id: created.run_id, node: "local", driver: created.driver });
-  else printLine(created.run_id);
-  return 0;
-}
-
-/** What is wrong with the command line is said before anything is started. */
-async function describeRun(
-  invocation: Invocation,
-  { isDetached, isTerminal }: { readonly isDetached: boolean; readonly isTerminal: boolean },
-): Promise<object> {
-  return {
-    command: invocation.args,
-    workspace: resolve(textOption(invocation, "workspace") ?? "."),
-    mounts: listOption(invocation, "mount").map((path) => resolve(path)),
-    grants: listOption(invocation, "grant"),
-    allow: listOption(invocation, "allow"),
-    policy: (await readPolicy(textOption(invocation, "policy") ?? "strict")).value,
-    env: readVariables(listOption(invocation, "env")),
-    driver: textOption(invocation, "driver"),
-    project: textOption(invocation, "project"),
-    agent: textOption(invocation, "agent"),
-    detach: isDetached,
-    tty: isTerminal,
-  };
-}
-
-function speakUp({ exposed, warnings, allowed, driver }: CreatedRun, isTalkative: boolean): void {
-  if (exposed)
-    note("WARNING: the process driver isolates nothing. This run is exposed: it can read what you can read.");
-  for (const warning of warnings) note(`warning: ${warning}`);
-  if (isTalkative && allowed.length > 0) note(`its grants allow ${allowed.join(", ")} (${driver})`);
+  return (await import("./run-here.ts")).runHere(invocation);
 }
