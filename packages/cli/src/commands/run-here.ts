@@ -1,9 +1,9 @@
 import { resolve } from "node:path";
-import { Problem } from "@gatehouse/core";
 import { requestUnixOk } from "@gatehouse/kit";
 import { type CreatedRun, startForegroundKeeper } from "@gatehouse/node";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
 import { readPolicy } from "../policy/policy-file.ts";
+import { refuseForegroundJson } from "../refuse-foreground-json.ts";
 import { startDaemonIfNone } from "../start-daemon.ts";
 import { note, printJson, printLine } from "../terminal/print.ts";
 import { readVariables } from "../terminal/read-variables.ts";
@@ -13,11 +13,7 @@ const CREATE_TIMEOUT_MS = 60_000;
 /** Runs a command in a sandbox of this machine: its streams, terminal, signals and exit code are the command's own. */
 export async function runHere(invocation: Invocation): Promise<number> {
   const isDetached = isSet(invocation, "detach");
-  if (isSet(invocation, "json") && !isDetached) {
-    throw new Problem("usage.invalid", {
-      detail: "A foreground run's output is the command's; --json goes with --detach.",
-    });
-  }
+  refuseForegroundJson(invocation);
   const isTerminal = !isDetached && process.stdin.isTTY === true && process.stdout.isTTY === true;
   const body = await describeRun(invocation, { isDetached, isTerminal });
   await startDaemonIfNone(invocation);

@@ -5,6 +5,7 @@ import { commandNode } from "../operator/command-node.ts";
 import { followFleetRun } from "../operator/fleet-runs.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { readPolicy } from "../policy/policy-file.ts";
+import { refuseForegroundJson } from "../refuse-foreground-json.ts";
 import { note, printJson, printLine } from "../terminal/print.ts";
 import { readVariables } from "../terminal/read-variables.ts";
 import { writeOut } from "../terminal/write-out.ts";
@@ -15,6 +16,7 @@ const LOCAL_ONLY = ["mount"] as const;
 
 /** Runs a command in a sandbox of a node. In the foreground its output is shown, and its code is this command's. */
 export async function runOnNode(invocation: Invocation, names: string): Promise<number> {
+  refuseForegroundJson(invocation);
   for (const option of LOCAL_ONLY) {
     if (listOption(invocation, option).length > 0) {
       throw new Problem("usage.invalid", { detail: `--${option} does not go with --node.` });
