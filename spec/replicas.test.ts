@@ -1,5 +1,5 @@
 import { readFile, rm } from "node:fs/promises";
-import { openBalancer, openPostgres, startFleet } from "@gatehouse/testbed";
+import { eventually, openBalancer, openPostgres, startFleet } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 
 /** Two servers on one PostgreSQL behind a balancer that a test points. */
@@ -20,8 +20,10 @@ test("a host that waits at one replica hears that it was confirmed at another", 
   await fleet.initOrg();
   const code = fleet.path("code");
   await fleet.operator(["nodes", "enroll-code", "--out", code]);
+  const before = balancer.connectionsTo(fleet.serverPort);
   const claim = fleet.claim("n1", code);
   const { fingerprint } = JSON.parse(await claim.line("the fingerprint", (line) => line.includes("fingerprint")));
+  await eventually("the host waits", () => balancer.connectionsTo(fleet.serverPort) === before + 2);
   balancer.pointTo(b.port);
   await fleet.operator(["nodes", "confirm", "n1", "--fingerprint", fingerprint]);
   await claim.line("the confirmation", (line) => line.includes('"confirmed"'));

@@ -265,6 +265,7 @@ export const PROBLEMS = {
     say: "The node was not confirmed yet.",
   },
   "auth.forbidden": { rpc: "permission_denied", http: 403, exit: 4, say: "The caller's role does not allow this." },
+  "server.busy": { rpc: "resource_exhausted", http: 429, exit: 1, say: "The server has too much to do; try later." },
   "auth.slow_down": { rpc: "resource_exhausted", http: 429, exit: 1, say: "Too many attempts failed; try later." },
 
   "stream.no_hello": {

@@ -1,16 +1,20 @@
-import { generateKeyPairSync } from "node:crypto";
 import { type Clock, Lifetime, type Random } from "@gatehouse/core";
-import { type Log, mintServerLeaf, openHealth, sha256 } from "@gatehouse/kit";
+import { type Health, type Log, openHealth, renderMetrics, serveMetrics, sha256 } from "@gatehouse/kit";
 import { createMessageCheck } from "@gatehouse/wire";
 import { keepHeads } from "./audit/keep-heads.ts";
 import type { Bus } from "./bus/bus.ts";
 import { openLocalBus } from "./bus/local-bus.ts";
 import { openPostgresBus } from "./bus/postgres-bus.ts";
+import { keepLeaf, leafMint } from "./keep-leaf.ts";
 import { checkClaim, claimDatabase } from "./keys/claim-database.ts";
-import { openServerKeys, type ServerKeys, spkiOf } from "./keys/server-keys.ts";
+import { openServerKeys, spkiOf } from "./keys/server-keys.ts";
+import { SERVER_METRICS, ServerCounters } from "./metrics.ts";
 import { makeFirstSetupCode } from "./orgs/setup-codes.ts";
 import { type OidcConfig, openSignIn } from "./people/open-sign-in.ts";
 import { forgetReports } from "./reports/forget-reports.ts";
+import { AdmissionQueue } from "./rpc/admission-queue.ts";
+import type { AdmitDeps } from "./rpc/admit-calls.ts";
+import { FailureBudget } from "./rpc/failure-budget.ts";
 import { handleRequests } from "./rpc/handle-requests.ts";
 import { openListener } from "./rpc/open-listener.ts";
 import { NodeStreams } from "./rpc/streams/node-streams.ts";
@@ -30,6 +34,8 @@ export interface ServerConfig {
   readonly store: StoreLocation;
   /** Where people sign in; absent: nowhere. */
   readonly oidc: OidcConfig | undefined;
+  /** Loopback port of metrics and health; one that was not asked for gives way when it is busy. */
+  readonly metrics?: { readonly port: number; readonly isExplicit: boolean };
 }
 
 export interface ServerDeps {
@@ -42,9 +48,13 @@ export interface ServerDeps {
 export interface Server extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
+  /** Loopback port of metrics and health; absent when they were not asked for. */
+  readonly metricsPort: number | undefined;
 }
 
 const LEAF_TTL_MS = 7 * 86_400_000;
+/** A handshake is a few milliseconds of one core: so many at once keep it busy, the queue holds a whole fleet. */
+const ADMISSION = { running: 32, waiting: 16_384 } as const;
 
 /** Opens keys, store and port, in this order; ready when it returns. Fails with `state.…`, `store.…`, `config.…`. */
 export async function openServer(config: ServerConfig, { log, clock, random }: ServerDeps): Promise<Server> {
@@ -56,7 +66,8 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
     await claimDatabase(store, keys);
     const bus = life.own(await openBus(config.store, log));
     await makeFirstSetupCode(config.setupCodeFile, { store, random, serverIdentityKey: keys.identityKey });
-    const leaf = await mintLeaf(keys, hostOf(config));
+    const mint = leafMint({ ca: keys.tlsCa, name: hostOf(config), ttlMs: LEAF_TTL_MS });
+    const leaf = await mint();
     const listener = life.own(await openListener({ host: config.host, port: config.port, ...leaf }));
     const origin = config.url ?? `https://${hostInUrl(config.host)}:${listener.port}`;
     const streams = life.own(new NodeStreams(bus));
@@ -66,6 +77,11 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
         { name: "keys", check: () => checkClaim(store, keys) },
       ],
     });
+    const counters = new ServerCounters(clock.now());
+    const admission = openAdmission(clock);
+    const facts = () => ({ listener, streams, admission });
+    const metrics = await openMetrics(config, { health, counters, facts, log });
+    if (metrics !== undefined) life.own(metrics);
     listener.serve(
       handleRequests(
         { store, keys, bus, clock, random, log, origin, streams, check: createMessageCheck() },
@@ -73,18 +89,23 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
           tlsSpkiSha256: sha256(spkiOf(leaf.certificatePem)),
           health: () => health.report(),
           signIn: openSignIn(config.oidc, origin),
+          counters,
+          admission,
           signal: life.signal,
         },
       ),
     );
-    life.run((signal) => sweepForever({ store, bus, log }, signal));
     life.run((signal) => forgetReports({ store, log }, signal));
+    life.run((signal) => sweepForever({ store, bus, log, counters }, signal));
     life.run((signal) => keepHeads({ store, key: keys.working.audit.key }, log, signal));
+    life.run((signal) => keepLeaf({ mint, listener, ttlMs: LEAF_TTL_MS, log }, signal));
     health.setReady();
     return {
       url: origin,
       port: listener.port,
+      metricsPort: metrics?.port,
       [Symbol.asyncDispose]: async () => {
+        listener.refuseNew();
         await streams.drain();
         await life[Symbol.asyncDispose]();
       },
@@ -95,16 +116,39 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
   }
 }
 
+function openAdmission(clock: Clock): AdmitDeps {
+  return { queue: new AdmissionQueue(ADMISSION), budget: new FailureBudget(() => clock.monotonicMs()) };
+}
+
+interface MetricsParts {
+  readonly health: Health;
+  readonly counters: ServerCounters;
+  readonly facts: () => {
+    readonly listener: { readonly connections: number };
+    readonly streams: { readonly size: number };
+    readonly admission: AdmitDeps;
+  };
+  readonly log: Log;
+}
+
+async function openMetrics({ metrics }: ServerConfig, { health, counters, facts, log }: MetricsParts) {
+  if (metrics === undefined) return undefined;
+  const render = () => {
+    const { listener, streams, admission } = facts();
+    const { running, waiting } = admission.queue;
+    const seen = { connections: listener.connections, controlStreams: streams.size };
+    return renderMetrics(
+      SERVER_METRICS,
+      counters.samples({ ...seen, admissionRunning: running, admissionWaiting: waiting }),
+    );
+  };
+  const onFault = (failure: unknown) => log.error("metrics could not be served", { failure });
+  return serveMetrics({ ...metrics, health, render, onFault });
+}
+
 /** Replicas that share a database hear of one another by it. */
 function openBus(store: StoreLocation, log: Log): Promise<Bus> | Bus {
   return store.kind === "postgres" ? openPostgresBus(store.url, log) : openLocalBus();
-}
-
-async function mintLeaf({ tlsCa }: ServerKeys, name: string) {
-  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const spki = publicKey.export({ type: "spki", format: "der" });
-  const certificatePem = await mintServerLeaf({ ca: tlsCa, name, publicKey: spki, ttlMs: LEAF_TTL_MS });
-  return { certificatePem, privateKeyPem: privateKey.export({ type: "pkcs8", format: "pem" }).toString() };
 }
 
 /** The name that nodes ask for. */

@@ -3,6 +3,7 @@ import type { Log } from "@gatehouse/kit";
 import type { Bus } from "./bus/bus.ts";
 import { expireCommands } from "./commands/expire-commands.ts";
 import { expireEnrollments } from "./enrollment/end-enrollment.ts";
+import type { ServerCounters } from "./metrics.ts";
 import { ageLiveness } from "./nodes/age-liveness.ts";
 import { forgetExpiredPeople } from "./people/forget-expired.ts";
 import type { Store } from "./store/store.ts";
@@ -13,13 +14,17 @@ interface SweepDeps {
   readonly store: Store;
   readonly bus: Bus;
   readonly log: Log;
+  readonly counters: Pick<ServerCounters, "countSweepFailure">;
 }
 
 /** Ends what has run out of time, again and again until the signal aborts. A fault is logged; the next turn goes on. */
 export async function sweepForever(deps: SweepDeps, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await wait(SWEEP_EVERY_MS, undefined, { signal });
-    await sweepOnce(deps).catch((error: unknown) => deps.log.error("sweep failed", { error }));
+    await sweepOnce(deps).catch((error: unknown) => {
+      deps.counters.countSweepFailure();
+      deps.log.error("sweep failed", { error });
+    });
   }
 }
 

@@ -9,6 +9,7 @@ import { readOidc } from "../server/read-oidc.ts";
 import { colour, printJson, printLine } from "../terminal/print.ts";
 
 const DEFAULT_LISTEN = "127.0.0.1:8443";
+const DEFAULT_METRICS_PORT = 9_464;
 const EVERY_ADDRESS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 /** Runs the control plane in this process until it is asked to stop. */
@@ -38,10 +39,13 @@ export async function server(invocation: Invocation): Promise<number> {
   const store = await storeLocation(invocation, directory);
   const setupCodeFile = state.file("setup-code");
   const oidc = await readOidc(config);
-  const options = { directory, setupCodeFile, host, port, url, store, oidc };
+  const metrics = metricsOf(invocation);
+  const options = { directory, setupCodeFile, host, port, url, store, oidc, metrics };
   await using running = await openServer(options, { log, clock: systemClock, random: systemRandom });
-  if (isSet(invocation, "json")) printJson({ ready: true, url: running.url, port: running.port, pid: process.pid });
-  else {
+  if (isSet(invocation, "json")) {
+    const { url: origin, port: at, metricsPort } = running;
+    printJson({ ready: true, url: origin, port: at, metrics_port: metricsPort, pid: process.pid });
+  } else {
     printLine(`${colour("The Gatehouse server is up", "bold")} at ${running.url}.`);
     printLine(
       `To make an organisation: gatehouse org init --server ${running.url} --setup-code-file ${setupCodeFile} …`,
@@ -60,6 +64,16 @@ export async function storeLocation(invocation: Invocation, directory: string): 
   } catch (cause) {
     throw new Problem("usage.invalid", { detail: `${file} cannot be read.`, cause });
   }
+}
+
+/** The default gives way to a free port; one that was asked for does not. */
+function metricsOf(invocation: Invocation): { readonly port: number; readonly isExplicit: boolean } {
+  const asked = textOption(invocation, "metricsPort");
+  if (asked === undefined) return { port: DEFAULT_METRICS_PORT, isExplicit: false };
+  if (!/^\d{1,5}$/.test(asked) || Number(asked) > 65_535) {
+    throw new Problem("usage.invalid", { detail: "--metrics-port takes a port." });
+  }
+  return { port: Number(asked), isExplicit: true };
 }
 
 function parseListen(text: string): { readonly host: string; readonly port: number } {

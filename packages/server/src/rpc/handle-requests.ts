@@ -10,15 +10,17 @@ import {
   OrgAdminService,
   PolicyAdminService,
 } from "@gatehouse/wire";
+import type { ServerCounters } from "../metrics.ts";
 import { answerWellKnown } from "../orgs/well-known.ts";
 import type { SignInConfig } from "../people/sign-in-config.ts";
 import type { ServerContext } from "../server-context.ts";
 import { peopleRoutes } from "../web/people-routes.ts";
+import { type AdmitDeps, admitCalls } from "./admit-calls.ts";
 import { authenticate } from "./authenticate.ts";
 import { PEER_ADDRESS } from "./caller.ts";
 import { checkMessages } from "./check-messages.ts";
 import { logCalls } from "./log-calls.ts";
-import type { Handle } from "./open-listener.ts";
+import { boundArrival, type Handle } from "./open-listener.ts";
 import { auditAdminService } from "./services/audit-admin-service.ts";
 import { credentialAdminService } from "./services/credential-admin-service.ts";
 import { gatewayService } from "./services/gateway-service.ts";
@@ -32,12 +34,21 @@ export interface HandleOptions {
   readonly health: () => Promise<HealthReport>;
   /** Where people sign in; absent: nowhere. */
   readonly signIn: SignInConfig | undefined;
+  readonly counters: ServerCounters;
+  readonly admission: AdmitDeps;
   /** Aborts when the server closes: streams end then. */
   readonly signal: AbortSignal;
 }
 
 /** No message is larger; streams carry many. */
 const MAX_MESSAGE_BYTES = 4 * 1_048_576;
+/** Paths of calls whose request is a stream. */
+const STREAMED_IN: ReadonlySet<string> = new Set(
+  [NodeGatewayService, OrgAdminService, NodeAdminService, CredentialAdminService, PolicyAdminService, AuditAdminService]
+    .flatMap(({ typeName, methods }) => methods.map((method) => ({ typeName, ...method })))
+    .filter(({ methodKind }) => methodKind === "client_streaming" || methodKind === "bidi_streaming")
+    .map(({ typeName, name }) => `/${typeName}/${name}`),
+);
 
 /** Everything that the server answers: RPCs, the well-known document, health. What is not there is 404. */
 export function handleRequests(server: ServerContext, options: HandleOptions): Handle {
@@ -47,7 +58,8 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
   const adapter = connectNodeAdapter({
     routes: (router) => addServices(router, server),
     interceptors: [
-      logCalls({ log, clock }),
+      logCalls({ log, clock, counters: options.counters }),
+      admitCalls(options.admission),
       authenticate({ store, origin, now, seeOnce, macKey: keys.macKey }),
       checkMessages(server.check),
     ],
@@ -72,6 +84,7 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
   const people = options.signIn === undefined ? undefined : peopleRoutes(server, options.signIn);
   return (request, response) => {
     const url = new URL(request.url ?? "/", origin);
+    if (!STREAMED_IN.has(url.pathname)) boundArrival(request, response);
     const forPeople = people?.(request.method, url.pathname);
     if (forPeople !== undefined) return forPeople(request, response);
     const answer = Object.hasOwn(plain, url.pathname) ? plain[url.pathname] : undefined;

@@ -3,63 +3,143 @@ import {
   type Http2SecureServer,
   type Http2ServerRequest,
   type Http2ServerResponse,
+  type ServerHttp2Session,
 } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import { Lifetime, Problem } from "@gatehouse/core";
 import { errorCode } from "@gatehouse/kit";
 
-export interface ListenerOptions {
-  readonly host: string;
-  /** 0: any free one. */
-  readonly port: number;
+/** What the port proves itself with, PEM. */
+export interface ListenerLeaf {
   readonly certificatePem: string;
   readonly privateKeyPem: string;
 }
 
+export interface ListenerOptions extends ListenerLeaf {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
 export type Handle = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
 
-/** The one TLS port of a server. Disposing stops accepting, then ends what is still open. */
+/** The one TLS port of a server. Disposing stops accepting, lets calls finish for a while, then ends what is still open. */
 export interface Listener extends AsyncDisposable {
   readonly port: number;
+  readonly connections: number;
   /** Begins to answer. */
   serve(handle: Handle): void;
+  /** Proves itself with another leaf on connections that come from now on. */
+  renew(leaf: ListenerLeaf): void;
+  /** Takes no new connection; those that are open go on. */
+  refuseNew(): void;
 }
 
 /** How long connections may finish what they do once the server closes. */
 const DRAIN_MS = 5_000;
+const MAX_CONNECTIONS = 16_384;
 const MAX_SESSION_STREAMS = 256;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** How long a connection may be open without a call under way. */
+const IDLE_MS = 60_000;
+/** How long a request may take to arrive, where it is one message. */
+const REQUEST_MS = 30_000;
+const MAX_HEADER_BYTES = 16_384;
+const MAX_HEADERS = 64;
+
+/** Bounds of HTTP/2: what one connection may hold, and how often it may err. */
+const HTTP2_BOUNDS = {
+  settings: { maxConcurrentStreams: MAX_SESSION_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES },
+  maxHeaderListPairs: MAX_HEADERS,
+  maxSessionMemory: 16,
+  maxSessionInvalidFrames: 16,
+  maxSessionRejectedStreams: 32,
+  unknownProtocolTimeout: HANDSHAKE_TIMEOUT_MS,
+} as const;
+const HTTP1_BOUNDS = {
+  headersTimeout: HANDSHAKE_TIMEOUT_MS,
+  requestTimeout: REQUEST_MS,
+  keepAliveTimeout: IDLE_MS,
+  connectionsCheckingInterval: 5_000,
+  maxHeaderSize: MAX_HEADER_BYTES,
+} as const;
 
 /** Takes the port without answering yet: what stands in signatures may need its number. Fails with `config.port_busy`. */
-export async function openListener({ host, port, certificatePem, privateKeyPem }: ListenerOptions): Promise<Listener> {
-  const server = createSecureServer({
-    key: privateKeyPem,
-    cert: certificatePem,
-    minVersion: "TLSv1.3",
-    allowHTTP1: true,
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-    settings: { maxConcurrentStreams: MAX_SESSION_STREAMS },
-  });
+export async function openListener({ host, port, ...leaf }: ListenerOptions): Promise<Listener> {
+  const server = createSecureServer({ ...contextOf(leaf), ...HTTP2_BOUNDS, ...HTTP1_BOUNDS, allowHTTP1: true });
+  server.maxConnections = MAX_CONNECTIONS;
   const life = new Lifetime();
-  const sockets = trackSockets(server);
+  const open = trackConnections(server);
   await listen(server, { host, port });
-  life.defer(() => close(server, sockets));
+  const ended = Promise.withResolvers<void>();
+  const refuseNew = () => void server.close(() => ended.resolve());
+  life.defer(() => {
+    if (server.listening) refuseNew();
+    return endConnections(open, ended.promise);
+  });
   return {
     port: (server.address() as AddressInfo).port,
+    get connections() {
+      return open.sockets.size;
+    },
     serve: (handle) => void server.on("request", handle),
+    refuseNew,
+    renew: (next) => server.setSecureContext(contextOf(next)),
     [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
   };
 }
 
-function trackSockets(server: Http2SecureServer): ReadonlySet<Socket> {
-  const sockets = new Set<Socket>();
+function contextOf({ certificatePem, privateKeyPem }: ListenerLeaf) {
+  const own = { key: privateKeyPem, cert: certificatePem, minVersion: "TLSv1.3" } as const;
+  return { ...own, handshakeTimeout: HANDSHAKE_TIMEOUT_MS };
+}
+
+/**
+ * A request that is one message must arrive in time; what streams in says who it is before its first message, and may
+ * take as long as its session lives.
+ */
+export function boundArrival(request: Http2ServerRequest, response: Http2ServerResponse): void {
+  if (request.complete) return;
+  const timer = setTimeout(() => response.stream?.close() ?? request.socket.destroy(), REQUEST_MS);
+  const done = () => clearTimeout(timer);
+  request.once("end", done);
+  response.once("close", done);
+}
+
+interface OpenConnections {
+  readonly sockets: Set<Socket>;
+  readonly sessions: Set<ServerHttp2Session>;
+}
+
+function trackConnections(server: Http2SecureServer): OpenConnections {
+  const [sockets, sessions] = [new Set<Socket>(), new Set<ServerHttp2Session>()];
   server.on("secureConnection", (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
+  server.on("session", (session: ServerHttp2Session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+    endWhenIdle(session);
+  });
   // A peer that breaks a rule of the protocol loses its connection; nobody else notices.
   server.on("sessionError", () => undefined);
-  return sockets;
+  return { sockets, sessions };
+}
+
+function endWhenIdle(session: ServerHttp2Session): void {
+  let calls = 0;
+  const wait = () => setTimeout(() => session.close(), IDLE_MS);
+  let timer = wait();
+  session.on("stream", (stream) => {
+    calls += 1;
+    clearTimeout(timer);
+    stream.once("close", () => {
+      calls -= 1;
+      if (calls === 0 && !session.closed) timer = wait();
+    });
+  });
+  session.once("close", () => clearTimeout(timer));
 }
 
 function listen(server: Http2SecureServer, at: { readonly host: string; readonly port: number }): Promise<void> {
@@ -79,14 +159,12 @@ function refused(failure: Error, port: number): Problem {
   return new Problem("config.invalid", { detail: `The server cannot listen there (${code}).`, cause: failure });
 }
 
-function close(server: Http2SecureServer, sockets: ReadonlySet<Socket>): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      for (const socket of sockets) socket.destroy();
-    }, DRAIN_MS);
-    server.close(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+/** HTTP/2 says GOAWAY: calls that are under way finish, no new one begins. Who takes too long is cut. */
+async function endConnections({ sockets, sessions }: OpenConnections, ended: Promise<void>): Promise<void> {
+  for (const session of sessions) session.close();
+  const timer = setTimeout(() => {
+    for (const socket of sockets) socket.destroy();
+  }, DRAIN_MS);
+  await ended;
+  clearTimeout(timer);
 }

@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ProblemRow, toProblem } from "@gatehouse/core";
 import { NONCE_HEADER, PROBLEM_HEADER } from "@gatehouse/kit";
+import { SlowDownProblem } from "./failure-budget.ts";
 import { NonceProblem } from "./nonce-problem.ts";
 
 const CODES: Readonly<Record<ProblemRow["rpc"], Code>> = {
@@ -24,5 +25,8 @@ export function toConnectError(thrown: unknown): ConnectError {
   const error = new ConnectError(problem.message, CODES[problem.row.rpc]);
   error.metadata.set(PROBLEM_HEADER, problem.code);
   if (problem instanceof NonceProblem) error.metadata.set(NONCE_HEADER, problem.nonce);
+  if (problem instanceof SlowDownProblem) {
+    error.metadata.set("retry-after", String(Math.ceil(problem.retryAfterMs / 1_000)));
+  }
   return error;
 }

@@ -1,0 +1,66 @@
+import type { MetricRow, Samples } from "@gatehouse/kit";
+
+/** What a server's `/metrics` shows. No label names an organisation, a node or a person. */
+export const SERVER_METRICS = {
+  gatehouse_server_start_time_seconds: { kind: "gauge", say: "When the server started, in Unix seconds." },
+  gatehouse_server_resident_memory_bytes: { kind: "gauge", say: "Memory of the server's process." },
+  gatehouse_server_calls_total: {
+    kind: "counter",
+    labels: ["rpc", "outcome"],
+    say: "RPCs that were answered, by method and outcome: `ok`, or the problem code. A stream counts when it opens, and again when it fails.",
+  },
+  gatehouse_server_connections: { kind: "gauge", say: "Connections that are open." },
+  gatehouse_server_control_streams: { kind: "gauge", say: "Nodes whose control stream ends here." },
+  gatehouse_server_admission_running: { kind: "gauge", say: "Calls of callers not yet known that run." },
+  gatehouse_server_admission_waiting: { kind: "gauge", say: "Calls of callers not yet known that wait for a place." },
+  gatehouse_server_sweep_failures_total: {
+    kind: "counter",
+    say: "Turns of the sweep that failed: what has run out of time stays until one succeeds.",
+  },
+} as const satisfies Readonly<Record<string, MetricRow>>;
+
+/** What others count; asked when somebody looks. */
+export interface ServerFacts {
+  readonly connections: number;
+  readonly controlStreams: number;
+  readonly admissionRunning: number;
+  readonly admissionWaiting: number;
+}
+
+/** Counts calls and faults of one server. */
+export class ServerCounters {
+  readonly #startedAtMs: number;
+  readonly #calls = new Map<string, Map<string, number>>();
+  #sweepFailures = 0;
+
+  constructor(startedAtMs: number) {
+    this.#startedAtMs = startedAtMs;
+  }
+
+  /** `rpc` is a method that exists, `outcome` a code of the table: both are few. */
+  countCall(rpc: string, outcome: string): void {
+    const outcomes = this.#calls.get(rpc) ?? new Map<string, number>();
+    this.#calls.set(rpc, outcomes);
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+  }
+
+  countSweepFailure(): void {
+    this.#sweepFailures += 1;
+  }
+
+  samples(facts: ServerFacts): Samples<typeof SERVER_METRICS> {
+    const calls = [...this.#calls].flatMap(([rpc, outcomes]) =>
+      [...outcomes].map(([outcome, value]) => ({ value, labels: { rpc, outcome } })),
+    );
+    return {
+      gatehouse_server_start_time_seconds: [{ value: Math.floor(this.#startedAtMs / 1_000) }],
+      gatehouse_server_resident_memory_bytes: [{ value: process.memoryUsage.rss() }],
+      gatehouse_server_calls_total: calls,
+      gatehouse_server_connections: [{ value: facts.connections }],
+      gatehouse_server_control_streams: [{ value: facts.controlStreams }],
+      gatehouse_server_admission_running: [{ value: facts.admissionRunning }],
+      gatehouse_server_admission_waiting: [{ value: facts.admissionWaiting }],
+      gatehouse_server_sweep_failures_total: [{ value: this.#sweepFailures }],
+    };
+  }
+}

@@ -1,0 +1,153 @@
+import { connect } from "node:tls";
+import { systemClock, systemRandom } from "@gatehouse/core";
+import { createCa, createLog } from "@gatehouse/kit";
+import { eventually } from "@gatehouse/testbed";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { keepLeaf, leafMint } from "../src/keep-leaf.ts";
+import { AdmissionQueue } from "../src/rpc/admission-queue.ts";
+import { FailureBudget } from "../src/rpc/failure-budget.ts";
+import { openListener } from "../src/rpc/open-listener.ts";
+import { DATABASES, type TestDatabase } from "./databases.ts";
+import { FleetUnderTest, makePair } from "./fleet-under-test.ts";
+
+describe("the failure budget", () => {
+  test("fifty failures at once are borne, then ten a second; other addresses do not notice", () => {
+    let now = 0;
+    const budget = new FailureBudget(() => now);
+    for (let at = 0; at < 50; at += 1) {
+      budget.check("192.0.2.1");
+      budget.fail("192.0.2.1");
+    }
+    expect(() => budget.check("192.0.2.1")).toThrow(
+      expect.objectContaining({ code: "auth.slow_down", retryAfterMs: 100 }),
+    );
+    expect(() => budget.check("192.0.2.2")).not.toThrow();
+    now += 100;
+    budget.check("192.0.2.1");
+    budget.fail("192.0.2.1");
+    expect(() => budget.check("192.0.2.1")).toThrow();
+    now += 60_000;
+    for (let at = 0; at < 50; at += 1) budget.fail("192.0.2.1");
+    expect(() => budget.check("192.0.2.1")).toThrow();
+  });
+
+  test.each([
+    ["2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true],
+    ["2001:db8:1:2::1", "2001:db8:1:3::1", false],
+    ["::1", "::2", true],
+    ["::ffff:192.0.2.1", "::ffff:192.0.2.2", false],
+  ])("%s and %s share a budget: %s", (a, b, isShared) => {
+    const budget = new FailureBudget(() => 0);
+    for (let at = 0; at < 50; at += 1) budget.fail(a);
+    if (isShared) expect(() => budget.check(b)).toThrow();
+    else expect(() => budget.check(b)).not.toThrow();
+  });
+});
+
+test("what finishes something is admitted ahead of what begins; a full queue refuses", async () => {
+  const queue = new AdmissionQueue({ running: 1, waiting: 3 });
+  const order: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  const call = (name: string, isFirst: boolean) =>
+    queue.run(isFirst, async () => {
+      order.push(name);
+      await gate.promise;
+    });
+  const calls = [call("begin 1", false), call("begin 2", false), call("begin 3", false), call("complete", true)];
+  expect([queue.running, queue.waiting]).toEqual([1, 3]);
+  await expect(call("complete 2", true)).rejects.toMatchObject({ code: "server.busy" });
+  gate.resolve();
+  await Promise.all(calls);
+  expect(order).toEqual(["begin 1", "complete", "begin 2", "begin 3"]);
+  expect([queue.running, queue.waiting]).toEqual([0, 0]);
+});
+
+test("the port's certificate is renewed before it ends, over the same key", async () => {
+  const log = createLog({ level: "error", format: "json", write: () => undefined });
+  const ca = await createCa({ commonName: "test", days: 1, pathLength: 0 });
+  const ttlMs = 3_000;
+  const mint = leafMint({ ca, name: "127.0.0.1", ttlMs });
+  await using listener = await openListener({ host: "127.0.0.1", port: 0, ...(await mint()) });
+  const seen = async () => {
+    const socket = connect({
+      host: "127.0.0.1",
+      port: listener.port,
+      rejectUnauthorized: false,
+      ALPNProtocols: ["h2"],
+    });
+    await new Promise((resolve) => socket.once("secureConnect", resolve));
+    const leaf = socket.getPeerX509Certificate();
+    socket.destroy();
+    return { serial: leaf?.serialNumber, key: leaf?.publicKey.export({ format: "pem", type: "spki" }) };
+  };
+  const first = await seen();
+  const abort = new AbortController();
+  const keeping = keepLeaf({ mint, listener, ttlMs, log }, abort.signal);
+  const next = await eventually("another certificate", async () => {
+    const now = await seen();
+    return now.serial !== first.serial && now;
+  });
+  expect(next.key).toBe(first.key);
+  abort.abort();
+  await expect(keeping).rejects.toThrow();
+});
+
+describe("a server", () => {
+  let database: TestDatabase;
+  let fleet: FleetUnderTest;
+
+  beforeAll(async () => {
+    database = await DATABASES[0].open();
+    fleet = await FleetUnderTest.open(database.location);
+  });
+
+  afterAll(async () => {
+    await fleet[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+
+  test("who guesses API keys is slowed down, and told for how long; calls of known callers go on", async () => {
+    const org = await fleet.createOrg("acme");
+    const guess = () =>
+      fleet.gateway
+        .beginAuthHandshake({
+          apiKey: `ghn_00000000_${"A".repeat(43)}`,
+          identityPublicKey: makePair("ed25519").publicKey,
+          clientNonce: systemRandom.bytes(32),
+        })
+        .catch((failure: { metadata: Headers }) => failure.metadata);
+    const answers = (await Promise.all(Array.from({ length: 120 }, guess))) as Headers[];
+    const refused = answers.filter((metadata) => metadata.get("gatehouse-problem") === "auth.slow_down");
+    expect(refused.length).toBeGreaterThan(30);
+    expect(Number(refused[0]?.get("retry-after"))).toBeGreaterThan(0);
+    expect((await org.nodes.listNodes({}, org.headers)).nodes).toEqual([]);
+  });
+
+  test("a head that is too long or never ends is cut off; others are served", async () => {
+    const { hostname, port } = new URL(fleet.server.url);
+    const speak = (text: string) =>
+      new Promise<string>((resolve) => {
+        const socket = connect({
+          host: hostname,
+          port: Number(port),
+          rejectUnauthorized: false,
+          ALPNProtocols: ["http/1.1"],
+        });
+        let said = "";
+        socket.on("data", (chunk: Buffer) => {
+          said += chunk.toString();
+        });
+        socket.once("secureConnect", () => socket.write(text));
+        socket.on("error", () => undefined);
+        socket.once("close", () => resolve(said));
+      });
+    const long = await speak(`GET /livez HTTP/1.1\r\nHost: x\r\nX: ${"y".repeat(20_000)}\r\n\r\n`);
+    expect(long).toMatch(/^(HTTP\/1\.1 431|$)/);
+    const startedAt = systemClock.monotonicMs();
+    const slow = await speak("GET /livez HTTP/1.1\r\nHost: x\r\nX: ");
+    expect(slow).toMatch(/^(HTTP\/1\.1 408|$)/);
+    expect(systemClock.monotonicMs() - startedAt).toBeLessThan(18_000);
+    const well = await speak("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    expect(well).toContain("200");
+  }, 40_000);
+});
