@@ -75,7 +75,7 @@ function addUpkeepCommands(server: Command): void {
 }
 
 function addOperatorCommands(program: Command): void {
-  const org = program.command("org").description("make an organisation on a server");
+  const org = program.command("org").description("make an organisation on a server, and say how others find it");
   declare(
     org,
     "init",
@@ -87,6 +87,12 @@ function addOperatorCommands(program: Command): void {
     .requiredOption("--owner <name>", "name of its first member, who is its owner")
     .option("--setup-code-file <file>", "read the set-up code from a file, - for standard input (default: ask)")
     .option("--json", "print JSON");
+  declare(
+    org,
+    "pin",
+    "print how another member's machine finds and knows the server",
+    async () => (await import("./commands/org-pin.ts")).orgPin,
+  ).option("--json", "print JSON");
   const nodes = program.command("nodes").description("administer the nodes of your organisation");
   addCodeCommands(nodes);
   addNodeCommands(nodes);

@@ -5,8 +5,26 @@ const ROLES = "viewer, operator, admin or owner";
 
 /** What the people of an organisation and their keys are looked after with. */
 export function addPeopleCommands(program: Command): void {
+  addLoginCommands(program);
   addMemberCommands(program.command("members").description("look after the people of your organisation"));
   addKeyCommands(program.command("api-keys").description("look after the keys by which people and scripts act"));
+}
+
+function addLoginCommands(program: Command): void {
+  declare(program, "login", "make this machine yours", async () => (await import("./commands/login.ts")).login)
+    .requiredOption("--server <url>", "https://name:port")
+    .requiredOption("--pin <pin>", "what gatehouse org pin prints on another member's machine")
+    .option(
+      "--api-key-file <file>",
+      "take a key that was made for you, - for standard input (default: ask in a browser)",
+    )
+    .option("--json", "print one JSON object at each step");
+  declare(
+    program,
+    "logout",
+    "end this machine's key",
+    async () => (await import("./commands/logout.ts")).logout,
+  ).option("--json", "print JSON");
 }
 
 function addMemberCommands(members: Command): void {

@@ -347,6 +347,12 @@ export const PROBLEMS = {
     exit: 1,
     say: "An organisation keeps at least one owner.",
   },
+  "keys.last_owner": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "It is the last key of an owner. Make another one first: gatehouse api-keys create.",
+  },
   "keys.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such API key." },
 
   "daemon.unreachable": {

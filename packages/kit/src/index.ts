@@ -108,6 +108,7 @@ export {
 } from "./process/supervisor.ts";
 export { makeProof, type ProofInput } from "./server-channel/make-proof.ts";
 export {
+  type FormAnswer,
   type KnownServer,
   openKnownChannel,
   openPinnedChannel,

@@ -29,7 +29,8 @@ export async function addMember(invocation: Invocation): Promise<number> {
   if (isSet(invocation, "json")) printJson({ name, role: roleName(role) });
   else {
     printLine(`${name} is a member now, as ${roleName(role)}.`);
-    printLine(`Next: gatehouse api-keys create --member ${name} --role ${roleName(role)} --out FILE`);
+    printLine(`Next: gatehouse api-keys create --label ${name} --member ${name} --role ${roleName(role)} --out FILE`);
+    printLine("They need that file, and what gatehouse org pin prints.");
   }
   return 0;
 }

@@ -88,6 +88,10 @@ export class OperatorFiles {
     return stored === undefined ? undefined : new Secret(stored.toString().trim());
   }
 
+  get apiKeyPath(): string {
+    return this.#path("api.key");
+  }
+
   saveApiKey(key: Secret): Promise<void> {
     return writeFileAtomic(this.#path("api.key"), `${key.reveal()}\n`);
   }

@@ -6,6 +6,7 @@ const NEXT_STEPS: Readonly<Partial<Record<ProblemCode, string>>> = {
   "daemon.unreachable": "gatehouse up",
   "grants.not_found": "gatehouse credentials ls",
   "native.unavailable": "gatehouse doctor",
+  "org.not_joined": "gatehouse login, or gatehouse org init",
   "policy.invalid": "gatehouse policy lint FILE",
   "runs.not_found": "gatehouse ls",
   "sandbox.unavailable": "gatehouse doctor",

@@ -16,6 +16,14 @@ export interface ServerChannel extends Disposable {
   readonly transport: Transport;
   /** Settles when the connection is gone. */
   readonly closed: Promise<void>;
+  /** Sends a form over the same connection. Fails with `server.unreachable`, `server.timeout`. */
+  postForm(path: string, fields: Readonly<Record<string, string>>): Promise<FormAnswer>;
+}
+
+/** What came back, whatever the status; a body that is no JSON is `undefined`. */
+export interface FormAnswer {
+  readonly status: number;
+  readonly body: unknown;
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -127,33 +135,64 @@ function toChannel(
     manager.abort();
     socket.destroy();
   };
-  return { channel: { transport, closed, [Symbol.dispose]: dispose }, manager };
+  const postForm = async (path: string, fields: Readonly<Record<string, string>>) => {
+    const { status, text } = await exchange(manager, path, new URLSearchParams(fields).toString());
+    return { status, body: parseJson(text) };
+  };
+  return { channel: { transport, closed, postForm, [Symbol.dispose]: dispose }, manager };
 }
 
 async function getJson(manager: Http2SessionManager, path: string): Promise<unknown> {
-  const stream = await manager.request("GET", path, {}, {});
+  const { status, text } = await exchange(manager, path);
+  if (status === 404) throw new Problem("org.not_found", { detail: "The server does not know the code's pin." });
+  if (status !== 200) throw new Problem("server.unreachable", { detail: `It answered ${status}.` });
+  const answer = parseJson(text);
+  if (answer === undefined) throw notGatehouse();
+  return answer;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Whoever asked says what it means that there is no answer.
+    return undefined;
+  }
+}
+
+/** One request over the connection: a form where there is one. */
+async function exchange(manager: Http2SessionManager, path: string, form?: string) {
+  const headers = { "content-type": "application/x-www-form-urlencoded" };
+  const stream = await manager.request(
+    form === undefined ? "GET" : "POST",
+    path,
+    form === undefined ? {} : headers,
+    {},
+  );
   stream.setTimeout(REQUEST_TIMEOUT_MS, () => stream.destroy(new Problem("server.timeout")));
   // The loop below reports a failure; one that comes after it, at the connection's end, is nobody's.
   stream.on("error", () => undefined);
+  let status = 0;
+  stream.once("response", (answer) => {
+    status = Number(answer[":status"]);
+  });
+  if (form !== undefined) stream.end(form);
   const chunks: Buffer[] = [];
   let bytes = 0;
-  let status = 0;
-  stream.once("response", (headers) => {
-    status = Number(headers[":status"]);
-  });
   try {
     for await (const chunk of stream) {
       bytes += (chunk as Buffer).length;
       if (bytes > MAX_ANSWER_BYTES) throw new Problem("server.untrusted", { detail: "Its answer is too long." });
       chunks.push(chunk as Buffer);
     }
-    if (status === 404) throw new Problem("org.not_found", { detail: "The server does not know the code's pin." });
-    if (status !== 200) throw new Problem("server.unreachable", { detail: `It answered ${status}.` });
-    return JSON.parse(Buffer.concat(chunks).toString());
+    return { status, text: Buffer.concat(chunks).toString() };
   } catch (cause) {
-    if (cause instanceof Problem) throw cause;
-    throw new Problem("server.unreachable", { detail: "It does not answer as a Gatehouse server.", cause });
+    throw cause instanceof Problem ? cause : notGatehouse(cause);
   } finally {
     stream.close();
   }
+}
+
+function notGatehouse(cause?: unknown): Problem {
+  return new Problem("server.unreachable", { detail: "It does not answer as a Gatehouse server.", cause });
 }

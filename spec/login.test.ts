@@ -1,0 +1,94 @@
+import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import {
+  type FakeIdentityProvider,
+  type Fleet,
+  openFakeIdentityProvider,
+  ScriptedBrowser,
+  startFleet,
+} from "@gatehouse/testbed";
+import { expect, test } from "vitest";
+
+/** Lets people sign in from the server's next start on. */
+async function configure(fleet: Fleet, provider: FakeIdentityProvider): Promise<void> {
+  const [secret, ca] = [fleet.path("oidc-secret"), fleet.path("oidc-ca.pem")];
+  await writeFile(secret, `${provider.clientSecret}\n`);
+  await chmod(secret, 0o600);
+  await writeFile(ca, provider.authorityPem);
+  const oidc = {
+    issuer: provider.issuer,
+    clientId: provider.clientId,
+    clientSecretFile: secret,
+    org: "acme",
+    roles: { admins: "admin" },
+    caFile: ca,
+    addressRanges: ["127.0.0.0/8"],
+  };
+  await mkdir(fleet.path("config", "gatehouse"), { recursive: true });
+  await writeFile(fleet.path("config", "gatehouse", "config.yaml"), JSON.stringify({ oidc }));
+  await fleet.stopServer();
+  await fleet.startServer();
+  provider.admit(`${fleet.url}/sign-in/callback`);
+}
+
+test("a person logs in by their browser, acts, and logs out; the server is known by its pin before anything is sent", async () => {
+  await using provider = await openFakeIdentityProvider();
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  await configure(fleet, provider);
+  const { pin } = await fleet.operator(["org", "pin"]);
+  const own = ["--state-dir", fleet.path("bea")];
+  const login = fleet.start(["login", "--server", fleet.url, "--pin", pin, ...own, "--json"]);
+  const asked = JSON.parse(await login.line("the code", (line) => line.includes("user_code")));
+  provider.person = { sub: "u1", groups: ["admins"], preferred_username: "bea" };
+  const browser = new ScriptedBrowser();
+  await browser.visit(asked.verification_uri);
+  const form = { user_code: asked.user_code, decision: "approve" };
+  expect((await browser.visitOnce(`${asked.verification_uri}/decide`, { form })).status).toBe(200);
+  const done = JSON.parse(await login.line("the login", (line) => line.includes("logged_in")));
+  expect(done).toMatchObject({ org: "acme", member: "bea", role: "admin" });
+  expect((await login.finished).code).toBe(0);
+  const key = (await readFile(fleet.path("bea", "operator", "api.key"), "utf8")).trim();
+  expect((await stat(fleet.path("bea", "operator", "api.key"))).mode & 0o777).toBe(0o600);
+  expect(`${login.stdout}${login.stderr}${fleet.serverLog}`).not.toContain(key);
+  expect(await fleet.json(["members", "ls", ...own])).toMatchObject([{ name: "ada" }, { name: "bea" }]);
+  expect(await fleet.json(["nodes", "enroll-code", ...own])).toMatchObject({ code: expect.stringMatching(/^ghe_/) });
+  const again = await fleet.run(["login", "--server", fleet.url, "--pin", pin, ...own]);
+  expect(again.stderr).toContain("gatehouse logout");
+  await fleet.json(["logout", ...own]);
+  expect((await fleet.run(["members", "ls", ...own])).code).not.toBe(0);
+  await writeFile(fleet.path("stolen"), key, { mode: 0o600 });
+  const stolen = ["--api-key-file", fleet.path("stolen"), "--state-dir", fleet.path("eve")];
+  expect((await fleet.run(["login", "--server", fleet.url, "--pin", pin, ...stolen])).code).toBe(4);
+});
+
+test("a key that somebody made makes a machine a member's, and a wrong pin lets nothing out", async () => {
+  await using fleet = await startFleet();
+  await using other = await startFleet();
+  await Promise.all([fleet.initOrg(), other.initOrg()]);
+  const [{ pin }, { pin: foreign }] = [await fleet.operator(["org", "pin"]), await other.operator(["org", "pin"])];
+  await fleet.operator(["members", "add", "bob", "--role", "viewer"]);
+  const key = fleet.path("bob.key");
+  await fleet.operator(["api-keys", "create", "--label", "bob", "--role", "viewer", "--member", "bob", "--out", key]);
+  const own = ["--api-key-file", key, "--state-dir", fleet.path("bob")];
+  const [ofOrg = "", ofEncryption = ""] = pin.split(".");
+  for (const [wrong, code] of [
+    [foreign, 5],
+    [`${ofOrg}.${foreign.split(".")[1]}`, 4],
+    [`${foreign.split(".")[0]}.${ofEncryption}`, 5],
+    [ofOrg, 2],
+  ] as const) {
+    expect((await fleet.run(["login", "--server", fleet.url, "--pin", wrong, ...own])).code, wrong).toBe(code);
+    await expect(stat(fleet.path("bob", "operator", "api.key"))).rejects.toThrow("ENOENT");
+  }
+  expect(await fleet.json(["login", "--server", fleet.url, "--pin", pin, ...own])).toMatchObject({
+    member: "bob",
+    role: "viewer",
+  });
+  expect((await fleet.run(["nodes", "enroll-code", "--state-dir", fleet.path("bob")])).code).toBe(4);
+  const waiting = ["--state-dir", fleet.path("carl")];
+  const refused = await fleet.run(["login", "--server", fleet.url, "--pin", pin, ...waiting]);
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("--api-key-file") });
+  const last = await fleet.run(["logout", "--state-dir", fleet.path("o")]);
+  expect(last.code).toBe(1);
+  expect(await fleet.operator(["members", "ls"])).toHaveLength(2);
+});
