@@ -1,5 +1,14 @@
-import { writeFile } from "node:fs/promises";
-import { findInFiles, startFleet } from "@gatehouse/testbed";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import {
+  createTestAuthority,
+  eventually,
+  type FakeApi,
+  type Fleet,
+  findInFiles,
+  openFakeApi,
+  plantValue,
+  startFleet,
+} from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 
 const VALUE = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
@@ -33,3 +42,69 @@ test("a credential is sealed on the operator's machine, and the server never hol
   expect(await findInFiles(fleet.path("s"), VALUE)).toEqual([]);
   expect(await findInFiles(fleet.path("o"), VALUE)).toEqual([]);
 });
+
+test("a run on a node uses what was sealed on the operator's machine, over a restart, until it is taken back", async () => {
+  const authority = await createTestAuthority();
+  const value = plantValue();
+  await using api = await openFakeApi({ authority, expects: `Bearer ${value}` });
+  await using fleet = await startFleet();
+  await mkdir(fleet.path("workspace"));
+  await mkdir(fleet.path("config", "gatehouse"), { recursive: true });
+  await writeFile(fleet.path("ca.pem"), authority.certificatePem);
+  const gate = { engines: [], workers: 1, upstreamCa: fleet.path("ca.pem") };
+  await writeFile(fleet.path("config", "gatehouse", "config.yaml"), JSON.stringify({ gate }));
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  const first = await startNode(fleet);
+  await writeFile(fleet.path("value"), value, { mode: 0o600 });
+  const own = ["--host", `localhost:${api.port}`, "--value-file", fleet.path("value")];
+  await fleet.operator(["credentials", "add", "api", "--nodes", "n1", ...own]);
+  await eventually("the grant is there", async () => ((await grantsOf(fleet)).includes("api") ? true : undefined));
+  expect(await ask(fleet, api)).toBe("200");
+
+  first.kill("SIGTERM");
+  await first.finished;
+  await startNode(fleet);
+  await eventually("the grant is there again", async () =>
+    (await grantsOf(fleet)).includes("api") ? true : undefined,
+  );
+  expect(await ask(fleet, api)).toBe("200");
+
+  const long = fleet.start([...runOn(fleet), "sh", "-c", LOOP, "loop", `https://localhost:${api.port}`]);
+  await long.line("an answer with the credential", (line) => line === "200");
+  await fleet.operator(["revoke", "api"]);
+  const revokedAt = performance.now();
+  await long.line("an answer without it", (line) => line === "401");
+  expect(performance.now() - revokedAt).toBeLessThan(1_000);
+  long.kill("SIGTERM");
+  await long.finished;
+  expect(await grantsOf(fleet)).toEqual([]);
+  for (const place of ["s", "o", "n1"]) expect(await findInFiles(fleet.path(place), value)).toEqual([]);
+  expect(fleet.serverLog).not.toContain(value);
+  expect(await readFile(fleet.path("n1", "fleet", "state.json"), "utf8")).toContain("revoked");
+});
+
+const LOOP = 'while :; do curl -s -o /dev/null -w "%{http_code}\\n" "$1"; sleep 0.1; done';
+
+async function startNode(fleet: Fleet) {
+  const daemon = fleet.start(["node", "run", "--state-dir", fleet.path("n1"), "--json"]);
+  await daemon.line("the node's ready line", (line) => line.includes('"ready":true'));
+  return daemon;
+}
+
+async function grantsOf(fleet: Fleet): Promise<readonly string[]> {
+  const listed = (await fleet.json(["credentials", "ls", "--state-dir", fleet.path("n1")])) as { name: string }[];
+  return listed.map(({ name }) => name);
+}
+
+function runOn(fleet: Fleet): readonly string[] {
+  const own = ["--state-dir", fleet.path("n1"), "--workspace", fleet.path("workspace")];
+  return ["run", ...own, "--grant", "api", "--"];
+}
+
+/** The status that a run on the node gets of the API. */
+async function ask(fleet: Fleet, api: FakeApi): Promise<string> {
+  const curl = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", `https://localhost:${api.port}`];
+  const { stdout, stderr } = await fleet.run([...runOn(fleet), ...curl]);
+  return stdout === "" ? stderr : stdout;
+}

@@ -2,6 +2,7 @@ import { Problem, parseRunId } from "@gatehouse/core";
 import type { RunFiles } from "../runs/run-files.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
 import { fetchApiKey } from "../uplink/change-key.ts";
+import type { FleetFollower } from "../uplink/fleet-follower.ts";
 import type { NodeSession } from "../uplink/node-session.ts";
 import type { Ceiling } from "./ceiling.ts";
 import { collectLogs } from "./collect-logs.ts";
@@ -20,12 +21,13 @@ export interface NodeHandlerDeps {
 export interface HandlerUplink {
   /** `undefined` while the server is away. */
   readonly session: () => NodeSession | undefined;
+  readonly fleet: Pick<FleetFollower, "refresh">;
   /** The server's time. */
   readonly now: () => number;
 }
 
 /** What this node does on command. A kind that is not here is answered with INCAPABLE. */
-export function nodeHandlers(deps: NodeHandlerDeps, { session, now }: HandlerUplink): CommandHandlers {
+export function nodeHandlers(deps: NodeHandlerDeps, { session, fleet, now }: HandlerUplink): CommandHandlers {
   const { sandboxes, stateDir } = deps;
   const draining = new Draining();
   return {
@@ -44,6 +46,10 @@ export function nodeHandlers(deps: NodeHandlerDeps, { session, now }: HandlerUpl
       return {};
     },
     collectLogs: (asked) => collectLogs(asked, deps),
+    applyBundle: async () => {
+      await fleet.refresh();
+      return {};
+    },
     drain: (asked, { signal }) => draining.run(asked, { sandboxes, now, signal }),
     rotateApiKey: async () => {
       const open = session();

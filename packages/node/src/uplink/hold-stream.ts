@@ -13,6 +13,7 @@ import {
 } from "@gatehouse/wire";
 import type { CommandExecutor } from "../commands/command-executor.ts";
 import type { CommandJournal } from "../commands/command-journal.ts";
+import type { FleetFollower } from "./fleet-follower.ts";
 import type { NodeSession } from "./node-session.ts";
 import type { ServerTime } from "./server-time.ts";
 
@@ -29,6 +30,7 @@ export interface HoldDeps {
   readonly bootId: string;
   readonly softwareVersion: string;
   readonly runCount: () => number;
+  readonly fleet: FleetFollower;
 }
 
 /** What can be sent while the stream is open. */
@@ -59,7 +61,9 @@ export async function holdStream(
   };
   const held = new HeldStream(session, deps, send);
   send(held.hello());
-  const heartbeats = beatForever(() => send({ case: "heartbeat", value: heartbeatOf(deps.runCount()) }));
+  const heartbeats = beatForever(() =>
+    send({ case: "heartbeat", value: heartbeatOf(deps.runCount(), deps.fleet.generation) }),
+  );
   try {
     for await (const { message } of session.gateway.controlStream(outgoing, { signal, timeoutMs: 0 })) {
       if (message.case === "goaway") return message.value;
@@ -78,8 +82,9 @@ export async function holdStream(
 }
 
 /** A sign of life. What the daemon cannot do shows in its own health; that it speaks at all is what counts here. */
-export function heartbeatOf(runCount: number) {
-  return { sentAt: BigInt(Date.now()), health: Heartbeat_Health.OK, runCount };
+export function heartbeatOf(runCount: number, generation: number) {
+  const bundleGeneration = BigInt(generation);
+  return { sentAt: BigInt(Date.now()), health: Heartbeat_Health.OK, runCount, bundleGeneration };
 }
 
 class HeldStream {
@@ -105,7 +110,7 @@ class HeldStream {
   }
 
   async receive(message: Message): Promise<void> {
-    const { journal, executor, time, check } = this.#deps;
+    const { journal, executor, time, check, fleet } = this.#deps;
     switch (message.case) {
       case "accepted":
         return this.#accept(message.value);
@@ -120,13 +125,19 @@ class HeldStream {
         this.#lifeMs = Number(message.value.expiresAt) - this.#deps.time.now();
         this.#isRenewing = false;
         return;
+      case "bundleChanged":
+        return fleet.want(Number(message.value.generation));
+      case "heartbeatAnswer":
+        return fleet.want(Number(message.value.bundleGeneration));
+      case "revocation":
+        return fleet.revoke(message.value);
       default:
-        return; // what a newer server says beside, and answers to heartbeats
+        return; // what a newer server says beside
     }
   }
 
-  #accept({ serverTime, sessionExpiresAt, dpopNonce }: Accepted): void {
-    const { time, executor, journal } = this.#deps;
+  #accept({ serverTime, sessionExpiresAt, dpopNonce, freshness }: Accepted): void {
+    const { time, executor, journal, fleet } = this.#deps;
     time.observe(Number(serverTime));
     this.#session.proofs.useNonce(dpopNonce);
     const leftMs = Number(sessionExpiresAt - serverTime);
@@ -135,6 +146,7 @@ class HeldStream {
     if (leftMs <= this.#lifeMs / 3) this.#renew();
     journal.forgetBefore(Number(serverTime) - REMEMBERED_MS);
     executor.resend();
+    fleet.hear(freshness);
   }
 
   #renew(): void {

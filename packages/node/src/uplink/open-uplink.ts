@@ -25,7 +25,7 @@ export async function openUplink(parts: UplinkParts): Promise<Uplink> {
   const { stateDir, journalFile, softwareVersion, sandboxes, gate, log, clock } = parts;
   if ((await new NodeFiles(stateDir).enrolled()) === undefined) throw new Problem("enroll.not_enrolled");
   return Uplink.open({
-    ...{ stateDir, journalFile, softwareVersion, log, clock, random: systemRandom },
+    ...{ stateDir, journalFile, softwareVersion, gate, log, clock, random: systemRandom },
     putOnRecord: async (event) => {
       await gate.call("putOnRecord", event);
     },

@@ -6,6 +6,8 @@ import { CommandExecutor, type ExecutorDeps } from "../commands/command-executor
 import type { CommandHandlers } from "../commands/command-handlers.ts";
 import { CommandJournal } from "../commands/command-journal.ts";
 import type { HandlerUplink } from "../commands/node-handlers.ts";
+import { FleetCourier, type FleetGate } from "./fleet-courier.ts";
+import { FleetFollower } from "./fleet-follower.ts";
 import { type HoldDeps, heartbeatOf, holdStream, type OpenStream } from "./hold-stream.ts";
 import { type NodeSession, openNodeSession } from "./node-session.ts";
 import { retryDelays } from "./retry-delays.ts";
@@ -18,6 +20,7 @@ export interface UplinkOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly random: Random;
+  readonly gate: FleetGate;
   readonly putOnRecord: ExecutorDeps["putOnRecord"];
   readonly runCount: () => number;
   readonly handlers: (uplink: HandlerUplink) => CommandHandlers;
@@ -43,10 +46,16 @@ export class Uplink implements AsyncDisposable {
     const journal = this.#life.own(CommandJournal.open(options.journalFile));
     const sendAck: ExecutorDeps["sendAck"] = (ack) => this.#stream?.send({ case: "ack", value: ack });
     const time = new ServerTime(clock);
-    const handlers = options.handlers({ session: () => this.#session, now: () => time.now() });
+    const fleet = new FleetFollower({
+      log,
+      courier: new FleetCourier(options.stateDir, options.gate),
+      session: () => this.#session,
+      onApplied: () => this.#beat(),
+    });
+    const handlers = options.handlers({ session: () => this.#session, fleet, now: () => time.now() });
     const executor = this.#life.own(new CommandExecutor({ journal, handlers, log, putOnRecord, sendAck }));
     const bootId = makeUuid(clock.now(), random);
-    const own = { journal, executor, log, bootId, softwareVersion, runCount };
+    const own = { journal, executor, log, bootId, softwareVersion, runCount, fleet };
     this.#deps = { ...own, time, check: createMessageCheck() };
   }
 
@@ -88,7 +97,8 @@ export class Uplink implements AsyncDisposable {
     this.#session = session;
     try {
       // A stream's messages can be sent once: its proof needs a nonce that an answered call has brought.
-      const heartbeat = heartbeatOf(runCount());
+      await this.#deps.fleet.begin();
+      const heartbeat = heartbeatOf(runCount(), this.#deps.fleet.generation);
       await session.gateway.uploadHeartbeat({ heartbeat }, { signal });
       const farewell = await holdStream(session, this.#deps, { signal, onOpen: (stream) => this.#onOpen(stream) });
       const reason = Goaway_Reason[farewell?.reason ?? Goaway_Reason.UNSPECIFIED];
@@ -97,6 +107,12 @@ export class Uplink implements AsyncDisposable {
     } finally {
       this.#session = undefined;
     }
+  }
+
+  /** Says at once what is served now. */
+  #beat(): void {
+    const { runCount, fleet } = this.#deps;
+    this.#stream?.send({ case: "heartbeat", value: heartbeatOf(runCount(), fleet.generation) });
   }
 
   #onOpen(stream: OpenStream | undefined): void {

@@ -48,7 +48,7 @@ export async function buildBundle(tx: BundleTransaction, nodeId: string, keys: B
   const manifest = writeManifest(
     hashed.map(({ part: { kind, id, version }, sha256: hash }) => ({ kind, id, version, sha256: base64url(hash) })),
   );
-  const state = { orgId: tx.orgId, nodeId, epoch: node.epoch, generation: node.generation };
+  const state = { orgId: tx.orgId, nodeId, epoch: keys.keySet.epoch, generation: node.generation };
   return {
     signed: sign(state, { manifest, issuedAt: tx.now(), keys }),
     parts: hashed.map(({ sha256: hash, content }) => ({ sha256: hash, content })),
@@ -57,7 +57,8 @@ export async function buildBundle(tx: BundleTransaction, nodeId: string, keys: B
 
 async function partsOf(tx: BundleTransaction, node: Node, { keySet }: BundleKeys): Promise<readonly BundlePart[]> {
   const roster = await tx.roster.newest();
-  const credentials = await tx.credentials.listOfNode(node.id);
+  // A node that is not where it should be gets nothing to use until an operator accepted it.
+  const credentials = node.quarantineReason === undefined ? await tx.credentials.listOfNode(node.id) : [];
   const policies = await tx.policies.list();
   return [
     keySetPart(keySet),

@@ -19,6 +19,7 @@ import { renewSession } from "../../sessions/renew-session.ts";
 import type { Store } from "../../store/store.ts";
 import { type OwnStream, ownsStream } from "../../streams/own-stream.ts";
 import { signFreshness } from "../../streams/sign-freshness.ts";
+import { signRevocation } from "../../streams/sign-revocation.ts";
 import { toCommandEnd, toWireCommand } from "../services/describe-command.ts";
 import { answerHeartbeat } from "./answer-heartbeat.ts";
 
@@ -56,6 +57,8 @@ export class NodeStream implements Disposable {
   readonly #server: StreamDeps;
   readonly #outgoing = new MessageQueue<ControlMessage>(MAX_WAITING);
   #expiresAt: number;
+  /** The generation of the last revocation that was sent here. */
+  #revokedThrough = 0;
   #timer: NodeJS.Timeout | undefined;
   /** Work that was asked for while the same work was under way. */
   readonly #turns = new Map<() => Promise<void>, "running" | "again">();
@@ -75,6 +78,7 @@ export class NodeStream implements Disposable {
   /** Greets the node and begins to hand out what waits for it. */
   begin(generation: number): void {
     this.#accept(generation);
+    this.tellState();
     this.takeCommands();
   }
 
@@ -121,6 +125,11 @@ export class NodeStream implements Disposable {
     this.#turn(this.#take);
   }
 
+  /** The node's desired state may have changed. */
+  tellState(): void {
+    this.#turn(this.#tell);
+  }
+
   /** Something may have changed about the node, its session or its stream. */
   checkStanding(): void {
     this.#turn(this.#check);
@@ -128,8 +137,27 @@ export class NodeStream implements Disposable {
 
   lookAgain(): void {
     this.checkStanding();
+    this.tellState();
     this.takeCommands();
   }
+
+  /** What was taken back goes first: it acts before the bundle that no longer holds it. */
+  readonly #tell = async (): Promise<void> => {
+    const { orgId, nodeId } = this;
+    const { store, keys } = this.#server;
+    const told = await store.inOrg(orgId, async (tx) => {
+      const node = await tx.nodes.find(nodeId);
+      const after = Math.max(this.#revokedThrough, node?.appliedGeneration ?? 0);
+      return node && { node, revocations: await tx.revocations.listOfNode(nodeId, after) };
+    });
+    if (told === undefined) return this.checkStanding();
+    for (const { generation, ids } of told.revocations) {
+      this.send({ case: "revocation", value: signRevocation({ orgId, nodeId, generation, ids }, keys) });
+      this.#revokedThrough = generation;
+    }
+    const { generation, appliedGeneration } = told.node;
+    if (generation > appliedGeneration) this.send({ case: "bundleChanged", value: { generation: BigInt(generation) } });
+  };
 
   readonly #take = async (): Promise<void> => {
     const { store, keys } = this.#server;

@@ -55,10 +55,11 @@ export class NodeStreams implements Disposable {
   }
 
   #wake(message: BusMessage): void {
-    if (message.kind !== "commands" && message.kind !== "session") return;
+    if (message.kind !== "commands" && message.kind !== "session" && message.kind !== "bundle") return;
     const stream = this.#streams.get(message.nodeId);
     if (stream === undefined || stream.orgId !== message.orgId) return;
     if (message.kind === "commands") stream.takeCommands();
+    else if (message.kind === "bundle") stream.tellState();
     else stream.checkStanding();
   }
 

@@ -1,0 +1,95 @@
+import { toProblem } from "@gatehouse/core";
+import type { Log } from "@gatehouse/kit";
+import type { Freshness, Revocation } from "@gatehouse/wire";
+import type { FleetCourier } from "./fleet-courier.ts";
+import type { NodeSession } from "./node-session.ts";
+
+export interface FollowerDeps {
+  readonly courier: FleetCourier;
+  readonly session: () => NodeSession | undefined;
+  readonly log: Log;
+  /** A newer generation is served. */
+  readonly onApplied: () => void;
+}
+
+/**
+ * Keeps the node's state at what the server desires: each word of a newer generation leads to one fetch, however many
+ * come meanwhile. What the key-holder refuses is logged, and what was served is served on until it is stale.
+ */
+export class FleetFollower {
+  readonly #deps: FollowerDeps;
+  #applied = 0;
+  #wanted = 0;
+  #newest: Freshness | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(deps: FollowerDeps) {
+    this.#deps = deps;
+  }
+
+  /** The generation that is served; 0 before the first. */
+  get generation(): number {
+    return this.#applied;
+  }
+
+  /** Reads what the key-holder serves: after a start of the daemon, or of the gate. */
+  async begin(): Promise<void> {
+    this.#applied = (await this.#deps.courier.status()).bundle?.generation ?? 0;
+  }
+
+  /** The server says which generation it desires. */
+  want(generation: number): void {
+    this.#wanted = Math.max(this.#wanted, generation);
+    this.#follow();
+  }
+
+  /** The server says, signed, which generation is the newest now. */
+  hear(freshness: Freshness | undefined): void {
+    if (freshness === undefined) return;
+    this.#newest = freshness;
+    this.want(Number(freshness.generation));
+  }
+
+  /** Out of every run, and durable, when it returns. */
+  async revoke(revocation: Revocation): Promise<void> {
+    await this.#try("revocation refused", () => this.#deps.courier.revoke(revocation));
+    this.want(Number(revocation.generation));
+  }
+
+  /** Fetches and serves what is desired now, whatever is served. Fails as the key-holder refuses. */
+  async refresh(): Promise<void> {
+    const session = this.#deps.session();
+    if (session === undefined) return;
+    const { bundle } = await this.#deps.courier.refresh(session.gateway);
+    this.#applied = bundle?.generation ?? this.#applied;
+    this.#deps.onApplied();
+  }
+
+  #follow(): void {
+    this.#running ??= this.#catchUp().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  async #catchUp(): Promise<void> {
+    while (this.#wanted > this.#applied) {
+      const [before, wanted] = [this.#applied, this.#wanted];
+      await this.#try("bundle refused", () => this.refresh());
+      // Refused, or the server is away: the next word of it leads here again.
+      if (this.#applied === before || this.#applied < wanted) break;
+    }
+    const freshness = this.#newest;
+    this.#newest = undefined;
+    if (freshness !== undefined) await this.#try("freshness refused", () => this.#deps.courier.hear(freshness));
+    if (this.#newest !== undefined && this.#wanted <= this.#applied) await this.#catchUp();
+  }
+
+  async #try(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (failure) {
+      const { code, detail = "" } = toProblem(failure);
+      this.#deps.log.warn(what, { code, detail });
+    }
+  }
+}
