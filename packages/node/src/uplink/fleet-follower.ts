@@ -21,7 +21,7 @@ export class FleetFollower {
   #applied = 0;
   #wanted = 0;
   #newest: Freshness | undefined;
-  #running: Promise<void> | undefined;
+  #isFollowing = false;
 
   constructor(deps: FollowerDeps) {
     this.#deps = deps;
@@ -66,8 +66,10 @@ export class FleetFollower {
   }
 
   #follow(): void {
-    this.#running ??= this.#catchUp().finally(() => {
-      this.#running = undefined;
+    if (this.#isFollowing) return;
+    this.#isFollowing = true;
+    void this.#catchUp().finally(() => {
+      this.#isFollowing = false;
     });
   }
 
