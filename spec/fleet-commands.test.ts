@@ -1,24 +1,124 @@
-import { eventually, type Fleet, startFleet } from "@gatehouse/testbed";
+import { mkdir, readFile } from "node:fs/promises";
+import { eventually, type Fleet, type RunningCommand, startFleet } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 
 test("a command runs in a sandbox of a node: its output is shown and its code is the command's", async () => {
   await using fleet = await startFleet();
   await startNode(fleet, "n1");
-  const shown = await fleet.run(["run", "--node", "n1", "--state-dir", fleet.path("o"), "--", ...SHELL, "pwd; exit 7"]);
-  expect(shown).toMatchObject({ code: 7, stdout: expect.stringContaining("gatehouse/workspaces") });
+  const shown = await onNode(fleet, ["--", ...SHELL, "pwd; echo oops >&2; exit 7"]);
+  expect(shown.code).toBe(7);
+  expect(shown.stdout).toContain("gatehouse/workspaces");
+  expect(shown.stdout).toContain("oops");
+});
+
+test("a detached run on a node is listed, followed and stopped from the operator's machine", async () => {
+  await using fleet = await startFleet();
+  await startNode(fleet, "n1");
+  const started = await onNode(fleet, ["--detach", "--json", "--", ...SHELL, "echo begun; exec sleep 300"]);
+  const { run_id: runId, node } = JSON.parse(started.stdout);
+  expect(node).toBe("n1");
+  expect(await fleet.operator(["ls"])).toMatchObject([{ run_id: runId, node: "n1", state: "running" }]);
+  const logs = await fleet.run(["logs", runId, "--state-dir", fleet.path("o")]);
+  expect(logs.stdout).toBe("begun\n");
+  expect(await fleet.operator(["stop", runId])).toEqual({ stopped: [runId] });
+  expect(await fleet.json(["ls", "--state-dir", fleet.path("n1")])).toMatchObject([{ state: "exited" }]);
+  const unknown = await fleet.run(["stop", "nowhere", "--state-dir", fleet.path("o")]);
+  expect(unknown.code).toBe(5);
+});
+
+test("what a node's own configuration does not allow is refused, and nothing runs", async () => {
+  await using fleet = await startFleet();
+  await startNode(fleet, "n1");
+  const outside = fleet.path("outside");
+  await mkdir(outside);
+  const elsewhere = await onNode(fleet, ["--workspace", outside, "--", ...SHELL, "touch here"]);
+  expect(elsewhere.stderr).toContain("forbidden");
+  expect(elsewhere.code).toBe(125);
+  const exposed = await onNode(fleet, ["--driver", "process", "--", ...SHELL, "true"]);
+  expect(exposed.stderr).toContain("forbidden");
+  await fleet.operator(["nodes", "cordon", "n1"]);
+  const cordoned = await onNode(fleet, ["--", ...SHELL, "true"]);
+  expect(cordoned.stderr).toContain("cordoned");
+  expect(await fleet.json(["ls", "--state-dir", fleet.path("n1")])).toEqual([]);
+  await fleet.operator(["nodes", "uncordon", "n1"]);
+  expect((await onNode(fleet, ["--", ...SHELL, "exit 3"])).code).toBe(3);
+});
+
+test("a command that waits survives server and node, both killed, and is done once", async () => {
+  await using fleet = await startFleet();
+  const daemon = await startNode(fleet, "n1");
+  await kill(daemon);
+  const waiting = fleet.start([...RUN, "--state-dir", fleet.path("o"), "--detach", "--json", "--", "sleep", "300"]);
+  await eventually("the command is queued", () => isIssued(fleet), { timeoutMs: 30_000 });
+  await fleet.stopServer("SIGKILL");
+  expect((await waiting.finished).code).not.toBe(0);
+  await fleet.startServer();
+  const again = await joinNode(fleet, "n1");
+  await eventually("the run is there", async () => ((await runsOf(fleet)).length > 0 ? true : undefined));
+  await kill(again);
+  await fleet.stopServer("SIGKILL");
+  await fleet.startServer();
+  await joinNode(fleet, "n1");
+  expect(await runsOf(fleet)).toHaveLength(1);
+  await fleet.json(["stop", (await runsOf(fleet))[0]?.run_id ?? "", "--state-dir", fleet.path("n1")]);
+});
+
+test("a daemon that is killed in the middle of a command says that it does not know what came of it", async () => {
+  await using fleet = await startFleet();
+  const daemon = await startNode(fleet, "n1");
+  await onNode(fleet, ["--detach", "--", "sleep", "300"]);
+  const drain = fleet.start(["nodes", "drain", "n1", "--within", "5m", "--state-dir", fleet.path("o")]);
+  await eventually("the node began", async () =>
+    daemon.stderr.split("command accepted").length > 2 ? true : undefined,
+  );
+  await kill(daemon);
+  await joinNode(fleet, "n1");
+  const said = await drain.finished;
+  expect(said.code).toBe(1);
+  expect(said.stderr).toContain("outcome unknown");
+  const [run] = await runsOf(fleet);
+  expect(run?.state).toBe("running");
+  await fleet.operator(["nodes", "uncordon", "n1"]);
+  await fleet.operator(["nodes", "drain", "n1", "--within", "1s"]);
+  expect(await runsOf(fleet)).toMatchObject([{ state: "exited" }]);
 });
 
 const SHELL = ["sh", "-c"] as const;
+const RUN = ["run", "--node", "n1"] as const;
 
-/** An enrolled host with its daemon, online. */
-async function startNode(fleet: Fleet, name: string) {
+function onNode(fleet: Fleet, args: readonly string[]) {
+  return fleet.run([...RUN, "--state-dir", fleet.path("o"), ...args]);
+}
+
+/** The runs as the host itself knows them. */
+async function runsOf(fleet: Fleet): Promise<readonly { readonly run_id: string; readonly state: string }[]> {
+  return fleet.json(["ls", "--state-dir", fleet.path("n1")]);
+}
+
+/** An enrolled host with its daemon, connected. */
+async function startNode(fleet: Fleet, name: string): Promise<RunningCommand> {
   await fleet.initOrg();
   await fleet.enrollHost(name);
+  return joinNode(fleet, name);
+}
+
+async function joinNode(fleet: Fleet, name: string): Promise<RunningCommand> {
   const daemon = fleet.start(["node", "run", "--state-dir", fleet.path(name), "--json"]);
   await daemon.line("the node's ready line", (line) => line.includes('"ready":true'));
-  await eventually("the node is online", async () => {
-    const nodes = (await fleet.operator(["nodes", "ls"])) as { name: string; connected: boolean }[];
-    return nodes.find((node) => node.name === name)?.connected === true ? true : undefined;
+  await eventually("the node is connected", async () => {
+    return `${daemon.stdout}${daemon.stderr}`.includes("connected to the server") ? true : undefined;
   });
   return daemon;
+}
+
+/** Whether the organisation's audit log says that a command was given. */
+async function isIssued(fleet: Fleet): Promise<true | undefined> {
+  const file = fleet.path("audit.jsonl");
+  const { code } = await fleet.run(["audit", "export", "--out", file, "--state-dir", fleet.path("o")]);
+  return code === 0 && (await readFile(file, "utf8")).includes("command.issued") ? true : undefined;
+}
+
+async function kill(daemon: RunningCommand): Promise<void> {
+  daemon.kill("SIGKILL");
+  await daemon.finished;
 }

@@ -157,6 +157,15 @@ function addNodeCommands(nodes: Command): void {
     .option("--ttl <time>", "how long it may be claimed: 1m to 24h", "15m")
     .option("--out <file>", "write the code to a file of mode 0600 instead of printing it")
     .option("--json", "print JSON");
+  declare(
+    nodes,
+    "drain",
+    "admit no new run on a node, and stop what is left after a while",
+    async () => (await import("./commands/nodes-change.ts")).drain,
+  )
+    .argument("<node>", "name or id")
+    .option("--within <time>", "how long its runs may take to end by themselves", "10m")
+    .option("--json", "print JSON");
   for (const [verb, says] of [
     ["cordon", "admit no new run on a node"],
     ["uncordon", "admit runs on a node again"],

@@ -6,15 +6,16 @@ import type { Operator } from "./open-operator.ts";
 type CommandKind = NonNullable<MessageInitShape<typeof CommandPayloadSchema>["kind"]>;
 
 export interface CommandOptions {
-  /** How long the node may take to begin; also how long is waited. */
+  /** How long the node may take to begin. */
   readonly ttlMs?: number;
+  /** How long it may take from then on. */
+  readonly withinMs?: number;
   /** The same key is the same command, however often this is called. Default: a new one. */
   readonly idempotencyKey?: string;
 }
 
 const DEFAULT_TTL_MS = 60_000;
 const WAIT_MS = 20_000;
-/** For the last answer to arrive. */
 const GRACE_MS = 10_000;
 
 const REFUSALS: Readonly<Partial<Record<SentCommand_State, ProblemCode>>> = {
@@ -36,10 +37,15 @@ export async function commandNode(
   nodeId: string,
   asked: CommandOptions & { readonly kind: CommandKind },
 ): Promise<SentCommand> {
-  const { kind, ttlMs = DEFAULT_TTL_MS, idempotencyKey = makeUuid(systemClock.now(), systemRandom) } = asked;
+  const {
+    kind,
+    ttlMs = DEFAULT_TTL_MS,
+    withinMs = GRACE_MS,
+    idempotencyKey = makeUuid(systemClock.now(), systemRandom),
+  } = asked;
   const payload = toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind }));
   const sent = await nodes.sendCommand({ nodeIds: [nodeId], payload, idempotencyKey, ttlMs: BigInt(ttlMs) });
-  const deadline = systemClock.monotonicMs() + ttlMs + GRACE_MS;
+  const deadline = systemClock.monotonicMs() + ttlMs + withinMs;
   let [command] = sent.commands;
   while (command !== undefined && command.finishedAt === 0n && systemClock.monotonicMs() < deadline) {
     const { commandId } = command;

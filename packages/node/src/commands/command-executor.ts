@@ -81,6 +81,7 @@ export class CommandExecutor implements AsyncDisposable {
         message: toProblem(failure).message,
       });
     }
+    this.#deps.log.info("command accepted", { commandId });
     this.#life.run((signal) => this.#execute(verdict, () => run({ commandId, signal })));
   }
 

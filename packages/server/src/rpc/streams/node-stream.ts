@@ -22,6 +22,7 @@ import { signFreshness } from "../../streams/sign-freshness.ts";
 import { signRevocation } from "../../streams/sign-revocation.ts";
 import { toCommandEnd, toWireCommand } from "../services/describe-command.ts";
 import { answerHeartbeat } from "./answer-heartbeat.ts";
+import { noteStartedRun } from "./note-started-run.ts";
 
 /** What a stream needs of its server. */
 export interface StreamDeps {
@@ -180,7 +181,11 @@ export class NodeStream implements Disposable {
   async #acknowledge({ commandId, status, message, payload }: Ack): Promise<void> {
     const { store, bus, log } = this.#server;
     const ack = { commandId, state: toCommandEnd(status), message, payload };
-    const done = await store.inOrg(this.orgId, (tx) => acknowledgeCommand(tx, this.#own, ack));
+    const done = await store.inOrg(this.orgId, async (tx) => {
+      const taken = await acknowledgeCommand(tx, this.#own, ack);
+      if (taken === "ended") await noteStartedRun(tx, commandId);
+      return taken;
+    });
     if (done === "fenced") return this.checkStanding();
     if (done === "unknown") log.warn("node acknowledged an unknown command", { nodeId: this.nodeId, commandId });
     this.send({ case: "ackReceived", value: { commandId } });
