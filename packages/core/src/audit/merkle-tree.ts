@@ -8,6 +8,8 @@ export interface LeafRange {
 }
 
 const HASH_BYTES = 32;
+/** What a node's hash is over; filled anew for each, since a hash keeps nothing of what it was given. */
+const NODE = Uint8Array.of(1, ...new Uint8Array(2 * HASH_BYTES));
 
 /** The leaf hash of RFC 9162 §2.1.1: SHA-256(0x00 ‖ leaf). */
 export function hashLeaf(hash: Hash, leaf: string): Uint8Array {
@@ -16,11 +18,9 @@ export function hashLeaf(hash: Hash, leaf: string): Uint8Array {
 
 /** The node hash of RFC 9162 §2.1.1: SHA-256(0x01 ‖ left ‖ right). */
 export function hashNode(hash: Hash, left: Uint8Array, right: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(1 + 2 * HASH_BYTES);
-  bytes[0] = 1;
-  bytes.set(left, 1);
-  bytes.set(right, 1 + HASH_BYTES);
-  return hash(bytes);
+  NODE.set(left, 1);
+  NODE.set(right, 1 + HASH_BYTES);
+  return hash(NODE);
 }
 
 /**

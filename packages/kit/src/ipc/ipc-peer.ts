@@ -70,6 +70,8 @@ type Handler = (params: unknown, context: IpcContext) => unknown;
 const DEFAULT_MAX_PENDING = 1_024;
 /** Notes that may wait for room in the channel. */
 const MAX_UNWRITTEN_NOTES = 256;
+/** Of a note. Made once: an abort has a stack trace taken. */
+const NOBODY_WAITS: IpcContext = { signal: AbortSignal.abort() };
 
 class ChannelPeer {
   readonly closed: Promise<void>;
@@ -174,7 +176,7 @@ class ChannelPeer {
 
   #receive(method: string, params: unknown): void {
     try {
-      this.#handler(method)(params, { signal: AbortSignal.abort() });
+      this.#handler(method)(params, NOBODY_WAITS);
     } catch (failure) {
       this.#options.onFault?.(method, failure);
     }

@@ -4,8 +4,11 @@ import { createHmac, hash } from "node:crypto";
 export function sha256(...parts: readonly (Uint8Array | string)[]): Uint8Array {
   const [first = "", ...others] = parts;
   const whole = others.length === 0 ? first : Buffer.concat(parts.map((part) => Buffer.from(part)));
-  // A Buffer would describe itself where bytes are written as base64url.
-  return new Uint8Array(hash("sha256", whole, "buffer"));
+  // As text: a Buffer for each hash would have memory of its own, and cost more than the hash itself.
+  const digest = hash("sha256", whole, "binary");
+  const bytes = new Uint8Array(digest.length);
+  for (let at = 0; at < bytes.length; at += 1) bytes[at] = digest.charCodeAt(at);
+  return bytes;
 }
 
 /** HMAC-SHA-256: 32 bytes. */
