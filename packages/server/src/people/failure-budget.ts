@@ -28,7 +28,7 @@ export class FailureBudget {
 
   /** Fails with `auth.slow_down` when nothing is left. */
   check(who: string): void {
-    if (this.#current(who) >= this.#options.burst) throw new Problem("auth.slow_down");
+    if (this.#current(who) > this.#options.burst - 1) throw new Problem("auth.slow_down");
   }
 
   spend(who: string): void {

@@ -1,0 +1,80 @@
+import { expect, test } from "vitest";
+import { FailureBudget } from "../src/people/failure-budget.ts";
+import { type Claims, mapPerson, proposedName } from "../src/people/map-person.ts";
+import { readCookie } from "../src/web/browser-request.ts";
+import { html } from "../src/web/page.ts";
+import { TestClock } from "./fleet-under-test.ts";
+
+const rules = {
+  roleClaim: "groups",
+  roles: { owners: "owner", staff: "viewer" },
+  emailDomains: { "acme.example": "operator" },
+} as const;
+
+test.each([
+  [{}, undefined],
+  [{ groups: "staff" }, "viewer"],
+  [{ groups: ["staff", "owners", 7, null] }, "owner"],
+  [{ groups: { owners: true } }, undefined],
+  [{ groups: ["__proto__", "constructor", "Owners", " owners"] }, undefined],
+  [{ email: "a@acme.example", email_verified: true, groups: ["staff"] }, "operator"],
+  [{ email: "a@ACME.example", email_verified: true }, "operator"],
+  [{ email: "a@acme.example", email_verified: "true" }, undefined],
+  [{ email: "@acme.example", email_verified: true }, undefined],
+  [{ email: "a@b@acme.example", email_verified: true }, undefined],
+  [{ email: "a@acme.example.evil.example", email_verified: true }, undefined],
+] as const)("%j is let in as %s", (claims, role) => {
+  expect(mapPerson(claims as Claims, rules)).toBe(role);
+});
+
+test.each([
+  [{ email: "Ada.L@acme.example", email_verified: true }, "ada-l"],
+  [{ email: "ada@acme.example", preferred_username: "lovelace" }, "lovelace"],
+  [{ preferred_username: "../../__x__" }, "x__"],
+  [{ preferred_username: "日本" }, "person"],
+  [{ preferred_username: "a".repeat(200) }, "a".repeat(40)],
+  [{}, "person"],
+] as const)("%j is called %s", (claims, name) => {
+  expect(proposedName(claims)).toBe(name);
+});
+
+test("failures are counted for each who, forgiven with time, and forgotten from the oldest on", () => {
+  const clock = new TestClock();
+  const budget = new FailureBudget({ burst: 2, forgiveEveryMs: 1_000 }, clock);
+  const isOpen = (who: string) => {
+    try {
+      budget.check(who);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  budget.spend("a");
+  expect(isOpen("a")).toBe(true);
+  budget.spend("a");
+  expect([isOpen("a"), isOpen("b")]).toEqual([false, true]);
+  clock.advance(1_000);
+  expect(isOpen("a")).toBe(true);
+  const full = new FailureBudget({ burst: 1, forgiveEveryMs: 1_000 }, clock);
+  for (let who = 0; who <= 10_000; who += 1) full.spend(String(who));
+  expect(() => full.check("0")).not.toThrow();
+  expect(() => full.check("10000")).toThrow("Too many attempts");
+});
+
+test.each([
+  ["a=1; b=2", "b", "2"],
+  ["b=1; b=2", "b", undefined],
+  ["xb=1", "b", undefined],
+  [" b = 2 ", "b", "2"],
+  ["b", "b", undefined],
+  [undefined, "b", undefined],
+] as const)("of the cookies %s, %s is %s", (header, name, value) => {
+  expect(readCookie(header, name)).toBe(value);
+});
+
+test("what is put into a page is text, and what nobody sees is shown", () => {
+  const name = `<script>alert("1")</script>'&\u202e\u0000`;
+  expect(html`<b title="${name}">${html`<i>${"x"}</i>`}</b>`.html).toBe(
+    `<b title="&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&#39;&amp;\\u202e\\u0000"><i>x</i></b>`,
+  );
+});
