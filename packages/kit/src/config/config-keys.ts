@@ -3,6 +3,7 @@ import { defaultEngineSockets, defaultStateDir, defaultWorkspaceRoots } from "..
 import { LOG_FORMATS, LOG_LEVELS } from "../log/log.ts";
 import {
   booleanType,
+  destinationsType,
   driversType,
   hostsType,
   integerType,
@@ -152,6 +153,14 @@ export const CONFIG_KEYS = {
     defaultText: "`bubblewrap`, `unshare`",
     since: "0.1",
     say: "Drivers of runs that are started from the server, the first that works. `process` is none of them, whatever is asked for.",
+  }),
+  "node.localDestinations": row<readonly string[]>({
+    type: destinationsType,
+    env: "GATEHOUSE_NODE_LOCAL_DESTINATIONS",
+    default: () => [],
+    defaultText: "none",
+    since: "0.1",
+    say: "Places on loopback or in private networks, as `host:port`, that the policy of a run may state which is started from the server. A place that an operator sealed a credential for needs no entry.",
   }),
   "node.workspaceRoots": row<readonly string[]>({
     type: pathsType,

@@ -27,6 +27,7 @@ export interface Config {
   readonly node: {
     readonly driver: ConfigValues["node.driver"];
     readonly commandDrivers: ConfigValues["node.commandDrivers"];
+    readonly localDestinations: ConfigValues["node.localDestinations"];
     readonly workspaceRoots: ConfigValues["node.workspaceRoots"];
     readonly exposeCredentials: boolean;
     readonly emptyTimeoutMs: number;
@@ -96,6 +97,7 @@ export function loadConfig(input: ConfigInput): Config {
     node: {
       driver: read("node.driver"),
       commandDrivers: read("node.commandDrivers"),
+      localDestinations: read("node.localDestinations"),
       workspaceRoots: read("node.workspaceRoots"),
       exposeCredentials: read("node.exposeCredentials"),
       emptyTimeoutMs: read("node.emptyTimeoutMs"),

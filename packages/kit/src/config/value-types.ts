@@ -123,6 +123,10 @@ export const listenType = listType("list of IP addresses, each with `:port` or w
   return parseListenAddress(text) !== undefined;
 });
 
+/** Places, as policies state them. */
+export const destinationsType = listType("list of `host:port`", (text) =>
+  /^[^\s:]+:\d{1,5}$|^\[[^\]]+\]:\d{1,5}$/.test(text),
+);
 /** Absolute paths. */
 export const pathsType = listType("list of absolute paths", isAbsolute);
 

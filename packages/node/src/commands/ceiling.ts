@@ -10,6 +10,8 @@ export interface Ceiling {
   readonly drivers: readonly Exclude<DriverName, "process">[];
   /** Directories in which workspaces may lie. The first one takes the private ones. */
   readonly workspaceRoots: readonly string[];
+  /** Places on loopback or in private networks, as `host:port`, that a command's policy may state. */
+  readonly localDestinations: readonly string[];
 }
 
 /** The driver of a run that a command starts. Fails with `commands.above_ceiling`, `sandbox.unavailable`. */

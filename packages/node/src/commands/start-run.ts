@@ -4,6 +4,7 @@ import type { StartRun } from "@gatehouse/wire";
 import { parseCreateRequest } from "../runs/create-request.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
 import { allowedDriver, type Ceiling, makeWorkspace } from "./ceiling.ts";
+import { requirePublic } from "./local-reach.ts";
 
 export interface StartRunDeps {
   readonly sandboxes: Sandboxes;
@@ -33,6 +34,7 @@ export async function startRun(asked: StartRun, { sandboxes, ceiling }: StartRun
       ...named,
       ...policy,
     });
+    requirePublic(request.policy, ceiling);
     const { workspaceRoots } = ceiling;
     await sandboxes.create(request, { runId: parseRunId(asked.runId), workspaceRoots, ownsWorkspace });
   } catch (failure) {

@@ -149,9 +149,9 @@ interface JoinParts extends Pick<UplinkParts, "sandboxes" | "files" | "gate" | "
 }
 
 function joinServer({ node }: Config, { state, commit, ...parts }: JoinParts): Promise<Uplink> {
-  const { commandDrivers: drivers, workspaceRoots } = node;
+  const { commandDrivers: drivers, localDestinations, workspaceRoots } = node;
   const own = { stateDir: state.path, journalFile: state.file("journal.db"), softwareVersion: commit };
-  return openUplink({ ...own, ...parts, clock: systemClock, ceiling: { drivers, workspaceRoots } });
+  return openUplink({ ...own, ...parts, clock: systemClock, ceiling: { drivers, localDestinations, workspaceRoots } });
 }
 
 interface LookedAfter {
