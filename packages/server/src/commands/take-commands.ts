@@ -21,6 +21,14 @@ export interface SignedOut {
   readonly signature: Uint8Array;
 }
 
+export interface TakenCommands {
+  readonly signed: readonly SignedOut[];
+  /** Some had waited too long: they have their end, and whoever waits for it is to be woken. */
+  readonly haveExpired: boolean;
+}
+
+const NOTHING: TakenCommands = { signed: [], haveExpired: false };
+
 /** What a node may have in its hands at a time. */
 const MAX_IN_FLIGHT = 8;
 
@@ -32,27 +40,29 @@ export async function takeCommands(
   tx: TakeTransaction,
   stream: OwnStream,
   keys: CommandKeys,
-): Promise<readonly SignedOut[] | undefined> {
+): Promise<TakenCommands | undefined> {
   const node = await ownsStream(tx, stream);
   if (node === undefined) return undefined;
-  if (node.quarantineReason !== undefined) return [];
+  if (node.quarantineReason !== undefined) return NOTHING;
   const room = MAX_IN_FLIGHT - (await tx.commands.countOpen(node.id, "sent"));
-  if (room <= 0) return [];
+  if (room <= 0) return NOTHING;
   const { epoch } = keys.keySet;
   let seq = node.epoch === epoch ? node.commandSeq : 0;
-  const taken: SignedOut[] = [];
+  const signed: SignedOut[] = [];
+  let haveExpired = false;
   for (const command of await tx.commands.listOpen(node.id, "queued", room)) {
     // One that was sent before may have been accepted in time: its node knows, and says.
     if (command.notAfter <= tx.now() && command.seq === undefined) {
       await endCommand(tx, command, { state: "expired", message: "", actor: "server" });
+      haveExpired = true;
       continue;
     }
     seq += 1;
     await tx.commands.update(command.id, { state: "sent", epoch, seq });
-    taken.push(sign(tx.orgId, { command, epoch, seq }, keys));
+    signed.push(sign(tx.orgId, { command, epoch, seq }, keys));
   }
-  if (taken.length > 0) await tx.nodes.update(node.id, { commandSeq: seq, ...newEpoch(node, epoch) });
-  return taken;
+  if (signed.length > 0) await tx.nodes.update(node.id, { commandSeq: seq, ...newEpoch(node, epoch) });
+  return { signed, haveExpired };
 }
 
 /** Numbers begin anew in an epoch. */

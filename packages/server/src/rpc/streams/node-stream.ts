@@ -164,7 +164,8 @@ export class NodeStream implements Disposable {
     const { store, keys } = this.#server;
     const taken = await store.inOrg(this.orgId, (tx) => takeCommands(tx, this.#own, keys));
     if (taken === undefined) return this.checkStanding();
-    for (const one of taken) this.send({ case: "command", value: toWireCommand(one) });
+    if (taken.haveExpired) this.#announce();
+    for (const one of taken.signed) this.send({ case: "command", value: toWireCommand(one) });
   };
 
   readonly #check = async (): Promise<void> => {
@@ -179,7 +180,7 @@ export class NodeStream implements Disposable {
   };
 
   async #acknowledge({ commandId, status, message, payload }: Ack): Promise<void> {
-    const { store, bus, log } = this.#server;
+    const { store, log } = this.#server;
     const ack = { commandId, state: toCommandEnd(status), message, payload };
     const done = await store.inOrg(this.orgId, async (tx) => {
       const taken = await acknowledgeCommand(tx, this.#own, ack);
@@ -189,8 +190,12 @@ export class NodeStream implements Disposable {
     if (done === "fenced") return this.checkStanding();
     if (done === "unknown") log.warn("node acknowledged an unknown command", { nodeId: this.nodeId, commandId });
     this.send({ case: "ackReceived", value: { commandId } });
-    // Whoever waits for the command, and what waited for its place.
-    if (done !== "ended") return;
+    if (done === "ended") this.#announce();
+  }
+
+  /** Wakes whoever waits for a command's end, here and elsewhere. */
+  #announce(): void {
+    const { bus } = this.#server;
     bus.publish({ kind: "commands", orgId: this.orgId, nodeId: this.nodeId });
     bus.publish({ kind: "events", orgId: this.orgId });
   }
