@@ -132,6 +132,15 @@ function addNodeCommands(nodes: Command): void {
     .option("--json", "print JSON");
   declare(
     nodes,
+    "events",
+    "print what happened to nodes and runs",
+    async () => (await import("./commands/nodes-events.ts")).watchEvents,
+  )
+    .option("--cursor <cursor>", "begin behind this event (default: with what happens from now on)")
+    .option("-f, --follow", "go on until it is stopped")
+    .option("--json", "print one JSON object on each line");
+  declare(
+    nodes,
     "confirm",
     "confirm a node by the fingerprint that its host printed",
     async () => (await import("./commands/nodes-confirm.ts")).confirm,

@@ -55,7 +55,7 @@ export interface Node extends AsyncDisposable {
 
 const LOOK_EVERY_MS = 5_000;
 /** Directories below the state directory that any of its processes writes into. */
-const STATE_FOLDERS = ["audit", "ca", "credentials", "fleet", "keepers", "records", "runs"] as const;
+const STATE_FOLDERS = ["audit", "ca", "credentials", "fleet", "keepers", "records", "runs", "spool"] as const;
 
 /** Opens state directory, lock, gate, runs and the daemon's socket, in this order. */
 export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {

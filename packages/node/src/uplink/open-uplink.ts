@@ -3,6 +3,8 @@ import type { Log } from "@gatehouse/kit";
 import type { Ceiling } from "../commands/ceiling.ts";
 import { nodeHandlers } from "../commands/node-handlers.ts";
 import type { GateLink } from "../daemon/gate-link.ts";
+import { gateFigures } from "../reports/gate-figures.ts";
+import { Reports } from "../reports/reports.ts";
 import type { RunFiles } from "../runs/run-files.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
 import { NodeFiles } from "./node-files.ts";
@@ -24,7 +26,10 @@ export interface UplinkParts {
 export async function openUplink(parts: UplinkParts): Promise<Uplink> {
   const { stateDir, journalFile, softwareVersion, sandboxes, gate, log, clock } = parts;
   if ((await new NodeFiles(stateDir).enrolled()) === undefined) throw new Problem("enroll.not_enrolled");
+  const runs = () => sandboxes.list();
+  const reports = Reports.open({ stateDir, log, clock, runs, sample: () => gateFigures(gate) });
   return Uplink.open({
+    reports,
     ...{ stateDir, journalFile, softwareVersion, gate, log, clock, random: systemRandom },
     putOnRecord: async (event) => {
       await gate.call("putOnRecord", event);

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Clock, Lifetime, makeUuid, type Random, toProblem } from "@gatehouse/core";
+import { type Clock, Lifetime, linkSignals, makeUuid, type Random, toProblem } from "@gatehouse/core";
 import type { Log } from "@gatehouse/kit";
 import { createMessageCheck, Goaway_Reason } from "@gatehouse/wire";
 import { CommandExecutor, type ExecutorDeps } from "../commands/command-executor.ts";
@@ -23,6 +23,8 @@ export interface UplinkOptions {
   readonly gate: FleetGate;
   readonly putOnRecord: ExecutorDeps["putOnRecord"];
   readonly runCount: () => number;
+  /** Sends what the node has to tell while a session is open; closed with the uplink. */
+  readonly reports: AsyncDisposable & { serve(session: NodeSession, signal: AbortSignal): Promise<void> };
   readonly handlers: (uplink: HandlerUplink) => CommandHandlers;
 }
 
@@ -43,6 +45,7 @@ export class Uplink implements AsyncDisposable {
   private constructor(options: UplinkOptions) {
     this.#options = options;
     const { log, clock, random, putOnRecord, softwareVersion, runCount } = options;
+    this.#life.own(options.reports);
     const journal = this.#life.own(CommandJournal.open(options.journalFile));
     const sendAck: ExecutorDeps["sendAck"] = (ack) => this.#stream?.send({ case: "ack", value: ack });
     const time = new ServerTime(clock);
@@ -95,16 +98,22 @@ export class Uplink implements AsyncDisposable {
     const { log, stateDir, runCount } = this.#options;
     using session = await openNodeSession(stateDir, signal);
     this.#session = session;
+    const ended = new AbortController();
+    using open = linkSignals(signal, ended.signal);
+    let reporting: Promise<void> | undefined;
     try {
       // A stream's messages can be sent once: its proof needs a nonce that an answered call has brought.
       await this.#deps.fleet.begin();
       const heartbeat = heartbeatOf(runCount(), this.#deps.fleet.generation);
       await session.gateway.uploadHeartbeat({ heartbeat }, { signal });
+      reporting = this.#options.reports.serve(session, open.signal);
       const farewell = await holdStream(session, this.#deps, { signal, onOpen: (stream) => this.#onOpen(stream) });
       const reason = Goaway_Reason[farewell?.reason ?? Goaway_Reason.UNSPECIFIED];
       log.info("control stream ended", { reason });
       return Number(farewell?.retryAfterMs ?? 0n);
     } finally {
+      ended.abort();
+      await reporting;
       this.#session = undefined;
     }
   }
