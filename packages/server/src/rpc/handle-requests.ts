@@ -67,10 +67,7 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     readMaxBytes: MAX_MESSAGE_BYTES,
     writeMaxBytes: MAX_MESSAGE_BYTES,
     shutdownSignal: options.signal,
-    fallback: (_request, response) => {
-      response.writeHead(404, { "content-type": "application/problem+json" });
-      response.end(JSON.stringify({ code: "api.unknown_path", status: 404, title: PROBLEMS["api.unknown_path"].say }));
-    },
+    fallback: (_request, response) => answerUnknownPath(response),
   });
   const plain: Readonly<Record<string, (url: URL) => Promise<PlainAnswer>>> = {
     "/.well-known/gatehouse": async (url) => {
@@ -83,7 +80,9 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
   };
   const people = options.signIn === undefined ? undefined : peopleRoutes(server, options.signIn);
   return (request, response) => {
-    const url = new URL(request.url ?? "/", origin);
+    // Not everything that may stand in a request line can be read as a URL: `//` cannot.
+    if (!URL.canParse(request.url, origin)) return answerUnknownPath(response);
+    const url = new URL(request.url, origin);
     if (!STREAMED_IN.has(url.pathname)) boundArrival(request, response);
     const forPeople = people?.(request.method, url.pathname);
     if (forPeople !== undefined) return forPeople(request, response);
@@ -96,6 +95,17 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
         response.end(JSON.stringify(body));
       });
   };
+}
+
+/** The part of a response, over either version of HTTP, that a plain answer needs. */
+interface PlainResponse {
+  writeHead(status: number, headers: Readonly<Record<string, string>>): unknown;
+  end(body: string): unknown;
+}
+
+function answerUnknownPath(response: PlainResponse): void {
+  response.writeHead(404, { "content-type": "application/problem+json" });
+  response.end(JSON.stringify({ code: "api.unknown_path", status: 404, title: PROBLEMS["api.unknown_path"].say }));
 }
 
 interface PlainAnswer {
