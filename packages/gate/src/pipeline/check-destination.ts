@@ -27,9 +27,20 @@ export function checkDestination(context: RequestContext): Refusal | undefined {
   return undefined;
 }
 
-function readAuthority(text: string, defaultPort: number): Authority | undefined {
+/** Authorities that were read, by their text and the port that they have without one: clients repeat them. */
+const KNOWN = { 80: new Map<string, Authority>(), 443: new Map<string, Authority>() } as const;
+const MAX_KNOWN = 1_024;
+
+function readAuthority(text: string, defaultPort: 80 | 443): Authority | undefined {
+  const known = KNOWN[defaultPort];
+  const found = known.get(text);
+  if (found !== undefined) return found;
   const host = normaliseHost(text);
-  return host === undefined ? parseAuthority(text, defaultPort) : { host, port: defaultPort };
+  const read = host === undefined ? parseAuthority(text, defaultPort) : { host, port: defaultPort };
+  if (known.size >= MAX_KNOWN) known.clear();
+  // What cannot be read may be of any length.
+  if (read !== undefined) known.set(text, read);
+  return read;
 }
 
 function mismatch(detail: string): Refusal {

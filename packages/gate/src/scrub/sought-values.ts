@@ -35,14 +35,11 @@ export class SoughtValues {
     return this.#compile().runs;
   }
 
-  /** A head's text (latin1), overwritten as a whole. */
-  scrubHead(text: string): string {
-    if (this.isEmpty) return text;
-    const bytes = Buffer.from(text, "latin1");
-    const found = this.findAll(bytes, { reading: readEscapes(bytes, true), after: 0, afterRead: 0 });
-    if (found.length === 0) return text;
-    this.overwrite(bytes, found);
-    return bytes.toString("latin1");
+  /** Overwrites in a head as a whole, in place. */
+  scrubHead(head: Buffer): void {
+    if (this.isEmpty) return;
+    const found = this.findAll(head, { reading: readEscapes(head, true), after: 0, afterRead: 0 });
+    if (found.length > 0) this.overwrite(head, found);
   }
 
   /** Occurrences that end behind `after` bytes of the text, or behind `afterRead` characters of its reading. */

@@ -203,12 +203,10 @@ export class ResponseWriter implements Disposable {
     this.#batch.add(this.#scrubbed(serialiseResponseHead(head)));
   }
 
+  /** Overwrites in place: for bytes that were just made. */
   #scrubbed(bytes: Buffer): Buffer {
-    const { sought } = this.#context.run;
-    if (sought.isEmpty) return bytes;
-    const text = bytes.toString("latin1");
-    const clean = sought.scrubHead(text);
-    return clean === text ? bytes : Buffer.from(clean, "latin1");
+    this.#context.run.sought.scrubHead(bytes);
+    return bytes;
   }
 
   #addBody(data: Buffer): void {

@@ -70,8 +70,8 @@ describe("a real value is overwritten", () => {
 
   test("in a head, whose other bytes stay", () => {
     const head = `HTTP/1.1 302 Found\r\nLocation: /?t=${TOKEN}\r\nX: \xe9\r\n\r\n`;
-    expect(new SoughtValues(VALUES).scrubHead(head)).toBe(head.replaceAll(TOKEN, PLACEHOLDER));
-    expect(new SoughtValues(VALUES).scrubHead("HTTP/1.1 200 \xe9\r\n\r\n")).toBe("HTTP/1.1 200 \xe9\r\n\r\n");
+    expect(scrubHead(VALUES, head)).toBe(head.replaceAll(TOKEN, PLACEHOLDER));
+    expect(scrubHead(VALUES, "HTTP/1.1 200 \xe9\r\n\r\n")).toBe("HTTP/1.1 200 \xe9\r\n\r\n");
   });
 
   test("beyond ASCII", () => {
@@ -148,7 +148,7 @@ test("after the end it serves another body, and nothing of the first one is left
 
 test("without values there is nothing to do, and nothing that any text holds is looked for", () => {
   expect(new SoughtValues([]).isEmpty).toBe(true);
-  expect(new SoughtValues([]).scrubHead("x")).toBe("x");
+  expect(scrubHead([], "x")).toBe("x");
   expect(new SoughtValues([{ value: "abc", overwrite: "xyz" }]).isEmpty).toBe(true);
 });
 
@@ -167,3 +167,9 @@ describe("the bytes that it is given", () => {
     expect(first + scrubber.push(Buffer.from("456789abcdef")).toString() + scrubber.end().toString()).toBe(PLACEHOLDER);
   });
 });
+
+function scrubHead(values: readonly ScrubbedValue[], text: string): string {
+  const head = Buffer.from(text, "latin1");
+  new SoughtValues(values).scrubHead(head);
+  return head.toString("latin1");
+}

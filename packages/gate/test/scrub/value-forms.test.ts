@@ -101,10 +101,10 @@ describe("a value is found", () => {
   });
 
   test("in a head", () => {
-    const head = `HTTP/1.1 302 Found\r\nLocation: /?t=${encodeURIComponent(VALUE)}\r\n\r\n`;
-    const clean = soughtFor(VALUE).scrubHead(head);
-    expect(clean).toHaveLength(head.length);
-    expect(clean).not.toContain("p%2Fa");
+    const head = Buffer.from(`HTTP/1.1 302 Found\r\nLocation: /?t=${encodeURIComponent(VALUE)}\r\n\r\n`);
+    expect(head.toString()).toContain("p%2Fa");
+    soughtFor(VALUE).scrubHead(head);
+    expect(head.toString()).not.toContain("p%2Fa");
   });
 });
 
