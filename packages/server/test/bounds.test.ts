@@ -123,24 +123,37 @@ describe("a server", () => {
     expect((await org.nodes.listNodes({}, org.headers)).nodes).toEqual([]);
   });
 
-  test("a head that is too long or never ends is cut off; others are served", async () => {
+  /** What comes back for text that was sent as HTTP/1, until the server hangs up. */
+  function speak(text: string): Promise<string> {
     const { hostname, port } = new URL(fleet.server.url);
-    const speak = (text: string) =>
-      new Promise<string>((resolve) => {
-        const socket = connect({
-          host: hostname,
-          port: Number(port),
-          rejectUnauthorized: false,
-          ALPNProtocols: ["http/1.1"],
-        });
-        let said = "";
-        socket.on("data", (chunk: Buffer) => {
-          said += chunk.toString();
-        });
-        socket.once("secureConnect", () => socket.write(text));
-        socket.on("error", () => undefined);
-        socket.once("close", () => resolve(said));
+    return new Promise<string>((resolve) => {
+      const socket = connect({
+        host: hostname,
+        port: Number(port),
+        rejectUnauthorized: false,
+        ALPNProtocols: ["http/1.1"],
       });
+      let said = "";
+      socket.on("data", (chunk: Buffer) => {
+        said += chunk.toString();
+      });
+      socket.once("secureConnect", () => socket.write(text));
+      socket.on("error", () => undefined);
+      socket.once("close", () => resolve(said));
+    });
+  }
+
+  const register = "/gatehouse.gateway.v1.NodeGatewayService/Register";
+  test.each([
+    ["a path that makes no URL", "GET // HTTP/1.1\r\nHost: x", 404],
+    ["a host that makes no URL", `POST ${register} HTTP/1.1\r\nHost: [\r\nContent-Length: 0`, 400],
+    ["no host", `POST ${register} HTTP/1.0\r\nContent-Length: 0`, 400],
+  ])("a request with %s is refused; others are served", async (_, head, status) => {
+    expect(await speak(`${head}\r\nConnection: close\r\n\r\n`)).toMatch(`HTTP/1.1 ${status} `);
+    expect(await speak("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).toContain("200");
+  });
+
+  test("a head that is too long or never ends is cut off; others are served", async () => {
     const long = await speak(`GET /livez HTTP/1.1\r\nHost: x\r\nX: ${"y".repeat(20_000)}\r\n\r\n`);
     expect(long).toMatch(/^(HTTP\/1\.1 431|$)/);
     const startedAt = systemClock.monotonicMs();

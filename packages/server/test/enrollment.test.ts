@@ -129,6 +129,20 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     ).rejects.toEqual(refused("roster.refused"));
   });
 
+  test("the newest roster's signature beside another node confirms nobody", async () => {
+    const { roster } = await org.org.getOrg({}, org.headers);
+    if (roster === undefined) throw new Error("there is no roster yet");
+    const host = new HostUnderTest(org, "n12x");
+    await host.register(await org.createCode());
+    const { nodeId, enrollmentId } = host.registered;
+    const { version, issuedAt, operatorKeys, signer, signature } = roster;
+    const forged = { version, issuedAt, operatorKeys, signer, signature, nodes: [...roster.nodes, host.rosterNode] };
+    await expect(
+      org.nodes.confirmNode({ nodeId, enrollmentId, fingerprint: host.fingerprint, roster: forged }, org.headers),
+    ).rejects.toEqual(refused("roster.conflict"));
+    expect((await org.nodes.getNode({ node: "n12x" }, org.headers)).node?.state).toBe(1);
+  });
+
   test("a roster that nobody of the organisation signed is refused", async () => {
     const roster = org.nextRoster([], makePair("ed25519"));
     await expect(org.org.putRoster({ roster }, org.headers)).rejects.toEqual(refused("roster.refused"));

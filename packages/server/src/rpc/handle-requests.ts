@@ -79,7 +79,7 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     "/healthz": () => reportHealth(options),
   };
   const people = options.signIn === undefined ? undefined : peopleRoutes(server, options.signIn);
-  return (request, response) => {
+  return answerAll((request, response) => {
     // Not everything that may stand in a request line can be read as a URL: `//` cannot.
     if (!URL.canParse(request.url, origin)) return answerUnknownPath(response);
     const url = new URL(request.url, origin);
@@ -94,6 +94,20 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
         response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" });
         response.end(JSON.stringify(body));
       });
+  });
+}
+
+/**
+ * What cannot even be begun is malformed: anybody may send any text for an authority, or no host at all, and the library
+ * that reads RPCs throws at it. Nothing that is thrown here may reach the process.
+ */
+function answerAll(handle: Handle): Handle {
+  return (request, response) => {
+    try {
+      handle(request, response);
+    } catch {
+      response.writeHead(400).end();
+    }
   };
 }
 
