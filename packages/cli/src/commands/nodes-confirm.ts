@@ -3,6 +3,7 @@ import { type SignedRoster, type SigningKey, sha256 } from "@gatehouse/kit";
 import type { GetNodeResponse } from "@gatehouse/wire";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { refuseTakenId } from "../operator/taken-id.ts";
 import { trustRoster } from "../operator/trusted-roster.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 import { describeNode } from "./nodes-ls.ts";
@@ -45,6 +46,7 @@ async function confirmNode(operator: Operator, name: string, fingerprint: string
   const shown = await org.getOrg({});
   // Whoever stands on it already gets what is sealed next: proven before it is signed again.
   const before = await trustRoster(shown, operator);
+  refuseTakenId({ ...waiting, nodeId: node.id, name: node.name }, before, await files.nodeNames());
   const roster = signRoster(nextRoster(before, shown.struckNodeIds, waiting), orgKey);
   const done = await nodes.confirmNode({ nodeId: node.id, enrollmentId, fingerprint, roster });
   await files.rememberNode(node.name, node.id);

@@ -4,12 +4,11 @@ import { verifySignature } from "./signing-key.ts";
 
 /**
  * Whether a roster may follow another: the next version, signed by the org key or by an operator key of the version
- * before; operator keys change only under the org key. The same version with the same signature passes: it was put
- * already. Fails with `roster.conflict` or `roster.refused`.
+ * before; operator keys change only under the org key. The same version passes when all of it is the same: it was
+ * put already. Fails with `roster.conflict` or `roster.refused`.
  */
 export function checkRoster(next: SignedRoster, before: SignedRoster | undefined, orgKey: Uint8Array): "new" | "same" {
-  if (before !== undefined && before.version === next.version && isSame(next.signature, before.signature))
-    return "same";
+  if (before !== undefined && isSameVersion(next, before)) return "same";
   if (next.version !== (before?.version ?? 0) + 1) throw new Problem("roster.conflict");
   const byOrgKey = isSame(next.signer, orgKey);
   const byOperator = before?.operatorKeys.some((key) => isSame(key, next.signer)) ?? false;
@@ -18,6 +17,12 @@ export function checkRoster(next: SignedRoster, before: SignedRoster | undefined
   const ids = new Set(next.nodes.map(({ nodeId }) => nodeId));
   if (ids.size !== next.nodes.length) throw new Problem("roster.refused", { detail: "A node stands on it twice." });
   return "new";
+}
+
+/** All of it: a signature that was copied says nothing of what stands beside it. */
+function isSameVersion(next: SignedRoster, before: SignedRoster): boolean {
+  const isSameSigned = isSame(next.signer, before.signer) && isSame(next.signature, before.signature);
+  return isSameSigned && isSame(rosterTuple(next), rosterTuple(before));
 }
 
 function hasSameOperators(next: SignedRoster, before: SignedRoster | undefined): boolean {
