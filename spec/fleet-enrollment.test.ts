@@ -27,6 +27,39 @@ test("a host becomes a node by a code and a fingerprint that a person compared, 
   expect(await fleet.operator(["nodes", "ls"])).toEqual([]);
 });
 
+test("a host whose node was revoked is told so, forgets it, and enrolls again with the same name and keys", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  const host = ["--state-dir", fleet.path("n1")];
+  const enrollAgain = () =>
+    fleet.run(["node", "enroll", "--server", fleet.url, "--name", "n1", "--code-file", fleet.path("n1.code"), ...host]);
+  expect(await enrollAgain()).toMatchObject({ code: 0, stdout: expect.stringContaining("Confirmed.") });
+  await fleet.operator(["nodes", "revoke", "n1"]);
+  const refused = await enrollAgain();
+  expect(refused).toMatchObject({ code: 4, stdout: "" });
+  expect(refused.stderr).toContain("gatehouse node leave");
+  expect(await fleet.json(["node", "status", ...host])).toMatchObject({ state: "enrolled" });
+  const left = await fleet.run(["node", "leave", ...host]);
+  expect(left).toMatchObject({ code: 0, stdout: expect.stringContaining("no longer knows this node") });
+  expect(await fleet.json(["node", "status", ...host])).toMatchObject({ state: "alone" });
+  const { nodeId } = await fleet.enrollHost("n1");
+  expect(await fleet.operator(["nodes", "ls"])).toMatchObject([{ id: nodeId, name: "n1", state: "confirmed" }]);
+  expect(await fleet.json(["node", "leave", ...host])).toEqual({ state: "alone", was_known: true });
+});
+
+test("a host neither leaves nor says that it is a node while its server cannot be asked", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  await fleet.stopServer();
+  const host = ["--state-dir", fleet.path("n1")];
+  const own = ["--server", fleet.url, "--name", "n1", "--code-file", fleet.path("n1.code"), ...host];
+  expect(await fleet.run(["node", "enroll", ...own])).toMatchObject({ code: 6, stdout: "" });
+  expect(await fleet.run(["node", "leave", ...host])).toMatchObject({ code: 6, stdout: "" });
+  expect(await fleet.json(["node", "status", ...host])).toMatchObject({ state: "enrolled" });
+});
+
 test("every step may be killed and called again: server and host go on where they were", async () => {
   await using fleet = await startFleet();
   await fleet.initOrg();

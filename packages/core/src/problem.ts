@@ -194,6 +194,12 @@ export const PROBLEMS = {
     exit: 2,
     say: "This host belongs to no server (to join one: gatehouse node enroll).",
   },
+  "enroll.forgotten": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 4,
+    say: "The server no longer knows this node (to forget it here too: gatehouse node leave).",
+  },
 
   "org.bad_setup_code": { rpc: "invalid_argument", http: 400, exit: 2, say: "That is not a set-up code." },
   "org.setup_code_spent": { rpc: "unauthenticated", http: 401, exit: 4, say: "That set-up code cannot be used." },

@@ -20,8 +20,11 @@ export async function rotate(invocation: Invocation): Promise<number> {
 
 /** Leaves the server. */
 export async function leave(invocation: Invocation): Promise<number> {
-  await leaveServer(invocation.config.state.dir);
-  if (isSet(invocation, "json")) printJson({ state: "alone" });
-  else printLine("This host left its server. Its credentials and records are still here.");
+  const { wasKnown } = await leaveServer(invocation.config.state.dir);
+  const done = wasKnown
+    ? "This host left its server."
+    : "The server no longer knows this node, which is forgotten here too.";
+  if (isSet(invocation, "json")) printJson({ state: "alone", was_known: wasKnown });
+  else printLine(`${done} Its credentials and records are still here.`);
   return 0;
 }

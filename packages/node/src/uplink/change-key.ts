@@ -1,4 +1,4 @@
-import { apiKeyTuple } from "@gatehouse/core";
+import { apiKeyTuple, Problem } from "@gatehouse/core";
 import { sha256, toServerProblem } from "@gatehouse/kit";
 import { openHostKeys } from "./host-keys.ts";
 import { NodeFiles } from "./node-files.ts";
@@ -38,13 +38,38 @@ export async function fetchApiKey(session: NodeSession, stateDir: string): Promi
   }
 }
 
-/** Leaves the server: this node is revoked there first, then forgotten here. */
-export async function leaveServer(stateDir: string): Promise<void> {
-  using session = await openNodeSession(stateDir);
-  try {
-    await session.gateway.leave({});
-  } catch (failure) {
-    throw toServerProblem(failure);
-  }
+/**
+ * Leaves the server: this node is revoked there first, then forgotten here. Answers whether the server still knew it; one
+ * that cannot be asked, or cannot prove itself, leaves everything as it was.
+ */
+export async function leaveServer(stateDir: string): Promise<{ readonly wasKnown: boolean }> {
+  const wasKnown = await leaveThere(stateDir);
   await new NodeFiles(stateDir).forgetServer();
+  return { wasKnown };
+}
+
+async function leaveThere(stateDir: string): Promise<boolean> {
+  try {
+    using session = await openNodeSession(stateDir);
+    await session.gateway.leave({});
+    return true;
+  } catch (failure) {
+    const problem = toServerProblem(failure);
+    if (isRefused(problem)) return false;
+    throw problem;
+  }
+}
+
+/** Asks the server whether this node is still one of its. Fails with `enroll.forgotten` when it is not, `server.…`. */
+export async function checkStillKnown(stateDir: string, signal?: AbortSignal): Promise<void> {
+  try {
+    using _ = await openNodeSession(stateDir, signal);
+  } catch (failure) {
+    if (isRefused(failure)) throw new Problem("enroll.forgotten", { cause: failure });
+    throw failure;
+  }
+}
+
+function isRefused(failure: unknown): boolean {
+  return failure instanceof Problem && failure.code === "auth.refused";
 }

@@ -22,6 +22,7 @@ import {
   toServerProblem,
 } from "@gatehouse/kit";
 import { EnrollmentState, NodeGatewayService } from "@gatehouse/wire";
+import { checkStillKnown } from "./change-key.ts";
 import { type HostKeys, openHostKeys } from "./host-keys.ts";
 import { knownServer, NodeFiles, type PendingEnrollment } from "./node-files.ts";
 import { retryDelays } from "./retry-delays.ts";
@@ -42,7 +43,7 @@ export type EnrollProgress =
 /**
  * Makes this host a node of a server: makes its keys, proves the server by the code's pin on the connection that then
  * carries the code, claims the code, and waits until a person compared the fingerprint. Interrupted anywhere, the same
- * call goes on. Fails with `server.…`, `enroll.…`, `state.…`; aborting leaves what was reached.
+ * call goes on; a host that is a node already asks whether the server still knows it. Fails with `server.…`, `enroll.…`, `state.…`; aborting leaves what was reached.
  */
 export async function* enrollHost(input: EnrollInput, signal: AbortSignal): AsyncGenerator<EnrollProgress> {
   const origin = parseServerUrl(input.serverUrl);
@@ -52,6 +53,7 @@ export async function* enrollHost(input: EnrollInput, signal: AbortSignal): Asyn
   if (enrolled !== undefined) {
     if (enrolled.server_url !== origin)
       throw new Problem("enroll.other_server", { detail: `It is ${enrolled.server_url}.` });
+    await checkStillKnown(input.stateDir, signal);
     yield { state: "confirmed", nodeId: enrolled.node_id };
     return;
   }
