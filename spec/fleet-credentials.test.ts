@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import {
   createTestAuthority,
   eventually,
@@ -82,6 +82,28 @@ test("a run on a node uses what was sealed on the operator's machine, over a res
   for (const place of ["s", "o", "n1"]) expect(await findInFiles(fleet.path(place), value)).toEqual([]);
   expect(fleet.serverLog).not.toContain(value);
   expect(await readFile(fleet.path("n1", "fleet", "state.json"), "utf8")).toContain("revoked");
+});
+
+test("a node that is connected follows its server into a new epoch, whose generations may be earlier ones", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  const backup = fleet.path("backup");
+  await fleet.json(["server", "backup", "--state-dir", fleet.path("s"), "--out", backup]);
+  await startNode(fleet);
+  await writeFile(fleet.path("value"), plantValue(), { mode: 0o600 });
+  const own = ["--host", "api.example.com", "--value-file", fleet.path("value")];
+  await fleet.operator(["credentials", "add", "api", "--nodes", "n1", ...own]);
+  await eventually("the grant is there", async () => ((await grantsOf(fleet)).includes("api") ? true : undefined));
+  await fleet.stopServer();
+  await rm(fleet.path("s"), { recursive: true });
+  await fleet.json(["server", "restore", backup, "--state-dir", fleet.path("s")]);
+  await fleet.startServer();
+  await eventually("what the restored server knows is served", async () => {
+    const { bundle } = JSON.parse(await readFile(fleet.path("n1", "fleet", "state.json"), "utf8"));
+    return bundle.epoch === 2 ? true : undefined;
+  });
+  expect(await grantsOf(fleet)).toEqual([]);
 });
 
 const LOOP = 'while :; do curl -s -o /dev/null -w "%{http_code}\\n" "$1"; sleep 0.1; done';

@@ -17,7 +17,7 @@ import {
 } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type HostUnderTest, hash, makePair, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import { FleetUnderTest, HostUnderTest, hash, makePair, type OrgUnderTest, refused } from "./fleet-under-test.ts";
 import { apiKeyOf } from "./host-session.ts";
 import { helloOf, SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
 
@@ -234,6 +234,19 @@ describe.each(DATABASES)("a node's control stream on $name", ({ open }) => {
     await expect(org.nodes.sendCommand(none, org.headers)).rejects.toEqual(refused("nodes.not_found"));
     const both = { ...none, nodeIds: hosts.map(({ registered }) => registered.nodeId) };
     await expect(org.nodes.sendCommand(both, org.headers)).rejects.toEqual(refused("api.malformed"));
+  });
+
+  test("a label is taken to the letter", async () => {
+    const host = new HostUnderTest(org, "l1");
+    const { code } = await org.nodes.createEnrollmentCode({ labels: { zone: "Prod%" } }, org.headers);
+    await host.register(code);
+    await org.confirm(host);
+    const toLabel = (zone: string) =>
+      org.nodes.sendCommand({ labels: { zone }, payload: PING, idempotencyKey: `to ${zone}` }, org.headers);
+    for (const other of ["prod%", "Prod", "Prod_", "%"]) {
+      await expect(toLabel(other)).rejects.toEqual(refused("nodes.not_found"));
+    }
+    expect((await toLabel("Prod%")).commands).toMatchObject([{ nodeId: host.registered.nodeId }]);
   });
 
   test("a node that lost its journal, or that runs twice, gets nothing until an operator accepts it", async () => {

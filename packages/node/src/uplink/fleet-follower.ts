@@ -18,6 +18,8 @@ export interface FollowerDeps {
  */
 export class FleetFollower {
   readonly #deps: FollowerDeps;
+  /** Of what is served; the generations of a later one are counted anew. */
+  #epoch = 0;
   #applied = 0;
   #wanted = 0;
   #newest: Freshness | undefined;
@@ -34,7 +36,9 @@ export class FleetFollower {
 
   /** Reads what the key-holder serves: after a start of the daemon, or of the gate. */
   async begin(): Promise<void> {
-    this.#applied = (await this.#deps.courier.status()).bundle?.generation ?? 0;
+    const { bundle } = await this.#deps.courier.status();
+    this.#epoch = bundle?.epoch ?? 0;
+    this.#applied = bundle?.generation ?? 0;
   }
 
   /** The server says which generation it desires. */
@@ -47,6 +51,7 @@ export class FleetFollower {
   hear(freshness: Freshness | undefined): void {
     if (freshness === undefined) return;
     this.#newest = freshness;
+    if (Number(freshness.epoch) > this.#epoch) this.#beginEpoch(Number(freshness.epoch));
     this.want(Number(freshness.generation));
   }
 
@@ -61,8 +66,16 @@ export class FleetFollower {
     const session = this.#deps.session();
     if (session === undefined) return;
     const { bundle } = await this.#deps.courier.refresh(session.gateway);
+    this.#epoch = bundle?.epoch ?? this.#epoch;
     this.#applied = bundle?.generation ?? this.#applied;
     this.#deps.onApplied();
+  }
+
+  /** A restored server may be at an earlier generation than the one that is served: nothing of it is served yet. */
+  #beginEpoch(epoch: number): void {
+    this.#epoch = epoch;
+    this.#applied = 0;
+    this.#wanted = 0;
   }
 
   #follow(): void {

@@ -78,14 +78,19 @@ function filtered(query: ReturnType<typeof live>, filter: NodeFilter): ReturnTyp
   if (nameContains !== undefined) result = result.where(contains("name", nameContains));
   for (const [key, value] of Object.entries(labels ?? {})) {
     // The column is JSON without spaces; a quote inside a name or value is escaped there.
-    result = result.where(contains("labels", JSON.stringify({ [key]: value }).slice(1, -1)));
+    result = result.where(holds("labels", JSON.stringify({ [key]: value }).slice(1, -1)));
   }
   return result;
 }
 
-function contains(column: "name" | "labels", text: string) {
+function contains(column: "name", text: string) {
   const pattern = `%${text.replace(/[%_\\]/g, "\\$&")}%`;
   return sql<boolean>`${sql.ref(column)} like ${pattern} escape '\\'`;
+}
+
+/** To the letter: SQLite's `like` takes `Prod` for `prod`. */
+function holds(column: "labels", text: string) {
+  return sql<boolean>`replace(${sql.ref(column)}, ${text}, '') <> ${sql.ref(column)}`;
 }
 
 function toColumns(change: NodeChange, now: number): Partial<Row> {
