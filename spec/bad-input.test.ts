@@ -55,6 +55,15 @@ test("an empty or unusable value is refused", async () => {
   expect(await world.cliJson(["credentials", "ls"])).toEqual([]);
 });
 
+test("authorities that cannot be read keep the daemon from starting, in one sentence", async () => {
+  await using world = await startWorld({ isStarted: false });
+  const file = join(world.paths.directory, "upstream-ca.pem");
+  await writeFile(file, "no certificate");
+  expect(await failToStart(world)).toMatchObject({ code: 2, said: expect.stringContaining("holds no certificate") });
+  await rm(file);
+  expect(await failToStart(world)).toMatchObject({ code: 2, said: expect.stringContaining("(ENOENT)") });
+});
+
 test("where namespaces are not permitted, run is 125 and doctor 3, and both name the probe and the fix", async () => {
   await using world = await startWorld({ isStarted: false });
   const command = `${process.execPath} ${REPOSITORY}/dist/gatehouse.js`;

@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 
 const NEEDED_MAJOR = 24;
@@ -32,7 +33,7 @@ if (!existsSync(entry)) {
     // A terminal sends its signals to both; others reach this process alone and are passed on.
     for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => child.kill(name));
     child.once("exit", (code, signal) => {
-      process.exitCode = code ?? (signal === null ? 1 : 128);
+      process.exitCode = code ?? 128 + constants.signals[signal];
     });
   }
 }

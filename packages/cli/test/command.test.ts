@@ -1,6 +1,8 @@
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { resolveEntry } from "@gatehouse/kit";
 import { afterAll, describe, expect, test } from "vitest";
 import { commandIn } from "./command-under-test.ts";
 
@@ -94,4 +96,11 @@ test("doctor proves a driver and says so in JSON", () => {
   const { ok, checks } = JSON.parse(out);
   expect(ok).toBe(true);
   expect(checks).toContainEqual(expect.objectContaining({ name: "driver-unshare", ok: true }));
+});
+
+test("a command whose reader went away ends as others do, without a word", () => {
+  const script = '{ "$0" "$@"; echo "rc $?" >&2; } | true';
+  const args = ["-c", script, process.execPath, resolveEntry("gatehouse"), "--help"];
+  const { stderr } = spawnSync("bash", args, { encoding: "utf8" });
+  expect(stderr).toBe("rc 141\n");
 });

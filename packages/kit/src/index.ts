@@ -96,6 +96,7 @@ export { socketDescriptor } from "./native/socket-descriptor.ts";
 export type { CertificateAuthority, CreateCaOptions } from "./pki/certificate-authority.ts";
 export { createCa } from "./pki/create-ca.ts";
 export { mintServerLeaf, type ServerLeafRequest } from "./pki/mint-server-leaf.ts";
+export { type Authorities, readAuthorities } from "./pki/read-authorities.ts";
 export { childEnvironment } from "./process/child-environment.ts";
 export { resolveEntry } from "./process/resolve-entry.ts";
 export { type RunMainOptions, runMain } from "./process/run-main.ts";

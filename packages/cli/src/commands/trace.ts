@@ -38,12 +38,24 @@ async function isKnown({ socketPath }: Invocation, runId: string): Promise<boole
 
 /** A record as a line for people. */
 export function render(record: RequestRecord): string {
-  const { time, run, method, url, status, decision, code, grants, duration_ms } = record;
+  const { time, run, method, url, status, decision, duration_ms } = record;
   const tint = decision === "allowed" ? "green" : decision === "denied" ? "red" : "yellow";
-  const why = code === undefined ? (grants.length > 0 ? `with ${grants.join(", ")}` : "") : code;
   const at = new Date(time).toISOString().slice(11, 23);
   const what = `${method.padEnd(7)} ${shown(url)}`;
-  return [at, (run ?? "-").slice(0, 16), colour(String(status).padStart(3), tint), what, `${duration_ms} ms`, why]
+  return [
+    at,
+    (run ?? "-").slice(0, 16),
+    colour(String(status).padStart(3), tint),
+    what,
+    `${duration_ms} ms`,
+    explained(record),
+  ]
     .filter((part) => part !== "")
     .join("  ");
+}
+
+/** Why it was refused or cut and by which rule, and whose credentials went along: a request that is cut has both. */
+function explained({ code, rule, grants }: RequestRecord): string {
+  const refused = code === "gate.policy_denied" && rule !== undefined ? `${code} (${rule})` : code;
+  return [refused, grants.length > 0 ? `with ${grants.join(", ")}` : undefined].filter(Boolean).join(" ");
 }

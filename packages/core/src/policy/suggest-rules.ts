@@ -79,6 +79,8 @@ function placeOf({ host, port }: RefusedRequest): string {
 
 function whyNot(request: RefusedRequest): string | undefined {
   const { code, rule } = request;
+  if (code === "gate.address_forbidden")
+    return "its address was refused: only a rule of one's own that states its range (cidr) could allow it";
   if (code !== "gate.policy_denied") return `refused with ${code ?? "no code"}, which no rule changes`;
   if (rule !== "default") return `${rule ?? "a rule"} denies it on purpose`;
   return whyNotHost(request.host) ?? (request.method.toUpperCase() === "CONNECT" ? undefined : whyNotUrl(request.url));

@@ -1,7 +1,13 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, Lifetime, type Random, type RunId } from "@gatehouse/core";
-import { type CertificateAuthority, type Log, mintServerLeaf, type ServeUnixOptions, serveUnix } from "@gatehouse/kit";
+import {
+  type CertificateAuthority,
+  type Log,
+  mintServerLeaf,
+  readAuthorities,
+  type ServeUnixOptions,
+  serveUnix,
+} from "@gatehouse/kit";
 import { GateAudit } from "../audit/gate-audit.ts";
 import { auditText } from "../audit/run-events.ts";
 import type { CredentialStore } from "../credentials/credential-store.ts";
@@ -280,7 +286,7 @@ async function poolOptions(config: GateConfig, parts: PoolParts) {
       listen,
       keepersDir: join(config.stateDir, "keepers"),
       hosts: config.hosts,
-      upstreamCaPem: upstreamCaFile === undefined ? undefined : await readFile(upstreamCaFile, "utf8"),
+      upstreamCaPem: upstreamCaFile === undefined ? undefined : (await readAuthorities(upstreamCaFile)).pem,
       caCertificatePem: ca.certificatePem,
       connectTimeoutMs: config.connectTimeoutMs,
       upstreamTimeoutMs: config.upstreamTimeoutMs,

@@ -2,6 +2,7 @@ import { parseAuthority } from "@gatehouse/core";
 import { getField } from "../http1/fields.ts";
 import type { RequestHead } from "../http1/messages.ts";
 import type { CompiledRun } from "../worker/compile-run.ts";
+import { allowOption, policyHint } from "./check-policy.ts";
 import type { Refusal } from "./request-context.ts";
 
 /** Whether a tunnel may be opened: its authority has one reading and some request to it could be allowed. */
@@ -15,11 +16,10 @@ export function checkConnect(run: CompiledRun, head: RequestHead): Refusal | und
   }
   const decision = run.policy.decideConnect(authority.host, authority.port);
   if (decision.action === "allow") return undefined;
-  const place = authority.port === 443 ? authority.host : `${authority.host}:${authority.port}`;
   return {
     code: "gate.policy_denied",
     detail: decision.reason ?? "A rule of the run's policy denies it.",
     rule: decision.rule,
-    allowHint: `A person may allow it: gatehouse run --allow ${place} …`,
+    allowHint: policyHint(decision, allowOption(authority.host, authority.port)),
   };
 }

@@ -16,6 +16,17 @@ export function policyRefusal({ host, port, head, path }: RequestContext, decisi
     code: "gate.policy_denied",
     detail: decision.reason ?? "A rule of the run's policy denies it.",
     rule: decision.rule,
-    allowHint: `A person may allow it: gatehouse run --allow ${host}${port === 443 ? "" : `:${port}`} …, or a rule for ${head.method} ${path}.`,
+    allowHint: policyHint(decision, `${allowOption(host, port)}, or a rule for ${head.method} ${path}.`),
   };
+}
+
+/** What a person could do about a policy's no. What a rule denies stays denied, whatever else is allowed. */
+export function policyHint({ rule }: PolicyDecision, ways: string): string {
+  if (rule === "default") return `A person may allow it: ${ways}`;
+  return `${rule} of the policy decided it, which --allow does not change.`;
+}
+
+/** The option that allows a place to a run. */
+export function allowOption(host: string, port: number): string {
+  return `gatehouse run --allow ${host}${port === 443 ? "" : `:${port}`} …`;
 }

@@ -1,9 +1,10 @@
 import type { Socket } from "node:net";
-import { PROBLEMS, type ProblemCode, toProblem } from "@gatehouse/core";
+import { PROBLEMS, type ProblemCode } from "@gatehouse/core";
 import type { RequestHead } from "../http1/messages.ts";
 import { RequestHeadReader } from "../http1/request-head-reader.ts";
 import { newRequestContext } from "../pipeline/new-request-context.ts";
 import { recheckRequest } from "../pipeline/recheck-request.ts";
+import { refuseUpstream } from "../pipeline/refuse-upstream.ts";
 import type { Refusal, RequestContext } from "../pipeline/request-context.ts";
 import { runStages } from "../pipeline/stages.ts";
 import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
@@ -163,8 +164,7 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
         (thrown: unknown) => {
           if (!isStillAsked()) return;
           this.client.resume();
-          const { code, detail = "" } = toProblem(thrown);
-          this.#refuse({ code, detail }, undefined);
+          this.#refuse(refuseUpstream(thrown, context), undefined);
         },
       )
       .catch((thrown: unknown) => this.onFault(thrown));

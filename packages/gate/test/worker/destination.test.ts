@@ -88,6 +88,18 @@ test("CONNECT with another Host, and one to a place that no rule allows, open no
   expect(origin.connections).toBe(0);
 });
 
+test("what a rule denies is answered with that rule, not with an option that would not help", async () => {
+  await using gate = await openGate();
+  const rules = [{ action: "deny", hosts: ["api.test"], paths: ["/closed"] }] as const;
+  await gate.put({ policy: { mode: "permissive", rules } });
+  const client = await gate.tunnel("api.test:443");
+  const { allow_hint: hint, rule } = JSON.parse((await client.ask(["GET /closed HTTP/1.1", "Host: api.test"])).body);
+  expect({ hint, rule }).toEqual({
+    hint: "rules[0] of the policy decided it, which --allow does not change.",
+    rule: "rules[0]",
+  });
+});
+
 test("a name that resolves to loopback is not dialed unless a rule states the range", async () => {
   await using origin = await openRawOrigin(outside, () => ok("hello"));
   await using gate = await openGate();
@@ -97,7 +109,11 @@ test("a name that resolves to loopback is not dialed unless a rule states the ra
   const client = await gate.tunnel(host);
   const refused = await client.ask(["GET / HTTP/1.1", `Host: ${host}`]);
   expect(refused.status).toBe(403);
-  expect(JSON.parse(refused.body)).toMatchObject({ code: "gate.address_forbidden", host: "api.test" });
+  expect(JSON.parse(refused.body)).toMatchObject({
+    code: "gate.address_forbidden",
+    host: "api.test",
+    allow_hint: expect.stringMatching(new RegExp(`policy rule for ${host} .*cidr`)),
+  });
   expect(origin.connections).toBe(0);
   await gate.put({ policy: { mode: "strict", rules: [{ ...allow, cidr: ["10.0.0.0/8"] }] } });
   expect((await client.ask(["GET / HTTP/1.1", `Host: ${host}`])).status).toBe(403);

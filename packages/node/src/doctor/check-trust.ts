@@ -1,10 +1,7 @@
-import { X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { getCACertificates } from "node:tls";
-import { type Config, errorCode } from "@gatehouse/kit";
+import { toProblem } from "@gatehouse/core";
+import { type Config, readAuthorities } from "@gatehouse/kit";
 import { type DoctorCheck, failed, passed } from "./doctor-check.ts";
-
-const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /** What the gate trusts when it connects outwards: the system's roots and the file of `gate.upstreamCa`. */
 export async function checkTrust({ gate }: Config): Promise<readonly DoctorCheck[]> {
@@ -22,12 +19,11 @@ async function checkUpstreamCa(path: string): Promise<DoctorCheck> {
   const about = { name: "upstream-ca", concerns: "setup" } as const;
   const fix = "Correct gate.upstreamCa (GATEHOUSE_UPSTREAM_CA): a PEM file with the authority's certificate.";
   try {
-    const blocks = (await readFile(path, "utf8")).match(PEM) ?? [];
-    if (blocks.length === 0) return failed(about, `${path} holds no certificate`, fix);
-    const expired = blocks.map((pem) => new X509Certificate(pem)).find(({ validToDate }) => validToDate < new Date());
-    if (expired === undefined) return passed(about, `${path}: certificates of ${blocks.length} authorities`);
+    const { certificates } = await readAuthorities(path);
+    const expired = certificates.find(({ validToDate }) => validToDate < new Date());
+    if (expired === undefined) return passed(about, `${path}: certificates of ${certificates.length} authorities`);
     return failed(about, `${path}: ${expired.subject} has expired`, "Ask for the authority's new certificate.");
   } catch (failure) {
-    return failed(about, `${path} cannot be read as certificates (${errorCode(failure)})`, fix);
+    return failed(about, toProblem(failure).detail ?? "", fix);
   }
 }
