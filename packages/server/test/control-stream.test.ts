@@ -236,6 +236,14 @@ describe.each(DATABASES)("a node's control stream on $name", ({ open }) => {
     await expect(org.nodes.sendCommand(both, org.headers)).rejects.toEqual(refused("api.malformed"));
   });
 
+  test("a node that claims a generation that no number holds is refused, and its organisation reads on", async () => {
+    const session = await SessionUnderTest.open(await org.enroll("h9"));
+    await using stream = await StreamUnderTest.open(session);
+    stream.send({ case: "heartbeat", value: { sentAt: 1n, health: 1, runCount: 0, bundleGeneration: 2n ** 60n } });
+    await stream.ended.catch(() => undefined);
+    expect((await org.nodes.getNode({ node: "h9" }, org.headers)).node?.appliedGeneration).toBe(0n);
+  });
+
   test("a label is taken to the letter", async () => {
     const host = new HostUnderTest(org, "l1");
     const { code } = await org.nodes.createEnrollmentCode({ labels: { zone: "Prod%" } }, org.headers);

@@ -3,6 +3,7 @@ import type { Heartbeat } from "@gatehouse/wire";
 import type { Bus } from "../../bus/bus.ts";
 import { takeHeartbeat } from "../../nodes/take-heartbeat.ts";
 import type { Store } from "../../store/store.ts";
+import { toSafeNumber } from "../services/safe-number.ts";
 
 export interface HeartbeatDeps {
   readonly store: Store;
@@ -23,7 +24,7 @@ export async function answerHeartbeat(
   { orgId, nodeId, isOnStream }: HeartbeatOf,
   { store, bus, clock }: HeartbeatDeps,
 ) {
-  const input = { nodeId, runCount, appliedGeneration: Number(bundleGeneration), isOnStream };
+  const input = { nodeId, runCount, appliedGeneration: toSafeNumber(bundleGeneration), isOnStream };
   const taken = await store.inOrg(orgId, async (tx) => {
     const before = await takeHeartbeat(tx, input);
     return before && { before, head: await tx.auditLogs.newestHead(orgId) };
