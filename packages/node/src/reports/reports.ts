@@ -71,6 +71,11 @@ export class Reports implements AsyncDisposable {
     });
   }
 
+  /** Bytes of figures that the server does not have yet. */
+  get spoolDepth(): number {
+    return this.#telemetry.depth;
+  }
+
   /** Sends what is spooled and what comes, and copies the audit log, until the signal aborts. Never fails. */
   async serve(session: Pick<NodeSession, "gateway">, signal: AbortSignal): Promise<void> {
     const { gateway } = session;

@@ -1,6 +1,7 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { toProblem } from "@gatehouse/core";
-import type { Log } from "@gatehouse/kit";
-import type { Freshness, Revocation } from "@gatehouse/wire";
+import { type Log, type SignedBundle, sha256 } from "@gatehouse/kit";
+import type { BundleHeaderSchema, Freshness, Revocation } from "@gatehouse/wire";
 import type { FleetCourier } from "./fleet-courier.ts";
 import type { NodeSession } from "./node-session.ts";
 
@@ -22,6 +23,9 @@ export class FleetFollower {
   #epoch = 0;
   #applied = 0;
   #wanted = 0;
+  /** What was wanted at the last fetch: refused, or with the server away, it waits for the next word. */
+  #tried = 0;
+  #served: SignedBundle | undefined;
   #newest: Freshness | undefined;
   #isFollowing = false;
 
@@ -34,9 +38,18 @@ export class FleetFollower {
     return this.#applied;
   }
 
+  /** The bundle that was applied last, without its parts. */
+  get header(): MessageInitShape<typeof BundleHeaderSchema> | undefined {
+    if (this.#served === undefined) return undefined;
+    const { epoch, generation, issuedAt, manifest, keyId, signature } = this.#served;
+    const counted = { epoch: BigInt(epoch), generation: BigInt(generation), issuedAt: BigInt(issuedAt) };
+    return { ...counted, manifestSha256: sha256(manifest), keyId, signature };
+  }
+
   /** Reads what the key-holder serves: after a start of the daemon, or of the gate. */
   async begin(): Promise<void> {
     const { bundle } = await this.#deps.courier.status();
+    this.#served = bundle;
     this.#epoch = bundle?.epoch ?? 0;
     this.#applied = bundle?.generation ?? 0;
   }
@@ -66,6 +79,7 @@ export class FleetFollower {
     const session = this.#deps.session();
     if (session === undefined) return;
     const { bundle } = await this.#deps.courier.refresh(session.gateway);
+    this.#served = bundle ?? this.#served;
     this.#epoch = bundle?.epoch ?? this.#epoch;
     this.#applied = bundle?.generation ?? this.#applied;
     this.#deps.onApplied();
@@ -76,27 +90,33 @@ export class FleetFollower {
     this.#epoch = epoch;
     this.#applied = 0;
     this.#wanted = 0;
+    this.#tried = 0;
   }
 
   #follow(): void {
     if (this.#isFollowing) return;
     this.#isFollowing = true;
-    void this.#catchUp().finally(() => {
-      this.#isFollowing = false;
-    });
+    this.#tried = 0;
+    void this.#catchUp();
   }
 
+  /** Ends when no word is left: those that come while one is carried are followed too. */
   async #catchUp(): Promise<void> {
-    while (this.#wanted > this.#applied) {
-      const [before, wanted] = [this.#applied, this.#wanted];
-      await this.#try("bundle refused", () => this.refresh());
-      // Refused, or the server is away: the next word of it leads here again.
-      if (this.#applied === before || this.#applied < wanted) break;
+    while (this.#isBehind || this.#newest !== undefined) {
+      if (this.#isBehind) {
+        this.#tried = this.#wanted;
+        await this.#try("bundle refused", () => this.refresh());
+        continue;
+      }
+      const freshness = this.#newest;
+      this.#newest = undefined;
+      if (freshness !== undefined) await this.#try("freshness refused", () => this.#deps.courier.hear(freshness));
     }
-    const freshness = this.#newest;
-    this.#newest = undefined;
-    if (freshness !== undefined) await this.#try("freshness refused", () => this.#deps.courier.hear(freshness));
-    if (this.#newest !== undefined && this.#wanted <= this.#applied) await this.#catchUp();
+    this.#isFollowing = false;
+  }
+
+  get #isBehind(): boolean {
+    return this.#wanted > Math.max(this.#applied, this.#tried);
   }
 
   async #try(what: string, work: () => Promise<void>): Promise<void> {

@@ -8,7 +8,7 @@ import {
   ControlStreamRequestSchema,
   type ControlStreamResponse,
   type Goaway,
-  Heartbeat_Health,
+  type Heartbeat,
   NodeGatewayService,
 } from "@gatehouse/wire";
 import type { CommandExecutor } from "../commands/command-executor.ts";
@@ -29,7 +29,8 @@ export interface HoldDeps {
   /** New at each start of the daemon. */
   readonly bootId: string;
   readonly softwareVersion: string;
-  readonly runCount: () => number;
+  /** Never fails. */
+  readonly heartbeat: () => Promise<Heartbeat>;
   readonly fleet: FleetFollower;
 }
 
@@ -61,9 +62,7 @@ export async function holdStream(
   };
   const held = new HeldStream(session, deps, send);
   send(held.hello());
-  const heartbeats = beatForever(() =>
-    send({ case: "heartbeat", value: heartbeatOf(deps.runCount(), deps.fleet.generation) }),
-  );
+  const heartbeats = beatForever(async () => send({ case: "heartbeat", value: await deps.heartbeat() }));
   try {
     for await (const { message } of session.gateway.controlStream(outgoing, { signal, timeoutMs: 0 })) {
       if (message.case === "goaway") return message.value;
@@ -81,12 +80,6 @@ export async function holdStream(
   }
 }
 
-/** A sign of life. What the daemon cannot do shows in its own health; that it speaks at all is what counts here. */
-export function heartbeatOf(runCount: number, generation: number) {
-  const bundleGeneration = BigInt(generation);
-  return { sentAt: BigInt(Date.now()), health: Heartbeat_Health.OK, runCount, bundleGeneration };
-}
-
 class HeldStream {
   readonly #session: NodeSession;
   readonly #deps: HoldDeps;
@@ -102,11 +95,12 @@ class HeldStream {
   }
 
   hello(): Outgoing {
-    const { journal, bootId, softwareVersion } = this.#deps;
-    const lastCommand = journal.position();
+    const { journal, bootId, softwareVersion, fleet } = this.#deps;
+    const [lastCommand, lastBundle] = [journal.position(), fleet.header];
     const own = { protocolVersions: PROTOCOL_VERSIONS, softwareVersion, bootId };
     const runningCommandIds = [...journal.executing()];
-    return { case: "hello", value: { ...own, runningCommandIds, ...(lastCommand && { lastCommand }) } };
+    const last = { ...(lastCommand && { lastCommand }), ...(lastBundle && { lastBundle }) };
+    return { case: "hello", value: { ...own, runningCommandIds, ...last } };
   }
 
   async receive(message: Message): Promise<void> {
@@ -158,12 +152,12 @@ class HeldStream {
   }
 }
 
-function beatForever(beat: () => void): Disposable {
+function beatForever(beat: () => Promise<void>): Disposable {
   let timer: NodeJS.Timeout;
   const next = () => {
     const afterMs = HEARTBEAT_EVERY_MS * (1 - JITTER + 2 * JITTER * Math.random());
     timer = setTimeout(() => {
-      beat();
+      void beat();
       next();
     }, afterMs);
   };

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Clock, Lifetime, linkSignals, makeUuid, type Random, toProblem } from "@gatehouse/core";
 import type { Log } from "@gatehouse/kit";
@@ -8,7 +9,8 @@ import { CommandJournal } from "../commands/command-journal.ts";
 import type { HandlerUplink } from "../commands/node-handlers.ts";
 import { FleetCourier, type FleetGate } from "./fleet-courier.ts";
 import { FleetFollower } from "./fleet-follower.ts";
-import { type HoldDeps, heartbeatOf, holdStream, type OpenStream } from "./hold-stream.ts";
+import { makeHeartbeat } from "./heartbeat.ts";
+import { type HoldDeps, holdStream, type OpenStream } from "./hold-stream.ts";
 import { type NodeSession, openNodeSession } from "./node-session.ts";
 import { retryDelays } from "./retry-delays.ts";
 import { ServerTime } from "./server-time.ts";
@@ -24,7 +26,11 @@ export interface UplinkOptions {
   readonly putOnRecord: ExecutorDeps["putOnRecord"];
   readonly runCount: () => number;
   /** Sends what the node has to tell while a session is open; closed with the uplink. */
-  readonly reports: AsyncDisposable & { serve(session: NodeSession, signal: AbortSignal): Promise<void> };
+  readonly reports: AsyncDisposable & {
+    /** Bytes that wait for the server. */
+    readonly spoolDepth: number;
+    serve(session: NodeSession, signal: AbortSignal): Promise<void>;
+  };
   readonly handlers: (uplink: HandlerUplink) => CommandHandlers;
 }
 
@@ -44,21 +50,23 @@ export class Uplink implements AsyncDisposable {
 
   private constructor(options: UplinkOptions) {
     this.#options = options;
-    const { log, clock, random, putOnRecord, softwareVersion, runCount } = options;
-    this.#life.own(options.reports);
+    const { log, clock, random, putOnRecord, softwareVersion, runCount, reports, stateDir } = options;
+    this.#life.own(reports);
     const journal = this.#life.own(CommandJournal.open(options.journalFile));
     const sendAck: ExecutorDeps["sendAck"] = (ack) => this.#stream?.send({ case: "ack", value: ack });
     const time = new ServerTime(clock);
     const fleet = new FleetFollower({
       log,
-      courier: new FleetCourier(options.stateDir, options.gate),
+      courier: new FleetCourier(stateDir, options.gate),
       session: () => this.#session,
-      onApplied: () => this.#beat(),
+      onApplied: () => void this.#beat(),
     });
     const handlers = options.handlers({ session: () => this.#session, fleet, now: () => time.now() });
     const executor = this.#life.own(new CommandExecutor({ journal, handlers, log, putOnRecord, sendAck }));
     const bootId = makeUuid(clock.now(), random);
-    const own = { journal, executor, log, bootId, softwareVersion, runCount, fleet };
+    const said = { auditFolder: join(stateDir, "audit"), runCount, spoolDepth: () => reports.spoolDepth, fleet };
+    const heartbeat = () => makeHeartbeat(said);
+    const own = { journal, executor, log, bootId, softwareVersion, heartbeat, fleet };
     this.#deps = { ...own, time, check: createMessageCheck() };
   }
 
@@ -95,7 +103,7 @@ export class Uplink implements AsyncDisposable {
 
   /** One session with its stream. Answers how long the server asks to be left alone. */
   async #connectOnce(signal: AbortSignal): Promise<number> {
-    const { log, stateDir, runCount } = this.#options;
+    const { log, stateDir } = this.#options;
     using session = await openNodeSession(stateDir, signal);
     this.#session = session;
     const ended = new AbortController();
@@ -104,8 +112,7 @@ export class Uplink implements AsyncDisposable {
     try {
       // A stream's messages can be sent once: its proof needs a nonce that an answered call has brought.
       await this.#deps.fleet.begin();
-      const heartbeat = heartbeatOf(runCount(), this.#deps.fleet.generation);
-      await session.gateway.uploadHeartbeat({ heartbeat }, { signal });
+      await session.gateway.uploadHeartbeat({ heartbeat: await this.#deps.heartbeat() }, { signal });
       reporting = this.#options.reports.serve(session, open.signal);
       const farewell = await holdStream(session, this.#deps, { signal, onOpen: (stream) => this.#onOpen(stream) });
       const reason = Goaway_Reason[farewell?.reason ?? Goaway_Reason.UNSPECIFIED];
@@ -119,9 +126,9 @@ export class Uplink implements AsyncDisposable {
   }
 
   /** Says at once what is served now. */
-  #beat(): void {
-    const { runCount, fleet } = this.#deps;
-    this.#stream?.send({ case: "heartbeat", value: heartbeatOf(runCount(), fleet.generation) });
+  async #beat(): Promise<void> {
+    const value = await this.#deps.heartbeat();
+    this.#stream?.send({ case: "heartbeat", value });
   }
 
   #onOpen(stream: OpenStream | undefined): void {
