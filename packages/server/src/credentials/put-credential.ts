@@ -31,6 +31,8 @@ export async function putCredential(
   { actor, credential, nodeIds }: PutCredentialInput,
 ): Promise<readonly string[]> {
   const { id, name, version, signature } = credential;
+  // Two next versions at once: the second must meet the first.
+  await tx.org.lock();
   const before = await tx.credentials.findByName(name);
   const isSameValue = before?.id === id && before.version === version && constantTimeEqual(before.signature, signature);
   if (isSameValue && before.jwe === credential.jwe) return [];

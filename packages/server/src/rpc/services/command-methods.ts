@@ -5,6 +5,7 @@ import { type CommandPayload, CommandPayloadSchema, type NodeAdminService } from
 import type { CommandRecords, StoredCommand } from "../../commands/command-records.ts";
 import { type CommandTargets, sendCommand } from "../../commands/send-command.ts";
 import { acceptNode } from "../../nodes/accept-node.ts";
+import { mayDo } from "../../orgs/roles.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { nextChange } from "../next-change.ts";
@@ -42,7 +43,7 @@ export function commandMethods(server: ServerContext) {
       return { batchId, commands: commands.map(describeCommand) };
     },
     listCommands: async ({ batchId, commandId, waitMs }, context) => {
-      const { orgId } = operatorCaller(context);
+      const { orgId, role } = operatorCaller(context);
       if ((batchId === "") === (commandId === "")) {
         throw new Problem("api.malformed", { detail: "One of batch_id and command_id is needed." });
       }
@@ -51,7 +52,10 @@ export function commandMethods(server: ServerContext) {
       const signal = AbortSignal.any([context.signal, AbortSignal.timeout(Number(waitMs))]);
       const commands = waitMs === 0n ? await list() : await untilEnded(list, changes, signal);
       if (commands.length === 0) throw new Problem("commands.not_found");
-      return { commands: commands.map(describeCommand), totals: countStates(commands) };
+      // What a command brought back (a run's output, say) is for those who may command; others see how it ended.
+      const mayRead = mayDo(role, "node:command");
+      const shown = mayRead ? commands : commands.map((command) => ({ ...command, result: undefined, message: "" }));
+      return { commands: shown.map(describeCommand), totals: countStates(commands) };
     },
   } satisfies Partial<ServiceImpl<typeof NodeAdminService>>;
 }

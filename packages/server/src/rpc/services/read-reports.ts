@@ -10,6 +10,7 @@ import type { Batch } from "../../reports/batch.ts";
 import type { SizedBatch } from "../../reports/read-batches.ts";
 import type { RunReport, SaidRun } from "../../reports/store-events.ts";
 import type { Samples } from "../../reports/store-telemetry.ts";
+import { toSafeNumber } from "./safe-number.ts";
 
 /** What a sample takes beside its texts. */
 const SAMPLE_BYTES = 24;
@@ -24,7 +25,7 @@ export function readTelemetry(message: UploadTelemetryRequest): SizedBatch<Sampl
   let bytes = 0;
   const samples = payload.value.samples.map(({ name, runId, time, value }) => {
     bytes += SAMPLE_BYTES + name.length + runId.length;
-    return { name, runId, time: Number(time), value };
+    return { name, runId, time: toSafeNumber(time), value };
   });
   return sized(message, { content: { kind: "payload", payload: samples }, bytes });
 }
@@ -54,12 +55,17 @@ function sized<Payload>(
   { source, offset, capturedAt }: Envelope,
   { content, bytes }: { readonly content: Batch<Payload>["content"]; readonly bytes: number },
 ): SizedBatch<Payload> {
-  const batch = { source, offset: safe(offset), capturedAt: Number(capturedAt), content };
+  const batch = { source, offset: toSafeNumber(offset), capturedAt: toSafeNumber(capturedAt), content };
   return { batch, bytes: BATCH_BYTES + bytes };
 }
 
 function readGap({ through, batches, bytes }: Gap) {
-  return { kind: "gap", through: safe(through), batches: safe(batches), bytes: safe(bytes) } as const;
+  return {
+    kind: "gap",
+    through: toSafeNumber(through),
+    batches: toSafeNumber(batches),
+    bytes: toSafeNumber(bytes),
+  } as const;
 }
 
 const STATES = {
@@ -72,7 +78,7 @@ function readRun(run: RunState): SaidRun {
   const { runId, project, agent, driver, exposed: isExposed, exitCode, grants } = run;
   if (run.state === RunState_State.UNSPECIFIED) throw new Problem("api.malformed", { detail: "state is missing." });
   const state = STATES[run.state];
-  const endedAt = state === "exited" ? Number(run.endedAt) : undefined;
+  const endedAt = state === "exited" ? toSafeNumber(run.endedAt) : undefined;
   return {
     runId,
     state,
@@ -81,7 +87,7 @@ function readRun(run: RunState): SaidRun {
     driver,
     isExposed,
     grants,
-    createdAt: Number(run.createdAt),
+    createdAt: toSafeNumber(run.createdAt),
     endedAt,
     exitCode,
   };
@@ -90,10 +96,4 @@ function readRun(run: RunState): SaidRun {
 function sizeOfRun({ runId, project, agent, driver, grants }: RunState): number {
   const texts = [runId, project, agent, driver, ...grants];
   return texts.reduce((sum, text) => sum + text.length, RUN_BYTES);
-}
-
-function safe(value: bigint): number {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number)) throw new Problem("api.malformed", { detail: "A number is out of range." });
-  return number;
 }

@@ -8,6 +8,7 @@ import { watchEvents } from "../../reports/watch-events.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { operatorCaller } from "../caller.ts";
 import { nextChange } from "../next-change.ts";
+import { toSafeNumber } from "./safe-number.ts";
 
 const MAX_RUNS = 10_000;
 const DEFAULT_SAMPLES = 1_000;
@@ -26,7 +27,7 @@ export function reportMethods({ store, bus }: ServerContext) {
       try {
         const changes = nextChange(bus, (message) => message.kind === "events" && message.orgId === orgId);
         const deps = { nextChange: changes, inOrg: inOrgOf(orgId, store) };
-        for await (const event of watchEvents(Number(cursor), deps, context.signal)) yield describeEvent(event);
+        for await (const event of watchEvents(toSafeNumber(cursor), deps, context.signal)) yield describeEvent(event);
       } finally {
         watchers.set(orgId, (watchers.get(orgId) ?? 1) - 1);
       }
@@ -41,8 +42,8 @@ export function reportMethods({ store, bus }: ServerContext) {
         const query = {
           nodeId,
           name,
-          from: Number(from),
-          to: Number(to),
+          from: toSafeNumber(from),
+          to: toSafeNumber(to),
           limit: limit === 0 ? DEFAULT_SAMPLES : limit,
         };
         const [samples, gaps] = [await uploads.samples(query), await uploads.gaps(query)];
