@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { eventually, type Fleet, type RunningCommand, startFleet } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 
@@ -26,6 +26,20 @@ test("a detached run on a node is listed, followed and stopped from the operator
   expect(unknown.code).toBe(5);
 });
 
+test("a run on an operator's own machine that wants a credential of the organisation is told where that is served", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  const daemon = fleet.start(["up", "--state-dir", fleet.path("o"), "--json"]);
+  await daemon.line("the daemon's ready line", (line) => line.includes('"ready":true'));
+  const workspace = fleet.path("workspace");
+  await mkdir(workspace);
+  const own = ["--workspace", workspace, "--state-dir", fleet.path("o")];
+  const refused = await fleet.run(["run", "--grant", "gh", ...own, "--", "touch", "here"]);
+  expect(refused).toMatchObject({ code: 125, stdout: "" });
+  expect(await readdir(workspace)).toEqual([]);
+  expect(refused.stderr).toContain("gatehouse run --node NODE --grant NAME");
+});
+
 test("what a node's own configuration does not allow is refused, and nothing runs", async () => {
   await using fleet = await startFleet();
   await startNode(fleet, "n1");
@@ -39,6 +53,8 @@ test("what a node's own configuration does not allow is refused, and nothing run
   await fleet.operator(["nodes", "cordon", "n1"]);
   const cordoned = await onNode(fleet, ["--", ...SHELL, "true"]);
   expect(cordoned.stderr).toContain("cordoned");
+  const table = await fleet.run(["nodes", "ls", "--state-dir", fleet.path("o")]);
+  expect(table.stdout).toMatch(/^n1 +confirmed, cordoned +online /m);
   expect(await fleet.json(["ls", "--state-dir", fleet.path("n1")])).toEqual([]);
   await fleet.operator(["nodes", "uncordon", "n1"]);
   expect((await onNode(fleet, ["--", ...SHELL, "exit 3"])).code).toBe(3);

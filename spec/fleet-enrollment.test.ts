@@ -34,7 +34,7 @@ test("a host whose node was revoked is told so, forgets it, and enrolls again wi
   const host = ["--state-dir", fleet.path("n1")];
   const enrollAgain = () =>
     fleet.run(["node", "enroll", "--server", fleet.url, "--name", "n1", "--code-file", fleet.path("n1.code"), ...host]);
-  expect(await enrollAgain()).toMatchObject({ code: 0, stdout: expect.stringContaining("Confirmed.") });
+  expect(await enrollAgain()).toMatchObject({ code: 0, stdout: "Confirmed. Next: gatehouse node run\n" });
   await fleet.operator(["nodes", "revoke", "n1"]);
   const refused = await enrollAgain();
   expect(refused).toMatchObject({ code: 4, stdout: "" });

@@ -65,8 +65,10 @@ function renderCommand(command, names) {
 }
 
 function renderCommands(command, names = []) {
-  if (command.commands.length === 0) return [renderCommand(command, names)];
-  return command.commands.flatMap((below) => renderCommands(below, [...names, below.name()]));
+  const below = command.commands.flatMap((one) => renderCommands(one, [...names, one.name()]));
+  // A group that is nothing by itself takes no options.
+  const isCommand = names.length > 0 && command.options.length > 0;
+  return isCommand ? [renderCommand(command, names), ...below] : below;
 }
 
 function renderCli() {

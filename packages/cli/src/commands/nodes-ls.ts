@@ -11,9 +11,9 @@ export async function listNodes(invocation: Invocation): Promise<number> {
   const rows = nodes.map(describeNode);
   if (isSet(invocation, "json")) printJson(rows);
   else {
-    const cells = rows.map(({ name, state, liveness, generation, last_seen }) => [
+    const cells = rows.map(({ name, state, liveness, generation, last_seen, cordoned }) => [
       name,
-      state,
+      cordoned ? `${state}, cordoned` : state,
       liveness ?? "-",
       String(generation),
       last_seen ?? "never",

@@ -1,7 +1,9 @@
 import { resolve } from "node:path";
+import { Problem, toProblem } from "@gatehouse/core";
 import { requestUnixOk } from "@gatehouse/kit";
 import { type CreatedRun, startForegroundKeeper } from "@gatehouse/node";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { isOperators } from "../operator/is-operators.ts";
 import { readPolicy } from "../policy/policy-file.ts";
 import { refuseForegroundJson } from "../refuse-foreground-json.ts";
 import { startDaemonIfNone } from "../start-daemon.ts";
@@ -17,18 +19,26 @@ export async function runHere(invocation: Invocation): Promise<number> {
   const isTerminal = !isDetached && process.stdin.isTTY === true && process.stdout.isTTY === true;
   const body = await describeRun(invocation, { isDetached, isTerminal });
   await startDaemonIfNone(invocation);
-  const created = (await requestUnixOk({
-    socketPath: invocation.socketPath,
-    method: "POST",
-    path: "/v1/sandboxes",
-    timeoutMs: CREATE_TIMEOUT_MS,
-    body,
-  })) as CreatedRun;
+  const created = await create(invocation, body);
   speakUp(created, isTerminal || isSet(invocation, "verbose"));
   if (created.launch !== undefined) return startForegroundKeeper({ path: created.launch, isTerminal });
   if (isSet(invocation, "json")) printJson({ run_id: created.run_id, node: "local", driver: created.driver });
   else printLine(created.run_id);
   return 0;
+}
+
+async function create(invocation: Invocation, body: object): Promise<CreatedRun> {
+  const { socketPath } = invocation;
+  const call = { socketPath, method: "POST", path: "/v1/sandboxes", timeoutMs: CREATE_TIMEOUT_MS, body } as const;
+  try {
+    return (await requestUnixOk(call)) as CreatedRun;
+  } catch (failure) {
+    const problem = toProblem(failure);
+    if (problem.code !== "grants.not_found" || !isOperators(invocation)) throw failure;
+    const { code, detail = "" } = problem;
+    const hint = "The organisation's credentials are served on its nodes: gatehouse run --node NODE --grant NAME.";
+    throw new Problem(code, { detail: `${detail} ${hint}`.trim(), cause: failure });
+  }
 }
 
 /** What is wrong with the command line is said before anything is started. */
