@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -62,6 +62,39 @@ test("authorities that cannot be read keep the daemon from starting, in one sent
   expect(await failToStart(world)).toMatchObject({ code: 2, said: expect.stringContaining("holds no certificate") });
   await rm(file);
   expect(await failToStart(world)).toMatchObject({ code: 2, said: expect.stringContaining("(ENOENT)") });
+});
+
+test("Ctrl-C and Ctrl-D at a prompt end with 130, and nothing is stored", async () => {
+  await using world = await startWorld();
+  const script = join(world.paths.directory, "prompt.py");
+  await writeFile(script, PROMPTED);
+  const command = [process.execPath, `${REPOSITORY}/dist/gatehouse.js`, "grant", "github"];
+  for (const key of ["03", "04"]) {
+    const env = { ...world.environment, TERM: "xterm", GATEHOUSE_STATE_DIR: world.paths.stateDir };
+    const { code, stdout } = await runProcess("/usr/bin/python3", [script, key, ...command], { env });
+    expect(stdout).toContain("Cancelled. Nothing was stored.");
+    expect(stdout).not.toContain("Warning");
+    expect(code).toBe(130);
+  }
+  expect(await world.cliJson(["credentials", "ls"])).toEqual([]);
+});
+
+test("an audit log that was changed fails doctor while no daemon runs, and the daemon's start, with what to do", async () => {
+  await using world = await startWorld();
+  await world.daemon.stop();
+  const folder = join(world.paths.stateDir, "audit");
+  const examine = async () => {
+    const { stdout } = await world.cli(["doctor", "--json"]);
+    const { checks } = JSON.parse(stdout) as { readonly checks: readonly { readonly name: string }[] };
+    return checks.find(({ name }) => name === "audit");
+  };
+  expect(await examine()).toMatchObject({ ok: true });
+  for (const name of (await readdir(folder)).filter((file) => file.endsWith(".jsonl"))) {
+    const text = await readFile(join(folder, name), "utf8");
+    await writeFile(join(folder, name), text.replace("gate.started", "gate.stopped"));
+  }
+  expect(await examine()).toMatchObject({ ok: false, needed: true, fix: expect.stringContaining(folder) });
+  expect(await failToStart(world)).toMatchObject({ said: expect.stringContaining(`move ${folder} away`) });
 });
 
 test("where namespaces are not permitted, run is 125 and doctor 3, and both name the probe and the fix", async () => {
@@ -275,3 +308,27 @@ async function mountSmallDisk() {
     },
   };
 }
+
+/** Starts a command on a terminal, presses a key (its code in hex) once it asks, and ends as it ends. */
+const PROMPTED = `
+import fcntl, os, pty, struct, sys, termios
+pid, fd = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+    os.execvp(sys.argv[2], sys.argv[2:])
+seen, pressed = b"", False
+while True:
+    try:
+        part = os.read(fd, 4096)
+    except OSError:
+        break
+    if not part:
+        break
+    seen += part
+    if b"Value of" in seen and not pressed:
+        pressed = True
+        os.write(fd, bytes.fromhex(sys.argv[1]))
+sys.stdout.buffer.write(seen)
+sys.stdout.flush()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;

@@ -31,6 +31,7 @@ export const PROBLEMS = {
   },
   "config.port_busy": { rpc: "failed_precondition", http: 409, exit: 2, say: "The port is already in use." },
   "usage.invalid": { rpc: "invalid_argument", http: 400, exit: 2, say: "The command was not understood." },
+  "usage.cancelled": { rpc: "failed_precondition", http: 400, exit: 130, say: "Cancelled." },
 
   "state.unsafe_directory": {
     rpc: "failed_precondition",

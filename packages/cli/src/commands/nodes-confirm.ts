@@ -88,8 +88,6 @@ function signRoster(roster: Roster, key: SigningKey) {
 
 async function askFingerprint(): Promise<string> {
   if (process.stdin.isTTY !== true) throw new Problem("usage.invalid", { detail: "--fingerprint is needed here." });
-  const { text, isCancel } = await import("@clack/prompts");
-  const typed = await text({ message: "Fingerprint, as the host printed it" });
-  if (isCancel(typed)) throw new Problem("usage.invalid", { detail: "Nothing was confirmed." });
-  return typed;
+  const [{ text }, { ask }] = await Promise.all([import("@clack/prompts"), import("../terminal/ask.ts")]);
+  return ask((signal) => text({ message: "Fingerprint, as the host printed it", signal }), "Nothing was confirmed.");
 }

@@ -4,10 +4,12 @@ import { requestUnix, requestUnixOk, streamUnix } from "@gatehouse/kit";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { colour, printLine, shown } from "../terminal/print.ts";
 
+/** As shells say it of a command that Ctrl-C ended. */
+const EXIT_INTERRUPTED = 130;
+
 /** Shows request records, one on a line; with --follow as they happen. */
 export async function trace(invocation: Invocation): Promise<number> {
-  const limit = textOption(invocation, "limit") ?? "100";
-  if (!/^[0-9]{1,6}$/.test(limit)) throw new Problem("usage.invalid", { detail: "--limit takes a number." });
+  const limit = limitOf(invocation);
   const query = new URLSearchParams({ limit });
   const [run] = invocation.args;
   if (run !== undefined) {
@@ -24,7 +26,13 @@ export async function trace(invocation: Invocation): Promise<number> {
   } catch (failure) {
     if (!stopped.signal.aborted) throw failure;
   }
-  return 0;
+  return stopped.signal.aborted ? EXIT_INTERRUPTED : 0;
+}
+
+function limitOf(invocation: Invocation): string {
+  const limit = textOption(invocation, "limit") ?? "100";
+  if (!/^[0-9]{1,6}$/.test(limit)) throw new Problem("usage.invalid", { detail: "--limit takes a number." });
+  return limit;
 }
 
 /** Of a run that is over, the records may be all that is left. */

@@ -7,11 +7,10 @@ const MAX_BYTES = 65_536;
 export async function readValue(from: string | undefined, name: string): Promise<string> {
   if (from === "-" || (from === undefined && process.stdin.isTTY !== true)) return readStandardInput();
   if (from !== undefined) return readValueFile(from);
-  const { password, isCancel } = await import("@clack/prompts");
+  const [{ password }, { ask }] = await Promise.all([import("@clack/prompts"), import("./ask.ts")]);
   // No mask: how long a value is tells something about it.
-  const value = await password({ message: `Value of ${name} (not shown)`, mask: "" });
-  if (isCancel(value)) throw new Problem("usage.invalid", { detail: "Nothing was stored." });
-  return value;
+  const message = `Value of ${name} (not shown)`;
+  return ask((signal) => password({ message, mask: "", signal }), "Nothing was stored.");
 }
 
 async function readValueFile(path: string): Promise<string> {

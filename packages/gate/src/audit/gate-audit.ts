@@ -54,10 +54,12 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
     const onChange = (state: AuditState) => {
       if (gate !== undefined) gate.#onChange(state);
     };
-    gate = new GateAudit(
-      options,
-      await AuditLog.open({ store: await SegmentFolder.open(folder), key, clock, newLogId, onChange }),
-    );
+    const store = await SegmentFolder.open(folder);
+    try {
+      gate = new GateAudit(options, await AuditLog.open({ store, key, clock, newLogId, onChange }));
+    } catch (failure) {
+      throw withRemedy(failure, folder);
+    }
     return gate;
   }
 
@@ -133,4 +135,12 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#isHandedOver) await this.#audit[Symbol.asyncDispose]();
   }
+}
+
+const CHANGED: ReadonlySet<unknown> = new Set(["audit.tampered", "state.corrupt"]);
+
+function withRemedy(failure: unknown, folder: string): unknown {
+  if (!(failure instanceof Problem) || !CHANGED.has(failure.code)) return failure;
+  const detail = `${failure.detail ?? ""} Find out why, then move ${folder} away to begin a new log.`;
+  return new Problem(failure.code, { detail: detail.trim(), cause: failure });
 }

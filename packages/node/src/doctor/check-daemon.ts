@@ -13,6 +13,7 @@ import {
   socketDescriptor,
   streamUnix,
 } from "@gatehouse/kit";
+import { checkStoredAudit } from "./check-stored-audit.ts";
 import { type DoctorCheck, failed, passed } from "./doctor-check.ts";
 
 const GATE_TIMEOUT_MS = 5_000;
@@ -35,7 +36,7 @@ export async function checkDaemon(stateDir: string): Promise<readonly DoctorChec
   const lock = await readDaemonLock(stateDir).catch(() => undefined);
   if (lock === undefined) {
     const about = { name: "daemon", concerns: "setup", isNeeded: false } as const;
-    return [failed(about, "no daemon is running", "gatehouse up")];
+    return [failed(about, "no daemon is running", "gatehouse up"), ...(await checkStoredAudit(stateDir))];
   }
   const daemon = passed({ name: "daemon", concerns: "setup" }, `pid ${lock.pid}, since ${lock.started_at}`);
   const socketPath = join(stateDir, "daemon.sock");
