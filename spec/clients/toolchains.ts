@@ -98,6 +98,15 @@ export async function findRust(): Promise<Rust> {
   return { cargo: join(sysroot, "bin/cargo"), rustc: join(sysroot, "bin/rustc"), mounts: [sysroot] };
 }
 
+/**
+ * Tests start without the host's variables, and a site's own registry may be known by an authority that the system's
+ * bundle alone holds: what installs goes by that bundle.
+ */
+const SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt";
+const TRUST: Readonly<Record<string, string>> = existsSync(SYSTEM_BUNDLE)
+  ? { NODE_EXTRA_CA_CERTS: SYSTEM_BUNDLE, PIP_CERT: SYSTEM_BUNDLE, SSL_CERT_FILE: SYSTEM_BUNDLE }
+  : {};
+
 interface How {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -107,7 +116,7 @@ async function must([program = "", ...args]: readonly string[], { cwd, env = {} 
   const inherited = Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const { code, stdout, stderr } = await runProcess(program, args, {
     ...(cwd === undefined ? {} : { cwd }),
-    env: { ...Object.fromEntries(inherited), ...env },
+    env: { ...Object.fromEntries(inherited), ...TRUST, ...env },
     timeoutMs: 300_000,
   });
   if (code !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${code}: ${stdout}${stderr}`);
