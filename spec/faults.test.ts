@@ -113,6 +113,23 @@ test("kill -9 of the daemon during traffic: the run lives on, waits, and is serv
   await eventually("the run's end in the list", async () => (await world.liveRuns()).length === 0);
 });
 
+test("an orderly stop of the daemon cuts no request: what has come is answered, what comes later waits", async () => {
+  await using world = await startWorld();
+  await using granted = await openGrantedApi(world);
+  const curl = `curl -sS -o /dev/null -m 20 -w 'a %{exitcode} %{http_connect} %{http_code} %{time_total}\\n' ${granted.origin}/loop`;
+  const script = `for loop in 1 2 3 4; do (while :; do ${curl}; done) & done; wait`;
+  const loops = world.startRun(["sh", "-c", script], { grants: [granted.grant], policy: granted.policy });
+  for (let round = 0; round < 4; round += 1) {
+    const seen = fetches(loops, "a").length;
+    await eventually("traffic", () => fetches(loops, "a").length > seen + 20);
+    await world.daemon.stop();
+    await world.daemon.start();
+  }
+  const seen = fetches(loops, "a").length;
+  await eventually("traffic as before", () => fetches(loops, "a").length > seen + 20);
+  expect(fetches(loops, "a").filter(({ exit, status }) => exit !== 0 || status !== 200)).toEqual([]);
+});
+
 test("a run that ended while the daemon was dead is over after its restart, and its token with it", async () => {
   await using world = await startWorld();
   await using granted = await openGrantedApi(world);

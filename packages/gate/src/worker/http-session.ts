@@ -18,7 +18,13 @@ import { recordOf, type Timing } from "./request-record.ts";
 import type { RunConnection, RunEntry } from "./run-table.ts";
 import type { SessionRole } from "./session-role.ts";
 import { WaitingBytes } from "./waiting-bytes.ts";
-import { HEAD_TIMEOUT_MS, type Swept, UPSTREAM_IDLE_MS, type WorkerContext } from "./worker-context.ts";
+import {
+  HEAD_TIMEOUT_MS,
+  LAST_REQUEST_MS,
+  type Swept,
+  UPSTREAM_IDLE_MS,
+  type WorkerContext,
+} from "./worker-context.ts";
 
 interface Current extends Timing {
   readonly head: RequestHead;
@@ -44,6 +50,7 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
   readonly #waiting = new WaitingBytes();
   /** Between two requests: the next is read when the client has taken the last answer. */
   #isParked = false;
+  #hasAsked = false;
   /** No request follows the one under way. */
   #isDraining = false;
   #headSince: number | undefined;
@@ -108,6 +115,7 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
   }
 
   #begin(head: RequestHead, rest: Buffer): void {
+    this.#hasAsked = true;
     const identified = this.#role.identify(head);
     const { entry } = identified;
     const relayed = "relayed" in identified ? identified.relayed : undefined;
@@ -307,9 +315,10 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
     else if (this.#current === undefined && quietMs > UPSTREAM_IDLE_MS) this.#upstream.release();
   }
 
-  drain(): void {
+  drain(nowMs: number): void {
     this.#isDraining = true;
-    if (this.#state === "open" && this.#current === undefined) this.#endClient();
+    const isExpected = !this.#hasAsked && nowMs - this.#lastProgressMs <= LAST_REQUEST_MS;
+    if (this.#state === "open" && this.#current === undefined && !isExpected) this.#endClient();
   }
 
   /** Hands the stream to somebody else. */

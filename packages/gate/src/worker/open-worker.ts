@@ -132,8 +132,10 @@ async function handle(
 const LOOK_EVERY_MS = 20;
 
 async function drain(worker: WorkerContext, { deadlineMs, keepsIdle }: WorkerCalls["drain"]["params"]): Promise<void> {
-  if (!keepsIdle) for (const one of [...worker.swept]) one.drain();
   const endMs = worker.clock.monotonicMs() + deadlineMs;
-  while (worker.swept.size > 0 && worker.clock.monotonicMs() < endMs) await delay(LOOK_EVERY_MS);
+  for (let nowMs = 0; worker.swept.size > 0 && nowMs < endMs; await delay(LOOK_EVERY_MS)) {
+    nowMs = worker.clock.monotonicMs();
+    if (!keepsIdle) for (const one of [...worker.swept]) one.drain(nowMs);
+  }
   worker.records.flush();
 }

@@ -6,7 +6,7 @@ import { HttpSession } from "./http-session.ts";
 import { addRecord } from "./request-event.ts";
 import { recordOf } from "./request-record.ts";
 import type { RunEntry } from "./run-table.ts";
-import { HEAD_TIMEOUT_MS, type Swept, type WorkerContext } from "./worker-context.ts";
+import { HEAD_TIMEOUT_MS, LAST_REQUEST_MS, type Swept, type WorkerContext } from "./worker-context.ts";
 
 const TLS_HANDSHAKE = 0x16;
 const ESTABLISHED = Buffer.from("HTTP/1.1 200 Connection established\r\n\r\n");
@@ -54,8 +54,8 @@ export class TunnelOpening implements Swept, Disposable {
     if (nowMs - this.#sinceMs > HEAD_TIMEOUT_MS) this.#close();
   }
 
-  drain(): void {
-    this.#close();
+  drain(nowMs: number): void {
+    if (nowMs - this.#sinceMs > LAST_REQUEST_MS) this.#close();
   }
 
   [Symbol.dispose](): void {

@@ -28,8 +28,11 @@ export interface WorkerContext {
 export interface Swept {
   /** Called every few seconds with the monotonic time; closes what is over its limit. */
   sweep(nowMs: number): void;
-  /** The worker is about to end: ends now what is idle, and the rest when its exchange is over. */
-  drain(): void;
+  /**
+   * The worker is about to end: ends what is idle, and the rest when its exchange is over. Called again and again
+   * with the monotonic time until all are gone; who has just come may still ask once.
+   */
+  drain(nowMs: number): void;
 }
 
 export const SWEEP_EVERY_MS = 2_000;
@@ -37,3 +40,5 @@ export const SWEEP_EVERY_MS = 2_000;
 export const UPSTREAM_IDLE_MS = 10_000;
 /** A head must be whole this long after its first byte; so must a TLS handshake. */
 export const HEAD_TIMEOUT_MS = 30_000;
+/** A client that came while the worker was about to end has this long to say what it came for. */
+export const LAST_REQUEST_MS = 1_000;

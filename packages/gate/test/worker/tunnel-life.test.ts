@@ -81,6 +81,9 @@ test("draining ends idle connections at once and lets an exchange finish", async
   const host = `api.test:${origin.port}`;
   await gate.put({ policy: allowing(host) });
   const idle = await gate.tunnel(host);
+  idle.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  (await origin.accept()).write(ok("first"));
+  await idle.receive();
   const busy = await gate.tunnel(host);
   busy.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
   const upstream = await origin.accept();
@@ -95,6 +98,21 @@ test("draining ends idle connections at once and lets an exchange finish", async
   await drained;
   expect(performance.now() - startedMs).toBeLessThan(5_000);
   await expect(gate.dial().then((client) => client.connect(host, undefined))).rejects.toThrow();
+});
+
+test("draining lets a client that has just come ask once, and does not wait for one that says nothing", async () => {
+  await using origin = await openRawOrigin(undefined, () => ok("hello"));
+  await using gate = await openGate();
+  const host = `api.test:${origin.port}`;
+  const token = await gate.put({ policy: allowing(host) });
+  const silent = await gate.tunnel(host, { cleartext: true });
+  const client = await gate.dial();
+  const drained = gate.worker.handle("drain", { deadlineMs: 10_000, keepsIdle: false });
+  await client.connect(host, token);
+  expect((await client.ask(["GET / HTTP/1.1", `Host: ${host}`])).body).toBe("hello");
+  await eventually("the end of the one that was answered", () => client.isClosed);
+  await eventually("the end of the silent one", () => silent.isClosed);
+  await drained;
 });
 
 test("draining gives up at its deadline, and not before", async () => {
