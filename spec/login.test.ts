@@ -61,6 +61,58 @@ test("a person logs in by their browser, acts, and logs out; the server is known
   expect((await fleet.run(["login", "--server", fleet.url, "--pin", pin, ...stolen])).code).toBe(4);
 });
 
+test("an owner chooses a password by the link that org init prints, invites others, and a machine is let in by them", async () => {
+  await using fleet = await startFleet();
+  const made = ["--server", fleet.url, "--setup-code-file", fleet.path("s", "setup-code")];
+  const names = ["--org", "acme", "--owner", "ada", "--state-dir", fleet.path("o")];
+  const init = await fleet.run(["org", "init", ...made, ...names]);
+  const [, ownCode = ""] = /\/join\?code=([A-Za-z0-9_-]{43})\n/.exec(init.stdout) ?? [];
+  const password = "correct horse battery staple";
+  const ada = new ScriptedBrowser();
+  const chosen = { code: ownCode, next: password, again: password };
+  expect((await ada.visit(`${fleet.url}/join`, { form: chosen })).text).toContain("<strong>owner</strong>");
+  const again = await fleet.run(["org", "init", ...made, ...names]);
+  expect(again).toMatchObject({ code: 0, stdout: expect.not.stringContaining("/join") });
+
+  await fleet.operator(["members", "add", "bob", "--role", "admin"]);
+  const out = fleet.path("bob.link");
+  const link = await fleet.operator(["members", "invite", "bob", "--ttl", "1h", "--out", out]);
+  expect(link).toEqual({ member: "bob", expires_at: expect.any(String) });
+  expect((await stat(out)).mode & 0o777).toBe(0o600);
+  const url = (await readFile(out, "utf8")).trim();
+  const code = new URL(url).searchParams.get("code") ?? "";
+  const bob = new ScriptedBrowser();
+  expect((await bob.visit(url)).text).toContain("<strong>bob</strong>");
+  await bob.visit(`${fleet.url}/join`, { form: { code, next: password, again: password } });
+  await bob.visit(`${fleet.url}/sign-out`, { form: {} });
+
+  const { pin } = await fleet.operator(["org", "pin"]);
+  const own = ["--state-dir", fleet.path("bob")];
+  const login = fleet.start(["login", "--server", fleet.url, "--pin", pin, ...own, "--json"]);
+  const asked = JSON.parse(await login.line("the code", (line) => line.includes("user_code")));
+  const [asks, form] = [await bob.visit(asked.verification_uri), { org: "acme", name: "bob", password, to: "device" }];
+  expect(asks.url).toBe(`${fleet.url}/sign-in?to=device`);
+  expect((await bob.visit(`${fleet.url}/sign-in`, { form })).url).toBe(`${fleet.url}/device`);
+  const decision = { user_code: asked.user_code, decision: "approve" };
+  expect((await bob.visitOnce(`${fleet.url}/device/decide`, { form: decision })).status).toBe(200);
+  const done = JSON.parse(await login.line("the login", (line) => line.includes("logged_in")));
+  expect(done).toMatchObject({ org: "acme", member: "bob", role: "admin" });
+  await login.finished;
+
+  const sessions = await fleet.json(["members", "sessions", ...own]);
+  expect(sessions).toMatchObject([{ member: "bob", address: "127.0.0.1", browser: "Another program" }]);
+  expect(await fleet.operator(["members", "sign-out", "bob", "--session", sessions[0].id])).toMatchObject({ ended: 1 });
+  expect((await bob.visit(`${fleet.url}/account`)).url).toBe(`${fleet.url}/sign-in`);
+  expect((await fleet.run(["members", "reset-password", "ada", ...own])).code).toBe(4);
+  expect((await fleet.run(["members", "sign-out", "ada", ...own])).code).toBe(4);
+  expect((await ada.visit(`${fleet.url}/account`)).status).toBe(200);
+  const reset = await fleet.operator(["members", "reset-password", "bob"]);
+  expect((await bob.visit(`${fleet.url}/sign-in`, { form })).status).toBe(401);
+  for (const secret of [ownCode, code, password, new URL(reset.url).searchParams.get("code")]) {
+    expect(fleet.serverLog).not.toContain(secret);
+  }
+});
+
 test("a key that somebody made makes a machine a member's, and a wrong pin lets nothing out", async () => {
   await using fleet = await startFleet();
   await using other = await startFleet();
@@ -85,6 +137,10 @@ test("a key that somebody made makes a machine a member's, and a wrong pin lets 
     role: "viewer",
   });
   expect((await fleet.run(["nodes", "enroll-code", "--state-dir", fleet.path("bob")])).code).toBe(4);
+  await mkdir(fleet.path("config", "gatehouse"), { recursive: true });
+  await writeFile(fleet.path("config", "gatehouse", "config.yaml"), JSON.stringify({ people: { passwords: "off" } }));
+  await fleet.stopServer();
+  await fleet.startServer();
   const waiting = ["--state-dir", fleet.path("carl")];
   const refused = await fleet.run(["login", "--server", fleet.url, "--pin", pin, ...waiting]);
   expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("--api-key-file") });

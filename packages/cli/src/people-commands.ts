@@ -6,7 +6,9 @@ const ROLES = "viewer, operator, admin or owner";
 /** What the people of an organisation and their keys are looked after with. */
 export function addPeopleCommands(program: Command): void {
   addLoginCommands(program);
-  addMemberCommands(program.command("members").description("look after the people of your organisation"));
+  const members = program.command("members").description("look after the people of your organisation");
+  addMemberCommands(members);
+  addAccessCommands(members);
   addKeyCommands(program.command("api-keys").description("look after the keys by which people and scripts act"));
 }
 
@@ -40,6 +42,42 @@ function addMemberCommands(members: Command): void {
     .option("--json", "print JSON");
   declare(members, "remove", "remove a person, and end their keys", async () => (await load()).removeMember)
     .argument("<name>", "name of the member")
+    .option("--json", "print JSON");
+}
+
+function addAccessCommands(members: Command): void {
+  const load = () => import("./commands/members-access.ts");
+  declare(
+    members,
+    "invite",
+    "make a link by which a member chooses a password",
+    async () => (await load()).inviteMember,
+  )
+    .argument("<name>", "name of the member")
+    .option("--ttl <time>", "how long it is good: 1m to 7d", "24h")
+    .option("--out <file>", "write the link to a file of mode 0600 instead of printing it")
+    .option("--json", "print JSON");
+  declare(
+    members,
+    "reset-password",
+    "end a member's password, and make a link to choose another",
+    async () => (await load()).resetPassword,
+  )
+    .argument("<name>", "name of the member")
+    .option("--ttl <time>", "how long it is good: 1m to 7d", "24h")
+    .option("--out <file>", "write the link to a file of mode 0600 instead of printing it")
+    .option("--json", "print JSON");
+  declare(
+    members,
+    "sessions",
+    "list the browsers in which a member is signed in",
+    async () => (await load()).listSessions,
+  )
+    .argument("[name]", "name of the member (default: you)")
+    .option("--json", "print JSON");
+  declare(members, "sign-out", "sign a member's browsers out", async () => (await load()).signOutMember)
+    .argument("[name]", "name of the member (default: you)")
+    .option("--session <id>", "this one alone")
     .option("--json", "print JSON");
 }
 

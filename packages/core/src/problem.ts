@@ -323,6 +323,31 @@ export const PROBLEMS = {
     exit: 4,
     say: "You are known to the provider, but no rule lets you in here. Ask an owner.",
   },
+  "signin.wrong": {
+    rpc: "unauthenticated",
+    http: 401,
+    exit: 4,
+    say: "Organisation, name and password do not fit together.",
+  },
+  "signin.weak_password": { rpc: "invalid_argument", http: 400, exit: 2, say: "This password cannot be taken." },
+  "signin.link_spent": {
+    rpc: "unauthenticated",
+    http: 401,
+    exit: 4,
+    say: "This link cannot be used any more. Ask an owner for another one.",
+  },
+  "signin.identity_taken": {
+    rpc: "already_exists",
+    http: 409,
+    exit: 1,
+    say: "Who you are at the provider signs in as another member here. An owner can remove that member.",
+  },
+  "signin.no_passwords": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "Nobody signs in with a password at this server.",
+  },
   "signin.provider_failed": {
     rpc: "unavailable",
     http: 502,
@@ -348,12 +373,19 @@ export const PROBLEMS = {
   "nodes.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such node." },
   "members.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such member." },
   "members.exists": { rpc: "already_exists", http: 409, exit: 1, say: "A member of this name exists." },
+  "members.has_password": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "The member has a password. To end it: gatehouse members reset-password.",
+  },
   "members.last_owner": {
     rpc: "failed_precondition",
     http: 409,
     exit: 1,
     say: "An organisation keeps at least one owner.",
   },
+  "sessions.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such session." },
   "keys.last_owner": {
     rpc: "failed_precondition",
     http: 409,

@@ -32,8 +32,10 @@ export interface ServerConfig {
   /** `https://name:port` in signatures and proofs; absent: what is listened on. */
   readonly url: string | undefined;
   readonly store: StoreLocation;
-  /** Where people sign in; absent: nowhere. */
+  /** Where people sign in at a provider; absent: nowhere. */
   readonly oidc: OidcConfig | undefined;
+  /** Whether they sign in here, by a password. */
+  readonly hasPasswords: boolean;
   /** Loopback port of metrics and health; one that was not asked for gives way when it is busy. */
   readonly metrics?: { readonly port: number; readonly isExplicit: boolean };
 }
@@ -61,6 +63,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
   const life = new Lifetime();
   try {
     const now = () => clock.now();
+    const { hasPasswords } = config;
     const keys = await openServerKeys(config.directory, { now, randomBytes: (length) => random.bytes(length) });
     const store = life.own(await openStore(config.store, clock));
     await claimDatabase(store, keys);
@@ -84,11 +87,11 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
     if (metrics !== undefined) life.own(metrics);
     listener.serve(
       handleRequests(
-        { store, keys, bus, clock, random, log, origin, streams, check: createMessageCheck() },
+        { store, keys, bus, clock, random, log, origin, streams, hasPasswords, check: createMessageCheck() },
         {
           tlsSpkiSha256: sha256(spkiOf(leaf.certificatePem)),
           health: () => health.report(),
-          signIn: openSignIn(config.oidc, origin),
+          provider: openSignIn(config.oidc, origin),
           counters,
           admission,
           signal: life.signal,

@@ -18,4 +18,6 @@ export interface ServerContext {
   readonly streams: NodeStreams;
   /** The server's name in signatures and proofs: `https://host:port`. */
   readonly origin: string;
+  /** Whether people sign in here by a password. */
+  readonly hasPasswords: boolean;
 }

@@ -63,6 +63,8 @@ export interface OpenOptions {
   /** Of a server that was there before. */
   readonly directory?: string;
   readonly oidc?: OidcConfig;
+  /** Whether people sign in by a password. */
+  readonly hasPasswords?: boolean;
 }
 
 /** A server with its lines of log, its clock, and clients that speak to it. */
@@ -85,7 +87,7 @@ export class FleetUnderTest implements AsyncDisposable {
 
   static async open(
     store: StoreLocation,
-    { directory = mkdtempSync(join(tmpdir(), "gatehouse-server-")), oidc }: OpenOptions = {},
+    { directory = mkdtempSync(join(tmpdir(), "gatehouse-server-")), oidc, hasPasswords = false }: OpenOptions = {},
   ): Promise<FleetUnderTest> {
     const clock = new TestClock();
     const lines: string[] = [];
@@ -98,6 +100,7 @@ export class FleetUnderTest implements AsyncDisposable {
       url: undefined,
       store,
       oidc,
+      hasPasswords,
     };
     const server = await openServer(config, { log, clock, random: systemRandom });
     return new FleetUnderTest({ server, clock, lines, directory });

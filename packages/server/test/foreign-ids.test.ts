@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, createClient } from "@connectrpc/connect";
 import { base64url, makeUuid, systemClock, systemRandom } from "@gatehouse/core";
+import { ScriptedBrowser } from "@gatehouse/testbed";
 import {
   AuditAdminService,
   CommandPayloadSchema,
@@ -26,6 +27,7 @@ interface Ids {
   readonly enrollment: string;
   readonly member: string;
   readonly apiKey: string;
+  readonly session: string;
   readonly batch: string;
   readonly policy: string;
 }
@@ -70,6 +72,9 @@ const ORGS: Row<typeof OrgAdminService> = {
   addMember: NAMES_NOTHING,
   setMemberRole: ({ member }) => ({ name: member, role: 1 }),
   removeMember: ({ member }) => ({ name: member }),
+  inviteMember: ({ member }) => ({ name: member }),
+  listSessions: ({ member }) => ({ member }),
+  endSessions: ({ member, session }) => ({ member, sessionId: session }),
   listApiKeys: NAMES_NOTHING,
   createApiKey: NAMES_NOTHING,
   revokeApiKey: ({ apiKey }) => ({ id: apiKey }),
@@ -113,7 +118,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
 
   beforeAll(async () => {
     database = await open();
-    fleet = await FleetUnderTest.open(database.location);
+    fleet = await FleetUnderTest.open(database.location, { hasPasswords: true });
     owner = await fleet.createOrg("acme");
     const host = await owner.enroll("theirs");
     await owner.org.addMember({ name: "eve", role: 1 }, owner.headers);
@@ -126,12 +131,17 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     );
     const policy = new TextEncoder().encode('{"mode":"permissive","rules":[]}');
     await owner.policies.putPolicy({ name: "theirs", policy }, owner.headers);
+    const { code } = await owner.org.inviteMember({ name: "eve" }, owner.headers);
+    const password = { next: "four unrelated words here", again: "four unrelated words here" };
+    await new ScriptedBrowser().visit(`${fleet.server.url}/join`, { form: { code, ...password } });
+    const { sessions } = await owner.org.listSessions({ member: "eve" }, owner.headers);
     foreign = {
       node: host.registered.nodeId,
       nodeName: "theirs",
       enrollment: enrollments[0]?.id ?? "",
       member: "eve",
       apiKey: apiKeys[0]?.id ?? "",
+      session: sessions[0]?.id ?? "",
       batch: sent.batchId,
       policy: "theirs",
     };
@@ -195,5 +205,6 @@ function nowhere(): Ids {
     `x${base64url(systemRandom.bytes(6))
       .toLowerCase()
       .replace(/[^a-z0-9]/g, "0")}`;
-  return { node: id(), nodeName: name(), enrollment: id(), member: name(), apiKey: id(), batch: id(), policy: name() };
+  const [member, session] = [name(), id()];
+  return { node: id(), nodeName: name(), enrollment: id(), member, session, apiKey: id(), batch: id(), policy: name() };
 }

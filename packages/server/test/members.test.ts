@@ -31,6 +31,7 @@ const LEAST: Readonly<Record<Permission, (typeof ROLES)[number]>> = {
   "node:command": "operator",
   "audit:read": "operator",
   "node:manage": "admin",
+  "session:manage": "admin",
   "credential:manage": "admin",
   "policy:manage": "admin",
   "member:manage": "owner",

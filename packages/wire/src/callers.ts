@@ -19,6 +19,7 @@ export type Permission =
   | "org:read"
   | "org:manage"
   | "member:manage"
+  | "session:manage"
   | "key:own"
   | "node:read"
   | "node:manage"
@@ -84,6 +85,9 @@ export const CALLERS = {
     addMember: operator("member:manage"),
     setMemberRole: operator("member:manage"),
     removeMember: operator("member:manage"),
+    inviteMember: operator("member:manage", "redact"),
+    listSessions: operator("key:own"),
+    endSessions: operator("key:own"),
     listApiKeys: operator("org:read"),
     createApiKey: operator("key:own", "redact"),
     revokeApiKey: operator("key:own"),

@@ -21,7 +21,7 @@ export async function listMembers(invocation: Invocation): Promise<number> {
   return 0;
 }
 
-/** Adds a person, who acts once a key was made for them. */
+/** Adds a person, who acts once they can sign in or a key was made for them. */
 export async function addMember(invocation: Invocation): Promise<number> {
   const name = nameOf(invocation);
   const role = readRole(textOption(invocation, "role") ?? "");
@@ -29,8 +29,10 @@ export async function addMember(invocation: Invocation): Promise<number> {
   if (isSet(invocation, "json")) printJson({ name, role: roleName(role) });
   else {
     printLine(`${name} is a member now, as ${roleName(role)}.`);
-    printLine(`Next: gatehouse api-keys create --label ${name} --member ${name} --role ${roleName(role)} --out FILE`);
-    printLine("They need that file, and what gatehouse org pin prints.");
+    printLine(`To sign in by a browser they need a link: gatehouse members invite ${name}`);
+    printLine(
+      `Or a key: gatehouse api-keys create --label ${name} --member ${name} --role ${roleName(role)} --out FILE`,
+    );
   }
   return 0;
 }

@@ -3,10 +3,14 @@ import { base64url, newOrgTuple, Problem, parseCode, parseResourceName, rosterTu
 import { openPinnedChannel, parseServerUrl, sha256, toServerProblem } from "@gatehouse/kit";
 import { OrgAdminService } from "@gatehouse/wire";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { inviteTo } from "../operator/invitation-link.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { OperatorFiles } from "../operator/operator-files.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 import { readCode } from "../terminal/read-code.ts";
+
+/** A server without passwords, or of an earlier release; an owner who has one. */
+const HAS_NO_LINK: ReadonlySet<string> = new Set(["signin.no_passwords", "api.not_supported", "members.has_password"]);
 
 /**
  * Makes an organisation: its keys here, on disk before anything else, then the organisation on the server, then the
@@ -31,6 +35,7 @@ export async function orgInit(invocation: Invocation): Promise<number> {
   }
   printLine(`Made ${name} (${orgId}) at ${origin}; you are ${owner}, its owner.`);
   printLine(`Its keys are in ${files.directory}: keep a copy of org.key and org-encryption.key somewhere safe.`);
+  await printOwnersLink(stateDir, owner);
   printLine("Next: gatehouse nodes enroll-code");
   return 0;
 }
@@ -61,6 +66,16 @@ async function createOrg({ invocation, files, origin, name, owner }: NewOrganisa
     await files.saveServer({ url: origin, orgId, org: name, owner, identityKey, keySet, ...keys });
   } catch (failure) {
     throw toServerProblem(failure);
+  }
+}
+
+/** Nobody has a password that was not chosen: the owner chooses one by a link, where people have passwords at all. */
+async function printOwnersLink(stateDir: string, name: string): Promise<void> {
+  try {
+    const link = await asOperator(stateDir, (operator) => inviteTo(operator, { name, ttlMs: 0, isReset: false }));
+    printLine(`To sign in by a browser, choose a password until ${link.expiresAt}, once: ${link.url}`);
+  } catch (failure) {
+    if (!(failure instanceof Problem) || !HAS_NO_LINK.has(failure.code)) throw failure;
   }
 }
 

@@ -39,8 +39,10 @@ export async function server(invocation: Invocation): Promise<number> {
   const store = await storeLocation(invocation, directory);
   const setupCodeFile = state.file("setup-code");
   const oidc = await readOidc(config);
+  const { passwords } = config.people;
+  const hasPasswords = passwords === "on" || (passwords === "auto" && oidc === undefined);
   const metrics = metricsOf(invocation);
-  const options = { directory, setupCodeFile, host, port, url, store, oidc, metrics };
+  const options = { directory, setupCodeFile, host, port, url, store, oidc, hasPasswords, metrics };
   await using running = await openServer(options, { log, clock: systemClock, random: systemRandom });
   if (isSet(invocation, "json")) {
     const { url: origin, port: at, metricsPort } = running;

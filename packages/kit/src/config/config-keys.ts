@@ -200,6 +200,13 @@ export const CONFIG_KEYS = {
     since: "0.1",
     say: "Loopback port of `/metrics`, `/livez`, `/readyz` and `/healthz`. When it is not set and 9465 is taken, a free one is used and printed. 0: any free one.",
   }),
+  "people.passwords": row({
+    type: wordType(["auto", "on", "off"]),
+    env: "GATEHOUSE_PEOPLE_PASSWORDS",
+    default: () => "auto" as const,
+    since: "0.1",
+    say: "Whether the server's people sign in by a password that they choose through a link. `auto`: where no `oidc.issuer` is set.",
+  }),
   "oidc.issuer": row<string | undefined>({
     type: textType,
     env: "GATEHOUSE_OIDC_ISSUER",

@@ -35,6 +35,7 @@ export interface Config {
   };
   readonly routes: { readonly port: number };
   readonly metrics: { readonly port: number };
+  readonly people: { readonly passwords: ConfigValues["people.passwords"] };
   readonly oidc: {
     readonly issuer: string | undefined;
     readonly clientId: string | undefined;
@@ -105,6 +106,7 @@ export function loadConfig(input: ConfigInput): Config {
     },
     routes: { port: read("routes.port") },
     metrics: { port: read("metrics.port") },
+    people: { passwords: read("people.passwords") },
     oidc: {
       issuer: read("oidc.issuer"),
       clientId: read("oidc.clientId"),

@@ -28,6 +28,7 @@ export async function openEpoch({ directory, store, now, random, reason }: Epoch
       await tx.sessions.removeAll();
       await tx.memberSessions.removeAll();
       await tx.deviceGrants.removeAll();
+      await tx.invitations.removeAll();
       await tx.nodes.raiseEpoch(epoch);
       await tx.audit.append({ kind: "server.epoch_opened", actor: "server", data: { epoch, reason } });
     });

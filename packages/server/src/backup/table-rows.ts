@@ -7,7 +7,7 @@ import type { Tables } from "../store/tables.ts";
 export type TableRow = Readonly<Record<string, unknown>>;
 
 /** What is void after a restore, and so not kept. */
-const PASSING: ReadonlySet<string> = new Set(["sessions", "member_sessions", "device_grants"]);
+const PASSING: ReadonlySet<string> = new Set(["sessions", "member_sessions", "device_grants", "invitations"]);
 
 /** Tables of tenants in an order in which rows may be put back: what is referred to comes first. */
 export const TENANT_TABLES: readonly string[] = MIGRATIONS.flatMap(({ tenantTables }) => tenantTables).filter(

@@ -1,5 +1,6 @@
 import { makeUuid, Problem, type Random } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { InvitationRecords, PasswordRecords } from "../people/password-records.ts";
 import type { IdentityRecords, MemberSessionRecords } from "../people/people-records.ts";
 import type { OperatorCaller } from "./authenticate-operator.ts";
 import type { ApiKeyRecords, Member, MemberRecords, Role } from "./org-records.ts";
@@ -11,6 +12,8 @@ export interface MemberTransaction {
   readonly apiKeys: ApiKeyRecords;
   readonly identities: IdentityRecords;
   readonly memberSessions: MemberSessionRecords;
+  readonly passwords: PasswordRecords;
+  readonly invitations: InvitationRecords;
 }
 
 export interface MemberChange {
@@ -46,7 +49,7 @@ export async function setMemberRole(
   await report(tx, "member.role_changed", { caller, name, role });
 }
 
-/** Removes a person, and ends their keys and sessions. Fails with `members.not_found`, `members.last_owner`. */
+/** Removes a person, and ends their keys, sessions, password and link. Fails with `members.not_found`, `members.last_owner`. */
 export async function removeMember(tx: MemberTransaction, { caller, name }: MemberChange): Promise<void> {
   const members = await tx.members.listForUpdate();
   const member = findMember(members, name);
@@ -55,6 +58,8 @@ export async function removeMember(tx: MemberTransaction, { caller, name }: Memb
     if (memberId === member.id) await tx.apiKeys.revoke(id);
   }
   await tx.memberSessions.removeOfMember(member.id);
+  await tx.passwords.remove(member.id);
+  await tx.invitations.removeOfMember(member.id);
   await tx.members.remove(member.id);
   await report(tx, "member.removed", { caller, name });
 }

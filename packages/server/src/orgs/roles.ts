@@ -14,7 +14,15 @@ const READS = [
 const GRANTED = {
   viewer: READS,
   operator: [...READS, "node:command", "audit:read"],
-  admin: [...READS, "node:command", "audit:read", "node:manage", "credential:manage", "policy:manage"],
+  admin: [
+    ...READS,
+    "node:command",
+    "audit:read",
+    "node:manage",
+    "credential:manage",
+    "policy:manage",
+    "session:manage",
+  ],
   owner: [
     ...READS,
     "node:command",
@@ -22,6 +30,7 @@ const GRANTED = {
     "node:manage",
     "credential:manage",
     "policy:manage",
+    "session:manage",
     "member:manage",
     "org:manage",
   ],

@@ -23,6 +23,9 @@ export interface SessionCaller extends OperatorCaller {
   readonly sessionId: string;
 }
 
+/** How exact `last seen` is: not every call writes. */
+const TOUCH_EVERY_MS = 60_000;
+
 const TOKEN_FORM = /^[A-Za-z0-9_-]{43}$/;
 
 /** Knows a member by a session's token. Whatever is wrong fails alike with `auth.refused`. */
@@ -36,6 +39,7 @@ export async function authenticateSession(token: string, { store }: Authenticate
     const member = session === undefined ? undefined : await tx.members.find(session.memberId);
     if (session === undefined || member === undefined || session.expiresAt <= tx.now())
       throw new Problem("auth.refused");
+    if (tx.now() - session.lastSeenAt > TOUCH_EVERY_MS) await tx.memberSessions.touch(session.id);
     const role = lesserRole(session.role, member.role);
     return { orgId, memberId: member.id, member: member.name, role, sessionId: session.id };
   });

@@ -1,17 +1,13 @@
-import { base64url, makeUuid, Problem, type Random, toHex } from "@gatehouse/core";
+import { makeUuid, Problem, type Random, toHex } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
-import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { Member, MemberRecords, Role } from "../orgs/org-records.ts";
-import { lesserRole } from "../orgs/roles.ts";
 import { type Claims, proposedName } from "./map-person.ts";
-import type { IdentityRecords, MemberSessionRecords } from "./people-records.ts";
+import { type OpenSessionTransaction, openSession, type SignedIn, type Visitor } from "./open-session.ts";
+import type { IdentityRecords } from "./people-records.ts";
 
-export interface SignInTransaction {
-  readonly now: () => number;
-  readonly audit: AuditTrail;
+export interface SignInTransaction extends OpenSessionTransaction {
   readonly members: MemberRecords;
   readonly identities: IdentityRecords;
-  readonly memberSessions: MemberSessionRecords;
 }
 
 /** A person whom the provider knows and a rule names; `role` is `undefined` where none does. */
@@ -21,14 +17,6 @@ export interface Person {
   readonly role: Role | undefined;
 }
 
-export interface SignedIn {
-  /** The cookie's value. It is not stored. */
-  readonly token: string;
-  readonly member: string;
-}
-
-export const SESSION_TTL_MS = 12 * 3_600_000;
-
 /**
  * Opens a session for a person, as the member that they are or become. Who is not named by a rule, or was removed, gets
  * `undefined`: the refusal itself is on record then, and nothing else was written.
@@ -36,7 +24,7 @@ export const SESSION_TTL_MS = 12 * 3_600_000;
 export async function completeSignIn(
   tx: SignInTransaction,
   person: Person,
-  random: Random,
+  { visitor, random }: { readonly visitor: Visitor; readonly random: Random },
 ): Promise<SignedIn | undefined> {
   const { issuer, claims, role } = person;
   const known = await tx.identities.find(issuer, claims.sub);
@@ -48,13 +36,7 @@ export async function completeSignIn(
     return undefined;
   }
   const own = member ?? (await admit(tx, { ...person, role }, random));
-  const token = base64url(random.bytes(32));
-  const id = makeUuid(tx.now(), random);
-  const expiresAt = tx.now() + SESSION_TTL_MS;
-  await tx.memberSessions.insert({ id, memberId: own.id, tokenSha256: sha256(token), role, expiresAt });
-  const data = { session: id, role: lesserRole(role, own.role) };
-  await tx.audit.append({ kind: "sign_in.succeeded", actor: `operator:${own.name}`, data });
-  return { token, member: own.name };
+  return openSession(tx, { member: own, role, by: "provider" }, { visitor, random });
 }
 
 /** A new member. A name that somebody has is never taken over: it says nothing about who the person is. */

@@ -38,6 +38,12 @@ export class FailureBudget {
     this.#buckets.set(who, { failures, at: this.#clock.now() });
   }
 
+  /** Takes back what was spent on something that succeeded. */
+  forgive(who: string): void {
+    const bucket = this.#buckets.get(who);
+    if (bucket !== undefined) bucket.failures = Math.max(0, bucket.failures - 1);
+  }
+
   #current(who: string): number {
     const bucket = this.#buckets.get(who);
     if (bucket === undefined) return 0;

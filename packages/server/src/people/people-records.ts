@@ -15,6 +15,11 @@ export interface MemberSession {
   /** What the provider's word was worth at sign-in: the session may do no more, whatever the member may later. */
   readonly role: Role;
   readonly expiresAt: number;
+  /** What the browser says it is: to be shown, never believed. */
+  readonly browser: string;
+  readonly address: string;
+  readonly createdAt: number;
+  readonly lastSeenAt: number;
 }
 
 /** A machine that asks to act for whoever approves it (RFC 8628). Of its codes only hashes are there. */
@@ -36,15 +41,22 @@ export interface DeviceGrant {
 export interface IdentityRecords {
   find(issuer: string, subject: string): Promise<Identity | undefined>;
   insert(identity: Identity): Promise<void>;
+  listOfMember(memberId: string): Promise<readonly Identity[]>;
+  /** Ends what a provider's word is worth for a member. False: it was worth nothing. */
+  removeOfMember(memberId: string, issuer: string): Promise<boolean>;
   /** Hands the identities of removed members of this name to a new member. */
   adopt(name: string, memberId: string): Promise<void>;
 }
 
 export interface MemberSessionRecords {
-  insert(session: MemberSession): Promise<void>;
+  insert(session: Omit<MemberSession, "createdAt" | "lastSeenAt">): Promise<void>;
+  /** Of one member, the newest first; those whose time is up are not among them. */
+  listOfMember(memberId: string): Promise<readonly MemberSession[]>;
+  touch(id: string): Promise<void>;
   findByToken(tokenSha256: Uint8Array): Promise<MemberSession | undefined>;
   remove(id: string): Promise<void>;
-  removeOfMember(memberId: string): Promise<void>;
+  /** All of a member's, but for the one that is kept. */
+  removeOfMember(memberId: string, keptId?: string): Promise<void>;
   removeExpired(): Promise<void>;
   removeAll(): Promise<void>;
 }

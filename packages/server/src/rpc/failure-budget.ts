@@ -1,5 +1,5 @@
-import { isIPv6 } from "node:net";
 import { Problem } from "@gatehouse/core";
+import { networkOf } from "./network-of.ts";
 
 /** What one address may fail at once, and how fast it is forgiven. */
 const BURST = 50;
@@ -47,13 +47,4 @@ export class FailureBudget {
     if (known === undefined) return 0;
     return Math.max(0, known.count - ((this.#nowMs() - known.atMs) * FORGIVEN_PER_SECOND) / 1_000);
   }
-}
-
-/** A host has a whole /64 of IPv6 to itself. */
-function networkOf(address: string): string {
-  if (!isIPv6(address) || address.startsWith("::ffff:")) return address;
-  const [head = "", tail] = address.split("::");
-  const groups = head === "" ? [] : head.split(":");
-  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === "" ? 0 : tail.split(":").length);
-  return [...groups, ...Array.from({ length: missing }, () => "0")].slice(0, 4).join(":");
 }

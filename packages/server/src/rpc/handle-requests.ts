@@ -32,8 +32,8 @@ export interface HandleOptions {
   /** SHA-256 of the SPKI of the TLS leaf. */
   readonly tlsSpkiSha256: Uint8Array;
   readonly health: () => Promise<HealthReport>;
-  /** Where people sign in; absent: nowhere. */
-  readonly signIn: SignInConfig | undefined;
+  /** Where people sign in at a provider; absent: nowhere. */
+  readonly provider: SignInConfig | undefined;
   readonly counters: ServerCounters;
   readonly admission: AdmitDeps;
   /** Aborts when the server closes: streams end then. */
@@ -78,13 +78,13 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     "/readyz": () => reportHealth(options),
     "/healthz": () => reportHealth(options),
   };
-  const people = options.signIn === undefined ? undefined : peopleRoutes(server, options.signIn);
+  const people = peopleRoutes(server, options.provider);
   return answerAll((request, response) => {
     // Not everything that may stand in a request line can be read as a URL: `//` cannot.
     if (!URL.canParse(request.url, origin)) return answerUnknownPath(response);
     const url = new URL(request.url, origin);
     if (!STREAMED_IN.has(url.pathname)) boundArrival(request, response);
-    const forPeople = people?.(request.method, url.pathname);
+    const forPeople = people(request.method, url.pathname);
     if (forPeople !== undefined) return forPeople(request, response);
     const answer = Object.hasOwn(plain, url.pathname) ? plain[url.pathname] : undefined;
     if (answer === undefined || request.method !== "GET") return adapter(request, response);

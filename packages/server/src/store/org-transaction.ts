@@ -7,6 +7,7 @@ import type { EnrollmentRecords } from "../enrollment/enrollment-records.ts";
 import type { NodeRecords } from "../nodes/node-records.ts";
 import type { ApiKeyRecords, MemberRecords, OrgRecords } from "../orgs/org-records.ts";
 import type { RosterRecords } from "../orgs/roster-records.ts";
+import type { InvitationRecords, PasswordRecords } from "../people/password-records.ts";
 import type { DeviceGrantRecords, IdentityRecords, MemberSessionRecords } from "../people/people-records.ts";
 import type { PolicyRecords } from "../policies/policy-records.ts";
 import type { EventRecords } from "../reports/event-records.ts";
@@ -22,6 +23,7 @@ import { enrollmentRecords } from "./records/enrollment-records.ts";
 import { eventRecords } from "./records/event-records.ts";
 import { nodeRecords } from "./records/node-records.ts";
 import { apiKeyRecords, memberRecords, orgRecords } from "./records/org-records.ts";
+import { invitationRecords, passwordRecords } from "./records/password-records.ts";
 import { deviceGrantRecords, identityRecords, memberSessionRecords } from "./records/people-records.ts";
 import { policyRecords } from "./records/policy-records.ts";
 import { revocationRecords } from "./records/revocation-records.ts";
@@ -46,6 +48,8 @@ export interface OrgTransaction {
   readonly identities: IdentityRecords;
   readonly memberSessions: MemberSessionRecords;
   readonly deviceGrants: DeviceGrantRecords;
+  readonly passwords: PasswordRecords;
+  readonly invitations: InvitationRecords;
   readonly nodes: NodeRecords;
   readonly enrollments: EnrollmentRecords;
   readonly sessions: SessionRecords;
@@ -75,6 +79,8 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
     identities: identityRecords(scope),
     memberSessions: memberSessionRecords(scope),
     deviceGrants: deviceGrantRecords(scope),
+    passwords: passwordRecords(scope),
+    invitations: invitationRecords(scope),
     nodes: nodeRecords(scope),
     enrollments: enrollmentRecords(scope),
     sessions: sessionRecords(scope),

@@ -277,6 +277,25 @@ interface MemberSessions extends Tenant {
   token_sha256: Uint8Array;
   role: string;
   expires_at: Time;
+  /** What the browser says it is; null: it was opened by a release that did not keep it. */
+  browser: string | null;
+  address: string | null;
+  last_seen_at: Time | null;
+}
+
+/** Passwords by which members sign in here. */
+interface Passwords extends Tenant {
+  member_id: string;
+  /** argon2id in the PHC string format. */
+  hash: string;
+}
+
+/** Links by which a member may choose a password once. */
+interface Invitations extends Tenant {
+  id: string;
+  member_id: string;
+  secret_sha256: Uint8Array;
+  expires_at: Time;
 }
 
 /** Machines that ask to act for a member. */
@@ -343,6 +362,8 @@ export interface Tables {
   identities: Identities;
   member_sessions: MemberSessions;
   device_grants: DeviceGrants;
+  passwords: Passwords;
+  invitations: Invitations;
   audit_entries: AuditEntries;
   audit_heads: AuditHeads;
 }

@@ -6,6 +6,7 @@ const MAX_FORM_BYTES = 4_096;
 
 /** `__Host-`: of this origin alone, over TLS alone, whatever a neighbouring name sets. */
 export const SESSION_COOKIE = "__Host-gatehouse-session";
+export const KNOWN_BROWSER_COOKIE = "__Host-gatehouse-known";
 export const SIGN_IN_COOKIE = "__Host-gatehouse-sign-in";
 
 /** The value of one cookie; `undefined` when it is absent, or there twice. */

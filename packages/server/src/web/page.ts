@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { STYLE } from "./style.ts";
 
 /** Text that may stand in a page: made by `html` alone, which escapes what is put into it. */
 export interface Html {
@@ -15,13 +16,20 @@ const ESCAPES: Readonly<Record<string, string>> = {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to be shown as escapes
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
+type Filling = string | Html | readonly Html[];
+
 /** Fills a template; whatever is not `Html` itself is escaped, characters that nobody sees as `\uXXXX`. */
-export function html(parts: TemplateStringsArray, ...values: readonly (string | Html)[]): Html {
+export function html(parts: TemplateStringsArray, ...values: readonly Filling[]): Html {
   const filled = parts.map((part, at) => {
     const value = values[at];
-    return part + (value === undefined ? "" : typeof value === "string" ? escaped(value) : value.html);
+    return part + (value === undefined ? "" : fill(value));
   });
   return { html: filled.join("") };
+}
+
+function fill(value: Filling): string {
+  if (typeof value === "string") return escaped(value);
+  return "html" in value ? value.html : value.map((one) => one.html).join("");
 }
 
 function escaped(text: string): string {
@@ -29,10 +37,6 @@ function escaped(text: string): string {
     .replace(UNSEEN, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
     .replace(/[&<>"']/g, (char) => ESCAPES[char] ?? "");
 }
-
-const STYLE = `:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}body{max-width:32rem;margin:15vh auto 0;padding:0 1rem}
-h1{font-size:1.4rem}input,button{font:inherit;padding:.5rem .8rem;margin:.3rem .3rem .3rem 0}
-input{font-family:ui-monospace,monospace;letter-spacing:.1em;text-transform:uppercase}dt{opacity:.7}dd{margin:0 0 .5rem}`;
 
 const STYLE_HASH = createHash("sha256").update(STYLE).digest("base64");
 
@@ -47,12 +51,15 @@ export const PAGE_HEADERS = {
   "cross-origin-opener-policy": "same-origin",
 } as const;
 
+/** A gate between two towers, in the colour of the text around it. */
+const MARK = html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M2 22V6h2V3h2v3h2V3h2v3h4V3h2v3h2V3h2v3h2v16h-6v-6a4 4 0 0 0-8 0v6Z"/></svg>`;
+
 /** A whole page. */
 export function renderPage(title: string, body: Html): string {
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${title} · Gatehouse</title><style>${{ html: STYLE }}</style></head>
-<body><main><h1>${title}</h1>
+<body><header>${MARK}Gatehouse</header><main><h1>${title}</h1>
 ${body}
 </main></body></html>
 `.html;

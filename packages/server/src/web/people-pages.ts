@@ -1,27 +1,83 @@
 import type { SessionCaller } from "../people/authenticate-session.ts";
+import { MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from "../people/judge-password.ts";
 import type { DeviceGrant } from "../people/people-records.ts";
-import { html, renderPage } from "./page.ts";
+import type { Destination } from "../people/sign-in-cookie.ts";
+import { type Html, html, renderPage } from "./page.ts";
 
-export function signedInPage({ member, role }: SessionCaller): string {
+/** Says what was wrong with what came before; nothing where nothing was. */
+export function complaint(text: string): Html {
+  return text === "" ? html`` : html`<p class="bad" role="alert">${text}</p>`;
+}
+
+/** How a sign-in page begins. */
+export interface SignInForm {
+  readonly to: Destination;
+  readonly org: string;
+  readonly name?: string;
+  /** Host of the provider where people may sign in as well. */
+  readonly provider: string | undefined;
+  readonly note?: string;
+}
+
+export function signInPage({ to, org, name = "", provider, note = "" }: SignInForm): string {
+  const other =
+    provider === undefined
+      ? html``
+      : html`<p class="or">or</p><a class="button wide" href="/sign-in/provider?to=${to}">Sign in at ${provider}</a>`;
   return renderPage(
-    "Signed in",
-    html`<p>You are <strong>${member}</strong>, with the role <strong>${role}</strong>.</p>
-<p><a href="/device">Let a machine act for you</a></p>
-<form method="post" action="/sign-out"><button>Sign out</button></form>`,
+    "Sign in",
+    html`${complaint(note)}<form method="post" action="/sign-in"><input type="hidden" name="to" value="${to}">
+<label for="org">Organisation</label><input id="org" name="org" value="${org}" required maxlength="63" autocomplete="organization" autocapitalize="none" spellcheck="false"${focused(org === "")}>
+<label for="name">Name</label><input id="name" name="name" value="${name}" required maxlength="63" autocomplete="username" autocapitalize="none" spellcheck="false"${focused(org !== "" && name === "")}>
+<label for="password">Password</label><input id="password" name="password" type="password" required autocomplete="current-password"${focused(name !== "")}>
+<button class="main wide">Sign in</button></form>${other}
+<p class="soft">No password yet, or forgotten? An owner of your organisation sends you a link.</p>`,
+  );
+}
+
+function focused(isFirst: boolean): Html {
+  return isFirst ? html` autofocus` : html``;
+}
+
+/** Two fields for a password that is chosen. */
+export function newPasswordFields(): Html {
+  return html`<label for="next">New password</label><input id="next" name="next" type="password" required minlength="${String(MIN_PASSWORD_LENGTH)}" maxlength="${String(MAX_PASSWORD_LENGTH)}" autocomplete="new-password" aria-describedby="rule">
+<p class="soft" id="rule">At least ${String(MIN_PASSWORD_LENGTH)} characters. Four unrelated words are easy to keep and hard to guess.</p>
+<label for="again">New password again</label><input id="again" name="again" type="password" required maxlength="${String(MAX_PASSWORD_LENGTH)}" autocomplete="new-password">`;
+}
+
+export interface JoinForm {
+  readonly member: string;
+  readonly org: string;
+  readonly code: string;
+  readonly note?: string;
+}
+
+export function joinPage({ member, org, code, note = "" }: JoinForm): string {
+  return renderPage(
+    "Choose your password",
+    html`<p>You are <strong>${member}</strong> of <strong>${org}</strong>. This link serves once.</p>${complaint(note)}
+<form method="post" action="/join"><input type="hidden" name="code" value="${code}">
+<label for="name">Name</label><input id="name" name="name" value="${member}" readonly autocomplete="username">
+${newPasswordFields()}
+<button class="main wide">Keep it and sign in</button></form>`,
   );
 }
 
 export function signedOutPage(): string {
-  return renderPage("Signed out", html`<p><a href="/sign-in">Sign in again</a></p>`);
+  return renderPage(
+    "Signed out",
+    html`<p>This browser opens nothing any more.</p><a class="button" href="/sign-in">Sign in again</a>`,
+  );
 }
 
 export function askCodePage({ member }: SessionCaller, note = ""): string {
   return renderPage(
     "Let a machine act for you",
-    html`<p>You are <strong>${member}</strong>. Type the code that <code>gatehouse login</code> shows on your own machine.</p>
-<p role="status">${note}</p>
-<form method="post" action="/device"><label>Code <input name="user_code" required autofocus autocomplete="off" maxlength="16"></label>
-<button>Continue</button></form>`,
+    html`<p>You are <strong>${member}</strong>. Type the code that <code>gatehouse login</code> shows on your own machine.</p>${complaint(note)}
+<form method="post" action="/device"><label for="code">Code</label>
+<input class="code" id="code" name="user_code" required autofocus autocomplete="off" autocapitalize="characters" spellcheck="false" maxlength="16" placeholder="XXXX-XXXX">
+<button class="main wide">Continue</button></form><p class="soft"><a href="/account">Your account</a></p>`,
   );
 }
 
@@ -29,20 +85,31 @@ export function decidePage({ member, role }: SessionCaller, grant: DeviceGrant, 
   return renderPage(
     "Is this your machine?",
     html`<p>It will act as <strong>${member}</strong> (${role}) for twelve hours. Somebody who sent you here wants this for themselves: allow only what you began yourself, just now.</p>
-<dl><dt>It calls itself</dt><dd>${grant.machine}</dd><dt>It asks from</dt><dd>${grant.address}</dd>
-<dt>Since</dt><dd>${new Date(grant.createdAt).toISOString()}</dd></dl>
-<form method="post" action="/device/decide"><input type="hidden" name="user_code" value="${userCode}">
-<button name="decision" value="deny">Refuse</button> <button name="decision" value="approve">Allow</button></form>`,
+<dl><dt>Calls itself</dt><dd>${grant.machine}</dd><dt>Asks from</dt><dd>${grant.address}</dd>
+<dt>Since</dt><dd>${shownTime(grant.createdAt)}</dd></dl>
+<form class="pair" method="post" action="/device/decide"><input type="hidden" name="user_code" value="${userCode}">
+<button name="decision" value="deny">Refuse</button><button class="main" name="decision" value="approve">Allow</button></form>`,
   );
+}
+
+/** To the minute, in the one zone that a server knows. */
+export function shownTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }
 
 export function decidedPage(isApproved: boolean): string {
   const says = isApproved
     ? "The machine acts for you now; its terminal goes on by itself."
     : "The machine got nothing.";
-  return renderPage(isApproved ? "Allowed" : "Refused", html`<p>${says} You may close this page.</p>`);
+  return renderPage(
+    isApproved ? "Allowed" : "Refused",
+    html`<p>${says} You may close this page.</p><p class="soft"><a href="/account">Your account</a></p>`,
+  );
 }
 
 export function failurePage(says: string): string {
-  return renderPage("That did not work", html`<p>${says}</p><p><a href="/sign-in">Sign in</a></p>`);
+  return renderPage(
+    "That did not work",
+    html`<p class="bad" role="alert">${says}</p><a class="button" href="/sign-in">Sign in</a>`,
+  );
 }

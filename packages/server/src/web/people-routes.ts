@@ -1,10 +1,14 @@
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { PROBLEMS, toProblem } from "@gatehouse/core";
 import { FailureBudget } from "../people/failure-budget.ts";
+import { Passwords } from "../people/passwords.ts";
 import type { SignInConfig } from "../people/sign-in-config.ts";
+import { AdmissionQueue } from "../rpc/admission-queue.ts";
 import type { Handle } from "../rpc/open-listener.ts";
 import type { ServerContext } from "../server-context.ts";
+import { accountRoutes } from "./account-routes.ts";
 import { deviceRoutes } from "./device-routes.ts";
+import { passwordRoutes } from "./password-routes.ts";
 import { failurePage } from "./people-pages.ts";
 import { signInRoutes } from "./sign-in-routes.ts";
 import { tokenRoutes } from "./token-routes.ts";
@@ -12,16 +16,28 @@ import { page, peerOf, type WebAnswer, type WebRoute, type WebRoutes } from "./w
 
 const BUDGET = { burst: 20, forgiveEveryMs: 30_000 };
 
+/** Each takes 64 MiB and a core for a tenth of a second. */
+const HASHING = { running: 2, waiting: 32 } as const;
+
 /**
- * Sign-in, and the device grant for the command line. `undefined` for whatever it does not answer. Nothing of it is
- * there where no identity provider is configured.
+ * Sign-in, accounts, and the device grant for the command line. `undefined` for whatever it does not answer. Nothing of
+ * it is there where nobody can sign in.
  */
 export function peopleRoutes(
   server: ServerContext,
-  signIn: SignInConfig,
+  provider: SignInConfig | undefined,
 ): (method: string, path: string) => Handle | undefined {
-  const context = { ...server, signIn, budget: new FailureBudget(BUDGET, server.clock) };
-  const routes: WebRoutes = { ...signInRoutes(context), ...deviceRoutes(context), ...tokenRoutes(context) };
+  if (provider === undefined && !server.hasPasswords) return () => undefined;
+  const queues = { unknown: new AdmissionQueue(HASHING), known: new AdmissionQueue(HASHING) };
+  const passwords = server.hasPasswords ? new Passwords({ random: server.random, queues }) : undefined;
+  const context = { ...server, provider, passwords, budget: new FailureBudget(BUDGET, server.clock) };
+  const routes: WebRoutes = {
+    ...signInRoutes(context),
+    ...passwordRoutes(context),
+    ...accountRoutes(context),
+    ...deviceRoutes(context),
+    ...tokenRoutes(context),
+  };
   return (method, path) => {
     const name = `${method} ${path}`;
     const route = Object.hasOwn(routes, name) ? routes[name] : undefined;

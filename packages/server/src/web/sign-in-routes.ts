@@ -2,10 +2,18 @@ import type { Http2ServerRequest } from "node:http2";
 import { Problem } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
 import { authenticateSession, type SessionCaller } from "../people/authenticate-session.ts";
-import { completeSignIn, SESSION_TTL_MS, signOut } from "../people/complete-sign-in.ts";
+import { completeSignIn, signOut } from "../people/complete-sign-in.ts";
+import { linkIdentity } from "../people/link-identity.ts";
 import { mapPerson } from "../people/map-person.ts";
-import { CALLBACK_PATH } from "../people/sign-in-config.ts";
-import { makeSignInCookie, readSignInCookie, SIGN_IN_TTL_MS } from "../people/sign-in-cookie.ts";
+import { SESSION_TTL_MS } from "../people/open-session.ts";
+import { CALLBACK_PATH, type SignInConfig } from "../people/sign-in-config.ts";
+import {
+  type Destination,
+  type Errand,
+  makeSignInCookie,
+  readSignInCookie,
+  SIGN_IN_TTL_MS,
+} from "../people/sign-in-cookie.ts";
 import {
   cookie,
   readCookie,
@@ -14,23 +22,36 @@ import {
   SIGN_IN_COOKIE,
   siteHeaders,
 } from "./browser-request.ts";
-import { signedInPage, signedOutPage } from "./people-pages.ts";
-import { goTo, type PeopleContext, page, type WebAnswer, type WebRoutes } from "./web-answer.ts";
+import { signedOutPage } from "./people-pages.ts";
+import { goTo, type PeopleContext, page, visitorOf, type WebAnswer, type WebRoutes } from "./web-answer.ts";
 
-/** Signing in at the provider and out again. */
+/** Signing in at the provider, where there is one, and out again. */
 export function signInRoutes(context: PeopleContext): WebRoutes {
-  return {
-    "GET /sign-in": (_, url) => begin(context, url),
-    [`GET ${CALLBACK_PATH}`]: (request, url) => finish(context, request, url),
-    "GET /signed-in": async (request) => page(signedInPage(await requireSession(context, request))),
-    "POST /sign-out": async (request) => {
-      refuseOtherSites(siteHeaders(request.headers), context.origin);
-      const caller = await requireSession(context, request);
-      const own = { id: caller.sessionId, member: caller.member };
-      await context.store.inOrg(caller.orgId, (tx) => signOut(tx, own));
-      return page(signedOutPage(), { headers: { "set-cookie": cookie(SESSION_COOKIE, "", 0) } });
-    },
+  const { provider } = context;
+  const signOutHere = async (request: Http2ServerRequest) => {
+    refuseOtherSites(siteHeaders(request.headers), context.origin);
+    const caller = await requireSession(context, request);
+    const own = { id: caller.sessionId, member: caller.member };
+    await context.store.inOrg(caller.orgId, (tx) => signOut(tx, own));
+    return page(signedOutPage(), { headers: { "set-cookie": cookie(SESSION_COOKIE, "", 0) } });
   };
+  if (provider === undefined) return { "POST /sign-out": signOutHere };
+  const begin = async (_: Http2ServerRequest, url: URL) => {
+    const { location, cookies } = await beginAtProvider(context, provider, { errand: destinationOf(url) });
+    return goTo(location, cookies);
+  };
+  return {
+    "POST /sign-out": signOutHere,
+    "GET /sign-in/provider": begin,
+    [`GET ${CALLBACK_PATH}`]: (request, url) => finish(context, provider, { request, url }),
+    // Where nobody signs in here there is nothing to choose.
+    ...(context.passwords === undefined ? { "GET /sign-in": begin } : {}),
+  };
+}
+
+/** Where a person wanted to go. */
+export function destinationOf(url: URL): Destination {
+  return url.searchParams.get("to") === "device" ? "device" : "account";
 }
 
 /** The member whose browser it is. Fails with `auth.refused`. A key beside the cookie is refused too. */
@@ -39,29 +60,52 @@ export function requireSession({ store }: PeopleContext, { headers }: Http2Serve
   return authenticateSession(readCookie(headers.cookie, SESSION_COOKIE) ?? "", { store });
 }
 
-async function begin({ keys, clock, random, signIn }: PeopleContext, url: URL): Promise<WebAnswer> {
-  const destination = url.searchParams.get("to") === "device" ? "device" : "signed-in";
-  const value = makeSignInCookie(destination, clock.now(), random);
-  const underWay = readSignInCookie(value, keys.macKey, clock.now());
+/** Where to send a browser, and the cookie that binds its return to it. */
+export async function beginAtProvider(
+  { keys, clock, random }: PeopleContext,
+  { provider }: SignInConfig,
+  { errand, sessionId }: { readonly errand: Errand; readonly sessionId?: string },
+): Promise<{ readonly location: string; readonly cookies: readonly string[] }> {
+  const value = makeSignInCookie(errand, clock.now(), random);
+  const underWay = readSignInCookie(value, { macKey: keys.macKey, nowMs: clock.now(), sessionId });
   if (underWay === undefined) throw new Problem("signin.failed");
-  const location = await signIn.provider.begin(underWay.checks);
-  return goTo(location.href, [cookie(SIGN_IN_COOKIE, value, SIGN_IN_TTL_MS)]);
+  const location = await provider.begin(underWay.checks);
+  return { location: location.href, cookies: [cookie(SIGN_IN_COOKIE, value, SIGN_IN_TTL_MS)] };
 }
 
-async function finish(context: PeopleContext, request: Http2ServerRequest, url: URL): Promise<WebAnswer> {
-  const { store, keys, clock, random, signIn } = context;
+interface Return {
+  readonly request: Http2ServerRequest;
+  readonly url: URL;
+}
+
+async function finish(context: PeopleContext, at: SignInConfig, { request, url }: Return): Promise<WebAnswer> {
+  const { store, keys, clock, random } = context;
+  const caller = await requireSession(context, request).catch(ifRefused);
   const value = readCookie(request.headers.cookie, SIGN_IN_COOKIE) ?? "";
-  const underWay = readSignInCookie(value, keys.macKey, clock.now());
+  const from = { macKey: keys.macKey, nowMs: clock.now(), sessionId: caller?.sessionId };
+  const underWay = readSignInCookie(value, from);
   if (underWay === undefined) throw new Problem("signin.failed");
   if (!(await store.insertOnce("spent_challenges", underWay.sha256, underWay.expiresAt))) {
     throw new Problem("signin.failed");
   }
-  const claims = await signIn.provider.finish(url, underWay.checks);
-  const orgId = await store.findOrg("org_name", sha256(signIn.org));
+  const claims = await at.provider.finish(url, underWay.checks);
+  const orgId = await store.findOrg("org_name", sha256(at.org));
   if (orgId === undefined) throw new Problem("signin.refused");
-  const person = { issuer: signIn.provider.issuer, claims, role: mapPerson(claims, signIn.rules) };
-  const signedIn = await store.inOrg(orgId, (tx) => completeSignIn(tx, person, random));
+  const { issuer } = at.provider;
+  const isOver = cookie(SIGN_IN_COOKIE, "", 0);
+  if (underWay.errand === "link") {
+    if (caller?.orgId !== orgId) throw new Problem("signin.failed");
+    await store.inOrg(orgId, (tx) => linkIdentity(tx, { caller, person: { issuer, subject: claims.sub } }));
+    return goTo("/account?done=linked", [isOver]);
+  }
+  const person = { issuer, claims, role: mapPerson(claims, at.rules) };
+  const visitor = visitorOf(request);
+  const signedIn = await store.inOrg(orgId, (tx) => completeSignIn(tx, person, { visitor, random }));
   if (signedIn === undefined) throw new Problem("signin.refused");
-  const session = cookie(SESSION_COOKIE, signedIn.token, SESSION_TTL_MS);
-  return goTo(`/${underWay.destination}`, [session, cookie(SIGN_IN_COOKIE, "", 0)]);
+  return goTo(`/${underWay.errand}`, [cookie(SESSION_COOKIE, signedIn.token, SESSION_TTL_MS), isOver]);
+}
+
+function ifRefused(failure: unknown): undefined {
+  if (failure instanceof Problem && failure.code === "auth.refused") return undefined;
+  throw failure;
 }

@@ -31,9 +31,7 @@ async function authorizeDevice(context: PeopleContext, request: Http2ServerReque
   // Nobody is signed in yet: each request counts, so that one address cannot fill the organisation's places.
   budget.spend(peer);
   const orgId = await store.findOrg("pin", sha256(pin));
-  if (orgId === undefined || orgId !== (await store.findOrg("org_name", sha256(context.signIn.org)))) {
-    return oauthError("invalid_request");
-  }
+  if (orgId === undefined || !(await canSignIn(context, orgId))) return oauthError("invalid_request");
   const asks = { machine, address: peerOf(request) };
   const own = { random, macKey: keys.macKey };
   const begun = await store.inOrg(orgId, (tx) => beginDeviceGrant(tx, asks, own));
@@ -44,6 +42,12 @@ async function authorizeDevice(context: PeopleContext, request: Http2ServerReque
     expires_in: Math.floor((begun.expiresAt - context.clock.now()) / 1_000),
     interval: begun.intervalMs / 1_000,
   });
+}
+
+/** Whether anybody of the organisation could allow it. */
+async function canSignIn({ store, passwords, provider }: PeopleContext, orgId: string): Promise<boolean> {
+  if (passwords !== undefined) return true;
+  return provider !== undefined && orgId === (await store.findOrg("org_name", sha256(provider.org)));
 }
 
 async function issueToken({ store, random, clock }: PeopleContext, request: Http2ServerRequest): Promise<WebAnswer> {

@@ -1,7 +1,10 @@
 import type { Http2ServerRequest } from "node:http2";
 import type { FailureBudget } from "../people/failure-budget.ts";
+import type { Visitor } from "../people/open-session.ts";
+import type { Passwords } from "../people/passwords.ts";
 import type { SignInConfig } from "../people/sign-in-config.ts";
 import type { ServerContext } from "../server-context.ts";
+import { describeBrowser } from "./describe-browser.ts";
 import { PAGE_HEADERS } from "./page.ts";
 
 /** What is answered to a browser, or to a machine that asks for a key. */
@@ -17,7 +20,10 @@ export type WebRoutes = Readonly<Record<string, WebRoute>>;
 
 /** What the routes for people share. */
 export interface PeopleContext extends ServerContext {
-  readonly signIn: SignInConfig;
+  /** Where people sign in at a provider; absent: nowhere. */
+  readonly provider: SignInConfig | undefined;
+  /** What people who sign in here are known by; absent: nobody does. */
+  readonly passwords: Passwords | undefined;
   /** Of people who type codes and machines that ask. */
   readonly budget: FailureBudget;
 }
@@ -31,6 +37,11 @@ export function page(body: string, more: { status?: number; headers?: WebAnswer[
 export function goTo(location: string, cookies: readonly string[] = []): WebAnswer {
   const headers = { location, "cache-control": "no-store", "referrer-policy": "same-origin", "set-cookie": cookies };
   return { status: 303, headers, body: "" };
+}
+
+/** Who asks, as far as a server can tell. */
+export function visitorOf(request: Http2ServerRequest): Visitor {
+  return { browser: describeBrowser(request.headers["user-agent"] ?? ""), address: peerOf(request) };
 }
 
 /** The address that a request comes from. */

@@ -6,6 +6,8 @@ export interface VisitOptions {
   /** Sent as a form, as from a page of the same origin. */
   readonly form?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
+  /** The loopback address that it comes from. */
+  readonly from?: string;
 }
 
 export interface Visited {
@@ -32,7 +34,7 @@ export class ScriptedBrowser {
   }
 
   /** One request; a redirect is its answer. */
-  async visitOnce(url: string, { form, headers = {} }: VisitOptions = {}): Promise<Visited> {
+  async visitOnce(url: string, { form, headers = {}, from }: VisitOptions = {}): Promise<Visited> {
     const { origin } = new URL(url);
     const jar = this.#jar(origin);
     const cookie = jar.size === 0 ? {} : { cookie: [...jar].map((pair) => pair.join("=")).join("; ") };
@@ -43,6 +45,7 @@ export class ScriptedBrowser {
       // Whom it speaks to is not what these tests are about.
       rejectUnauthorized: false,
       agent: false,
+      ...(from === undefined ? {} : { localAddress: from }),
     });
     sent.end(form === undefined ? undefined : new URLSearchParams(form).toString());
     const [answer] = (await once(sent, "response")) as [IncomingMessage];

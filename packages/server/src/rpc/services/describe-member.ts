@@ -1,6 +1,7 @@
 import { Problem } from "@gatehouse/core";
 import { Role as WireRole } from "@gatehouse/wire";
 import type { ApiKey, Member, Role } from "../../orgs/org-records.ts";
+import type { ListedSession } from "../../people/end-sessions.ts";
 
 /** Roles as they are sent. */
 export const ROLES = {
@@ -19,6 +20,12 @@ export function toRole(wire: WireRole): Role {
 
 export function describeMember({ name, role, createdAt }: Member) {
   return { name, role: ROLES[role], createdAt: BigInt(createdAt) };
+}
+
+export function describeSession({ createdAt, lastSeenAt, expiresAt, ...session }: ListedSession) {
+  const { id, member, browser, address } = session;
+  const times = { createdAt: BigInt(createdAt), lastSeenAt: BigInt(lastSeenAt), expiresAt: BigInt(expiresAt) };
+  return { id, member, browser, address, ...times };
 }
 
 export function describeKey(key: ApiKey, member: string) {

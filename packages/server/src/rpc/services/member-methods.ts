@@ -1,13 +1,16 @@
 import type { ServiceImpl } from "@connectrpc/connect";
+import { Problem } from "@gatehouse/core";
 import type { OrgAdminService } from "@gatehouse/wire";
 import { addMember, removeMember, setMemberRole } from "../../orgs/change-members.ts";
 import { createMemberKey, revokeMemberKey } from "../../orgs/member-keys.ts";
+import { endSessions, listSessions } from "../../people/end-sessions.ts";
+import { inviteMember } from "../../people/invitations.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
-import { describeKey, describeMember, toRole } from "./describe-member.ts";
+import { describeKey, describeMember, describeSession, toRole } from "./describe-member.ts";
 
 /** The people of an organisation and their keys. */
-export function memberMethods({ store, random }: ServerContext) {
+export function memberMethods({ store, random, hasPasswords }: ServerContext) {
   return {
     listMembers: async (_, context) => {
       const members = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.members.list());
@@ -27,6 +30,24 @@ export function memberMethods({ store, random }: ServerContext) {
       const caller = operatorCaller(context);
       await store.inOrg(caller.orgId, (tx) => removeMember(tx, { caller, name }));
       return {};
+    },
+    inviteMember: async ({ name, ttlMs, reset: isReset }, context) => {
+      if (!hasPasswords) throw new Problem("signin.no_passwords");
+      const caller = operatorCaller(context);
+      const input = { caller, name, ttlMs: Number(ttlMs), isReset };
+      const { secret, expiresAt } = await store.inOrg(caller.orgId, (tx) => inviteMember(tx, input, random));
+      return { code: secret, expiresAt: BigInt(expiresAt) };
+    },
+    listSessions: async ({ member }, context) => {
+      const caller = operatorCaller(context);
+      const sessions = await store.inOrg(caller.orgId, (tx) => listSessions(tx, { caller, name: member }));
+      return { sessions: sessions.map(describeSession) };
+    },
+    endSessions: async ({ member, sessionId }, context) => {
+      const caller = operatorCaller(context);
+      const which = sessionId === "" ? { allBut: undefined } : { id: sessionId };
+      const ended = await store.inOrg(caller.orgId, (tx) => endSessions(tx, { caller, name: member, which }));
+      return { ended };
     },
     listApiKeys: async (_, context) => {
       const caller = operatorCaller(context);

@@ -2,10 +2,11 @@ import { ORG_SETTING, type StoreDialect } from "../dialect.ts";
 import { foundation } from "./0001-foundation.ts";
 import { streams } from "./0002-streams.ts";
 import { people } from "./0003-people.ts";
+import { passwords } from "./0004-passwords.ts";
 import type { Migration } from "./migration.ts";
 
 /** Every step, in order. */
-export const MIGRATIONS: readonly Migration[] = [foundation, streams, people];
+export const MIGRATIONS: readonly Migration[] = [foundation, streams, people, passwords];
 
 /** The SQL of a step in one dialect, as it is run and as `server migrate --plan` shows it. */
 export function migrationSql(migration: Migration, dialect: StoreDialect): readonly string[] {

@@ -22,6 +22,14 @@ export function identityRecords(scope: RecordScope): IdentityRecords {
       const row = { ...stamps(scope), issuer, subject, member_id: memberId };
       await db.insertInto("identities").values(row).execute();
     },
+    listOfMember: async (memberId) => {
+      const own = db.selectFrom("identities").selectAll().where("org_id", "=", orgId).where("member_id", "=", memberId);
+      return (await own.orderBy("issuer").execute()).map(({ issuer, subject }) => ({ issuer, subject, memberId }));
+    },
+    removeOfMember: async (memberId, issuer) => {
+      const own = db.deleteFrom("identities").where("org_id", "=", orgId).where("member_id", "=", memberId);
+      return (await own.where("issuer", "=", issuer).executeTakeFirst()).numDeletedRows > 0n;
+    },
     adopt: async (name, memberId) => {
       const removed = db.selectFrom("members").select("id").where("org_id", "=", orgId).where("name", "=", name);
       const own = db.updateTable("identities").set({ member_id: memberId, updated_at: now() });
@@ -41,17 +49,26 @@ export function memberSessionRecords(scope: RecordScope): MemberSessionRecords {
     }
   };
   return {
-    insert: async ({ id, memberId, tokenSha256, role, expiresAt }) => {
+    insert: async ({ id, memberId, tokenSha256, role, expiresAt, browser, address }) => {
       const row = { id, member_id: memberId, token_sha256: tokenSha256, role, expires_at: expiresAt };
       await db
         .insertInto("member_sessions")
-        .values({ ...stamps(scope), ...row })
+        .values({ ...stamps(scope), ...row, browser, address, last_seen_at: now() })
         .execute();
       await addLookup(scope, "session", tokenSha256);
     },
     findByToken: async (hash) => (await all().where("token_sha256", "=", hash).execute()).map(toSession)[0],
+    listOfMember: async (memberId) => {
+      const live = all().where("expires_at", ">", now()).where("member_id", "=", memberId);
+      return (await live.orderBy("created_at", "desc").orderBy("id").execute()).map(toSession);
+    },
+    touch: async (id) => {
+      const one = db.updateTable("member_sessions").set({ last_seen_at: now() }).where("org_id", "=", orgId);
+      await one.where("id", "=", id).execute();
+    },
     remove: async (id) => remove(await all().where("id", "=", id).execute()),
-    removeOfMember: async (memberId) => remove(await all().where("member_id", "=", memberId).execute()),
+    removeOfMember: async (memberId, keptId = "") =>
+      remove(await all().where("member_id", "=", memberId).where("id", "<>", keptId).execute()),
     removeExpired: async () => remove(await all().where("expires_at", "<=", now()).execute()),
     removeAll: async () => remove(await all().execute()),
   };
@@ -105,8 +122,17 @@ export function deviceGrantRecords(scope: RecordScope): DeviceGrantRecords {
 }
 
 function toSession(row: Selectable<Tables["member_sessions"]>): MemberSession {
-  const { id, member_id, token_sha256, role, expires_at } = row;
-  return { id, memberId: member_id, tokenSha256: token_sha256, role: role as Role, expiresAt: expires_at };
+  return {
+    id: row.id,
+    memberId: row.member_id,
+    tokenSha256: row.token_sha256,
+    role: row.role as Role,
+    expiresAt: row.expires_at,
+    browser: row.browser ?? "",
+    address: row.address ?? "",
+    createdAt: row.created_at,
+    lastSeenAt: row.last_seen_at ?? row.created_at,
+  };
 }
 
 function toGrant(row: Selectable<Tables["device_grants"]>): DeviceGrant {

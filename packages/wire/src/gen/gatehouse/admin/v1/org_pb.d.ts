@@ -414,6 +414,182 @@ export declare type RemoveMemberResponse = Message<"gatehouse.admin.v1.RemoveMem
 export declare const RemoveMemberResponseSchema: GenMessage<RemoveMemberResponse>;
 
 /**
+ * @generated from message gatehouse.admin.v1.InviteMemberRequest
+ */
+export declare type InviteMemberRequest = Message<"gatehouse.admin.v1.InviteMemberRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * 1 minute to 7 days; 0: one day.
+   *
+   * @generated from field: int64 ttl_ms = 2;
+   */
+  ttlMs: bigint;
+
+  /**
+   * Ends the password that the member has, and their sessions. Without it a member who has one is refused.
+   *
+   * @generated from field: bool reset = 3;
+   */
+  reset: boolean;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.InviteMemberRequest.
+ * Use `create(InviteMemberRequestSchema)` to create a new message.
+ */
+export declare const InviteMemberRequestSchema: GenMessage<InviteMemberRequest>;
+
+/**
+ * @generated from message gatehouse.admin.v1.InviteMemberResponse
+ */
+export declare type InviteMemberResponse = Message<"gatehouse.admin.v1.InviteMemberResponse"> & {
+  /**
+   * 43 characters: `code` in the link `<server>/join?code=…`. Shown once.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * @generated from field: int64 expires_at = 2;
+   */
+  expiresAt: bigint;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.InviteMemberResponse.
+ * Use `create(InviteMemberResponseSchema)` to create a new message.
+ */
+export declare const InviteMemberResponseSchema: GenMessage<InviteMemberResponse>;
+
+/**
+ * @generated from message gatehouse.admin.v1.Session
+ */
+export declare type Session = Message<"gatehouse.admin.v1.Session"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string member = 2;
+   */
+  member: string;
+
+  /**
+   * What the browser says it is.
+   *
+   * @generated from field: string browser = 3;
+   */
+  browser: string;
+
+  /**
+   * @generated from field: string address = 4;
+   */
+  address: string;
+
+  /**
+   * @generated from field: int64 created_at = 5;
+   */
+  createdAt: bigint;
+
+  /**
+   * @generated from field: int64 last_seen_at = 6;
+   */
+  lastSeenAt: bigint;
+
+  /**
+   * @generated from field: int64 expires_at = 7;
+   */
+  expiresAt: bigint;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.Session.
+ * Use `create(SessionSchema)` to create a new message.
+ */
+export declare const SessionSchema: GenMessage<Session>;
+
+/**
+ * @generated from message gatehouse.admin.v1.ListSessionsRequest
+ */
+export declare type ListSessionsRequest = Message<"gatehouse.admin.v1.ListSessionsRequest"> & {
+  /**
+   * Empty: the caller's own.
+   *
+   * @generated from field: string member = 1;
+   */
+  member: string;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.ListSessionsRequest.
+ * Use `create(ListSessionsRequestSchema)` to create a new message.
+ */
+export declare const ListSessionsRequestSchema: GenMessage<ListSessionsRequest>;
+
+/**
+ * @generated from message gatehouse.admin.v1.ListSessionsResponse
+ */
+export declare type ListSessionsResponse = Message<"gatehouse.admin.v1.ListSessionsResponse"> & {
+  /**
+   * @generated from field: repeated gatehouse.admin.v1.Session sessions = 1;
+   */
+  sessions: Session[];
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.ListSessionsResponse.
+ * Use `create(ListSessionsResponseSchema)` to create a new message.
+ */
+export declare const ListSessionsResponseSchema: GenMessage<ListSessionsResponse>;
+
+/**
+ * @generated from message gatehouse.admin.v1.EndSessionsRequest
+ */
+export declare type EndSessionsRequest = Message<"gatehouse.admin.v1.EndSessionsRequest"> & {
+  /**
+   * Empty: the caller's own.
+   *
+   * @generated from field: string member = 1;
+   */
+  member: string;
+
+  /**
+   * Of one session; empty: all.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.EndSessionsRequest.
+ * Use `create(EndSessionsRequestSchema)` to create a new message.
+ */
+export declare const EndSessionsRequestSchema: GenMessage<EndSessionsRequest>;
+
+/**
+ * @generated from message gatehouse.admin.v1.EndSessionsResponse
+ */
+export declare type EndSessionsResponse = Message<"gatehouse.admin.v1.EndSessionsResponse"> & {
+  /**
+   * @generated from field: uint32 ended = 1;
+   */
+  ended: number;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.EndSessionsResponse.
+ * Use `create(EndSessionsResponseSchema)` to create a new message.
+ */
+export declare const EndSessionsResponseSchema: GenMessage<EndSessionsResponse>;
+
+/**
  * @generated from message gatehouse.admin.v1.ApiKey
  */
 export declare type ApiKey = Message<"gatehouse.admin.v1.ApiKey"> & {
@@ -685,6 +861,36 @@ export declare const OrgAdminService: GenService<{
     methodKind: "unary";
     input: typeof RemoveMemberRequestSchema;
     output: typeof RemoveMemberResponseSchema;
+  },
+  /**
+   * Makes a link by which a member chooses a password, once.
+   *
+   * @generated from rpc gatehouse.admin.v1.OrgAdminService.InviteMember
+   */
+  inviteMember: {
+    methodKind: "unary";
+    input: typeof InviteMemberRequestSchema;
+    output: typeof InviteMemberResponseSchema;
+  },
+  /**
+   * The browsers in which a member is signed in: one's own, or with permission `session:manage` another's.
+   *
+   * @generated from rpc gatehouse.admin.v1.OrgAdminService.ListSessions
+   */
+  listSessions: {
+    methodKind: "unary";
+    input: typeof ListSessionsRequestSchema;
+    output: typeof ListSessionsResponseSchema;
+  },
+  /**
+   * Ends sessions: one's own, or with permission `session:manage` those of a member who may no more than the caller.
+   *
+   * @generated from rpc gatehouse.admin.v1.OrgAdminService.EndSessions
+   */
+  endSessions: {
+    methodKind: "unary";
+    input: typeof EndSessionsRequestSchema;
+    output: typeof EndSessionsResponseSchema;
   },
   /**
    * @generated from rpc gatehouse.admin.v1.OrgAdminService.ListApiKeys
