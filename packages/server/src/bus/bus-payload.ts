@@ -14,6 +14,7 @@ const FIELDS: Fields = {
   commands: ["orgId", "nodeId"],
   bundle: ["orgId", "nodeId"],
   events: ["orgId"],
+  people: ["orgId"],
 };
 
 /** PostgreSQL carries less than 8,000 bytes; ours are ids alone. */

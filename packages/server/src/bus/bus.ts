@@ -4,7 +4,9 @@ export type BusMessage =
   | { readonly kind: "session"; readonly orgId: string; readonly nodeId: string }
   | { readonly kind: "commands"; readonly orgId: string; readonly nodeId: string }
   | { readonly kind: "bundle"; readonly orgId: string; readonly nodeId: string }
-  | { readonly kind: "events"; readonly orgId: string };
+  | { readonly kind: "events"; readonly orgId: string }
+  /** Somebody may less, or is gone. */
+  | { readonly kind: "people"; readonly orgId: string };
 
 /**
  * Wakes whoever waits for a change, on this replica and the others. A message may be lost when a connection breaks:

@@ -12,7 +12,7 @@ import { type AuthenticateSessionDeps, authenticateSession } from "../people/aut
 import { type AuthenticateNodeDeps, authenticateNode } from "../sessions/authenticate-node.ts";
 import { issueNonce } from "../sessions/proof-nonce.ts";
 import { readCookie, refuseOtherSites, SESSION_COOKIE } from "../web/browser-request.ts";
-import { CALLER, type Caller } from "./caller.ts";
+import { CALLER, type Caller, STILL_ALLOWED } from "./caller.ts";
 import { NonceProblem } from "./nonce-problem.ts";
 
 export interface AuthenticateDeps extends AuthenticateNodeDeps {
@@ -29,6 +29,7 @@ export function authenticate(deps: AuthenticateDeps): Interceptor {
     if (row === undefined) throw new ConnectError("unknown method", Code.Unimplemented);
     if (row.auth !== "node") {
       request.contextValues.set(CALLER, await identifyOther(request, row, deps));
+      request.contextValues.set(STILL_ALLOWED, async () => void (await identifyOther(request, row, deps)));
       return next(request);
     }
     request.contextValues.set(CALLER, await identifyNode(request, deps));

@@ -9,6 +9,11 @@ export type Caller =
   | ({ readonly kind: "operator" } & OperatorCaller);
 
 export const CALLER = createContextKey<Caller>({ kind: "anonymous" }, { description: "caller" });
+/** Fails as the call would, once the operator who made it may no longer. */
+export const STILL_ALLOWED = createContextKey<() => Promise<void>>(
+  () => Promise.reject(new Error("the call was not made by an operator")),
+  { description: "still allowed" },
+);
 /** The address that the connection comes from. */
 export const PEER_ADDRESS = createContextKey<string>("", { description: "peer address" });
 

@@ -55,7 +55,9 @@ function perform(context: PeopleContext, deed: Deed) {
     const caller = await requireSession(context, request);
     const form = await readForm(request);
     try {
-      return await deed({ context, caller, form });
+      const answer = await deed({ context, caller, form });
+      context.bus.publish({ kind: "people", orgId: caller.orgId });
+      return answer;
     } catch (failure) {
       if (!(failure instanceof Problem) || PROBLEMS[failure.code].rpc === "internal") throw failure;
       return showAccount(context, caller, { wrong: failure.message, status: PROBLEMS[failure.code].http });

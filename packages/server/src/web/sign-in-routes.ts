@@ -33,6 +33,7 @@ export function signInRoutes(context: PeopleContext): WebRoutes {
     const caller = await requireSession(context, request);
     const own = { id: caller.sessionId, member: caller.member };
     await context.store.inOrg(caller.orgId, (tx) => signOut(tx, own));
+    context.bus.publish({ kind: "people", orgId: caller.orgId });
     return page(signedOutPage(), { headers: { "set-cookie": cookie(SESSION_COOKIE, "", 0) } });
   };
   if (provider === undefined) return { "POST /sign-out": signOutHere };

@@ -10,7 +10,7 @@ import { actorOf, operatorCaller } from "../caller.ts";
 import { describeKey, describeMember, describeSession, toRole } from "./describe-member.ts";
 
 /** The people of an organisation and their keys. */
-export function memberMethods({ store, random, hasPasswords }: ServerContext) {
+export function memberMethods({ store, bus, random, hasPasswords }: ServerContext) {
   return {
     listMembers: async (_, context) => {
       const members = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.members.list());
@@ -24,11 +24,13 @@ export function memberMethods({ store, random, hasPasswords }: ServerContext) {
     setMemberRole: async ({ name, role }, context) => {
       const caller = operatorCaller(context);
       await store.inOrg(caller.orgId, (tx) => setMemberRole(tx, { caller, name, role: toRole(role) }));
+      bus.publish({ kind: "people", orgId: caller.orgId });
       return {};
     },
     removeMember: async ({ name }, context) => {
       const caller = operatorCaller(context);
       await store.inOrg(caller.orgId, (tx) => removeMember(tx, { caller, name }));
+      bus.publish({ kind: "people", orgId: caller.orgId });
       return {};
     },
     inviteMember: async ({ name, ttlMs, reset: isReset }, context) => {
@@ -36,6 +38,7 @@ export function memberMethods({ store, random, hasPasswords }: ServerContext) {
       const caller = operatorCaller(context);
       const input = { caller, name, ttlMs: Number(ttlMs), isReset };
       const { secret, expiresAt } = await store.inOrg(caller.orgId, (tx) => inviteMember(tx, input, random));
+      if (isReset) bus.publish({ kind: "people", orgId: caller.orgId });
       return { code: secret, expiresAt: BigInt(expiresAt) };
     },
     listSessions: async ({ member }, context) => {
@@ -47,6 +50,7 @@ export function memberMethods({ store, random, hasPasswords }: ServerContext) {
       const caller = operatorCaller(context);
       const which = sessionId === "" ? { allBut: undefined } : { id: sessionId };
       const ended = await store.inOrg(caller.orgId, (tx) => endSessions(tx, { caller, name: member, which }));
+      bus.publish({ kind: "people", orgId: caller.orgId });
       return { ended };
     },
     listApiKeys: async (_, context) => {
@@ -67,6 +71,7 @@ export function memberMethods({ store, random, hasPasswords }: ServerContext) {
     revokeApiKey: async ({ id }, context) => {
       const caller = operatorCaller(context);
       await store.inOrg(caller.orgId, (tx) => revokeMemberKey(tx, { caller, id }));
+      bus.publish({ kind: "people", orgId: caller.orgId });
       return {};
     },
   } satisfies Partial<ServiceImpl<typeof OrgAdminService>>;

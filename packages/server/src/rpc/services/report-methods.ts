@@ -8,6 +8,7 @@ import { watchEvents } from "../../reports/watch-events.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { operatorCaller } from "../caller.ts";
 import { nextChange } from "../next-change.ts";
+import { whileAllowed } from "../while-allowed.ts";
 import { toSafeNumber } from "./safe-number.ts";
 
 const MAX_RUNS = 10_000;
@@ -27,7 +28,9 @@ export function reportMethods({ store, bus }: ServerContext) {
       try {
         const changes = nextChange(bus, (message) => message.kind === "events" && message.orgId === orgId);
         const deps = { nextChange: changes, inOrg: inOrgOf(orgId, store) };
-        for await (const event of watchEvents(toSafeNumber(cursor), deps, context.signal)) yield describeEvent(event);
+        const from = toSafeNumber(cursor);
+        const events = whileAllowed(context, bus, (signal) => watchEvents(from, deps, signal));
+        for await (const event of events) yield describeEvent(event);
       } finally {
         watchers.set(orgId, (watchers.get(orgId) ?? 1) - 1);
       }

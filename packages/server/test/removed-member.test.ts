@@ -1,0 +1,181 @@
+import { createClient } from "@connectrpc/connect";
+import { base64url, pinTuple, systemClock } from "@gatehouse/core";
+import { ScriptedBrowser } from "@gatehouse/testbed";
+import { NodeAdminService, OrgAdminService, Role } from "@gatehouse/wire";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { connectStore } from "../src/store/open-store.ts";
+import { DATABASES, type TestDatabase } from "./databases.ts";
+import { FleetUnderTest, hash, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import { auditEntries, storedRows } from "./stored-rows.ts";
+
+const PASSWORD = "correct horse battery staple";
+const SESSION = "__Host-gatehouse-session";
+const GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code";
+
+describe.each(DATABASES)("on $name", ({ open }) => {
+  let database: TestDatabase;
+  let fleet: FleetUnderTest;
+  let org: OrgUnderTest;
+
+  beforeAll(async () => {
+    database = await open();
+    fleet = await FleetUnderTest.open(database.location, { hasPasswords: true });
+    org = await fleet.createOrg("acme");
+    // For whoever watches to be told at once that they are heard.
+    await using store = await connectStore(database.location, systemClock);
+    await store.inOrg(org.orgId, (tx) => tx.events.append([1, 2].map((at) => ({ kind: `test.${at}`, data: "{}" }))));
+  });
+
+  afterAll(async () => {
+    await fleet[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+
+  const at = (path: string) => `${fleet.server.url}${path}`;
+  const choosePassword = async (browser: ScriptedBrowser, name: string) => {
+    const { code } = await org.org.inviteMember({ name }, org.headers);
+    return browser.visit(at("/join"), { form: { code, next: PASSWORD, again: PASSWORD } });
+  };
+  const sessionHeaders = (browser: ScriptedBrowser) => ({
+    headers: { Cookie: `${SESSION}=${browser.cookies(fleet.server.url).get(SESSION)}`, Origin: fleet.server.url },
+  });
+  const keyOf = async (member: string) => {
+    const made = await org.org.createApiKey({ label: "k", role: Role.OWNER, ttlMs: 0n, member }, org.headers);
+    return { id: made.stored?.id ?? "", headers: { Authorization: `Bearer ${made.apiKey}` } };
+  };
+  /** A stream that is open, and how it ends. */
+  const watch = (options: { headers: Record<string, string> }) => {
+    const opened = Promise.withResolvers<void>();
+    const ended = (async () => {
+      const events = createClient(NodeAdminService, fleet.transport).watchEvents({ cursor: 1n }, options);
+      for await (const _ of events) opened.resolve();
+    })();
+    return {
+      opened: opened.promise,
+      ended: ended.then(
+        () => "without a word",
+        (failure: unknown) => failure,
+      ),
+    };
+  };
+  /** A machine that waits; it was allowed by whoever is signed in. */
+  const allowMachine = async (browser: ScriptedBrowser) => {
+    const pin = base64url(hash(pinTuple(fleet.serverKey, org.orgId, org.orgKey.publicKey)).subarray(0, 16));
+    const machine = new ScriptedBrowser();
+    const asked = { client_id: "gatehouse-cli", pin, machine: "laptop" };
+    const begun = JSON.parse((await machine.visitOnce(at("/oauth/device_authorization"), { form: asked })).text);
+    const form = { user_code: begun.user_code, decision: "approve" };
+    expect((await browser.visitOnce(at("/device/decide"), { form })).status).toBe(200);
+    return async () => {
+      const poll = { client_id: "gatehouse-cli", grant_type: GRANT_TYPE, device_code: begun.device_code };
+      return JSON.parse((await machine.visitOnce(at("/oauth/token"), { form: poll })).text);
+    };
+  };
+
+  test("a member who is removed takes everything along at once: keys, browsers, password, link, waiting machines, open streams", async () => {
+    await org.org.addMember({ name: "bob", role: Role.OWNER }, org.headers);
+    const browser = new ScriptedBrowser();
+    await choosePassword(browser, "bob");
+    const key = await keyOf("bob");
+    const poll = await allowMachine(browser);
+    const streams = [watch(key), watch(sessionHeaders(browser))];
+    await Promise.all(streams.map(({ opened }) => opened));
+    await org.org.addMember({ name: "ida", role: Role.OWNER }, org.headers);
+    const { code } = await org.org.inviteMember({ name: "ida" }, org.headers);
+
+    await org.org.removeMember({ name: "bob" }, org.headers);
+    await org.org.removeMember({ name: "ida" }, org.headers);
+    for (const { ended } of streams) expect(await ended).toEqual(refused("auth.refused"));
+    const client = createClient(OrgAdminService, fleet.transport);
+    for (const own of [{ headers: key.headers }, sessionHeaders(browser)]) {
+      await expect(client.addMember({ name: "eve", role: Role.OWNER }, own)).rejects.toEqual(refused("auth.refused"));
+    }
+    expect((await browser.visit(at("/account"))).url).toBe(at("/sign-in"));
+    expect(await poll()).toEqual({ error: "access_denied" });
+    const form = { org: "acme", name: "bob", password: PASSWORD };
+    expect((await new ScriptedBrowser().visit(at("/sign-in"), { form })).status).toBe(401);
+    const link = { code, next: PASSWORD, again: PASSWORD };
+    expect((await new ScriptedBrowser().visit(at("/join"), { form: link })).status).toBe(401);
+    for (const table of ["passwords", "invitations", "member_sessions"] as const) {
+      expect(await storedRows(database.location, org.orgId, table), table).toEqual([]);
+    }
+    expect((await org.org.listMembers({}, org.headers)).members.map(({ name }) => name)).toEqual(["ada"]);
+    // Who comes under the same name later begins with nothing.
+    await org.org.addMember({ name: "bob", role: Role.OWNER }, org.headers);
+    expect((await new ScriptedBrowser().visit(at("/sign-in"), { form })).status).toBe(401);
+    await expect(client.getOrg({}, { headers: key.headers })).rejects.toEqual(refused("auth.refused"));
+  });
+
+  test("a stream ends with the key that opened it, and with the role that it needs", async () => {
+    await org.org.addMember({ name: "cem", role: Role.OWNER }, org.headers);
+    const [revoked, kept] = [await keyOf("cem"), await keyOf("cem")];
+    const streams = [watch(revoked), watch(kept)] as const;
+    await Promise.all(streams.map(({ opened }) => opened));
+    await org.org.revokeApiKey({ id: revoked.id }, org.headers);
+    expect(await streams[0].ended).toEqual(refused("auth.refused"));
+    await org.org.removeMember({ name: "cem" }, org.headers);
+    expect(await streams[1].ended).toEqual(refused("auth.refused"));
+  });
+
+  test("one sees and ends one's own sessions; an admin those of others who may no more, which is on record", async () => {
+    const browsers = new Map<string, ScriptedBrowser>();
+    for (const [name, role] of [
+      ["olga", Role.OWNER],
+      ["adam", Role.ADMIN],
+      ["vera", Role.VIEWER],
+    ] as const) {
+      await org.org.addMember({ name, role }, org.headers);
+      const browser = new ScriptedBrowser();
+      await choosePassword(browser, name);
+      browsers.set(name, browser);
+    }
+    const as = (name: string) => sessionHeaders(browsers.get(name) ?? new ScriptedBrowser());
+    const client = createClient(OrgAdminService, fleet.transport);
+    const list = async (by: string, member = "") => (await client.listSessions({ member }, as(by))).sessions;
+    expect(await list("vera")).toMatchObject([{ member: "vera", address: "127.0.0.1", browser: "Another program" }]);
+    expect(await list("adam", "olga")).toMatchObject([{ member: "olga" }]);
+    const last = async () => (await auditEntries(database.location, org.orgId)).at(-1);
+    expect(await last()).toMatchObject({ kind: "sessions.listed", actor: "operator:adam", data: { member: "olga" } });
+    await expect(list("vera", "adam")).rejects.toEqual(refused("auth.forbidden"));
+    await expect(list("adam", "nobody")).rejects.toEqual(refused("members.not_found"));
+
+    const [ofOlga, ofVera] = [await list("adam", "olga"), await list("vera")];
+    const end = (by: string, member: string, sessionId = "") => client.endSessions({ member, sessionId }, as(by));
+    await expect(end("vera", "olga")).rejects.toEqual(refused("auth.forbidden"));
+    await expect(end("adam", "olga")).rejects.toEqual(refused("auth.forbidden"));
+    await expect(end("vera", "", ofOlga[0]?.id)).rejects.toEqual(refused("sessions.not_found"));
+    await expect(end("adam", "vera", ofOlga[0]?.id)).rejects.toEqual(refused("sessions.not_found"));
+    expect(await list("olga")).toHaveLength(1);
+    const stream = watch(as("vera"));
+    await stream.opened;
+    expect(await end("adam", "vera", ofVera[0]?.id)).toMatchObject({ ended: 1 });
+    expect(await last()).toMatchObject({ kind: "sessions.ended", data: { member: "vera", count: 1 } });
+    expect(await stream.ended).toEqual(refused("auth.refused"));
+    await expect(list("vera")).rejects.toEqual(refused("auth.refused"));
+  });
+
+  test("the account page ends one's own sessions alone, one of them or all the others", async () => {
+    await org.org.addMember({ name: "mia", role: Role.VIEWER }, org.headers);
+    const own = new ScriptedBrowser();
+    await choosePassword(own, "mia");
+    const others = [new ScriptedBrowser(), new ScriptedBrowser(), new ScriptedBrowser()] as const;
+    const headers = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" };
+    const form = { org: "acme", name: "mia", password: PASSWORD };
+    for (const other of others) await other.visit(at("/sign-in"), { form, headers });
+    const shown = (await own.visit(at("/account"))).text;
+    expect(shown.match(/Firefox on Linux<\/strong>/g)).toHaveLength(3);
+    const isIn = async (browser: ScriptedBrowser) => (await browser.visit(at("/account"))).url === at("/account");
+    const states = () => Promise.all([own, ...others].map(isIn));
+    const { sessions } = await org.org.listSessions({ member: "mia" }, org.headers);
+    const { sessions: foreign } = await org.org.listSessions({ member: "olga" }, org.headers);
+    const end = (session: string) => own.visit(at("/account/sessions/end"), { form: { session } });
+    expect((await end(foreign[0]?.id ?? "")).status).toBe(404);
+    expect((await end("")).status).toBe(404);
+    expect(await states()).toEqual([true, true, true, true]);
+    await end(sessions.find(({ browser }) => browser === "Firefox on Linux")?.id ?? "");
+    expect((await states()).filter(Boolean)).toHaveLength(3);
+    expect((await end("others")).text).toContain("It is signed out.");
+    expect(await states()).toEqual([true, false, false, false]);
+    expect((await org.org.listSessions({ member: "olga" }, org.headers)).sessions).toHaveLength(1);
+  });
+});
