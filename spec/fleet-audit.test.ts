@@ -1,5 +1,5 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
-import { startFleet } from "@gatehouse/testbed";
+import { eventually, type Fleet, startFleet } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 
 test("an operator exports the organisation's log, which verifies offline and continues the export before", async () => {
@@ -53,4 +53,60 @@ test("an export that fails leaves no file", async () => {
   expect((await fleet.run(["audit", "export", "--out", out, "--node", nowhere, ...own])).code).toBe(5);
   await expect(readFile(out)).rejects.toThrow("ENOENT");
   await expect(readFile(`${out}.tmp`)).rejects.toThrow("ENOENT");
+});
+
+/** A host's daemon, connected. */
+async function startNode(fleet: Fleet, name: string) {
+  const daemon = fleet.start(["node", "run", "--state-dir", fleet.path(name), "--json"]);
+  await daemon.line("the node's ready line", (line) => line.includes('"ready":true'));
+  await eventually("the node is connected", async () => {
+    const { connected } = await fleet.operator(["nodes", "show", name]);
+    return connected === true;
+  });
+  return daemon;
+}
+
+test("a node is a witness of its organisation's log, and its server of the node's own: both find what was taken back", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  const out = fleet.path("org.jsonl");
+  // An export signs a head: there is one that the node can see.
+  await fleet.operator(["audit", "export", "--out", out]);
+  const first = await startNode(fleet, "n1");
+  const onHost = ["--state-dir", fleet.path("n1")];
+  await fleet.json(["audit", "export", "--out", fleet.path("n1.jsonl"), ...onHost]);
+  await writeFile(fleet.path("value"), "no-real-one");
+  await fleet.json(["grant", "github", "--value-file", fleet.path("value"), ...onHost]);
+  first.kill("SIGTERM");
+  await first.finished;
+  // The next daemon countersigns what the first one saw.
+  const daemon = await startNode(fleet, "n1");
+  const head = fleet.path("n1-head.json");
+  const node = await fleet.operator(["nodes", "show", "n1"]);
+  await writeFile(head, JSON.stringify(node));
+  const witnesses = fleet.path("witnesses.keys");
+  await writeFile(witnesses, `${node.audit_log.key}\n`);
+  expect(node).toMatchObject({ audit: "ok", health: "ok", spool_bytes: expect.any(Number) });
+  await fleet.operator(["audit", "export", "--out", out]);
+  const counted = await fleet.json(["audit", "verify", out, "--witnesses", witnesses]);
+  expect(counted).toMatchObject({ ok: true, witnesses: 1, witness_trust: "pinned" });
+  expect(counted.witnessed).toBeGreaterThan(0);
+  const onNode = await fleet.json(["audit", "verify", out, ...onHost]);
+  expect(onNode).toMatchObject({ ok: true, seen: expect.any(Number) });
+  expect(onNode.seen).toBeGreaterThan(0);
+  daemon.kill("SIGTERM");
+  await daemon.finished;
+  const own = await fleet.json(["audit", "verify", fleet.path("n1"), "--earlier", head]);
+  expect(own).toMatchObject({ ok: true });
+  expect(own.seen).toBeGreaterThanOrEqual(node.audit_log.head.size);
+  const segment = fleet.path("n1/audit/0000000000000000.jsonl");
+  const [header, ...lines] = (await readFile(segment, "utf8")).split("\n");
+  const end = lines.findIndex((line) => line.startsWith('{"key_id"'));
+  await writeFile(segment, [header, ...lines.slice(0, end + 1), ""].join("\n"));
+  await writeFile(fleet.path("n1/audit/head.json"), lines[end] ?? "");
+  const alone = await fleet.run(["audit", "verify", fleet.path("n1"), "--json", ...onHost]);
+  expect(alone.code).toBe(4);
+  const held = await fleet.run(["audit", "verify", fleet.path("n1"), "--earlier", head, "--json"]);
+  expect(JSON.parse(held.stdout)).toMatchObject({ ok: false, code: "audit.tampered" });
 });

@@ -16,6 +16,7 @@ import unicodedata
 COUNT, TEXT, MAYBE = (int,), (str,), (str, type(None))
 ENTRY = dict(seq=COUNT, time=COUNT, org=MAYBE, node=MAYBE, run=MAYBE, agent=MAYBE, actor=TEXT, kind=TEXT, data=(dict,))
 HEAD = dict(size=COUNT, root=TEXT, time=COUNT, key_id=TEXT, signature=TEXT, witnesses=(list,))
+WITNESS = dict(key=TEXT, node=TEXT, signature=TEXT)
 
 class Tampered(Exception):
     """The export is not what was signed."""
@@ -101,18 +102,30 @@ def append(peaks, leaf, height=0):
         leaf, height = node(peaks.pop()[1], leaf), height + 1
     peaks.append((height, leaf))
 
+def encode(*fields):
+    return b"".join(struct.pack(">I", len(field)) + field for field in fields)
+
 def check_head(head, log, key, root, sizes):
     check_members(head, HEAD)
     size, time = (struct.pack(">q", head[name]) for name in ("size", "time"))
-    fields = b"gatehouse/audit-head/v1", log.encode(), size, root, time
-    message = b"".join(struct.pack(">I", len(field)) + field for field in fields)
-    if unbase64(head["root"], 32) != root or not sizes[0] <= head["size"] == sizes[1] or head["witnesses"]:
+    message = encode(b"gatehouse/audit-head/v1", log.encode(), size, root, time)
+    if unbase64(head["root"], 32) != root or not sizes[0] <= head["size"] == sizes[1]:
         raise Tampered("the head is of other entries")
     if unbase64(head["key_id"], 32) != sha256(key) or not is_signed(key, message, unbase64(head["signature"], 64)):
         raise Tampered("the head is not signed by the log's key")
+    before = ""
+    for one in head["witnesses"]:
+        check_members(one if isinstance(one, dict) else {}, WITNESS)
+        message = encode(b"gatehouse/audit-witness/v1", one["node"].encode(), log.encode(), size, root, time)
+        if one["node"].encode("utf-16-be") <= before.encode("utf-16-be"):
+            raise Tampered("the witnesses are not in order, each once")
+        if not is_signed(unbase64(one["key"], 32), message, unbase64(one["signature"], 64)):
+            raise Tampered("a witness did not sign it")
+        before = one["node"]
+    return {one["key"] for one in head["witnesses"]}
 
 def check_export(path, pinned):
-    peaks, size, covered = [], 0, 0
+    peaks, size, covered, witnesses = [], 0, 0, set()
     with open(path, "rb") as file:
         header = read(file.readline().rstrip(b"\n"))
         check_members(header, {"gatehouse_audit": COUNT, "log": TEXT, "key": TEXT})
@@ -123,7 +136,7 @@ def check_export(path, pinned):
             try:
                 value = read(line)
                 if "signature" in value:
-                    check_head(value, header["log"], key, root_of(peaks), (covered + 1, size))
+                    witnesses |= check_head(value, header["log"], key, root_of(peaks), (covered + 1, size))
                     covered = size
                     continue
                 check_members(value, ENTRY)
@@ -135,7 +148,8 @@ def check_export(path, pinned):
             size += 1
     if covered != size or size == 0:
         raise Tampered(f"it does not end with a head: {size - covered} entries are not covered")
-    return f"{size} entries are what {'the pinned key' if pinned else 'the key in the export (unpinned)'} signed"
+    signer = "the pinned key" if pinned else "the key in the export (unpinned)"
+    return f"{size} entries are what {signer} signed" + (f"; witnesses: {len(witnesses)}" if witnesses else "")
 
 def main(arguments):
     if len(arguments) not in (1, 3) or arguments[1:2] not in ([], ["--key"]):

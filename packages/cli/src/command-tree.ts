@@ -148,7 +148,8 @@ function addAuditCommands(program: Command): void {
   declare(audit, "verify", check, async () => (await import("./commands/audit-verify.ts")).verifyAudit)
     .argument("[file]", "export, or state directory (default: this node's)")
     .option("--key <file>", "file with the key that must have signed, as one base64url line")
-    .option("--earlier <file>", "an earlier export, with which this one must begin")
+    .option("--earlier <file>", "an earlier export, or a head that somebody saw, with which it must begin")
+    .option("--witnesses <file>", "keys of nodes, base64url lines: only these count as witnesses")
     .option("--json", "print JSON");
   const show = "print the proof that an entry is in the log";
   declare(audit, "prove", show, async () => (await import("./commands/audit-prove.ts")).proveAudit)

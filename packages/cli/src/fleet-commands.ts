@@ -95,6 +95,7 @@ function addOperatorCommands(program: Command): void {
   ).option("--json", "print JSON");
   const nodes = program.command("nodes").description("administer the nodes of your organisation");
   addCodeCommands(nodes);
+  addNodeViews(nodes);
   addNodeCommands(nodes);
 }
 
@@ -126,9 +127,17 @@ function addCodeCommands(nodes: Command): void {
     .option("--json", "print JSON");
 }
 
-function addNodeCommands(nodes: Command): void {
+function addNodeViews(nodes: Command): void {
   declare(nodes, "ls", "list nodes", async () => (await import("./commands/nodes-ls.ts")).listNodes)
     .option("--label <key=value>", "nodes with this label (repeat)", collect, [])
+    .option("--json", "print JSON");
+  declare(
+    nodes,
+    "show",
+    "show one node: what it serves, what waits there, how far its audit log was witnessed",
+    async () => (await import("./commands/nodes-show.ts")).showNode,
+  )
+    .argument("<node>", "name or id")
     .option("--json", "print JSON");
   declare(
     nodes,
@@ -139,6 +148,9 @@ function addNodeCommands(nodes: Command): void {
     .option("--cursor <cursor>", "begin behind this event (default: with what happens from now on)")
     .option("-f, --follow", "go on until it is stopped")
     .option("--json", "print one JSON object on each line");
+}
+
+function addNodeCommands(nodes: Command): void {
   declare(
     nodes,
     "confirm",

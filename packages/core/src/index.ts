@@ -11,12 +11,15 @@ export {
 export {
   type AuditHead,
   auditKeyId,
+  type CountersignedHead,
   encodeHead,
   headAsJson,
   headBytes,
   isHeadLine,
   readHead,
   type SignedHead,
+  type Witness,
+  witnessBytes,
 } from "./audit/audit-head.ts";
 export { AuditVerifier, type LogIdentity, readExportHeader, type VerifierDeps } from "./audit/audit-verifier.ts";
 export { canonicalJson, type JsonValue, toCanonicalText } from "./audit/canonical-json.ts";
@@ -26,6 +29,7 @@ export {
   type Inclusion,
   inclusionRanges,
   ProofBuilder,
+  peakRanges,
   rootOfInclusion,
   rootsOfConsistency,
 } from "./audit/merkle-proofs.ts";

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { Reports } from "../src/reports/reports.ts";
 import type { FleetCourier } from "../src/uplink/fleet-courier.ts";
 import { FleetFollower } from "../src/uplink/fleet-follower.ts";
+import { HeadWitness } from "../src/uplink/head-witness.ts";
 import { makeHeartbeat } from "../src/uplink/heartbeat.ts";
 import type { NodeSession } from "../src/uplink/node-session.ts";
 
@@ -32,7 +33,9 @@ test("a heartbeat says how much waits for the server and where the node's own au
   const auditFolder = join(directory, "audit");
   const figures = async () => [{ name: "gate.connections", value: 1 }];
   await using reports = Reports.open({ stateDir: directory, log, clock: systemClock, runs: () => [], sample: figures });
-  const parts = { auditFolder, runCount: () => 3, spoolDepth: () => reports.spoolDepth };
+  const putOnRecord = async () => undefined;
+  const witness = new HeadWitness({ stateDir: directory, auditFolder, log, putOnRecord });
+  const parts = { witness, isWell: async () => true, runCount: () => 3, spoolDepth: () => reports.spoolDepth };
   const first = await makeHeartbeat({ ...parts, fleet: { generation: 7 } });
   expect(first).toMatchObject({ runCount: 3, spoolDepth: 0n, bundleGeneration: 7n });
   expect(first.auditHead).toBeUndefined();
@@ -45,6 +48,7 @@ test("a heartbeat says how much waits for the server and where the node's own au
   check(HeartbeatSchema, second);
   expect(second.spoolDepth).toBeGreaterThan(0n);
   expect(second.auditHead).toMatchObject({ size: 1n, root: expect.any(Uint8Array) });
+  expect(second.auditLog).toBe(audit.log);
 });
 
 test("the header of the served bundle is what the server signed", async () => {

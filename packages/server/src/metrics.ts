@@ -1,4 +1,5 @@
 import type { MetricRow, Samples } from "@gatehouse/kit";
+import type { Liveness } from "./nodes/liveness.ts";
 
 /** What a server's `/metrics` shows. No label names an organisation, a node or a person. */
 export const SERVER_METRICS = {
@@ -11,6 +12,17 @@ export const SERVER_METRICS = {
   },
   gatehouse_server_connections: { kind: "gauge", say: "Connections that are open." },
   gatehouse_server_control_streams: { kind: "gauge", say: "Nodes whose control stream ends here." },
+  gatehouse_server_nodes: {
+    kind: "gauge",
+    labels: ["liveness"],
+    say: "Confirmed nodes of all organisations, by what their heartbeats show: `online`, `stale`, `offline`, `never`. As the last sweep found them, like the three below.",
+  },
+  gatehouse_server_nodes_behind: { kind: "gauge", say: "Confirmed nodes that serve an older bundle than is desired." },
+  gatehouse_server_nodes_audit_fault: {
+    kind: "gauge",
+    say: "Confirmed nodes whose audit log is not the one that they signed.",
+  },
+  gatehouse_server_nodes_spool_bytes: { kind: "gauge", say: "Telemetry that waits on nodes, as they last said." },
   gatehouse_server_admission_running: { kind: "gauge", say: "Calls of callers not yet known that run." },
   gatehouse_server_admission_waiting: { kind: "gauge", say: "Calls of callers not yet known that wait for a place." },
   gatehouse_server_sweep_failures_total: {
@@ -27,11 +39,27 @@ export interface ServerFacts {
   readonly admissionWaiting: number;
 }
 
+/** What a sweep found of the nodes of every organisation. */
+export interface NodeFigures {
+  readonly liveness: Readonly<Record<Liveness | "never", number>>;
+  readonly behind: number;
+  readonly auditFaults: number;
+  readonly spoolBytes: number;
+}
+
+export const NO_NODES: NodeFigures = {
+  liveness: { online: 0, stale: 0, offline: 0, never: 0 },
+  behind: 0,
+  auditFaults: 0,
+  spoolBytes: 0,
+};
+
 /** Counts calls and faults of one server. */
 export class ServerCounters {
   readonly #startedAtMs: number;
   readonly #calls = new Map<string, Map<string, number>>();
   #sweepFailures = 0;
+  #nodes = NO_NODES;
 
   constructor(startedAtMs: number) {
     this.#startedAtMs = startedAtMs;
@@ -48,6 +76,10 @@ export class ServerCounters {
     this.#sweepFailures += 1;
   }
 
+  setNodes(figures: NodeFigures): void {
+    this.#nodes = figures;
+  }
+
   samples(facts: ServerFacts): Samples<typeof SERVER_METRICS> {
     const calls = [...this.#calls].flatMap(([rpc, outcomes]) =>
       [...outcomes].map(([outcome, value]) => ({ value, labels: { rpc, outcome } })),
@@ -58,6 +90,13 @@ export class ServerCounters {
       gatehouse_server_calls_total: calls,
       gatehouse_server_connections: [{ value: facts.connections }],
       gatehouse_server_control_streams: [{ value: facts.controlStreams }],
+      gatehouse_server_nodes: Object.entries(this.#nodes.liveness).map(([liveness, value]) => ({
+        value,
+        labels: { liveness },
+      })),
+      gatehouse_server_nodes_behind: [{ value: this.#nodes.behind }],
+      gatehouse_server_nodes_audit_fault: [{ value: this.#nodes.auditFaults }],
+      gatehouse_server_nodes_spool_bytes: [{ value: this.#nodes.spoolBytes }],
       gatehouse_server_admission_running: [{ value: facts.admissionRunning }],
       gatehouse_server_admission_waiting: [{ value: facts.admissionWaiting }],
       gatehouse_server_sweep_failures_total: [{ value: this.#sweepFailures }],

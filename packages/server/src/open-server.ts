@@ -2,6 +2,7 @@ import { type Clock, Lifetime, type Random } from "@gatehouse/core";
 import { type Health, type Log, openHealth, renderMetrics, serveMetrics, sha256 } from "@gatehouse/kit";
 import { createMessageCheck } from "@gatehouse/wire";
 import { keepHeads } from "./audit/keep-heads.ts";
+import { OrgContinuity } from "./audit/org-continuity.ts";
 import type { Bus } from "./bus/bus.ts";
 import { openLocalBus } from "./bus/local-bus.ts";
 import { openPostgresBus } from "./bus/postgres-bus.ts";
@@ -87,7 +88,11 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
     if (metrics !== undefined) life.own(metrics);
     listener.serve(
       handleRequests(
-        { store, keys, bus, clock, random, log, origin, streams, hasPasswords, check: createMessageCheck() },
+        {
+          ...{ store, keys, bus, clock, random, log, origin, streams, hasPasswords },
+          continuity: new OrgContinuity(),
+          check: createMessageCheck(),
+        },
         {
           tlsSpkiSha256: sha256(spkiOf(leaf.certificatePem)),
           health: () => health.report(),

@@ -1,68 +1,21 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
-import { isHeadLine, readHead, systemClock } from "@gatehouse/core";
-import { AuditLog, openLogSource, readLogFrom, SegmentFolder, verifyLog } from "@gatehouse/kit";
-import { AuditAdminService, type UploadAuditRequest, UploadAuditRequestSchema } from "@gatehouse/wire";
+import { openLogSource, verifyLog } from "@gatehouse/kit";
+import { AuditAdminService, type UploadAuditRequest } from "@gatehouse/wire";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type HostUnderTest, type OrgUnderTest, type Pair, signWith } from "./fleet-under-test.ts";
+import { FleetUnderTest, type HostUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
 import { openSession } from "./host-session.ts";
+import { LogUnderTest, toItem } from "./log-under-test.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "gatehouse-copy-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 let folders = 0;
-
-/** A node's own log on a real disk. */
-class LogUnderTest implements AsyncDisposable {
-  readonly folder: string;
-  readonly log: AuditLog;
-
-  private constructor(folder: string, log: AuditLog) {
-    this.folder = folder;
-    this.log = log;
-  }
-
-  static async open(signer: Pair, id: string): Promise<LogUnderTest> {
-    folders += 1;
-    const folder = mkdtempSync(join(directory, `${folders}-`));
-    const key = { publicKey: signer.publicKey, sign: (bytes: Uint8Array) => signWith(signer, bytes) };
-    const store = new SegmentFolder(folder);
-    const own = { store, key, clock: systemClock, newLogId: () => id, onChange: () => undefined };
-    return new LogUnderTest(folder, await AuditLog.open(own));
-  }
-
-  async write(count: number, kind = "request.injected"): Promise<void> {
-    for (let at = 0; at < count; at += 1) {
-      this.log.note([{ time: Date.now(), run: null, agent: null, actor: "node", kind, data: { at } }]);
-    }
-    await this.log.signHead();
-  }
-
-  async items(from: number): Promise<readonly UploadAuditRequest[]> {
-    const items: UploadAuditRequest[] = [];
-    for await (const line of readLogFrom(this.folder, from)) items.push(toItem(line));
-    return items;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.log[Symbol.asyncDispose]();
-  }
-}
-
-function toItem(line: string): UploadAuditRequest {
-  if (!isHeadLine(line)) {
-    return create(UploadAuditRequestSchema, { item: { case: "entry", value: new TextEncoder().encode(line) } });
-  }
-  const { size, root, time, keyId, signature } = readHead(line);
-  const value = { size: BigInt(size), root, time: BigInt(time), keyId, signature };
-  return create(UploadAuditRequestSchema, { item: { case: "head", value } });
-}
 
 const refused = (code: string) =>
   expect.objectContaining({
@@ -128,7 +81,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect(await upload([])).toBe(20);
     await log.write(30);
     expect(await upload(await log.items(20))).toBe(50);
-    const verified = await verifyLog(await openLogSource(await exported(host)), host.identity.publicKey);
+    const verified = await verifyLog(await openLogSource(await exported(host)), { pinned: host.identity.publicKey });
     expect(verified).toMatchObject({ entries: 50, unprotected: 0, heads: 2 });
   });
 

@@ -23,7 +23,7 @@ async function verify(text: string, pinned?: Uint8Array) {
   files += 1;
   const path = join(directory, `${files}.jsonl`);
   writeFileSync(path, text);
-  return verifyLog(await openLogSource(path), pinned);
+  return verifyLog(await openLogSource(path), { pinned });
 }
 
 describe.each(DATABASES)("on $name", ({ open }) => {

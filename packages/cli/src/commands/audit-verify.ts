@@ -1,22 +1,25 @@
 import { readFile } from "node:fs/promises";
 import { base64url, fromBase64url, Problem, toProblem } from "@gatehouse/core";
-import { openLogSource, type VerifiedLog, verifyLog } from "@gatehouse/kit";
+import { openLogSource, readLogId, type VerifiedLog, verifyLog } from "@gatehouse/kit";
+import { readEarlier, seenHere } from "../audit/seen-earlier.ts";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { printJson, printLine } from "../terminal/print.ts";
+
+/** A log that holds, and what else was asked of it. */
+interface Verdict extends VerifiedLog {
+  readonly trust: "pinned" | "unpinned";
+  readonly witnessTrust: "pinned" | "unpinned";
+  /** Entries of the largest head that was seen before and is in it; 0: none was. */
+  readonly seen: number;
+}
 
 /** Checks an export, or a log where it is written. Asks nobody. Ends with 4 when it is not what was signed. */
 export async function verifyAudit(invocation: Invocation): Promise<number> {
   const isJson = isSet(invocation, "json");
-  const path = invocation.args[0] ?? invocation.config.state.dir;
-  const keyFile = textOption(invocation, "key");
-  const pinned = keyFile === undefined ? undefined : await readKey(keyFile);
   try {
-    const earlier = textOption(invocation, "earlier");
-    const before = earlier === undefined ? undefined : await verifyLog(await openLogSource(earlier), pinned);
-    const verified = await verifyLog(await openLogSource(path), pinned, before);
-    const trust = pinned === undefined ? "unpinned" : "pinned";
-    if (isJson) printJson(asJson(verified, trust));
-    else printVerified(verified, trust);
+    const verdict = await judge(invocation);
+    if (isJson) printJson(asJson(verdict));
+    else printVerdict(verdict);
     return 0;
   } catch (failure) {
     const { code, detail, row } = toProblem(failure);
@@ -26,7 +29,28 @@ export async function verifyAudit(invocation: Invocation): Promise<number> {
   }
 }
 
-function asJson({ log, key, entries, heads, unprotected, head }: VerifiedLog, trust: string): object {
+async function judge(invocation: Invocation): Promise<Verdict> {
+  const { dir } = invocation.config.state;
+  const [pinned] = await readKeys(textOption(invocation, "key"), 1);
+  const trusted = await readKeys(textOption(invocation, "witnesses"), MAX_WITNESSES);
+  const source = await openLogSource(invocation.args[0] ?? dir);
+  const file = textOption(invocation, "earlier");
+  const asked = file === undefined ? [] : [await readEarlier(file, pinned)];
+  const earlier = [...asked, ...(await seenHere(dir, await readLogId(source)))];
+  const verified = await verifyLog(source, { pinned, earlier });
+  const known = new Set(trusted.map(base64url));
+  const witnesses = new Map([...verified.witnesses].filter(([key]) => known.size === 0 || known.has(key)));
+  return {
+    ...verified,
+    witnesses,
+    trust: pinned === undefined ? "unpinned" : "pinned",
+    witnessTrust: known.size === 0 ? "unpinned" : "pinned",
+    seen: Math.max(0, ...earlier.map(({ head }) => head.size)),
+  };
+}
+
+function asJson({ log, key, entries, heads, unprotected, head, ...rest }: Verdict): object {
+  const { witnesses, witnessTrust, trust, seen } = rest;
   return {
     ok: true,
     log,
@@ -36,13 +60,22 @@ function asJson({ log, key, entries, heads, unprotected, head }: VerifiedLog, tr
     heads,
     unprotected,
     head: { size: head.size, root: base64url(head.root), time: new Date(head.time).toISOString() },
-    witnesses: 0,
+    witnesses: witnesses.size,
+    witness_trust: witnessTrust,
+    witnessed: witnessedSize(witnesses),
+    seen,
   };
 }
 
-function printVerified({ log, key, entries, heads, unprotected, head }: VerifiedLog, trust: string): void {
-  printLine(`Log ${log}: ${head.size} entries are what was signed (${heads} heads, no witness).`);
+function witnessedSize(witnesses: ReadonlyMap<string, number>): number {
+  return Math.max(0, ...witnesses.values());
+}
+
+function printVerdict(verdict: Verdict): void {
+  const { log, key, entries, heads, unprotected, head, trust, seen } = verdict;
+  printLine(`Log ${log}: ${head.size} entries are what was signed (${heads} heads, ${sayWitnesses(verdict)}).`);
   printLine(`The last head is of ${new Date(head.time).toISOString()}, signed by ${base64url(key)}.`);
+  if (seen > 0) printLine(`It begins with the ${seen} entries that were seen earlier.`);
   if (unprotected > 0)
     printLine(`Entries ${head.size} to ${entries - 1} came after it: nothing signed protects them yet.`);
   if (trust === "unpinned") {
@@ -52,13 +85,24 @@ function printVerified({ log, key, entries, heads, unprotected, head }: Verified
   }
 }
 
-/** A file with one line, the base64url of 32 bytes. */
-async function readKey(path: string): Promise<Uint8Array> {
+function sayWitnesses({ witnesses, witnessTrust }: Verdict): string {
+  if (witnesses.size === 0) return "no witness";
+  const count = witnesses.size === 1 ? "1 witness agrees" : `${witnesses.size} witnesses agree`;
+  const whose = witnessTrust === "pinned" ? "" : ", whose keys are the log's own word";
+  return `${count} up to entry ${witnessedSize(witnesses) - 1}${whose}`;
+}
+
+const MAX_WITNESSES = 100_000;
+
+/** A file with lines of base64url, each 32 bytes. */
+async function readKeys(path: string | undefined, limit: number): Promise<readonly Uint8Array[]> {
+  if (path === undefined) return [];
   const text = await readFile(path, "utf8").catch((cause: unknown) => {
     throw new Problem("usage.invalid", { detail: `${path} cannot be read.`, cause });
   });
-  const key = fromBase64url(text.trim());
-  if (key?.length !== 32)
-    throw new Problem("usage.invalid", { detail: `${path} holds no base64url line of 32 bytes.` });
-  return key;
+  const lines = text.trim().split("\n");
+  const keys = lines.flatMap((line) => fromBase64url(line.trim()) ?? []).filter(({ length }) => length === 32);
+  if (keys.length === lines.length && keys.length <= limit) return keys;
+  const expected = limit === 1 ? "one base64url line of 32 bytes" : "base64url lines of 32 bytes alone";
+  throw new Problem("usage.invalid", { detail: `${path} does not hold ${expected}.` });
 }

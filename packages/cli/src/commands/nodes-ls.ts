@@ -1,4 +1,4 @@
-import { Liveness, type Node, NodeState } from "@gatehouse/wire";
+import { Liveness, type Node, NodeHealth, NodeState } from "@gatehouse/wire";
 import { type Invocation, isSet, listOption } from "../invocation.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { printJson, printTable } from "../terminal/print.ts";
@@ -11,16 +11,28 @@ export async function listNodes(invocation: Invocation): Promise<number> {
   const rows = nodes.map(describeNode);
   if (isSet(invocation, "json")) printJson(rows);
   else {
-    const cells = rows.map(({ name, state, liveness, generation, last_seen, cordoned }) => [
-      name,
-      cordoned ? `${state}, cordoned` : state,
-      liveness ?? "-",
-      String(generation),
-      last_seen ?? "never",
+    const cells = rows.map((row) => [
+      row.name,
+      [row.state, ...oddities(row)].join(", "),
+      row.liveness ?? "-",
+      row.applied_generation === row.generation
+        ? `${row.generation}`
+        : `${row.applied_generation} of ${row.generation}`,
+      row.last_seen ?? "never",
     ]);
     printTable(["NAME", "STATE", "LIVENESS", "GENERATION", "LAST SEEN"], cells);
   }
   return 0;
+}
+
+/** What a person should see at a glance. */
+function oddities({ cordoned, quarantine, health, audit }: ReturnType<typeof describeNode>): readonly string[] {
+  return [
+    ...(cordoned ? ["cordoned"] : []),
+    ...(quarantine === undefined ? [] : ["in quarantine"]),
+    ...(health === "degraded" ? ["degraded"] : []),
+    ...(audit === "ok" ? [] : [`audit log ${audit}`]),
+  ];
 }
 
 async function readAll({ nodes }: Operator, labels: Record<string, string>): Promise<readonly Node[]> {
@@ -36,17 +48,28 @@ async function readAll({ nodes }: Operator, labels: Record<string, string>): Pro
 
 /** A node as scripts read it. */
 export function describeNode(node: Node) {
-  const { id, name, state, liveness, generation, lastSeenAt, labels, cordoned } = node;
+  const { id, name, state, liveness, generation, lastSeenAt, labels, cordoned, health } = node;
   return {
     id,
     name,
     state: NodeState[state].toLowerCase(),
     liveness: liveness === Liveness.UNSPECIFIED ? null : Liveness[liveness].toLowerCase(),
     generation: Number(generation),
-    last_seen: lastSeenAt === 0n ? null : new Date(Number(lastSeenAt)).toISOString(),
+    last_seen: toTime(lastSeenAt),
     labels,
     cordoned,
     connected: node.isConnected,
+    health: health === NodeHealth.UNSPECIFIED ? null : NodeHealth[health].toLowerCase(),
+    applied_generation: Number(node.appliedGeneration),
+    applied_at: toTime(node.appliedAt),
+    runs: node.runCount,
+    spool_bytes: Number(node.spoolDepth),
+    audit: node.auditFault === "" ? "ok" : node.auditFault,
     ...(node.quarantineReason === "" ? {} : { quarantine: node.quarantineReason }),
   };
+}
+
+/** RFC 3339; null: never. */
+function toTime(unixMs: bigint): string | null {
+  return unixMs === 0n ? null : new Date(Number(unixMs)).toISOString();
 }

@@ -1,7 +1,15 @@
-import { constantTimeEqual, fromBase64url } from "../encoding/text.ts";
+import { base64url, constantTimeEqual, fromBase64url } from "../encoding/text.ts";
 import { Problem } from "../problem.ts";
 import { readCanonical, readEntry } from "./audit-entry.ts";
-import { auditKeyId, headBytes, isHeadLine, readHead, type SignedHead } from "./audit-head.ts";
+import {
+  auditKeyId,
+  type CountersignedHead,
+  headBytes,
+  isHeadLine,
+  readHead,
+  type SignedHead,
+  witnessBytes,
+} from "./audit-head.ts";
 import { type Hash, hashLeaf, MerkleFrontier } from "./merkle-tree.ts";
 
 /** Which log it is, and the key that signs its heads. */
@@ -39,6 +47,7 @@ export class AuditVerifier {
   readonly #first: number;
   #head: SignedHead | undefined;
   #heads = 0;
+  readonly #witnesses = new Map<string, number>();
 
   /** `tree` is what stands before the first line that is pushed: of a log's later part, the frontier that it begins with. */
   constructor(deps: VerifierDeps, identity: LogIdentity, tree?: MerkleFrontier) {
@@ -61,6 +70,11 @@ export class AuditVerifier {
 
   get heads(): number {
     return this.#heads;
+  }
+
+  /** Keys that countersigned heads, base64url, each with the entries of the last head that it did. */
+  get witnesses(): ReadonlyMap<string, number> {
+    return this.#witnesses;
   }
 
   /** The last head. */
@@ -105,8 +119,20 @@ export class AuditVerifier {
     if (!constantTimeEqual(head.root, this.#tree.root())) {
       throw tampered(`An entry was changed: the first one is among ${this.#covered} to ${size - 1}.`);
     }
+    this.#hearWitnesses(head);
     this.#head = head;
     this.#heads += 1;
+  }
+
+  /** A countersignature may be left out, not made up: one that does not hold was put there by somebody. */
+  #hearWitnesses(head: CountersignedHead): void {
+    const { log } = this.#identity;
+    for (const { node, key, signature } of head.witnesses) {
+      if (!this.#deps.verify(key, witnessBytes(node, log, head), signature)) {
+        throw tampered(`The head of ${head.size} entries is not countersigned by ${node}.`);
+      }
+      this.#witnesses.set(base64url(key), head.size);
+    }
   }
 
   #isSigned(head: SignedHead): boolean {

@@ -38,6 +38,17 @@ export function consistencyRanges(before: number, size: number): readonly LeafRa
   return (from === 0 ? ranges : [...ranges, { from, to }]).reverse();
 }
 
+/** The whole subtrees of a tree of `size` leaves, whose roots are its peaks: the largest first. */
+export function peakRanges(size: number): readonly LeafRange[] {
+  const ranges: LeafRange[] = [];
+  for (let from = 0; from < size; ) {
+    const to = from + largestPower(size - from);
+    ranges.push({ from, to });
+    from = to;
+  }
+  return ranges;
+}
+
 /** Computes the roots of disjoint ranges while every leaf passes once, in order; keeps one frontier at a time. */
 export class ProofBuilder {
   readonly #hash: Hash;
@@ -131,7 +142,12 @@ function isCount(value: number): boolean {
 
 /** The largest power of two below `count`. */
 function splitOf(count: number): number {
-  let split = 1;
-  while (split * 2 < count) split *= 2;
-  return split;
+  return largestPower(count - 1);
+}
+
+/** The largest power of two that is not above `count`. */
+function largestPower(count: number): number {
+  let power = 1;
+  while (power * 2 <= count) power *= 2;
+  return power;
 }

@@ -11,34 +11,51 @@ export interface VerifiedLog extends LogIdentity {
   /** Entries behind the last head, which nothing signed protects yet. */
   readonly unprotected: number;
   readonly head: SignedHead;
+  /** Keys that countersigned heads, base64url, each with the entries of the last head that it did. */
+  readonly witnesses: ReadonlyMap<string, number>;
 }
 
-/** What was verified before of the same log. */
-export type EarlierLog = Pick<VerifiedLog, "log" | "head">;
+/** What was seen or verified before of the same log. */
+export interface EarlierLog {
+  readonly log: string;
+  readonly head: Pick<SignedHead, "size" | "root">;
+}
+
+export interface VerifyOptions {
+  /** The key that must have signed the heads. */
+  readonly pinned?: Uint8Array | undefined;
+  /** The log must begin with each of them. */
+  readonly earlier?: readonly EarlierLog[];
+}
 
 /**
  * Reads a whole log and checks it: every entry in its place, every head signed by the log's key and over exactly the
- * entries before it. With `pinned`, that key must be this one; with `earlier`, the log must begin with what was verified
- * then. Fails with `audit.tampered`, naming the first entry that is wrong, and `audit.not_found`. Memory does not grow
+ * entries before it, every countersignature holding. Fails with `audit.tampered`, naming the first entry that is wrong, and `audit.not_found`. Memory does not grow
  * with the log.
  */
-export async function verifyLog(source: LogSource, pinned?: Uint8Array, earlier?: EarlierLog): Promise<VerifiedLog> {
+export async function verifyLog(source: LogSource, { pinned, earlier = [] }: VerifyOptions = {}): Promise<VerifiedLog> {
   // Before the entries: a log that is written to meanwhile only grows.
   const lastHead = await source.lastHead();
   let followed: Followed | undefined;
   for await (const part of source.read()) {
     if ("header" in part) followed = follow(followed, part.header);
-    else for (const line of part.lines) push(followed, line, earlier?.head);
+    else for (const line of part.lines) push(followed, line, earlier);
   }
   if (followed === undefined) throw tampered("It has no first line.");
   const { identity, verifier } = followed;
-  const { size, unprotected, heads } = verifier;
+  const { size, unprotected, heads, witnesses } = verifier;
   if (lastHead !== undefined && size < lastHead.size) {
     throw tampered(`Entries ${size} to ${lastHead.size - 1} are missing at its end.`);
   }
   if (pinned !== undefined) requireKey(identity, pinned);
-  if (earlier !== undefined) requireLonger(followed, earlier);
-  return { ...identity, entries: size, heads, unprotected, head: requireHead(verifier, source.isExport) };
+  for (const one of earlier) requireLonger(followed, one);
+  return { ...identity, entries: size, heads, unprotected, witnesses, head: requireHead(verifier, source.isExport) };
+}
+
+/** Which log it says that it is; nothing is checked. Fails with `audit.tampered`, `audit.not_found`. */
+export async function readLogId(source: LogSource): Promise<string> {
+  for await (const part of source.read()) if ("header" in part) return part.header.log;
+  throw tampered("It has no first line.");
 }
 
 function requireKey({ key }: LogIdentity, pinned: Uint8Array): void {
@@ -47,15 +64,16 @@ function requireKey({ key }: LogIdentity, pinned: Uint8Array): void {
 }
 
 function requireLonger({ identity, verifier }: Followed, { log, head }: EarlierLog): void {
-  if (log !== identity.log) throw tampered("The earlier export is of another log.");
+  if (log !== identity.log) throw tampered("What was seen earlier is of another log.");
   if (verifier.size < head.size) throw tampered(`Entries ${verifier.size} to ${head.size - 1} are missing at its end.`);
 }
 
-function push(followed: Followed | undefined, line: string, earlier: SignedHead | undefined): void {
-  const isEntry = followed?.verifier.push(line) !== undefined;
-  if (!isEntry || earlier === undefined || followed?.verifier.size !== earlier.size) return;
-  if (constantTimeEqual(followed.verifier.tree.root(), earlier.root)) return;
-  throw tampered(`The first ${earlier.size} entries are not those of the earlier export.`);
+function push(followed: Followed | undefined, line: string, earlier: readonly EarlierLog[]): void {
+  if (followed?.verifier.push(line) === undefined) return;
+  const { size, tree } = followed.verifier;
+  const here = earlier.filter(({ head }) => head.size === size);
+  if (here.every(({ head }) => constantTimeEqual(tree.root(), head.root))) return;
+  throw tampered(`The first ${size} entries are not those that were seen earlier.`);
 }
 
 function requireHead({ head, size, unprotected }: AuditVerifier, isExport: boolean): SignedHead {

@@ -1,11 +1,23 @@
 import { isHeadLine, readHead, type SignedHead } from "@gatehouse/core";
 import { readLines } from "./read-lines.ts";
 import { SegmentFolder } from "./segment-folder.ts";
+import { readSegmentHeader } from "./segment-header.ts";
 
 /** The last head of a log that is written to; `undefined` while none is signed. Fails with `audit.tampered`. */
 export async function lastHeadOf(folder: string): Promise<SignedHead | undefined> {
   const text = await new SegmentFolder(folder).readHead();
   return text === undefined ? undefined : readHead(text);
+}
+
+/** The id of a log; `undefined` while nothing is written. Fails with `audit.not_found`, `audit.tampered`. */
+export async function logIdOf(folder: string): Promise<string | undefined> {
+  const store = new SegmentFolder(folder);
+  const [first] = await store.list();
+  if (first === undefined) return undefined;
+  for await (const [header] of readLines(store.read(first))) {
+    if (header !== undefined) return readSegmentHeader(header.text).log;
+  }
+  return undefined;
 }
 
 /**

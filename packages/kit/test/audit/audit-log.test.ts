@@ -15,7 +15,7 @@ test("what was appended is on the disk when it is answered, numbered, and covere
     { seq: 1, run: "run-1" },
   ]);
   await log[Symbol.asyncDispose]();
-  const verified = await verifyLog(await openLogSource(place.directory), place.key.publicKey);
+  const verified = await verifyLog(await openLogSource(place.directory), { pinned: place.key.publicKey });
   expect(verified).toMatchObject({ log: LOG_ID, entries: 2, heads: 1, unprotected: 0 });
   expect((await stat(place.file(FIRST))).mode & 0o777).toBe(0o600);
 });

@@ -59,7 +59,7 @@ afterAll(() => place[Symbol.asyncDispose]());
 async function faultOf(changed: readonly string[]): Promise<string | undefined> {
   const copy = join(place.directory, "changed.jsonl");
   await writeFile(copy, changed.map((line) => `${line}\n`).join(""));
-  const failure: unknown = await verifyLog(await openLogSource(copy), place.key.publicKey).then(
+  const failure: unknown = await verifyLog(await openLogSource(copy), { pinned: place.key.publicKey }).then(
     () => undefined,
     (thrown: unknown) => thrown,
   );

@@ -105,7 +105,8 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     const sandboxStates = () => sandboxes.list().map(({ state: one }) => one);
     const metrics = life.own(await openMetrics(config, { ...deps, health, gate, startedAt, sandboxStates }));
     await gate.announceNode();
-    if (deps.joinsServer) uplink = life.own(await joinServer(config, { state, sandboxes, files, gate, log, commit }));
+    if (deps.joinsServer)
+      uplink = life.own(await joinServer(config, { state, sandboxes, files, gate, health, log, commit }));
     health.setReady();
     lookOften(life, { sandboxes, succession, log, logPath: state.file("daemon.log") });
     return {
@@ -143,7 +144,7 @@ async function describeNode({ health, gate, sandboxes, startedAt, commit, stateD
   };
 }
 
-interface JoinParts extends Pick<UplinkParts, "sandboxes" | "files" | "gate" | "log"> {
+interface JoinParts extends Pick<UplinkParts, "sandboxes" | "files" | "gate" | "health" | "log"> {
   readonly state: StateDirectory;
   readonly commit: string;
 }

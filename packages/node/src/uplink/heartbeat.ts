@@ -1,25 +1,35 @@
-import { create } from "@bufbuild/protobuf";
-import { lastHeadOf } from "@gatehouse/kit";
-import { type Heartbeat, Heartbeat_Health, HeartbeatSchema } from "@gatehouse/wire";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type CountersignedHeadSchema, type Heartbeat, Heartbeat_Health, HeartbeatSchema } from "@gatehouse/wire";
+import type { OwnHead } from "./head-witness.ts";
 
 export interface HeartbeatParts {
-  readonly auditFolder: string;
   readonly runCount: () => number;
+  /** Whether all of this node does what it should. */
+  readonly isWell: () => Promise<boolean>;
   /** Bytes that wait for the server. */
   readonly spoolDepth: () => number;
   readonly fleet: { readonly generation: number };
+  readonly witness: {
+    readonly countersigned: MessageInitShape<typeof CountersignedHeadSchema> | undefined;
+    own(): Promise<OwnHead | undefined>;
+  };
 }
 
-/** A sign of life. What the daemon cannot do shows in its own health; that it speaks at all is what counts here. */
-export async function makeHeartbeat({ auditFolder, runCount, spoolDepth, fleet }: HeartbeatParts): Promise<Heartbeat> {
-  // A log that cannot be read keeps no node from being alive; copying it says what is wrong with it.
-  const head = await lastHeadOf(auditFolder).catch(() => undefined);
+/** A sign of life, and what the server is to know of this node. */
+export async function makeHeartbeat(parts: HeartbeatParts): Promise<Heartbeat> {
+  const { runCount, isWell, spoolDepth, fleet, witness } = parts;
+  const [own, health] = [await witness.own(), (await isWell()) ? Heartbeat_Health.OK : Heartbeat_Health.DEGRADED];
+  const { countersigned } = witness;
   return create(HeartbeatSchema, {
     sentAt: BigInt(Date.now()),
-    health: Heartbeat_Health.OK,
+    health,
     runCount: runCount(),
     spoolDepth: BigInt(spoolDepth()),
     bundleGeneration: BigInt(fleet.generation),
-    ...(head && { auditHead: { ...head, size: BigInt(head.size), time: BigInt(head.time) } }),
+    ...(own && {
+      auditHead: { ...own.head, size: BigInt(own.head.size), time: BigInt(own.head.time) },
+      auditLog: own.log,
+    }),
+    ...(countersigned && { orgHeadSeen: countersigned }),
   });
 }

@@ -14,6 +14,7 @@ import {
 import type { CommandExecutor } from "../commands/command-executor.ts";
 import type { CommandJournal } from "../commands/command-journal.ts";
 import type { FleetFollower } from "./fleet-follower.ts";
+import type { HeadWitness } from "./head-witness.ts";
 import type { NodeSession } from "./node-session.ts";
 import type { ServerTime } from "./server-time.ts";
 
@@ -32,6 +33,7 @@ export interface HoldDeps {
   /** Never fails. */
   readonly heartbeat: () => Promise<Heartbeat>;
   readonly fleet: FleetFollower;
+  readonly witness: HeadWitness;
 }
 
 /** What can be sent while the stream is open. */
@@ -104,7 +106,7 @@ class HeldStream {
   }
 
   async receive(message: Message): Promise<void> {
-    const { journal, executor, time, check, fleet } = this.#deps;
+    const { journal, executor, time, check, fleet, witness } = this.#deps;
     switch (message.case) {
       case "accepted":
         return this.#accept(message.value);
@@ -122,7 +124,8 @@ class HeldStream {
       case "bundleChanged":
         return fleet.want(Number(message.value.generation));
       case "heartbeatAnswer":
-        return fleet.want(Number(message.value.bundleGeneration));
+        fleet.want(Number(message.value.bundleGeneration));
+        return witness.hear(message.value, this.#session);
       case "revocation":
         return fleet.revoke(message.value);
       default:

@@ -1,6 +1,6 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { handshakeTuple, Problem, Secret, systemRandom } from "@gatehouse/core";
-import { openKnownChannel, sha256, toServerProblem } from "@gatehouse/kit";
+import { openKnownChannel, type SigningKey, sha256, toServerProblem } from "@gatehouse/kit";
 import { NodeGatewayService } from "@gatehouse/wire";
 import { type HostKeys, openHostKeys } from "./host-keys.ts";
 import { type EnrolledNode, knownServer, NodeFiles } from "./node-files.ts";
@@ -9,6 +9,7 @@ import { SessionProofs } from "./session-proofs.ts";
 /** One verified connection on which this node has its session. */
 export interface NodeSession extends Disposable {
   readonly node: EnrolledNode;
+  readonly identity: SigningKey;
   readonly gateway: Client<typeof NodeGatewayService>;
   readonly expiresAt: number;
   readonly proofs: SessionProofs;
@@ -36,6 +37,7 @@ export async function openNodeSession(stateDir: string, signal?: AbortSignal): P
     proofs.begin(token);
     return {
       node,
+      identity: keys.identity,
       gateway,
       expiresAt,
       proofs,

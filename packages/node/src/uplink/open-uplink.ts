@@ -1,5 +1,5 @@
 import { type Clock, Problem, systemRandom } from "@gatehouse/core";
-import type { Log } from "@gatehouse/kit";
+import type { Health, Log } from "@gatehouse/kit";
 import type { Ceiling } from "../commands/ceiling.ts";
 import { nodeHandlers } from "../commands/node-handlers.ts";
 import type { GateLink } from "../daemon/gate-link.ts";
@@ -18,6 +18,7 @@ export interface UplinkParts {
   readonly files: RunFiles;
   readonly ceiling: Ceiling;
   readonly gate: Pick<GateLink, "call">;
+  readonly health: Pick<Health, "report">;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -31,6 +32,7 @@ export async function openUplink(parts: UplinkParts): Promise<Uplink> {
   return Uplink.open({
     reports,
     ...{ stateDir, journalFile, softwareVersion, gate, log, clock, random: systemRandom },
+    isWell: async () => (await parts.health.report()).status === "ok",
     putOnRecord: async (event) => {
       await gate.call("putOnRecord", event);
     },

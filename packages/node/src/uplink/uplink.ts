@@ -3,12 +3,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Clock, Lifetime, linkSignals, makeUuid, type Random, toProblem } from "@gatehouse/core";
 import type { Log } from "@gatehouse/kit";
 import { createMessageCheck, Goaway_Reason } from "@gatehouse/wire";
-import { CommandExecutor, type ExecutorDeps } from "../commands/command-executor.ts";
+import { type CommandEvent, CommandExecutor, type ExecutorDeps } from "../commands/command-executor.ts";
 import type { CommandHandlers } from "../commands/command-handlers.ts";
 import { CommandJournal } from "../commands/command-journal.ts";
 import type { HandlerUplink } from "../commands/node-handlers.ts";
 import { FleetCourier, type FleetGate } from "./fleet-courier.ts";
 import { FleetFollower } from "./fleet-follower.ts";
+import { HeadWitness, type WitnessEvent } from "./head-witness.ts";
 import { makeHeartbeat } from "./heartbeat.ts";
 import { type HoldDeps, holdStream, type OpenStream } from "./hold-stream.ts";
 import { type NodeSession, openNodeSession } from "./node-session.ts";
@@ -23,7 +24,10 @@ export interface UplinkOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly gate: FleetGate;
-  readonly putOnRecord: ExecutorDeps["putOnRecord"];
+  /** Durable when it resolves. */
+  readonly putOnRecord: (event: CommandEvent | WitnessEvent) => Promise<void>;
+  /** Whether all of this node does what it should. */
+  readonly isWell: () => Promise<boolean>;
   readonly runCount: () => number;
   /** Sends what the node has to tell while a session is open; closed with the uplink. */
   readonly reports: AsyncDisposable & {
@@ -64,9 +68,11 @@ export class Uplink implements AsyncDisposable {
     const handlers = options.handlers({ session: () => this.#session, fleet, now: () => time.now() });
     const executor = this.#life.own(new CommandExecutor({ journal, handlers, log, putOnRecord, sendAck }));
     const bootId = makeUuid(clock.now(), random);
-    const said = { auditFolder: join(stateDir, "audit"), runCount, spoolDepth: () => reports.spoolDepth, fleet };
+    const witness = new HeadWitness({ stateDir, auditFolder: join(stateDir, "audit"), log, putOnRecord });
+    const isWell = async () => !witness.isContradicted && (await options.isWell());
+    const said = { runCount, isWell, spoolDepth: () => reports.spoolDepth, fleet, witness };
     const heartbeat = () => makeHeartbeat(said);
-    const own = { journal, executor, log, bootId, softwareVersion, heartbeat, fleet };
+    const own = { journal, executor, log, bootId, softwareVersion, heartbeat, fleet, witness };
     this.#deps = { ...own, time, check: createMessageCheck() };
   }
 
@@ -112,7 +118,9 @@ export class Uplink implements AsyncDisposable {
     try {
       // A stream's messages can be sent once: its proof needs a nonce that an answered call has brought.
       await this.#deps.fleet.begin();
-      await session.gateway.uploadHeartbeat({ heartbeat: await this.#deps.heartbeat() }, { signal });
+      await this.#deps.witness.begin(session);
+      const { answer } = await session.gateway.uploadHeartbeat({ heartbeat: await this.#deps.heartbeat() }, { signal });
+      if (answer !== undefined) await this.#deps.witness.hear(answer, session);
       reporting = this.#options.reports.serve(session, open.signal);
       const farewell = await holdStream(session, this.#deps, { signal, onOpen: (stream) => this.#onOpen(stream) });
       const reason = Goaway_Reason[farewell?.reason ?? Goaway_Reason.UNSPECIFIED];

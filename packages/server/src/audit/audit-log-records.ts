@@ -42,8 +42,12 @@ export interface AuditLogRecords {
   /** Heads of sizes above `after`, the smallest first. */
   heads(logId: string, after: number, limit: number): Promise<readonly SignedHead[]>;
   head(logId: string, size: number): Promise<SignedHead | undefined>;
-  newestHead(logId: string): Promise<SignedHead | undefined>;
+  /** The newest, of at most `upTo` entries where that is given. */
+  newestHead(logId: string, upTo?: number): Promise<SignedHead | undefined>;
+  /** Peaks of the tree that the head of this size covers; `undefined`: there is none, or they were not kept. */
+  peaks(logId: string, size: number): Promise<readonly Uint8Array[] | undefined>;
   insertEntries(logId: string, entries: readonly NewEntry[]): Promise<void>;
-  insertHead(logId: string, head: SignedHead): Promise<void>;
+  /** With `peaks`, later heads can be proven to continue it without reading what it covers. */
+  insertHead(logId: string, head: SignedHead, peaks?: readonly Uint8Array[]): Promise<void>;
   save(logId: string, log: SignedLog): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import {
+  type AuditHead,
   AuditVerifier,
   constantTimeEqual,
   encodeHead,
@@ -10,19 +11,20 @@ import {
 import { sha256, verifySignature } from "@gatehouse/kit";
 import type { NodeRecords } from "../nodes/node-records.ts";
 import type { AuditLogRecords, NewEntry, SignedLog } from "./audit-log-records.ts";
-import type { AuditTrail } from "./audit-trail.ts";
+import { clearFault, type FaultTransaction, noteFault } from "./witness-node-head.ts";
+import type { WitnessRecords } from "./witness-records.ts";
 
 /** What a node copies here, in the order of its log. */
 export type CopiedItem =
   | { readonly kind: "entry"; readonly text: string }
   | { readonly kind: "head"; readonly head: SignedHead };
 
-interface CopyTransaction {
+interface CopyTransaction extends FaultTransaction {
   readonly orgId: string;
   readonly now: () => number;
-  readonly audit: AuditTrail;
   readonly auditLogs: AuditLogRecords;
   readonly nodes: NodeRecords;
+  readonly witnesses: WitnessRecords;
 }
 
 export interface CopyDeps {
@@ -133,9 +135,13 @@ class NodeLogCopy {
     const there = (await tx.auditLogs.find(nodeId))?.tree.size ?? 0;
     // Another stream of the node was faster: what it stored is asked for again.
     if (there !== this.size) throw new Problem("uploads.out_of_order", { detail: `It goes on at ${there}.` });
+    const witnessed = (await tx.witnesses.listOfNode(nodeId)).find(({ subject }) => subject === "node");
+    requireWitnessed(head, { there, witnessed });
     await tx.auditLogs.insertEntries(nodeId, this.#uncovered);
     await tx.auditLogs.insertHead(nodeId, head);
     await tx.auditLogs.save(nodeId, log);
+    const node = await tx.nodes.find(nodeId);
+    if (node !== undefined && head.size >= (witnessed?.size ?? 0)) await clearFault(tx, node);
   }
 
   /** A head of what is stored already: of another tree, the node's log is another than the one that it sent. */
@@ -146,11 +152,25 @@ class NodeLogCopy {
   }
 }
 
+interface Standing {
+  /** Entries that are stored and covered. */
+  readonly there: number;
+  readonly witnessed: AuditHead | undefined;
+}
+
+/** A log goes through each head that the node said before: here between the last one that is stored and the next. */
+function requireWitnessed(next: AuditHead, { there, witnessed }: Standing): void {
+  if (witnessed === undefined || witnessed.size <= there || witnessed.size > next.size) return;
+  if (witnessed.size === next.size && constantTimeEqual(witnessed.root, next.root)) return;
+  throw new Problem("audit.tampered", {
+    detail: `The head of ${witnessed.size} entries that was witnessed is not in it.`,
+  });
+}
+
 async function reportFork(tx: CopyTransaction, nodeId: string): Promise<void> {
   await tx.auditLogs.lock();
-  const log = await tx.auditLogs.find(nodeId);
-  if (log?.forkedAt !== undefined) return;
-  if (log !== undefined) await tx.auditLogs.save(nodeId, { ...log, forkedAt: tx.now() });
-  const data = { stored: log?.tree.size ?? 0 };
-  await tx.audit.append({ kind: "node.audit_forked", actor: `node:${nodeId}`, node: nodeId, data });
+  const [log, node] = [await tx.auditLogs.find(nodeId), await tx.nodes.find(nodeId)];
+  const seen = log?.tree.size ?? 0;
+  if (log !== undefined) await tx.auditLogs.save(nodeId, { ...log, forkedAt: log.forkedAt ?? tx.now() });
+  if (node !== undefined) await noteFault(tx, node, { fault: "forked", said: seen, seen });
 }

@@ -1,8 +1,11 @@
-import { encodeHead, Problem, type SignedHead } from "@gatehouse/core";
+import { constantTimeEqual, encodeHead, Problem, type SignedHead, type Witness } from "@gatehouse/core";
 import type { AuditLogRecords, SignedLog } from "./audit-log-records.ts";
+import type { WitnessedHead, WitnessRecords } from "./witness-records.ts";
 
 export interface LogTransaction {
+  readonly orgId: string;
   readonly auditLogs: AuditLogRecords;
+  readonly witnesses: WitnessRecords;
 }
 
 /** Runs work in a transaction of the organisation whose log is read. */
@@ -13,15 +16,25 @@ export interface CoveredLog {
   readonly logId: string;
   readonly log: SignedLog;
   readonly head: SignedHead;
+  /** Who countersigned its heads, by their size: nobody, where the log is a node's. */
+  readonly witnesses: ReadonlyMap<number, readonly WitnessedHead[]>;
 }
 
+/** As many stand beside one head: a line of an export has its bounds, and more convince nobody more. */
+const MAX_WITNESSES = 64;
 const PAGE = 1_000;
 
 /** Finds a log and its newest head. Fails with `audit.not_found`, also for another organisation's. */
-export async function findCoveredLog({ auditLogs }: LogTransaction, logId: string): Promise<CoveredLog> {
+export async function findCoveredLog(tx: LogTransaction, logId: string): Promise<CoveredLog> {
+  const { auditLogs, orgId } = tx;
   const [log, head] = [await auditLogs.find(logId), await auditLogs.newestHead(logId)];
   if (log === undefined || head === undefined) throw new Problem("audit.not_found");
-  return { logId, log, head };
+  return {
+    logId,
+    log,
+    head,
+    witnesses: logId === orgId ? Map.groupBy(await tx.witnesses.listOfOrg(), ({ size }) => size) : new Map(),
+  };
 }
 
 /** The covered entries in order, a page at a time, each page in a transaction of its own. Fails with `audit.tampered`. */
@@ -46,10 +59,16 @@ export async function* coveredLines(inOrg: InOwnOrg, covered: CoveredLog): Async
       lines.push(text);
       size += 1;
       const head = await heads.at(size);
-      if (head !== undefined) lines.push(encodeHead(head));
+      if (head !== undefined) lines.push(encodeHead(head, witnessesOf(head, covered)));
     }
     yield lines;
   }
+}
+
+function witnessesOf(head: SignedHead, { witnesses }: CoveredLog): readonly Witness[] {
+  const same = witnesses.get(head.size) ?? [];
+  const own = same.filter(({ time, root }) => time === head.time && constantTimeEqual(root, head.root));
+  return own.slice(0, MAX_WITNESSES).map(({ nodeId: node, key, signature }) => ({ node, key, signature }));
 }
 
 /** Heads by growing size, read ahead in pages. */

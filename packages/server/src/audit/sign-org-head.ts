@@ -16,8 +16,8 @@ export interface HeadTransaction {
   readonly auditLogs: AuditLogRecords;
 }
 
-/** One transaction reads no more entries than these; the next head covers the rest. */
-const MAX_ENTRIES = 5_000;
+/** One transaction reads no more entries than these; the next head covers the rest. No two heads are further apart. */
+export const MAX_HEAD_ENTRIES = 5_000;
 
 /** Whether entries stand that no head covers. Takes no lock. */
 export async function needsHead({ orgId, auditLogs }: HeadTransaction): Promise<boolean> {
@@ -39,7 +39,7 @@ export async function signOrgHead(
   const { tree } = (await auditLogs.find(orgId)) ?? newLog(orgId, key);
   const before = await auditLogs.newestHead(orgId);
   requireOwnHead(orgId, { tree, key, head: before });
-  const added = await auditLogs.entries(orgId, { from: tree.size, to: Number.MAX_SAFE_INTEGER }, MAX_ENTRIES);
+  const added = await auditLogs.entries(orgId, { from: tree.size, to: Number.MAX_SAFE_INTEGER }, MAX_HEAD_ENTRIES);
   if (added.length === 0) return { head: before, isWhole: true };
   for (const { seq, text } of added) {
     if (seq !== tree.size) throw new Problem("audit.tampered", { detail: `Entry ${tree.size} is missing.` });
@@ -48,9 +48,9 @@ export async function signOrgHead(
   const next = { size: tree.size, root: tree.root(), time: tx.now() };
   const signature = key.sign(headBytes(orgId, next));
   const head = { ...next, keyId: auditKeyId(sha256, key.publicKey), signature };
-  await auditLogs.insertHead(orgId, head);
+  await auditLogs.insertHead(orgId, head, tree.peaks);
   await auditLogs.save(orgId, { signedAs: orgId, key: key.publicKey, tree, forkedAt: undefined });
-  return { head, isWhole: added.length < MAX_ENTRIES };
+  return { head, isWhole: added.length < MAX_HEAD_ENTRIES };
 }
 
 function newLog(orgId: string, { publicKey }: SigningKey): SignedLog {

@@ -1,5 +1,12 @@
 import type { Liveness } from "./liveness.ts";
 
+/**
+ * What is wrong with a node's log. `rewound`: it ends before a head that the node signed. `forked`: it is not the log
+ * that the node signed. `unproven`: its head is not signed by the node.
+ */
+export type AuditFault = "rewound" | "forked" | "unproven";
+
+export type NodeHealth = "ok" | "degraded";
 export type NodeState = "pending" | "confirmed" | "revoked";
 
 /** One enrolled host, or one that asks to be. */
@@ -31,6 +38,14 @@ export interface Node {
   readonly streamId: string | undefined;
   /** Until when the stream counts as open without a further word of its owner. */
   readonly connectedUntil: number | undefined;
+  /** As its last heartbeat said; `undefined` before the first. */
+  readonly health: NodeHealth | undefined;
+  /** Bytes of telemetry that wait there. */
+  readonly spoolDepth: number;
+  /** When it was heard first that `appliedGeneration` is served. */
+  readonly appliedAt: number | undefined;
+  /** What is wrong with its audit log. */
+  readonly auditFault: AuditFault | undefined;
 }
 
 /** What may change of a node. `isDeleted` frees its name and keys. */
@@ -53,6 +68,10 @@ export interface NodeChange {
   readonly liveness?: Liveness;
   readonly streamId?: string | null;
   readonly connectedUntil?: number | null;
+  readonly health?: NodeHealth;
+  readonly spoolDepth?: number;
+  readonly appliedAt?: number;
+  readonly auditFault?: AuditFault | null;
   readonly isDeleted?: true;
 }
 
@@ -63,6 +82,16 @@ export interface NodeFilter {
   /** The name after which the page begins. */
   readonly after?: string | undefined;
   readonly limit: number;
+}
+
+/** Confirmed nodes of one liveness, counted. */
+export interface NodeTally {
+  readonly liveness: Liveness | undefined;
+  readonly nodes: number;
+  /** Of them, those that serve an older generation than is desired. */
+  readonly behind: number;
+  readonly auditFaults: number;
+  readonly spoolBytes: number;
 }
 
 /** Live nodes of the organisation inside one transaction; what was deleted is not there. */
@@ -78,6 +107,7 @@ export interface NodeRecords {
   /** Nodes of this liveness that were last seen before a time. */
   listQuiet(liveness: Liveness, seenBefore: number): Promise<readonly Node[]>;
   list(filter: NodeFilter): Promise<readonly Node[]>;
+  tally(): Promise<readonly NodeTally[]>;
   update(id: string, change: NodeChange): Promise<void>;
   /** Whatever is counted for a node from now on is of this epoch. */
   raiseEpoch(epoch: number): Promise<void>;

@@ -1,7 +1,7 @@
 import { canonicalJson } from "@gatehouse/core";
 import type { EventRecords } from "../reports/event-records.ts";
 import type { Liveness } from "./liveness.ts";
-import type { Node, NodeRecords } from "./node-records.ts";
+import type { Node, NodeHealth, NodeRecords } from "./node-records.ts";
 
 export interface HeartbeatTransaction {
   readonly now: () => number;
@@ -13,6 +13,9 @@ export interface HeartbeatInput {
   readonly nodeId: string;
   readonly runCount: number;
   readonly appliedGeneration: number;
+  readonly health: NodeHealth;
+  /** Bytes of telemetry that wait on the node. */
+  readonly spoolDepth: number;
   /** It came on the node's control stream. */
   readonly isOnStream: boolean;
 }
@@ -22,12 +25,14 @@ export const CONNECTED_FOR_MS = 75_000;
 
 /** Takes a sign of life. `undefined`: there is no such node any more. */
 export async function takeHeartbeat(tx: HeartbeatTransaction, input: HeartbeatInput): Promise<Node | undefined> {
-  const { nodeId, runCount, appliedGeneration, isOnStream } = input;
+  const { nodeId, isOnStream, ...said } = input;
   const node = await tx.nodes.find(nodeId);
   if (node === undefined) return undefined;
   const lastSeenAt = tx.now();
   const connected = isOnStream ? { connectedUntil: lastSeenAt + CONNECTED_FOR_MS } : {};
-  await tx.nodes.update(nodeId, { lastSeenAt, runCount, appliedGeneration, ...connected });
+  const isNewlyApplied = node.appliedAt === undefined || said.appliedGeneration !== node.appliedGeneration;
+  const applied = isNewlyApplied ? { appliedAt: lastSeenAt } : {};
+  await tx.nodes.update(nodeId, { lastSeenAt, ...said, ...connected, ...applied });
   await setLiveness(tx, node, "online");
   return node;
 }

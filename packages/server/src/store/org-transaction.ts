@@ -1,5 +1,6 @@
 import type { AuditLogRecords } from "../audit/audit-log-records.ts";
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { WitnessRecords } from "../audit/witness-records.ts";
 import type { RevocationRecords } from "../bundles/revocation-records.ts";
 import type { CommandRecords } from "../commands/command-records.ts";
 import type { CredentialRecords } from "../credentials/credential-records.ts";
@@ -32,6 +33,7 @@ import { runRecords } from "./records/run-records.ts";
 import { sessionRecords } from "./records/session-records.ts";
 import { spendSetupCode } from "./records/setup-codes.ts";
 import { uploadRecords } from "./records/upload-records.ts";
+import { witnessRecords } from "./records/witness-records.ts";
 import type { LookupKind } from "./tables.ts";
 
 /** Everything of one organisation inside one transaction: all of it is written, or nothing. */
@@ -41,6 +43,7 @@ export interface OrgTransaction {
   readonly now: () => number;
   readonly audit: AuditTrail;
   readonly auditLogs: AuditLogRecords;
+  readonly witnesses: WitnessRecords;
   readonly org: OrgRecords;
   readonly roster: RosterRecords;
   readonly members: MemberRecords;
@@ -72,6 +75,7 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
     now: scope.now,
     audit: auditTrail(scope),
     auditLogs: auditLogRecords(scope),
+    witnesses: witnessRecords(scope),
     org: orgRecords(scope),
     roster: rosterRecords(scope),
     members: memberRecords(scope),

@@ -116,6 +116,12 @@ interface Nodes extends Tenant {
   stream_id: string | null;
   /** Until when the stream counts as open without a further word of its owner. */
   connected_until: Time | null;
+  /** As its last heartbeat said. */
+  health: "ok" | "degraded" | null;
+  spool_depth: number;
+  /** Since when `applied_generation` is known to be served. */
+  applied_at: Time | null;
+  audit_fault: "rewound" | "forked" | "unproven" | null;
 }
 
 interface Enrollments extends Tenant {
@@ -332,6 +338,20 @@ interface AuditHeads {
   time: Time;
   key_id: string;
   signature: Uint8Array;
+  /** Of the tree that it covers, 32 bytes each; null in nodes' copies, and in heads from before they were kept. */
+  peaks: Uint8Array | null;
+}
+
+/** The newest head that a node signed of its own log, and the newest of its organisation's that it countersigned. */
+interface AuditWitnesses extends Tenant {
+  node_id: string;
+  subject: "node" | "org";
+  log: string;
+  size: number;
+  root: Uint8Array;
+  time: Time;
+  key: Uint8Array;
+  signature: Uint8Array;
 }
 
 /** The tables, each with its columns. */
@@ -366,4 +386,5 @@ export interface Tables {
   invitations: Invitations;
   audit_entries: AuditEntries;
   audit_heads: AuditHeads;
+  audit_witnesses: AuditWitnesses;
 }

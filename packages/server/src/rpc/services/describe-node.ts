@@ -1,6 +1,8 @@
-import { Liveness as WireLiveness, NodeState as WireState } from "@gatehouse/wire";
+import { NodeHealth as WireHealth, Liveness as WireLiveness, NodeState as WireState } from "@gatehouse/wire";
+import type { AuditLogRecords } from "../../audit/audit-log-records.ts";
+import type { WitnessRecords } from "../../audit/witness-records.ts";
 import { type Liveness, livenessOf } from "../../nodes/liveness.ts";
-import type { Node, NodeState } from "../../nodes/node-records.ts";
+import type { Node, NodeHealth, NodeState } from "../../nodes/node-records.ts";
 
 const STATES = {
   pending: WireState.PENDING,
@@ -13,6 +15,11 @@ const LIVENESS = {
   stale: WireLiveness.STALE,
   offline: WireLiveness.OFFLINE,
 } as const satisfies Readonly<Record<Liveness, WireLiveness>>;
+
+const HEALTH = {
+  ok: WireHealth.OK,
+  degraded: WireHealth.DEGRADED,
+} as const satisfies Readonly<Record<NodeHealth, WireHealth>>;
 
 /** A node as operators see it. */
 export function describeNode(node: Node, nowMs: number) {
@@ -33,6 +40,10 @@ export function describeNode(node: Node, nowMs: number) {
     softwareVersion,
     runCount,
     quarantineReason: quarantineReason ?? "",
+    health: node.health === undefined ? WireHealth.UNSPECIFIED : HEALTH[node.health],
+    spoolDepth: BigInt(node.spoolDepth),
+    appliedAt: BigInt(node.appliedAt ?? 0),
+    auditFault: node.auditFault ?? "",
     isConnected: node.streamId !== undefined && (node.connectedUntil ?? 0) > nowMs,
   };
 }
@@ -40,4 +51,23 @@ export function describeNode(node: Node, nowMs: number) {
 /** The filter's state; UNSPECIFIED asks for all. */
 export function toNodeState(wire: WireState): NodeState | undefined {
   return (Object.keys(STATES) as NodeState[]).find((state) => STATES[state] === wire);
+}
+
+interface WitnessTransaction {
+  readonly auditLogs: Pick<AuditLogRecords, "find">;
+  readonly witnesses: Pick<WitnessRecords, "listOfNode">;
+}
+
+/** How far a node's audit log was witnessed and copied; nothing before the node said where it stands. */
+export async function describeWitnessed({ auditLogs, witnesses }: WitnessTransaction, nodeId: string) {
+  const kept = await witnesses.listOfNode(nodeId);
+  const own = kept.find(({ subject }) => subject === "node");
+  if (own === undefined) return {};
+  const { log, size, root, time, signature } = own;
+  const audit = {
+    ...{ log, root, signature, size: BigInt(size), time: BigInt(time) },
+    copiedSize: BigInt((await auditLogs.find(nodeId))?.tree.size ?? 0),
+    countersignedSize: BigInt(kept.find(({ subject }) => subject === "org")?.size ?? 0),
+  };
+  return { audit };
 }

@@ -5,7 +5,7 @@ import { retireNode } from "../../nodes/retire-node.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { commandMethods } from "./command-methods.ts";
-import { describeNode, toNodeState } from "./describe-node.ts";
+import { describeNode, describeWitnessed, toNodeState } from "./describe-node.ts";
 import { enrollmentMethods } from "./enrollment-methods.ts";
 import { reportMethods } from "./report-methods.ts";
 
@@ -45,6 +45,7 @@ export function nodeAdminService(server: ServerContext): Partial<ServiceImpl<typ
           enrollmentId: waiting?.id ?? "",
           codeSha256: waiting?.codeSha256 ?? new Uint8Array(),
           replacesNodeId: waiting?.replacesNodeId ?? "",
+          ...(await describeWitnessed(tx, node.id)),
         };
       }),
     revokeNode: async ({ nodeId }, context) => {

@@ -1,13 +1,14 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { Problem } from "@gatehouse/core";
 import type { NodeGatewayService } from "@gatehouse/wire";
-import { copyNodeLog } from "../../audit/copy-node-log.ts";
+import { type CopyDeps, copyNodeLog } from "../../audit/copy-node-log.ts";
 import type { Upload } from "../../reports/batch.ts";
 import { GroupWriter } from "../../reports/group-writer.ts";
 import { type ReadBatches, readBatches } from "../../reports/read-batches.ts";
 import { type RunReport, storeEvents } from "../../reports/store-events.ts";
 import { type Outcome, type Samples, storeTelemetry } from "../../reports/store-telemetry.ts";
 import { MAX_AUDIT_STREAM_MS, MAX_AUDIT_STREAMS } from "../../reports/upload-limits.ts";
+import { withNews } from "../../reports/with-news.ts";
 import { within } from "../../reports/within.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { nodeCaller } from "../caller.ts";
@@ -32,7 +33,12 @@ export function uploadMethods({ store, bus }: ServerContext) {
       auditStreams += 1;
       try {
         const items = readAuditItems(within(requests, MAX_AUDIT_STREAM_MS));
-        const size = await copyNodeLog(items, { orgId, nodeId, inOrg: (work) => store.inOrg(orgId, work) });
+        const inOrg: CopyDeps["inOrg"] = async (work) => {
+          const { result, hasNews } = await store.inOrg(orgId, (tx) => withNews(tx, work));
+          if (hasNews) bus.publish({ kind: "events", orgId });
+          return result;
+        };
+        const size = await copyNodeLog(items, { orgId, nodeId, inOrg });
         return { acknowledgedSize: BigInt(size) };
       } finally {
         auditStreams -= 1;

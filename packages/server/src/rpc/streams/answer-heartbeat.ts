@@ -1,14 +1,24 @@
 import type { Clock } from "@gatehouse/core";
 import type { Heartbeat } from "@gatehouse/wire";
+import type { OrgContinuity } from "../../audit/org-continuity.ts";
+import { takeCountersignature } from "../../audit/take-countersignature.ts";
+import { witnessNodeHead } from "../../audit/witness-node-head.ts";
+import type { WitnessedHead } from "../../audit/witness-records.ts";
 import type { Bus } from "../../bus/bus.ts";
+import type { ServerKeys } from "../../keys/server-keys.ts";
+import type { Node } from "../../nodes/node-records.ts";
 import { takeHeartbeat } from "../../nodes/take-heartbeat.ts";
+import { withNews } from "../../reports/with-news.ts";
+import type { OrgTransaction } from "../../store/org-transaction.ts";
 import type { Store } from "../../store/store.ts";
-import { toSafeNumber } from "../services/safe-number.ts";
+import { describeContinued, describeWitnessed, readSaidHead, readSeenHead, readSigns } from "./read-heartbeat.ts";
 
 export interface HeartbeatDeps {
   readonly store: Store;
   readonly bus: Bus;
   readonly clock: Clock;
+  readonly keys: Pick<ServerKeys, "working">;
+  readonly continuity: OrgContinuity;
 }
 
 export interface HeartbeatOf {
@@ -20,21 +30,39 @@ export interface HeartbeatOf {
 
 /** Takes a heartbeat, by whichever way it came. `undefined`: there is no such node any more. */
 export async function answerHeartbeat(
-  { runCount, bundleGeneration }: Heartbeat,
+  heartbeat: Heartbeat,
   { orgId, nodeId, isOnStream }: HeartbeatOf,
-  { store, bus, clock }: HeartbeatDeps,
+  { store, bus, clock, keys, continuity }: HeartbeatDeps,
 ) {
-  const input = { nodeId, runCount, appliedGeneration: toSafeNumber(bundleGeneration), isOnStream };
-  const taken = await store.inOrg(orgId, async (tx) => {
-    const before = await takeHeartbeat(tx, input);
-    return before && { before, head: await tx.auditLogs.newestHead(orgId) };
-  });
+  const input = { nodeId, isOnStream, ...readSigns(heartbeat) };
+  const { result: taken, hasNews } = await store.inOrg(orgId, (own) =>
+    withNews(own, async (tx) => {
+      const node = await takeHeartbeat(tx, input);
+      if (node === undefined) return undefined;
+      const witnessed = await hearOfLogs(tx, node, { heartbeat, auditKey: keys.working.audit.key.publicKey });
+      return { node, witnessed, continued: await continuity.since(tx, readSeenHead(heartbeat)?.head) };
+    }),
+  );
+  if (hasNews) bus.publish({ kind: "events", orgId });
   if (taken === undefined) return undefined;
-  const { before, head } = taken;
-  if (before.liveness !== "online") bus.publish({ kind: "events", orgId });
   return {
     receivedAt: BigInt(clock.now()),
-    bundleGeneration: BigInt(before.generation),
-    ...(head && { orgAuditHead: { ...head, size: BigInt(head.size), time: BigInt(head.time) } }),
+    bundleGeneration: BigInt(taken.node.generation),
+    ...describeContinued(taken.continued),
+    orgHeadBefore: heartbeat.orgHeadSeen?.head?.size ?? 0n,
+    ...describeWitnessed(taken.witnessed),
   };
+}
+
+/** Takes what the heartbeat says of the node's own log and of its organisation's. Answers what is kept of the former. */
+async function hearOfLogs(
+  tx: OrgTransaction,
+  node: Node,
+  { heartbeat, auditKey }: { readonly heartbeat: Heartbeat; readonly auditKey: Uint8Array },
+): Promise<WitnessedHead | undefined> {
+  const [said, seen] = [readSaidHead(heartbeat), readSeenHead(heartbeat)];
+  const kept = await tx.witnesses.listOfNode(node.id);
+  const [own, org] = (["node", "org"] as const).map((subject) => kept.find((one) => one.subject === subject));
+  if (seen !== undefined) await takeCountersignature(tx, node, { seen, auditKey, known: org });
+  return said === undefined ? own : witnessNodeHead(tx, node, { said, known: own });
 }

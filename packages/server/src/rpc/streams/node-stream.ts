@@ -9,6 +9,7 @@ import {
   type Heartbeat,
   NodeGatewayService,
 } from "@gatehouse/wire";
+import type { OrgContinuity } from "../../audit/org-continuity.ts";
 import type { Bus } from "../../bus/bus.ts";
 import { acknowledgeCommand } from "../../commands/acknowledge-command.ts";
 import { takeCommands } from "../../commands/take-commands.ts";
@@ -32,6 +33,7 @@ export interface StreamDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly continuity: OrgContinuity;
   readonly origin: string;
 }
 

@@ -33,14 +33,22 @@ export function auditLogRecords(scope: RecordScope): AuditLogRecords {
     heads: async (logId, after, limit) =>
       (await heads(logId).where("size", ">", after).orderBy("size").limit(limit).execute()).map(toHead),
     head: async (logId, size) => (await heads(logId).where("size", "=", size).execute()).map(toHead)[0],
-    newestHead: async (logId) => (await heads(logId).orderBy("size", "desc").limit(1).execute()).map(toHead)[0],
+    newestHead: async (logId, upTo = Number.MAX_SAFE_INTEGER) => {
+      const all = heads(logId).where("size", "<=", upTo).orderBy("size", "desc");
+      return (await all.limit(1).execute()).map(toHead)[0];
+    },
+    peaks: async (logId, size) => {
+      const peaks = (await heads(logId).where("size", "=", size).executeTakeFirst())?.peaks;
+      return peaks ? toHashes(peaks) : undefined;
+    },
     insertEntries: (logId, added) =>
       insertRows(scope, ENTRY_COLUMNS, {
         shared: [orgId, logId],
         rows: added.map(({ seq, time, kind, text }) => [seq, time, kind, text]),
       }),
-    insertHead: async (logId, { size, root, time, keyId, signature }) => {
-      const row = { org_id: orgId, log_id: logId, size, root, time, key_id: keyId, signature };
+    insertHead: async (logId, { size, root, time, keyId, signature }, kept) => {
+      const peaks = kept === undefined ? null : Buffer.concat(kept);
+      const row = { org_id: orgId, log_id: logId, size, root, time, key_id: keyId, signature, peaks };
       await db.insertInto("audit_heads").values(row).execute();
     },
     save: async (logId, { signedAs, key, tree, forkedAt }) => {
@@ -62,12 +70,15 @@ const ENTRY_COLUMNS = {
 } as const;
 
 function toLog({ signed_as, key, size, peaks, forked_at }: Selectable<Tables["audit_logs"]>): SignedLog {
-  const hashes = Array.from(
+  const tree = new MerkleFrontier(sha256, { size, peaks: toHashes(peaks) });
+  return { signedAs: signed_as, key: new Uint8Array(key), tree, forkedAt: forked_at ?? undefined };
+}
+
+function toHashes(peaks: Uint8Array): readonly Uint8Array[] {
+  return Array.from(
     { length: peaks.length / HASH_BYTES },
     (_, at) => new Uint8Array(peaks.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES)),
   );
-  const tree = new MerkleFrontier(sha256, { size, peaks: hashes });
-  return { signedAs: signed_as, key: new Uint8Array(key), tree, forkedAt: forked_at ?? undefined };
 }
 
 function toHead({ size, root, time, key_id, signature }: Selectable<Tables["audit_heads"]>): SignedHead {

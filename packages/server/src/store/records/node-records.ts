@@ -1,6 +1,6 @@
 import { Problem } from "@gatehouse/core";
 import { type Selectable, sql } from "kysely";
-import type { Node, NodeChange, NodeFilter, NodeRecords } from "../../nodes/node-records.ts";
+import type { Node, NodeChange, NodeFilter, NodeRecords, NodeTally } from "../../nodes/node-records.ts";
 import { type RecordScope, stamps } from "../record-scope.ts";
 import { brokenUniqueness } from "../store-failures.ts";
 import type { Tables } from "../tables.ts";
@@ -37,6 +37,7 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
       return (await quiet.execute()).map(toNode);
     },
     list: async (filter) => (await filtered(live(scope), filter).execute()).map(toNode),
+    tally: () => tallyNodes(scope),
     raiseEpoch: async (epoch) => {
       await db.updateTable("nodes").set({ epoch, updated_at: now() }).where("org_id", "=", orgId).execute();
     },
@@ -64,6 +65,10 @@ const FRESH = {
   liveness: null,
   stream_id: null,
   connected_until: null,
+  health: null,
+  spool_depth: 0,
+  applied_at: null,
+  audit_fault: null,
 } as const;
 
 function live({ db, orgId }: RecordScope) {
@@ -81,6 +86,28 @@ function filtered(query: ReturnType<typeof live>, filter: NodeFilter): ReturnTyp
     result = result.where(holds("labels", JSON.stringify({ [key]: value }).slice(1, -1)));
   }
   return result;
+}
+
+async function tallyNodes({ db, orgId }: RecordScope): Promise<readonly NodeTally[]> {
+  const own = db.selectFrom("nodes").where("org_id", "=", orgId).where("deleted_at", "is", null);
+  const rows = await own
+    .where("state", "=", "confirmed")
+    .groupBy("liveness")
+    .select([
+      "liveness",
+      sql<number>`count(*)`.as("nodes"),
+      sql<number>`sum(case when generation > applied_generation then 1 else 0 end)`.as("behind"),
+      sql<number>`sum(case when audit_fault is null then 0 else 1 end)`.as("faults"),
+      sql<number>`sum(spool_depth)`.as("spool"),
+    ])
+    .execute();
+  return rows.map(({ liveness, nodes, behind, faults, spool }) => ({
+    liveness: liveness ?? undefined,
+    nodes: Number(nodes),
+    behind: Number(behind),
+    auditFaults: Number(faults),
+    spoolBytes: Number(spool),
+  }));
 }
 
 function contains(column: "name", text: string) {
@@ -114,6 +141,10 @@ function toColumns(change: NodeChange, now: number): Partial<Row> {
     ["liveness", change.liveness],
     ["stream_id", change.streamId],
     ["connected_until", change.connectedUntil],
+    ["health", change.health],
+    ["spool_depth", change.spoolDepth],
+    ["applied_at", change.appliedAt],
+    ["audit_fault", change.auditFault],
     ["deleted_at", isDeleted && now],
   ];
   return Object.fromEntries(named.filter(([, value]) => value !== undefined));
@@ -145,6 +176,10 @@ function toNode(row: Row): Node {
     liveness: row.liveness ?? undefined,
     streamId: row.stream_id ?? undefined,
     connectedUntil: row.connected_until ?? undefined,
+    health: row.health ?? undefined,
+    spoolDepth: row.spool_depth,
+    appliedAt: row.applied_at ?? undefined,
+    auditFault: row.audit_fault ?? undefined,
   };
 }
 

@@ -302,6 +302,34 @@ export declare type Node = Message<"gatehouse.admin.v1.Node"> & {
    * @generated from field: bool is_connected = 14;
    */
   isConnected: boolean;
+
+  /**
+   * As its last heartbeat said; UNSPECIFIED before the first.
+   *
+   * @generated from field: gatehouse.admin.v1.NodeHealth health = 15;
+   */
+  health: NodeHealth;
+
+  /**
+   * Bytes of telemetry that wait on the node.
+   *
+   * @generated from field: uint64 spool_depth = 16;
+   */
+  spoolDepth: bigint;
+
+  /**
+   * When the server heard that `applied_generation` is served; 0: never.
+   *
+   * @generated from field: int64 applied_at = 17;
+   */
+  appliedAt: bigint;
+
+  /**
+   * What is wrong with its audit log: `rewound`, `forked` or `unproven`; empty: nothing.
+   *
+   * @generated from field: string audit_fault = 18;
+   */
+  auditFault: string;
 };
 
 /**
@@ -309,6 +337,64 @@ export declare type Node = Message<"gatehouse.admin.v1.Node"> & {
  * Use `create(NodeSchema)` to create a new message.
  */
 export declare const NodeSchema: GenMessage<Node>;
+
+/**
+ * How far a node's audit log was witnessed here.
+ *
+ * @generated from message gatehouse.admin.v1.WitnessedLog
+ */
+export declare type WitnessedLog = Message<"gatehouse.admin.v1.WitnessedLog"> & {
+  /**
+   * The id that its heads name.
+   *
+   * @generated from field: string log = 1;
+   */
+  log: string;
+
+  /**
+   * Of the newest head that was seen.
+   *
+   * @generated from field: uint64 size = 2;
+   */
+  size: bigint;
+
+  /**
+   * @generated from field: bytes root = 3;
+   */
+  root: Uint8Array;
+
+  /**
+   * @generated from field: int64 time = 4;
+   */
+  time: bigint;
+
+  /**
+   * By the node's identity key.
+   *
+   * @generated from field: bytes signature = 5;
+   */
+  signature: Uint8Array;
+
+  /**
+   * Entries that were copied here.
+   *
+   * @generated from field: uint64 copied_size = 6;
+   */
+  copiedSize: bigint;
+
+  /**
+   * Size of the organisation's head that the node countersigned last; 0: none.
+   *
+   * @generated from field: uint64 countersigned_size = 7;
+   */
+  countersignedSize: bigint;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.WitnessedLog.
+ * Use `create(WitnessedLogSchema)` to create a new message.
+ */
+export declare const WitnessedLogSchema: GenMessage<WitnessedLog>;
 
 /**
  * @generated from message gatehouse.admin.v1.ListNodesRequest
@@ -431,6 +517,13 @@ export declare type GetNodeResponse = Message<"gatehouse.admin.v1.GetNodeRespons
    * @generated from field: string replaces_node_id = 7;
    */
   replacesNodeId: string;
+
+  /**
+   * Absent before the node said where its log stands.
+   *
+   * @generated from field: gatehouse.admin.v1.WitnessedLog audit = 8;
+   */
+  audit?: WitnessedLog | undefined;
 };
 
 /**
@@ -1304,6 +1397,33 @@ export enum Liveness {
  * Describes the enum gatehouse.admin.v1.Liveness.
  */
 export declare const LivenessSchema: GenEnum<Liveness>;
+
+/**
+ * @generated from enum gatehouse.admin.v1.NodeHealth
+ */
+export enum NodeHealth {
+  /**
+   * @generated from enum value: NODE_HEALTH_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: NODE_HEALTH_OK = 1;
+   */
+  OK = 1,
+
+  /**
+   * It runs, and something of it does not work: its gate, its audit log, or credentials that have gone stale.
+   *
+   * @generated from enum value: NODE_HEALTH_DEGRADED = 2;
+   */
+  DEGRADED = 2,
+}
+
+/**
+ * Describes the enum gatehouse.admin.v1.NodeHealth.
+ */
+export declare const NodeHealthSchema: GenEnum<NodeHealth>;
 
 /**
  * @generated from service gatehouse.admin.v1.NodeAdminService

@@ -49,6 +49,20 @@ export declare type Heartbeat = Message<"gatehouse.gateway.v1.Heartbeat"> & {
    * @generated from field: gatehouse.gateway.v1.AuditHead audit_head = 6;
    */
   auditHead?: AuditHead | undefined;
+
+  /**
+   * The id that this head names.
+   *
+   * @generated from field: string audit_log = 7;
+   */
+  auditLog: string;
+
+  /**
+   * The head of the organisation's log that this node found to continue the one before; absent before the first.
+   *
+   * @generated from field: gatehouse.gateway.v1.CountersignedHead org_head_seen = 8;
+   */
+  orgHeadSeen?: CountersignedHead | undefined;
 };
 
 /**
@@ -97,11 +111,37 @@ export declare type HeartbeatAnswer = Message<"gatehouse.gateway.v1.HeartbeatAns
   bundleGeneration: bigint;
 
   /**
-   * The newest head of the organisation's audit log; absent while it is empty.
+   * A head of the organisation's audit log, the newest that can be proven at once; absent while it is empty.
    *
    * @generated from field: gatehouse.gateway.v1.AuditHead org_audit_head = 3;
    */
   orgAuditHead?: AuditHead | undefined;
+
+  /**
+   * Shows that it continues the one that the heartbeat named (RFC 9162 §2.1.4); empty where none was named.
+   *
+   * @generated from field: repeated bytes org_consistency = 4;
+   */
+  orgConsistency: Uint8Array[];
+
+  /**
+   * The newest head of the node's own log that the server has seen, and the id that it names.
+   *
+   * @generated from field: gatehouse.gateway.v1.AuditHead audit_head_seen = 5;
+   */
+  auditHeadSeen?: AuditHead | undefined;
+
+  /**
+   * @generated from field: string audit_log_seen = 6;
+   */
+  auditLogSeen: string;
+
+  /**
+   * Size of the head that the heartbeat named; 0: none.
+   *
+   * @generated from field: uint64 org_head_before = 7;
+   */
+  orgHeadBefore: bigint;
 };
 
 /**
@@ -109,6 +149,29 @@ export declare type HeartbeatAnswer = Message<"gatehouse.gateway.v1.HeartbeatAns
  * Use `create(HeartbeatAnswerSchema)` to create a new message.
  */
 export declare const HeartbeatAnswerSchema: GenMessage<HeartbeatAnswer>;
+
+/**
+ * @generated from message gatehouse.gateway.v1.CountersignedHead
+ */
+export declare type CountersignedHead = Message<"gatehouse.gateway.v1.CountersignedHead"> & {
+  /**
+   * @generated from field: gatehouse.gateway.v1.AuditHead head = 1;
+   */
+  head?: AuditHead | undefined;
+
+  /**
+   * By the node's identity key over the tuple `gatehouse/audit-witness/v1`.
+   *
+   * @generated from field: bytes countersignature = 2;
+   */
+  countersignature: Uint8Array;
+};
+
+/**
+ * Describes the message gatehouse.gateway.v1.CountersignedHead.
+ * Use `create(CountersignedHeadSchema)` to create a new message.
+ */
+export declare const CountersignedHeadSchema: GenMessage<CountersignedHead>;
 
 /**
  * @generated from message gatehouse.gateway.v1.AuditHead
