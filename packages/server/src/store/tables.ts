@@ -1,13 +1,6 @@
 import type { Generated } from "kysely";
-
-/** Unix milliseconds. */
-type Time = number;
-
-interface Tenant {
-  readonly org_id: string;
-  readonly created_at: Time;
-  readonly updated_at: Time;
-}
+import type { AuditEntries, AuditHeads, AuditLogs, AuditWitnesses } from "./audit-tables.ts";
+import type { Tenant, Time } from "./tenant-row.ts";
 
 /** Facts of this installation: one row each. Holds no tenant's data. */
 interface ServerFacts {
@@ -253,22 +246,6 @@ interface Runs extends Tenant {
   ended_at: Time | null;
 }
 
-/** How far a log is signed. */
-interface AuditLogs extends Tenant {
-  /** The organisation's id, or a node's for what it copied here. */
-  log_id: string;
-  /** The id that the log's heads name. */
-  signed_as: string;
-  /** Ed25519: signs its heads. */
-  key: Uint8Array;
-  /** Entries that the newest head covers. */
-  size: number;
-  /** Of the Merkle tree over them: 32 bytes each, the largest first. */
-  peaks: Uint8Array;
-  /** Since when a node sends a log that is not the one it sent before. */
-  forked_at: Time | null;
-}
-
 /** Which member a person of an identity provider is. */
 interface Identities extends Tenant {
   issuer: string;
@@ -317,41 +294,6 @@ interface DeviceGrants extends Tenant {
   expires_at: Time;
   member_id: string | null;
   role: string | null;
-}
-
-/** Entries of an organisation's own log and of its nodes' copies. */
-interface AuditEntries {
-  org_id: string;
-  log_id: string;
-  seq: number;
-  time: Time;
-  kind: string;
-  /** The entry's RFC 8785 JSON, as it is hashed. */
-  entry: string;
-}
-
-interface AuditHeads {
-  org_id: string;
-  log_id: string;
-  size: number;
-  root: Uint8Array;
-  time: Time;
-  key_id: string;
-  signature: Uint8Array;
-  /** Of the tree that it covers, 32 bytes each; null in nodes' copies, and in heads from before they were kept. */
-  peaks: Uint8Array | null;
-}
-
-/** The newest head that a node signed of its own log, and the newest of its organisation's that it countersigned. */
-interface AuditWitnesses extends Tenant {
-  node_id: string;
-  subject: "node" | "org";
-  log: string;
-  size: number;
-  root: Uint8Array;
-  time: Time;
-  key: Uint8Array;
-  signature: Uint8Array;
 }
 
 /** The tables, each with its columns. */
