@@ -329,6 +329,12 @@ export const PROBLEMS = {
     exit: 4,
     say: "Organisation, name and password do not fit together.",
   },
+  "signin.wrong_password": {
+    rpc: "unauthenticated",
+    http: 401,
+    exit: 4,
+    say: "That is not your current password.",
+  },
   "signin.weak_password": { rpc: "invalid_argument", http: 400, exit: 2, say: "This password cannot be taken." },
   "signin.link_spent": {
     rpc: "unauthenticated",

@@ -24,7 +24,7 @@ export interface ConfirmPasswordDeps {
 }
 
 /**
- * Makes sure that the person at a session is still the one who knows its member's password. Fails with `signin.wrong`,
+ * Makes sure that the person at a session is still the one who knows its member's password. Fails with `signin.wrong_password`,
  * `auth.slow_down`. Answers the hash that it held against.
  */
 export async function confirmPassword(
@@ -35,7 +35,8 @@ export async function confirmPassword(
   budget.check(who);
   budget.spend(who);
   const stored = await store.inOrg(caller.orgId, (tx) => tx.passwords.find(caller.memberId));
-  if (!(await passwords.isRight(password, stored, "known")) || stored === undefined) throw new Problem("signin.wrong");
+  if (!(await passwords.isRight(password, stored, "known")) || stored === undefined)
+    throw new Problem("signin.wrong_password");
   budget.forgive(who);
   return stored;
 }
@@ -47,7 +48,7 @@ export interface PasswordChange {
 }
 
 /**
- * Puts a new password in the place of the current one, and ends the member's other sessions. Fails with `signin.wrong`,
+ * Puts a new password in the place of the current one, and ends the member's other sessions. Fails with `signin.wrong_password`,
  * `signin.weak_password`, `auth.slow_down`.
  */
 export async function changePassword(
@@ -61,7 +62,7 @@ export async function changePassword(
   const hash = await passwords.hash(next);
   await store.inOrg(caller.orgId, async (tx) => {
     // An owner who reset it meanwhile wins.
-    if ((await tx.passwords.find(caller.memberId)) !== before) throw new Problem("signin.wrong");
+    if ((await tx.passwords.find(caller.memberId)) !== before) throw new Problem("signin.wrong_password");
     await tx.passwords.put(caller.memberId, hash);
     await tx.memberSessions.removeOfMember(caller.memberId, caller.sessionId);
     const actor = `operator:${caller.member}`;

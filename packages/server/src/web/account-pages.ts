@@ -27,7 +27,7 @@ export function accountPage(account: Account, { done = "", wrong = "" }: Account
 ${complaint(wrong)}${done === "" ? html`` : html`<p class="good" role="status">${done}</p>`}
 <a class="button main" href="/device">Let a machine act for you</a>
 ${sessionsPart(account)}${account.hasPassword ? passwordPart(account.caller) : html``}${providerPart(account)}
-<h2>Leave</h2><form method="post" action="/sign-out"><button>Sign out of this browser</button></form>`,
+<h2>Sign out</h2><form class="bare" method="post" action="/sign-out"><button>Sign out of this browser</button></form>`,
   );
 }
 
@@ -36,7 +36,7 @@ function sessionsPart({ caller, sessions }: Account): Html {
   const endOthers =
     others.length < 2
       ? html``
-      : html`<form method="post" action="/account/sessions/end"><input type="hidden" name="session" value="others"><button>Sign out everywhere else</button></form>`;
+      : html`<form class="bare" method="post" action="/account/sessions/end"><input type="hidden" name="session" value="others"><button>Sign out everywhere else</button></form>`;
   return html`<h2>Where you are signed in</h2><ul class="list">${sessions.map((one) => sessionRow(one, one.id === caller.sessionId))}</ul>${endOthers}`;
 }
 
@@ -44,17 +44,22 @@ function sessionRow({ id, browser, address, createdAt, lastSeenAt }: MemberSessi
   const end = html`<form method="post" action="/account/sessions/end"><input type="hidden" name="session" value="${id}">
 <button class="small" aria-label="Sign out ${browser}, since ${shownTime(createdAt)}">Sign out</button></form>`;
   return html`<li><div><p><strong>${browser === "" ? "A browser" : browser}</strong>${isThis ? html` · this one` : html``}</p>
-<p class="soft">${address} · since ${shownTime(createdAt)} · last seen ${shownTime(lastSeenAt)}</p></div>${isThis ? html`` : end}</li>`;
+<p class="soft">${address}<br>Since ${shownTime(createdAt)}<br>Last seen ${shownTime(lastSeenAt)}</p></div>${isThis ? html`` : end}</li>`;
 }
 
 function passwordPart({ member }: SessionCaller): Html {
   return html`<h2>Change your password</h2><p class="soft">Every other browser is signed out.</p>
-<form method="post" action="/account/password"><input type="hidden" name="username" value="${member}" autocomplete="username">
-<label for="current">Current password</label><input id="current" name="current" type="password" required autocomplete="current-password">
-${newPasswordFields()}<button>Change it</button></form>`;
+<form method="post" action="/account/password">${usernameField(member)}<label for="current">Current password</label><input id="current" name="current" type="password" required autocomplete="current-password">
+${newPasswordFields({ isFirst: false })}<button>Change it</button></form>`;
 }
 
-function providerPart({ hasPassword, identities, linkable }: Account): Html {
+/** For password managers alone. */
+function usernameField(member: string): Html {
+  return html`<input name="username" value="${member}" autocomplete="username" hidden>
+`;
+}
+
+function providerPart({ caller, hasPassword, identities, linkable }: Account): Html {
   const linked = identities.map(
     ({ issuer }) =>
       html`<li><p><strong>${new URL(issuer).host}</strong></p>${hasPassword ? unlinkForm(issuer) : html``}</li>`,
@@ -62,7 +67,7 @@ function providerPart({ hasPassword, identities, linkable }: Account): Html {
   const link =
     linkable === undefined || !hasPassword
       ? html``
-      : html`<form method="post" action="/account/link"><label for="link-password">Current password</label>
+      : html`<form method="post" action="/account/link">${usernameField(caller.member)}<label for="link-password">Current password</label>
 <input id="link-password" name="current" type="password" required autocomplete="current-password"><button>Sign in at ${linkable} too</button></form>`;
   if (linked.length === 0 && link.html === "") return html``;
   return html`<h2>Your identity provider</h2>${linked.length === 0 ? html`` : html`<ul class="list">${linked}</ul>`}${link}`;

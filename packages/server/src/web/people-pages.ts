@@ -40,8 +40,8 @@ function focused(isFirst: boolean): Html {
 }
 
 /** Two fields for a password that is chosen. */
-export function newPasswordFields(): Html {
-  return html`<label for="next">New password</label><input id="next" name="next" type="password" required minlength="${String(MIN_PASSWORD_LENGTH)}" maxlength="${String(MAX_PASSWORD_LENGTH)}" autocomplete="new-password" aria-describedby="rule">
+export function newPasswordFields({ isFirst }: { readonly isFirst: boolean }): Html {
+  return html`<label for="next">New password</label><input id="next" name="next" type="password" required minlength="${String(MIN_PASSWORD_LENGTH)}" maxlength="${String(MAX_PASSWORD_LENGTH)}" autocomplete="new-password" aria-describedby="rule"${focused(isFirst)}>
 <p class="soft" id="rule">At least ${String(MIN_PASSWORD_LENGTH)} characters. Four unrelated words are easy to keep and hard to guess.</p>
 <label for="again">New password again</label><input id="again" name="again" type="password" required maxlength="${String(MAX_PASSWORD_LENGTH)}" autocomplete="new-password">`;
 }
@@ -59,7 +59,7 @@ export function joinPage({ member, org, code, note = "" }: JoinForm): string {
     html`<p>You are <strong>${member}</strong> of <strong>${org}</strong>. This link serves once.</p>${complaint(note)}
 <form method="post" action="/join"><input type="hidden" name="code" value="${code}">
 <label for="name">Name</label><input id="name" name="name" value="${member}" readonly autocomplete="username">
-${newPasswordFields()}
+${newPasswordFields({ isFirst: true })}
 <button class="main wide">Keep it and sign in</button></form>`,
   );
 }

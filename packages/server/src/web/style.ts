@@ -9,15 +9,15 @@ header svg{width:1.4rem;height:1.4rem;fill:var(--accent)}
 main{max-width:30rem;margin:0 auto;padding:clamp(1.25rem,5vw,2.25rem);background:var(--card);border:1px solid var(--line);border-radius:14px;overflow-wrap:anywhere}
 h1{font-size:1.45rem;line-height:1.25;margin:0 0 .75rem;letter-spacing:-.01em}h2{font-size:1.05rem;margin:2rem 0 .5rem;padding-top:1.25rem;border-top:1px solid var(--line)}
 p{margin:.5rem 0}a{color:var(--accent)}code,.code{font-family:ui-monospace,monospace}.soft{color:var(--soft);font-size:.925rem}
-form{margin:1.25rem 0 0}label{display:block;margin:.9rem 0 .25rem;font-weight:600}
+form{margin:1.25rem 0 0}.bare{margin:0}label{display:block;margin:.9rem 0 .25rem;font-weight:600}
 input{display:block;width:100%;font:inherit;color:inherit;background:var(--card);padding:.6rem .75rem;border:1px solid var(--field);border-radius:8px}
-input[readonly]{background:var(--page);border-color:var(--line)}input.code{font-size:1.35rem;letter-spacing:.12em;text-transform:uppercase;text-align:center}
+input[hidden]{display:none}input[readonly]{background:var(--page);border-color:var(--line)}input.code{font-size:1.35rem;letter-spacing:.12em;text-transform:uppercase;text-align:center}
 button,.button{display:inline-block;font:inherit;font-weight:600;text-align:center;text-decoration:none;margin:1.25rem 0 0;padding:.6rem 1.1rem;border-radius:8px;cursor:pointer;
-border:1px solid var(--field);background:var(--card);color:var(--text)}.main{border-color:var(--accent);background:var(--accent);color:var(--on-accent)}
+border:1px solid var(--field);background:var(--card);color:var(--text);overflow-wrap:normal}.main{border-color:var(--accent);background:var(--accent);color:var(--on-accent)}
 .wide{width:100%}.small{margin:0;padding:.3rem .75rem;font-size:.9rem}button:hover,.button:hover{filter:brightness(.94)}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}.pair{display:grid;grid-template-columns:1fr 1fr;gap:.75rem}
 .bad,.good{padding:.6rem .85rem;border-radius:8px;border-left:4px solid}.bad{color:var(--bad);background:var(--bad-back)}.good{color:var(--good);background:var(--good-back)}
 dl{display:grid;grid-template-columns:auto 1fr;gap:.25rem 1rem;margin:1.25rem 0 0}dt{color:var(--soft)}dd{margin:0;font-weight:600}
 .list{list-style:none;margin:.5rem 0 0;padding:0}.list li{display:flex;justify-content:space-between;align-items:center;gap:1rem;padding:.7rem 0;border-top:1px solid var(--line)}
-.list li:first-child{border-top:0}.list form{margin:0}.list p{margin:0}
+.list li:first-child{border-top:0}.list form{flex:none;margin:0}.list p{margin:0}
 .or{display:flex;align-items:center;gap:.75rem;margin:1.5rem 0 0;color:var(--soft);font-size:.925rem}.or::before,.or::after{content:"";flex:1;border-top:1px solid var(--line)}`;
