@@ -190,6 +190,10 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const { node } = await org.nodes.getNode({ node: nodeId }, org.headers);
     expect(node).toMatchObject({ health: 2, spoolDepth: 4_096n, auditFault: "" });
     expect(Number(node?.appliedAt)).toBeGreaterThanOrEqual(before);
+    await using store = await connectStore(database.location, fleet.clock);
+    const tallies = await store.inOrg(org.orgId, ({ nodes }) => nodes.tally());
+    const online = tallies.find(({ liveness }) => liveness === "online");
+    expect(online).toMatchObject({ spoolBytes: 4_096, nodes: expect.any(Number), behind: expect.any(Number) });
   });
 
   test("each head continues the one that a node named, by a proof that anyone can check", async () => {

@@ -6,13 +6,15 @@ import type {
   PolicyAdminService,
 } from "./gen/gatehouse/admin/v1/vault_pb.js";
 import type { NodeGatewayService } from "./gen/gatehouse/gateway/v1/gateway_pb.js";
+import type { Health } from "./gen/grpc/health/v1/health_pb.js";
+import type { ServerReflection } from "./gen/grpc/reflection/v1/reflection_pb.js";
 
 /**
  * How a caller proves who it is. `bootstrap`: by what the request itself carries (a code, a signature), within the
  * failure budget. `node`: a session token and a DPoP proof by the node's key. `setup`: a set-up code. `operator`: an
- * operator's key, with the row's permission.
+ * operator's key, with the row's permission. `anyone`: not at all, within the bounds for callers that are not known.
  */
-export type CallerAuth = "bootstrap" | "node" | "setup" | "operator";
+export type CallerAuth = "bootstrap" | "node" | "setup" | "operator" | "anyone";
 
 /** What an operator's role may allow. */
 export type Permission =
@@ -58,6 +60,7 @@ function operator(permission: Permission, log: LogClass = "plain"): CallerRow {
   return { auth: "operator", permission, log, modes: MODES };
 }
 
+const ANYONE = { auth: "anyone", log: "plain", modes: MODES } as const satisfies CallerRow;
 const BOOTSTRAP = { auth: "bootstrap", log: "redact", modes: MODES } as const satisfies CallerRow;
 
 /** Every RPC of every service: who may call, what may be logged, where it is served. A missing row is a type error. */
@@ -126,6 +129,13 @@ export const CALLERS = {
     exportAudit: operator("audit:read", "suppress"),
     proveAuditEntry: operator("audit:read", "suppress"),
   } satisfies Rows<typeof AuditAdminService>,
+  "grpc.health.v1.Health": {
+    check: ANYONE,
+    watch: ANYONE,
+  } satisfies Rows<typeof Health>,
+  "grpc.reflection.v1.ServerReflection": {
+    serverReflectionInfo: operator("org:read", "suppress"),
+  } satisfies Rows<typeof ServerReflection>,
 } as const;
 
 /** The full names of the services that have rows. */

@@ -15,5 +15,11 @@ export * from "./gen/gatehouse/admin/v1/vault_pb.js";
 export * from "./gen/gatehouse/gateway/v1/control_pb.js";
 export * from "./gen/gatehouse/gateway/v1/gateway_pb.js";
 export * from "./gen/gatehouse/gateway/v1/reports_pb.js";
+export { Health, type HealthCheckRequest, HealthCheckResponse_ServingStatus } from "./gen/grpc/health/v1/health_pb.js";
+export {
+  ServerReflection,
+  type ServerReflectionRequest,
+  type ServerReflectionResponseSchema,
+} from "./gen/grpc/reflection/v1/reflection_pb.js";
 export { loggable } from "./loggable.ts";
 export { SERVICES } from "./services.ts";

@@ -11,30 +11,34 @@ export interface AdmitDeps {
   readonly queue: AdmissionQueue;
 }
 
-/** Hosts that wait for a confirmation at one server; each costs a stream and a look at the store every few seconds. */
-const MAX_WAITING_HOSTS = 4_096;
+/**
+ * Streams of callers that are not known: hosts that wait for a confirmation, each of which costs a look at the store
+ * every few seconds, and whoever watches the server's health.
+ */
+const MAX_STREAMS = { bootstrap: 4_096, setup: 0, anyone: 256 } as const;
 const RETRY_AFTER_MS = 5_000;
 /** What a guess fails with. A name that is taken, say, is found out by nobody without a valid code. */
 const GUESSES: ReadonlySet<ProblemRow["rpc"]> = new Set(["unauthenticated", "invalid_argument", "not_found"]);
 
 /** Calls of callers that are not known yet: failures are budgeted by address, and so many run at once. */
 export function admitCalls({ budget, queue }: AdmitDeps): Interceptor {
-  let waitingHosts = 0;
+  const streams = { bootstrap: 0, setup: 0, anyone: 0 };
   return (next) => async (request) => {
-    if (isKnownCaller(request)) return next(request);
+    const kind = kindOfUnknown(request);
+    if (kind === undefined) return next(request);
     const address = request.contextValues.get(PEER_ADDRESS);
     const count = (failure: unknown) => {
       if (GUESSES.has(toProblem(failure).row.rpc)) budget.fail(address);
       return failure;
     };
     budget.check(address);
-    checkRoom(request.stream ? waitingHosts : 0);
+    if (request.stream && streams[kind] >= MAX_STREAMS[kind]) throw new SlowDownProblem("server.busy", RETRY_AFTER_MS);
     try {
       const response = await queue.run(request.method.localName === "completeAuthHandshake", () => next(request));
       if (!response.stream) return response;
-      waitingHosts += 1;
+      streams[kind] += 1;
       const message = counted(response.message, count, () => {
-        waitingHosts -= 1;
+        streams[kind] -= 1;
       });
       return { ...response, message };
     } catch (failure) {
@@ -43,13 +47,10 @@ export function admitCalls({ budget, queue }: AdmitDeps): Interceptor {
   };
 }
 
-function checkRoom(waitingHosts: number): void {
-  if (waitingHosts >= MAX_WAITING_HOSTS) throw new SlowDownProblem("server.busy", RETRY_AFTER_MS);
-}
-
-function isKnownCaller({ service, method }: Parameters<ReturnType<Interceptor>>[0]): boolean {
+/** By which row the caller is not known; `undefined`: it is about to be. */
+function kindOfUnknown({ service, method }: Parameters<ReturnType<Interceptor>>[0]) {
   const auth = callerRow(service.typeName, method.localName)?.auth;
-  return auth !== "bootstrap" && auth !== "setup";
+  return auth === "node" || auth === "operator" ? undefined : auth;
 }
 
 async function* counted(

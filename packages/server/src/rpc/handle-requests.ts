@@ -5,10 +5,13 @@ import type { HealthReport } from "@gatehouse/kit";
 import {
   AuditAdminService,
   CredentialAdminService,
+  Health,
   NodeAdminService,
   NodeGatewayService,
   OrgAdminService,
   PolicyAdminService,
+  SERVICES,
+  ServerReflection,
 } from "@gatehouse/wire";
 import type { ServerCounters } from "../metrics.ts";
 import { answerWellKnown } from "../orgs/well-known.ts";
@@ -24,9 +27,11 @@ import { boundArrival, type Handle } from "./open-listener.ts";
 import { auditAdminService } from "./services/audit-admin-service.ts";
 import { credentialAdminService } from "./services/credential-admin-service.ts";
 import { gatewayService } from "./services/gateway-service.ts";
+import { healthService } from "./services/health-service.ts";
 import { nodeAdminService } from "./services/node-admin-service.ts";
 import { orgAdminService } from "./services/org-admin-service.ts";
 import { policyAdminService } from "./services/policy-admin-service.ts";
+import { reflectionService } from "./services/reflection-service.ts";
 
 export interface HandleOptions {
   /** SHA-256 of the SPKI of the TLS leaf. */
@@ -44,7 +49,7 @@ export interface HandleOptions {
 const MAX_MESSAGE_BYTES = 4 * 1_048_576;
 /** Paths of calls whose request is a stream. */
 const STREAMED_IN: ReadonlySet<string> = new Set(
-  [NodeGatewayService, OrgAdminService, NodeAdminService, CredentialAdminService, PolicyAdminService, AuditAdminService]
+  Object.values(SERVICES)
     .flatMap(({ typeName, methods }) => methods.map((method) => ({ typeName, ...method })))
     .filter(({ methodKind }) => methodKind === "client_streaming" || methodKind === "bidi_streaming")
     .map(({ typeName, name }) => `/${typeName}/${name}`),
@@ -56,7 +61,7 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
   const now = () => clock.now();
   const seeOnce = (hash: Uint8Array, expiresAt: number) => store.insertOnce("seen_proofs", hash, expiresAt);
   const adapter = connectNodeAdapter({
-    routes: (router) => addServices(router, server),
+    routes: (router) => addServices(router, server, options),
     interceptors: [
       logCalls({ log, clock, counters: options.counters }),
       admitCalls(options.admission),
@@ -137,11 +142,13 @@ async function reportHealth({ health }: HandleOptions): Promise<PlainAnswer> {
   return { status: report.status === "ok" ? 200 : 503, body: report };
 }
 
-function addServices(router: ConnectRouter, server: ServerContext): void {
+function addServices(router: ConnectRouter, server: ServerContext, { health }: HandleOptions): void {
   router.service(NodeGatewayService, gatewayService(server));
   router.service(OrgAdminService, orgAdminService(server));
   router.service(NodeAdminService, nodeAdminService(server));
   router.service(CredentialAdminService, credentialAdminService(server));
   router.service(PolicyAdminService, policyAdminService(server));
   router.service(AuditAdminService, auditAdminService(server));
+  router.service(Health, healthService(health));
+  router.service(ServerReflection, reflectionService(server));
 }
