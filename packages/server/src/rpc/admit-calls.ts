@@ -32,7 +32,7 @@ export function admitCalls({ budget, queue }: AdmitDeps): Interceptor {
       return failure;
     };
     budget.check(address);
-    if (request.stream && streams[kind] >= MAX_STREAMS[kind]) throw new SlowDownProblem("server.busy", RETRY_AFTER_MS);
+    if (request.stream) checkRoom(streams[kind], MAX_STREAMS[kind]);
     try {
       const response = await queue.run(request.method.localName === "completeAuthHandshake", () => next(request));
       if (!response.stream) return response;
@@ -45,6 +45,10 @@ export function admitCalls({ budget, queue }: AdmitDeps): Interceptor {
       throw count(failure);
     }
   };
+}
+
+function checkRoom(open: number, limit: number): void {
+  if (open >= limit) throw new SlowDownProblem("server.busy", RETRY_AFTER_MS);
 }
 
 /** By which row the caller is not known; `undefined`: it is about to be. */
