@@ -52,6 +52,28 @@ test("a command that a signal ended is 128 + n, one that is not there 127, one t
   expect((await world.run(["./data.txt"])).code).toBe(126);
 });
 
+test("wrong usage of run is 125 too: 2 would be the command's own; elsewhere it is 2", async () => {
+  for (const wrong of [
+    [],
+    ["--"],
+    ["--no-such-option", "--", "true"],
+    ["--driver", "none", "--", "true"],
+    ["--json", "--", "true"],
+  ]) {
+    const { code, stdout, stderr } = await world.cli(["run", ...wrong]);
+    expect({ code, stdout }, wrong.join(" ")).toEqual({ code: 125, stdout: "" });
+    expect(stderr).toMatch(/error: |gatehouse: /);
+  }
+  for (const wrong of [["--node"], ["--node", "n1", "--no-such-option", "--", "true"]]) {
+    expect((await world.cli(["run", ...wrong])).code, wrong.join(" ")).toBe(125);
+  }
+  expect((await world.cli(["run", "--help"])).code).toBe(0);
+  expect((await world.cli(["stop", "--no-such-option"])).code).toBe(2);
+  // `node run` runs no command of anybody's.
+  const own = ["--state-dir", join(world.paths.directory, "no-node")];
+  expect((await world.cli(["node", "run", ...own])).code).not.toBe(125);
+});
+
 test("a failure of Gatehouse itself is 125 and says what to do", async () => {
   const unknown = await world.run(["true"], { grants: ["nothing-of-this-name"] });
   expect(unknown.code).toBe(125);

@@ -90,7 +90,7 @@ ${renderCommands(commandTree()).join("\n")}
 | 6 | the daemon cannot be reached |
 | 7 | timed out |
 | 130, 141 | ended by Ctrl-C or at a prompt; nobody read its output any more |
-| 125, 126, 127, 128 + n | of \`run\`: its own failure, not executable, not found, ended by signal n; else the command's code |
+| 125, 126, 127, 128 + n | of \`run\`: its own failure or wrong usage, not executable, not found, ended by signal n; else the command's code |
 
 ## Scripts
 

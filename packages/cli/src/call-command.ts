@@ -3,6 +3,7 @@ import { toProblem } from "@gatehouse/core";
 import { type Config, loadConfig } from "@gatehouse/kit";
 import type { Command, OptionValues } from "commander";
 import { awaitGate } from "./await-gate.ts";
+import { OWN_FAILURE } from "./call-program.ts";
 import type { Invocation } from "./invocation.ts";
 import { isOperators } from "./operator/is-operators.ts";
 import { reportFailure } from "./terminal/report-failure.ts";
@@ -44,8 +45,7 @@ export async function callCommand(command: Command, run: (invocation: Invocation
     if (!asksServer && !asksNobody) await awaitGate(stateDir);
     return await run({ args: command.args, options, ...settings, socketPath: join(stateDir, "daemon.sock") });
   } catch (failure) {
-    // The codes of `run` are the command's own, so its failures share one that commands hardly use.
-    return reportFailure(failure, name === "run" ? 125 : undefined);
+    return reportFailure(failure, group === "run" ? OWN_FAILURE : undefined);
   }
 }
 

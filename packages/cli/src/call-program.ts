@@ -1,5 +1,9 @@
 import { type Command, CommanderError } from "commander";
 
+/** What `run` fails with by itself: its other codes are the command's own, 2 among them. */
+export const OWN_FAILURE = 125;
+const WRONG_USAGE = 2;
+
 /** Carries out what the command line asks for. */
 export async function callProgram(program: Command): Promise<void> {
   try {
@@ -7,6 +11,7 @@ export async function callProgram(program: Command): Promise<void> {
   } catch (failure) {
     // Commander has printed what is wrong; its own codes for help and version are no failures.
     if (!(failure instanceof CommanderError)) throw failure;
-    process.exitCode = failure.exitCode === 0 ? 0 : 2;
+    const failed = process.argv[2] === "run" ? OWN_FAILURE : WRONG_USAGE;
+    process.exitCode = failure.exitCode === 0 ? 0 : failed;
   }
 }
