@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { PolicyRule } from "@gatehouse/core";
-import { startWorld, type World } from "@gatehouse/testbed";
+import { plantValue, startWorld, type World } from "@gatehouse/testbed";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type GrantedApi, openGrantedApi } from "./granted-api.ts";
 
@@ -45,9 +45,30 @@ describe("policy explain", () => {
     await running.finished;
   });
 
+  test("of a run that has ended goes by the policy that it had, with its grants as they are now", async () => {
+    const flags = ["-d"];
+    const started = await world.startRun(["true"], { grants: [granted.grant], policy: granted.policy, flags }).finished;
+    const runId = started.stdout.trim();
+    await expect.poll(() => world.liveRuns(), { timeout: 10_000 }).not.toContain(runId);
+    const args = ["policy", "explain", "GET", `${granted.origin}/y`, "--run", runId];
+    const live = { action: "allow", rule: "rules[0]", injects: [{ header: "authorization", grant: granted.grant }] };
+    expect(await world.cliJson(args)).toMatchObject({ ...live, run_ended: true });
+    const told = await world.cli(args);
+    expect(told.stdout).toMatch(/^allowed\n/);
+    expect(told.stderr).toContain(`${runId} has ended`);
+    const other = await world.cliJson(["policy", "explain", "GET", "https://other.example.test/", "--run", runId]);
+    expect(other).toMatchObject({ action: "deny", rule: "default" });
+    await world.addCredential("for-a-while", { host: granted.host, value: plantValue() });
+    const second = await world.startRun(["true"], { grants: ["for-a-while"], policy: granted.policy, flags }).finished;
+    await world.cli(["revoke", "for-a-while"]);
+    const after = await world.cli(["policy", "explain", "GET", `${granted.origin}/y`, "--run", second.stdout.trim()]);
+    expect(after).toMatchObject({ code: 0, stderr: expect.stringContaining("taken back since: for-a-while") });
+    expect(after.stdout).not.toContain("(grant");
+  });
+
   test("of a run that is not there ends with 5, one without a daemon answers from the file", async () => {
     const gone = await world.cli(["policy", "explain", "GET", "https://a.test/", "--run", "never"]);
-    expect(gone.code).toBe(5);
+    expect(gone).toMatchObject({ code: 5, stderr: expect.stringContaining("--policy FILE") });
     const policy = await write("explained.yaml", "mode: strict\nrules:\n  - action: allow\n    hosts: [a.test]\n");
     const nowhere = ["--state-dir", join(world.paths.directory, "nowhere")];
     const offline = await world.cli(["policy", "explain", "GET", "https://a.test/", "--policy", policy, ...nowhere]);

@@ -1,39 +1,39 @@
 import { Problem, pathOf } from "@gatehouse/core";
 import { type Explanation, explainUnderPolicy, systemLookUp } from "@gatehouse/gate";
-import { requestUnixOk } from "@gatehouse/kit";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { type AskedOfDaemon, askDaemon, explainRun } from "../policy/explain-run.ts";
 import { type PlacedFile, readPolicy } from "../policy/policy-file.ts";
 import { colour, printJson, printLine, shown } from "../terminal/print.ts";
 
 /** Says what the gate would do with a request: by a file alone, or, where runs and grants matter, as the daemon says. */
 export async function explainPolicy(invocation: Invocation): Promise<number> {
-  const [method = "", url = ""] = invocation.args;
   const run = textOption(invocation, "run");
-  const grants = listOption(invocation, "grant");
   const written = textOption(invocation, "policy");
-  const allow = listOption(invocation, "allow");
-  if (run !== undefined && (written !== undefined || grants.length > 0 || allow.length > 0)) {
+  const isPlanned = written !== undefined || ["grant", "allow"].some((name) => listOption(invocation, name).length > 0);
+  if (run !== undefined && isPlanned) {
     throw new Problem("usage.invalid", { detail: "A run has its policy and grants: give --run alone." });
   }
+  const [method = "", url = ""] = invocation.args;
+  const asked = { method: method.toUpperCase(), url, resolve: isSet(invocation, "resolve") };
   const file = run === undefined ? await readPolicy(written ?? "strict") : undefined;
-  const asked = { method: method.toUpperCase(), url };
-  const isResolved = isSet(invocation, "resolve");
-  const policy = file === undefined ? undefined : withAllowed(file.value, allow);
   const explained =
-    run !== undefined || grants.length > 0
-      ? await askDaemon(invocation, { ...asked, run_id: run, policy, grants, resolve: isResolved })
-      : await explainUnderPolicy(policy, asked, {
-          hosts: invocation.config.gate.hosts,
-          ownAddresses: new Set(),
-          ...(isResolved ? { lookUp: systemLookUp } : {}),
-        });
+    run === undefined ? await explainPlanned(invocation, asked, file?.value) : await explainRun(invocation, run, asked);
   if (isSet(invocation, "json")) printJson(explained);
   else printExplanation(explained, file);
   return 0;
 }
 
-async function askDaemon({ socketPath }: Invocation, body: object): Promise<Explanation> {
-  return (await requestUnixOk({ socketPath, method: "POST", path: "/v1/policy/explain", body })) as Explanation;
+async function explainPlanned(
+  invocation: Invocation,
+  { method, url, resolve }: AskedOfDaemon,
+  written: unknown,
+): Promise<Explanation> {
+  const grants = listOption(invocation, "grant");
+  const policy = withAllowed(written, listOption(invocation, "allow"));
+  if (grants.length > 0) return askDaemon(invocation, { method, url, resolve, policy, grants });
+  const { hosts } = invocation.config.gate;
+  const lookUp = resolve ? { lookUp: systemLookUp } : {};
+  return explainUnderPolicy(policy, { method, url }, { hosts, ownAddresses: new Set(), ...lookUp });
 }
 
 /** As `gatehouse run` adds `--allow` to its policy. */

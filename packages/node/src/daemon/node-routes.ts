@@ -28,7 +28,10 @@ export function nodeRoutes({ sandboxes, files, status }: NodeApi): readonly Rout
     {
       method: "GET",
       path: "/v1/sandboxes/{id}",
-      handle: ({ params }) => ({ status: 200, body: describe(sandboxes.get(params.id ?? "")) }),
+      handle: async ({ params }) => {
+        const record = sandboxes.get(params.id ?? "");
+        return { status: 200, body: { ...describe(record), policy: await files.policy(record.keeper) } };
+      },
     },
     {
       method: "DELETE",

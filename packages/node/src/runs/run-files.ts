@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { getCACertificates } from "node:tls";
-import { Problem } from "@gatehouse/core";
+import { type NetworkPolicyInput, Problem } from "@gatehouse/core";
 import { writeFileAtomic } from "@gatehouse/kit";
 import * as z from "zod";
 import { CA_BUNDLE, JAVA_TRUST_STORE, SANDBOX_HOME, SANDBOX_UID } from "../sandbox/driver.ts";
@@ -49,6 +49,7 @@ export function keeperOf(runId: string): string {
   return createHash("sha256").update(runId).digest("hex").slice(0, 16);
 }
 
+const POLICY = "policy.json";
 const PASSWD = `root:x:0:0:root:/:/usr/sbin/nologin
 agent:x:${SANDBOX_UID}:${SANDBOX_UID}:agent:${SANDBOX_HOME}:/bin/sh
 nobody:x:65534:65534:nobody:/:/usr/sbin/nologin
@@ -70,9 +71,21 @@ export class RunFiles {
   }
 
   /** Makes the directory with the run's record: from here on it is known, whatever happens to the daemon. */
-  async create(record: RunRecord): Promise<void> {
-    await mkdir(this.directory(record.keeper), { recursive: true, mode: 0o700 });
+  async create(record: RunRecord, policy: NetworkPolicyInput): Promise<void> {
+    const directory = this.directory(record.keeper);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    // A file of its own: a release that does not know it goes on reading the record.
+    await writeFileAtomic(join(directory, POLICY), JSON.stringify(policy));
     await this.write(record);
+  }
+
+  /** The policy that a run was started with; `undefined` when it left none. */
+  async policy(keeper: string): Promise<unknown> {
+    try {
+      return JSON.parse(await readFile(join(this.directory(keeper), POLICY), "utf8"));
+    } catch {
+      return undefined;
+    }
   }
 
   /** Makes the files that the sandbox reads. */

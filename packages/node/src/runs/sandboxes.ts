@@ -90,9 +90,9 @@ export class Sandboxes {
     // Known before the gate knows it: what the gate alone knows is taken for a leftover.
     this.#runs.set(runId, record);
     try {
-      await this.#deps.files.create(record);
-      const isExposed = driver === "process";
       const { agent, project, grants, policy } = request;
+      await this.#deps.files.create(record, policy);
+      const isExposed = driver === "process";
       const place = isExposed ? undefined : keeper;
       const asked = { runId, agent, project, grants, policy, isExposed, keeper: place };
       const started = await this.#deps.gate.call("startRun", asked);
