@@ -4,7 +4,6 @@ import {
   constants,
   fstatSync,
   openSync,
-  readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -15,6 +14,7 @@ import { resolve as absolute, dirname, join, sep } from "node:path";
 import { Problem } from "@gatehouse/core";
 import { nativePackages, resolveEntry } from "@gatehouse/kit";
 import { mountsBelow, readHostMounts } from "../sandbox/host-mounts.ts";
+import { findTellingFiles } from "./telling-files.ts";
 
 /** What of Gatehouse and of its user is seen in no sandbox. */
 export interface OwnDirectories {
@@ -61,14 +61,13 @@ const SYSTEM = [
 const ENGINES = ["/var/lib/docker", "/var/lib/containerd", "/var/lib/containers"];
 /** Everybody's things lie here, sockets among them; a directory inside may be a workspace. */
 const SHARED = ["/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/tmp"];
+/** In one warning. */
+const MAX_NAMED = 5;
 const FIRST_USER = 1_000;
 const NOBODY = 65_534;
 /** Whosever home it is. */
 const PRIVATE =
   /\/(?:\.ssh|\.gnupg|\.aws|\.azure|\.docker|\.kube|\.password-store|\.netrc|\.config\/(?:gcloud|gh|gatehouse)|\.local\/state\/gatehouse)(?=\/|$)/;
-const TELLING =
-  /^(?:\.env(?:\..+)?|\.npmrc|\.pypirc|\.netrc|\.git-credentials|id_(?:rsa|ed25519|ecdsa)|.*\.pem|.*\.key|credentials\.json)$/;
-
 /** A directory that may be seen in a sandbox, resolved. */
 export interface CheckedDirectory {
   readonly path: string;
@@ -198,28 +197,33 @@ function identityAt(path: string): string | undefined {
 }
 
 function warningsOfContent(path: string): readonly string[] {
-  const entries = list(path);
-  const telling = entries.filter((entry) => TELLING.test(entry.name));
-  const sockets = entries.filter((entry) => entry.isSocket());
+  const { secrets, sockets, isPartial } = look(path);
+  const bound = isPartial ? " (not every folder was looked at)" : "";
   return [
-    ...(telling.length === 0 ? [] : [`the workspace holds ${names(telling)}: what lies in it, the run can read`]),
+    ...(secrets.length === 0
+      ? []
+      : [`the workspace holds ${names(secrets)}${bound}: what lies in it, the run can read`]),
     ...(sockets.length === 0 ? [] : [`the workspace holds ${names(sockets)}: the run can talk to who listens there`]),
   ];
 }
 
-function list(path: string) {
+function look(path: string) {
   try {
-    return readdirSync(path, { withFileTypes: true });
+    return findTellingFiles(path);
   } catch (cause) {
     throw new Problem("sandbox.workspace_refused", { detail: `${path} cannot be listed.`, cause });
   }
 }
 
-function names(entries: readonly { readonly name: string }[]): string {
-  return entries
-    .slice(0, 5)
-    .map(({ name }) => name)
-    .join(", ");
+function names(paths: readonly string[]): string {
+  const shown = paths.slice(0, MAX_NAMED).map(shownName).join(", ");
+  return paths.length > MAX_NAMED ? `${shown} and ${paths.length - MAX_NAMED} more` : shown;
+}
+
+/** A name is anybody's text: it goes to a terminal. */
+function shownName(name: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to be shown as escapes
+  return name.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "?");
 }
 
 function refused(path: string, why: string): Problem {
