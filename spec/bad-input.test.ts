@@ -69,10 +69,15 @@ test("Ctrl-C and Ctrl-D at a prompt end with 130, and nothing is stored", async 
   const script = join(world.paths.directory, "prompt.py");
   await writeFile(script, PROMPTED);
   const command = [process.execPath, `${REPOSITORY}/dist/gatehouse.js`, "grant", "github"];
-  for (const key of ["03", "04"]) {
+  // A terminal that does not know its width says 0.
+  for (const [key, columns] of [
+    ["03", "101"],
+    ["04", "0"],
+  ] as const) {
     const env = { ...world.environment, TERM: "xterm", GATEHOUSE_STATE_DIR: world.paths.stateDir };
-    const { code, stdout } = await runProcess("/usr/bin/python3", [script, key, ...command], { env });
+    const { code, stdout } = await runProcess("/usr/bin/python3", [script, key, columns, ...command], { env });
     expect(stdout).toContain("Cancelled. Nothing was stored.");
+    expect(stdout).toContain("(not shown)");
     expect(stdout).not.toContain("Warning");
     expect(code).toBe(130);
   }
@@ -314,8 +319,8 @@ const PROMPTED = `
 import fcntl, os, pty, struct, sys, termios
 pid, fd = pty.fork()
 if pid == 0:
-    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
-    os.execvp(sys.argv[2], sys.argv[2:])
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, int(sys.argv[2]), 0, 0))
+    os.execvp(sys.argv[3], sys.argv[3:])
 seen, pressed = b"", False
 while True:
     try:

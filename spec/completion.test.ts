@@ -26,7 +26,8 @@ afterAll(() => world[Symbol.asyncDispose]());
 
 function environment(): Readonly<Record<string, string>> {
   const { PATH, ...rest } = world.environment;
-  return { ...rest, PATH: `${world.paths.directory}/bin:${PATH}`, GATEHOUSE_STATE_DIR: world.paths.stateDir };
+  const HOME = world.paths.directory;
+  return { ...rest, HOME, PATH: `${HOME}/bin:${PATH}`, GATEHOUSE_STATE_DIR: world.paths.stateDir };
 }
 
 async function ask(shell: string, script: string): Promise<readonly string[]> {
@@ -37,31 +38,33 @@ async function ask(shell: string, script: string): Promise<readonly string[]> {
 }
 
 /** What bash offers at the end of a line, by the function that it would call itself. */
-function inBash(line: string): Promise<readonly string[]> {
+function inBash(line: string, before = ""): Promise<readonly string[]> {
   return ask(
     "bash",
-    `source <(gatehouse completion bash)
+    `shopt -s expand_aliases
+     ${before}
+     source <(gatehouse completion bash)
      compopt() { :; }
      COMP_LINE=${JSON.stringify(line)}; COMP_POINT=\${#COMP_LINE}
      read -ra COMP_WORDS <<< "$COMP_LINE"
      [[ $COMP_LINE == *" " ]] && COMP_WORDS+=("")
      COMP_CWORD=$((\${#COMP_WORDS[@]} - 1))
-     how=$(complete -p gatehouse); how=\${how#*-F }; \${how%% *}
+     how=$(complete -p "\${COMP_WORDS[0]##*/}"); how=\${how#*-F }; \${how%% *}
      printf '%s\\n' "\${COMPREPLY[@]}"`,
   );
 }
 
-function inFish(line: string): Promise<readonly string[]> {
-  return ask("fish", `gatehouse completion fish | source; complete -C ${JSON.stringify(line)}`);
+function inFish(line: string, before = ""): Promise<readonly string[]> {
+  return ask("fish", `${before}\ngatehouse completion fish | source; complete -C ${JSON.stringify(line)}`);
 }
 
 /** zsh completes only at a terminal: its own module opens one. */
-function inZsh(line: string): Promise<readonly string[]> {
+function inZsh(line: string, before = ""): Promise<readonly string[]> {
   return ask(
     "zsh",
     `zmodload zsh/zpty
      zpty z zsh -f -i
-     zpty -w z 'PS1=; unset zle_bracketed_paste; autoload -Uz compinit; compinit -u -D; source <(gatehouse completion zsh)'
+     zpty -w z 'PS1=; unset zle_bracketed_paste; autoload -Uz compinit; compinit -u -D; source <(gatehouse completion zsh); ${before}'
      zpty -w z 'compadd() { print -l -- "$@" >> ${world.paths.directory}/zsh.txt; builtin compadd "$@" }; print rea""dy'
      zpty -r -m z z_out '*ready*'
      zpty -w -n z ${JSON.stringify(line)}$'\\t'
@@ -85,6 +88,14 @@ describe.each([
   test("options, and values that are one of a few", async () => {
     expect(await complete("gatehouse run --dr")).toContain("--driver");
     expect(await complete("gatehouse run --driver b")).toContain("bubblewrap");
+  });
+
+  test("by whatever path or alias it is called", async () => {
+    for (const path of [`${world.paths.directory}/bin/gatehouse`, "~/bin/gatehouse", "../bin/gatehouse"]) {
+      expect(await complete(`${path} re`), path).toContain("revoke");
+    }
+    expect(await complete("gh re", "alias gh=gatehouse")).toContain("revoke");
+    expect(await complete("deny --dr", 'alias deny="gatehouse run"')).toContain("--driver");
   });
 
   test("grants, runs and services that the daemon knows", async () => {

@@ -13,8 +13,10 @@ export async function setUp(root) {
   if (build.status !== 0) throw new Error("the build failed");
   const node = join(root, "node_modules/.bin/node");
   if (existsSync(node)) return node;
-  if (Number(process.versions.node.split(".")[0]) >= 24) return process.execPath;
-  throw new Error(`there is no packaged Node.js for ${process.platform}-${process.arch}: install Node.js 24 or newer`);
+  if (process.versions.node.localeCompare("24.7", "en", { numeric: true }) >= 0) return process.execPath;
+  throw new Error(
+    `there is no packaged Node.js for ${process.platform}-${process.arch}: install Node.js 24.7 or newer`,
+  );
 }
 
 /** Whether every package that the lockfile names for this platform is there in its version. */

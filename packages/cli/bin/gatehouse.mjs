@@ -6,7 +6,8 @@ import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 
-const NEEDED_MAJOR = 24;
+/** argon2 came with it. */
+const NEEDED = "24.7";
 const entry = fileURLToPath(new URL("../../../dist/gatehouse.js", import.meta.url));
 
 function packagedNode() {
@@ -18,15 +19,19 @@ function packagedNode() {
   }
 }
 
+function isNewEnough() {
+  return process.versions.node.localeCompare(NEEDED, "en", { numeric: true }) >= 0;
+}
+
 if (!existsSync(entry)) {
   console.error("gatehouse: it is not built yet. Run: npm run build");
   process.exitCode = 2;
-} else if (Number(process.versions.node.split(".")[0]) >= NEEDED_MAJOR) {
+} else if (isNewEnough()) {
   await import(entry);
 } else {
   const node = packagedNode();
   if (node === undefined) {
-    console.error(`gatehouse: Node.js ${NEEDED_MAJOR} or newer is needed. Run: npm install`);
+    console.error(`gatehouse: Node.js ${NEEDED} or newer is needed. Run: npm install`);
     process.exitCode = 2;
   } else {
     const child = spawn(node, ["--disable-sigusr1", entry, ...process.argv.slice(2)], { stdio: "inherit" });

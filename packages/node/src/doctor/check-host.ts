@@ -2,7 +2,7 @@ import { lookup } from "node:dns/promises";
 import { errorCode, native } from "@gatehouse/kit";
 import { type DoctorCheck, failed, passed } from "./doctor-check.ts";
 
-const NEEDED_MAJOR = 24;
+const NEEDED = "24.7";
 const DNS_TIMEOUT_MS = 5_000;
 /** A name that does not exist (RFC 6761 §6.4): a resolver that works says so, and nobody outside learns of it. */
 const NO_NAME = "gatehouse-doctor.invalid";
@@ -15,12 +15,8 @@ export async function checkHost(): Promise<readonly DoctorCheck[]> {
 function checkNode(): DoctorCheck {
   const about = { name: "node", concerns: "host" } as const;
   const detail = `Node.js ${process.versions.node}`;
-  if (Number(process.versions.node.split(".")[0]) >= NEEDED_MAJOR) return passed(about, detail);
-  return failed(
-    about,
-    detail,
-    `Install Node.js ${NEEDED_MAJOR} or newer, or start by the launcher, which brings its own.`,
-  );
+  if (process.versions.node.localeCompare(NEEDED, "en", { numeric: true }) >= 0) return passed(about, detail);
+  return failed(about, detail, `Install Node.js ${NEEDED} or newer, or start by the launcher, which brings its own.`);
 }
 
 function checkNative(): DoctorCheck {
