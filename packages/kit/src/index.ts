@@ -38,7 +38,7 @@ export {
 } from "./fleet/bundle-document.ts";
 export { readBindings, writeBindings } from "./fleet/credential-bindings.ts";
 export { PartFolder } from "./fleet/part-folder.ts";
-export { readTrust } from "./fleet/read-trust.ts";
+export { readTrust, withNewer } from "./fleet/read-trust.ts";
 export {
   isSealedBy,
   projectJwe,

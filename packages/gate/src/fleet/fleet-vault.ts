@@ -10,6 +10,7 @@ import {
   type SignedRevocation,
   type VerifiedBundle,
   verifyBundle,
+  withNewer,
 } from "@gatehouse/kit";
 import type { CredentialInfo } from "../credentials/credential-store.ts";
 import type { NodeKey } from "../credentials/node-key.ts";
@@ -130,7 +131,7 @@ export class FleetVault {
   revoke(revocation: SignedRevocation, onGone: (change: FleetChange) => Promise<void>): Promise<void> {
     return this.#turns.take("", async () => {
       const trust = await this.#requireTrust();
-      if (!isRevocationOf({ ...trust, keySet: this.#bundle?.keySet ?? trust.keySet }, revocation)) {
+      if (!isRevocationOf(trust, revocation)) {
         throw new Problem("bundle.refused", { detail: "The revocation is not signed by the bundle key." });
       }
       const revoked = new Set([...this.#state.revoked, ...revocation.ids]);
@@ -144,11 +145,11 @@ export class FleetVault {
     });
   }
 
-  /** What the host holds against its server, with the newest that a bundle brought. `undefined`: it has none. */
+  /** What the host holds against its server, by the newest that it took, from a bundle or elsewhere. `undefined`: nothing. */
   async trust(): Promise<BundleTrust | undefined> {
     const trust = await readTrust(this.#deps.stateDir);
     if (trust === undefined || this.#bundle === undefined) return trust;
-    return { ...trust, keySet: this.#bundle.keySet, roster: this.#bundle.roster };
+    return withNewer(trust, this.#bundle);
   }
 
   async #requireTrust(): Promise<BundleTrust> {

@@ -145,6 +145,33 @@ describe("a server that holds every serving key opens nothing and changes nothin
   });
 });
 
+test("a bundle key that a newer key set took out of service signs nothing, whatever key set the served bundle names", async () => {
+  const keySet = JSON.stringify(server.keySet);
+  const part = { kind: "key_set", id: "key-set", version: 1, content: keySet } as const;
+  const credential = await server.seal("gh");
+  await vault.apply(await server.bundle([...server.parts([credential]), part]));
+  await server.remember({ key_set: server.keySetOf(2, makePair("ed25519")) });
+  expect((await vault.trust())?.keySet.epoch).toBe(2);
+  await expectRefused(await server.bundle([...server.parts([]), part]), "bundle.refused");
+  await expectRefused(await server.bundle(server.parts([])), "bundle.refused");
+  const state = { orgId: server.orgId, nodeId: server.nodeId, epoch: 1, generation: 9 };
+  const ids = [credential.credentialId];
+  const signature = server.bundleKey.sign(revocationTuple(state, ids));
+  let told = 0;
+  const tell = async () => void (told += 1);
+  await expect(vault.revoke({ epoch: 1, generation: 9, ids, keyId: "b", signature }, tell)).rejects.toMatchObject({
+    code: "bundle.refused",
+  });
+  expect(told).toBe(0);
+  expect(vault.list()).toHaveLength(1);
+});
+
+test("a roster that the host learned elsewhere is not rolled back by a bundle", async () => {
+  await vault.apply(await server.bundle(server.parts([], server.roster(2))));
+  await server.remember({ roster: describeRoster(server.roster(4)) });
+  await expectRefused(await server.bundle(server.parts([], server.roster(3))), "roster.refused");
+});
+
 test("a key set of a higher epoch is taken under the pinned identity alone", async () => {
   const credential = await server.seal("gh");
   const keySet = JSON.stringify({ ...server.keySet, epoch: 2 });

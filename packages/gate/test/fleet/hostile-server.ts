@@ -88,8 +88,14 @@ export class HostileServer implements AsyncDisposable {
     const raw = new Uint8Array(await crypto.subtle.exportKey("raw", key.publicKey));
     const server = new HostileServer(directory, key, raw);
     await mkdir(join(directory, "fleet"), { mode: 0o700 });
-    await writeFile(join(directory, "node.json"), JSON.stringify(server.#nodeFile()), { mode: 0o600 });
+    await server.remember({});
     return server;
+  }
+
+  /** What the node's daemon wrote down of its server, with something else learned since. */
+  async remember(learned: object): Promise<void> {
+    const text = JSON.stringify({ ...this.#nodeFile(), ...learned });
+    await writeFile(join(this.directory, "node.json"), text, { mode: 0o600 });
   }
 
   /** The node's vault, whose every use of the private key is counted. */
@@ -104,8 +110,12 @@ export class HostileServer implements AsyncDisposable {
   }
 
   get keySet() {
-    const keys = [{ use: "bundle" as const, id: "b", key: this.bundleKey.publicKey }];
-    const keySet = { epoch: 1, issuedAt: 1, keys };
+    return this.keySetOf(1, this.bundleKey);
+  }
+
+  keySetOf(epoch: number, bundleKey: Pair) {
+    const keys = [{ use: "bundle" as const, id: "b", key: bundleKey.publicKey }];
+    const keySet = { epoch, issuedAt: epoch, keys };
     return describeKeySet(keySet, this.identity.sign(keySetTuple(this.identity.publicKey, keySet)));
   }
 
