@@ -112,6 +112,24 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await org.org.removeMember({ name: "bob" }, org.headers);
   });
 
+  test("a key of an hour makes no key that lives longer, and ends none that does more", async () => {
+    await org.org.addMember({ name: "hal", role: Role.ADMIN }, org.headers);
+    const hour = { label: "k", role: Role.ADMIN, ttlMs: 3_600_000n, member: "hal" };
+    const short = await org.org.createApiKey(hour, org.headers);
+    const own = bearer(short.apiKey);
+    const before = (await org.org.listApiKeys({}, org.headers)).apiKeys.length;
+    const longer = { label: "k", role: Role.VIEWER, ttlMs: 3_700_000n, member: "" };
+    expect(await problemOf(org.org.createApiKey(longer, own))).toBe("auth.forbidden");
+    expect((await org.org.listApiKeys({}, org.headers)).apiKeys).toHaveLength(before);
+    const most = await org.org.createApiKey({ ...longer, ttlMs: 0n }, own);
+    expect(most.stored?.expiresAt).toBe(short.stored?.expiresAt);
+    const reader = bearer(most.apiKey);
+    expect(await problemOf(org.org.revokeApiKey({ id: short.stored?.id ?? "" }, reader))).toBe("auth.forbidden");
+    expect(await problemOf(org.org.getOrg({}, own))).toBeUndefined();
+    expect(await problemOf(org.org.revokeApiKey({ id: most.stored?.id ?? "" }, reader))).toBeUndefined();
+    await org.org.removeMember({ name: "hal" }, org.headers);
+  });
+
   test("a removed member's keys open nothing, also when somebody of the same name is added", async () => {
     await org.org.addMember({ name: "carl", role: Role.OWNER }, org.headers);
     const { apiKey } = await keyOf("owner", "carl");

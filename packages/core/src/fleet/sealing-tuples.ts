@@ -1,4 +1,5 @@
 import { encodeTuple, type TupleField } from "../encoding/signed-tuple.ts";
+import { Problem } from "../problem.ts";
 
 type Bytes = Uint8Array;
 
@@ -21,15 +22,23 @@ export interface BoundCredential {
   readonly endpoints: readonly string[];
 }
 
-/** The associated data of a sealed credential: with another destination or slot it cannot be opened. */
+/**
+ * The associated data of a sealed credential: with another destination or slot it cannot be opened. No list of methods or
+ * paths, which is all of them, is an empty one here, so that a list that is empty fails with `credentials.refused`.
+ */
 export function credentialTuple(credential: BoundCredential): Bytes {
   const { orgId, credentialId, name, version, kind, bindings, endpoints } = credential;
   const destinations = bindings.flatMap(({ hosts }) => hosts);
   const slots = bindings.map(({ hosts, header, format, methods, paths }): TupleField => {
-    return [[...hosts], header.toLowerCase(), format, [...(methods ?? [])], [...(paths ?? [])]];
+    return [[...hosts], header.toLowerCase(), format, listOf(methods), listOf(paths)];
   });
   const own = [orgId, credentialId, version, kind, destinations, slots, [...endpoints], name];
   return encodeTuple("gatehouse/credential/v1", ...own);
+}
+
+function listOf(texts: readonly string[] | undefined): readonly string[] {
+  if (texts?.length === 0) throw new Problem("credentials.refused", { detail: "A list of methods or paths is empty." });
+  return [...(texts ?? [])];
 }
 
 export interface SealedParts {

@@ -11,8 +11,12 @@ export const bindingSchema = z.strictObject({
   header: z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/),
   /** Text with `{value}`; what follows `Basic ` is base64-encoded by the gate. */
   format: z.string().max(256),
-  methods: z.array(z.string().regex(/^[A-Za-z]{1,16}$/)).optional(),
-  paths: z.array(z.string().max(512)).optional(),
+  // Absent is all of them. An empty list would be none, and what a credential is sealed under says the same for both.
+  methods: z
+    .array(z.string().regex(/^[A-Za-z]{1,16}$/))
+    .min(1)
+    .optional(),
+  paths: z.array(z.string().max(512)).min(1).optional(),
 });
 
 export type Binding = Readonly<z.infer<typeof bindingSchema>>;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bindingBytes, checkBinding, formatHeader } from "../../src/credentials/binding.ts";
+import { bindingBytes, checkBinding, formatHeader, requireBindings } from "../../src/credentials/binding.ts";
 
 const BINDING = { hosts: ["api.example.test"], header: "Authorization", format: "Bearer {value}" };
 
@@ -37,6 +37,12 @@ describe("a binding is refused", () => {
   ])("%s", (_, binding) => {
     expect(() => checkBinding(binding)).toThrowError(
       expect.objectContaining({ code: expect.stringMatching(/invalid/) }),
+    );
+  });
+
+  test.each(["methods", "paths"])("with an empty list of %s, which would be sealed like none at all", (list) => {
+    expect(() => requireBindings([{ ...BINDING, [list]: [] }])).toThrowError(
+      expect.objectContaining({ code: "grants.invalid" }),
     );
   });
 

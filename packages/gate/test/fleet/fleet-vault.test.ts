@@ -47,6 +47,12 @@ describe("a server that holds every serving key opens nothing and changes nothin
     await expectRefused(await server.bundle(server.parts([credential])), "credentials.refused");
   });
 
+  test.each(["methods", "paths"])("an empty list of %s for a ciphertext that was sealed without one", async (list) => {
+    const sealed = await server.seal("gh");
+    const credential = { ...sealed, bindings: [{ ...BINDINGS[0], [list]: [] } as never] };
+    await expectRefused(await server.bundle(server.parts([credential])), "credentials.refused");
+  });
+
   test("another name for a ciphertext", async () => {
     const credential = { ...(await server.seal("gh")), name: "other" };
     await expectRefused(await server.bundle(server.parts([credential])), "credentials.refused");

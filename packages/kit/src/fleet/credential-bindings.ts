@@ -28,7 +28,7 @@ function parseBinding(value: unknown): CredentialBinding {
   const strange = Object.keys(value).find((name) => !known.includes(name));
   const { hosts, header, format, methods, paths } = value as Readonly<Record<string, unknown>>;
   const isWhole = typeof header === "string" && typeof format === "string" && isTexts(hosts) && hosts.length > 0;
-  const areLists = [methods, paths].every((list) => list === undefined || isTexts(list));
+  const areLists = [methods, paths].every((list) => list === undefined || (isTexts(list) && list.length > 0));
   if (strange !== undefined || !isWhole || !areLists) throw refused("A binding cannot be read.");
   return value as CredentialBinding;
 }

@@ -10,6 +10,8 @@ export interface OperatorCaller {
   readonly memberId: string;
   readonly member: string;
   readonly role: Role;
+  /** When the key or the session ends that it is known by. */
+  readonly expiresAt: number;
 }
 
 interface OperatorTransaction {
@@ -42,6 +44,6 @@ export async function authenticateOperator(key: string, deps: AuthenticateOperat
     if (found.revokedAt !== undefined || found.expiresAt <= now) throw new Problem("auth.refused");
     if (now - (found.lastUsedAt ?? 0) > TOUCH_EVERY_MS) await tx.apiKeys.touch(found.id);
     const role = lesserRole(found.role, member.role);
-    return { orgId, memberId: member.id, member: member.name, role };
+    return { orgId, memberId: member.id, member: member.name, role, expiresAt: found.expiresAt };
   });
 }

@@ -3,7 +3,7 @@ import { API_KEY_TTL_MS, issueApiKey } from "./api-key.ts";
 import type { OperatorCaller } from "./authenticate-operator.ts";
 import type { MemberTransaction } from "./change-members.ts";
 import type { ApiKey, Role } from "./org-records.ts";
-import { isAtLeast, mayDo } from "./roles.ts";
+import { isAtLeast, lesserRole, mayDo } from "./roles.ts";
 
 export interface CreateKeyInput {
   readonly caller: OperatorCaller;
@@ -18,19 +18,20 @@ export interface CreateKeyInput {
 const MIN_TTL_MS = 60_000;
 const MAX_TTL_MS = 366 * 86_400_000;
 
-/** Makes a key that does at most what the caller may. For another member it needs `member:manage`. */
+/**
+ * Makes a key that does at most what the caller may, for at most as long as the caller's own key or session lives: who
+ * has a key for an hour has no more than that hour. With `member:manage` it may live longer, and be another member's.
+ * Fails with `auth.forbidden`, `members.not_found`, `api.malformed`.
+ */
 export async function createMemberKey(tx: MemberTransaction, input: CreateKeyInput, random: Random) {
   const { caller, label, role, ttlMs } = input;
   const name = input.member === "" ? caller.member : input.member;
   if (!isAtLeast(caller.role, role)) throw new Problem("auth.forbidden");
   if (name !== caller.member && !mayDo(caller.role, "member:manage")) throw new Problem("auth.forbidden");
-  if (ttlMs !== 0 && (ttlMs < MIN_TTL_MS || ttlMs > MAX_TTL_MS)) {
-    throw new Problem("api.malformed", { detail: "ttl_ms is from one minute to 366 days." });
-  }
   const member = await tx.members.findByName(name);
   if (member === undefined) throw new Problem("members.not_found");
   const { text, stored } = issueApiKey("gha", tx.now(), random);
-  const expiresAt = tx.now() + (ttlMs === 0 ? API_KEY_TTL_MS : ttlMs);
+  const expiresAt = chooseEnd(tx.now(), { ttlMs, caller });
   await tx.apiKeys.insert({ ...stored, memberId: member.id, nodeId: undefined, label, role, expiresAt });
   const data = { key: stored.prefix, member: name, role };
   await tx.audit.append({ kind: "api_key.created", actor: `operator:${caller.member}`, data });
@@ -48,14 +49,29 @@ export async function createMemberKey(tx: MemberTransaction, input: CreateKeyInp
   return { text, key, member: name };
 }
 
-/** Ends a member's key. One's own, or with `member:manage` anybody's. Fails with `keys.not_found`. */
+function chooseEnd(nowMs: number, { ttlMs, caller }: Pick<CreateKeyInput, "ttlMs" | "caller">): number {
+  if (ttlMs !== 0 && (ttlMs < MIN_TTL_MS || ttlMs > MAX_TTL_MS)) {
+    throw new Problem("api.malformed", { detail: "ttl_ms is from one minute to 366 days." });
+  }
+  const latest = mayDo(caller.role, "member:manage") ? Number.POSITIVE_INFINITY : caller.expiresAt;
+  if (ttlMs === 0) return Math.min(nowMs + API_KEY_TTL_MS, latest);
+  if (nowMs + ttlMs <= latest) return nowMs + ttlMs;
+  throw new Problem("auth.forbidden", { detail: "It would outlive what you are known by; an owner may make it." });
+}
+
+/**
+ * Ends a member's key: one's own that does no more than the caller may, or with `member:manage` anybody's. Fails with
+ * `keys.not_found`, `auth.forbidden`.
+ */
 export async function revokeMemberKey(
   tx: MemberTransaction,
   { caller, id }: { readonly caller: OperatorCaller; readonly id: string },
 ): Promise<void> {
   const key = await tx.apiKeys.find(id);
   const isReachable = key?.memberId === caller.memberId || mayDo(caller.role, "member:manage");
-  if (key?.memberId === undefined || !isReachable) throw new Problem("keys.not_found");
+  const owner = key?.memberId === undefined ? undefined : await tx.members.find(key.memberId);
+  if (key?.role === undefined || owner === undefined || !isReachable) throw new Problem("keys.not_found");
+  if (!isAtLeast(caller.role, lesserRole(key.role, owner.role))) throw new Problem("auth.forbidden");
   if (!(await tx.apiKeys.revoke(id))) throw new Problem("keys.not_found");
   await tx.audit.append({ kind: "api_key.revoked", actor: `operator:${caller.member}`, data: { key: key.prefix } });
 }

@@ -41,6 +41,7 @@ export async function authenticateSession(token: string, { store }: Authenticate
       throw new Problem("auth.refused");
     if (tx.now() - session.lastSeenAt > TOUCH_EVERY_MS) await tx.memberSessions.touch(session.id);
     const role = lesserRole(session.role, member.role);
-    return { orgId, memberId: member.id, member: member.name, role, sessionId: session.id };
+    const own = { orgId, memberId: member.id, member: member.name, role };
+    return { ...own, sessionId: session.id, expiresAt: session.expiresAt };
   });
 }

@@ -44,7 +44,7 @@ export async function checkProof(
 }
 
 /** The claims of a proof that this key signed. Its `iat` says nothing: the nonce tells how old the proof is. */
-async function verify(proof: string, identityKey: Uint8Array): Promise<Record<string, unknown>> {
+async function verify(proof: string, identityKey: Uint8Array): Promise<Readonly<Record<string, unknown>>> {
   if (proof.length > MAX_PROOF_BYTES) throw new Problem("auth.refused");
   const jwk = { kty: "OKP", crv: "Ed25519", x: base64url(identityKey) };
   try {
@@ -52,9 +52,16 @@ async function verify(proof: string, identityKey: Uint8Array): Promise<Record<st
     const { payload, protectedHeader } = await compactVerify(proof, key, { algorithms: ["EdDSA"] });
     const { typ, jwk: stated } = protectedHeader;
     const isOwn = typ === "dpop+jwt" && stated?.kty === jwk.kty && stated.crv === jwk.crv && stated.x === jwk.x;
-    if (isOwn) return JSON.parse(new TextDecoder().decode(payload)) as Record<string, unknown>;
+    if (isOwn) return readClaims(payload);
   } catch (cause) {
     throw new Problem("auth.refused", { cause });
   }
   throw new Problem("auth.refused");
+}
+
+/** What is signed may be any JSON at all. */
+function readClaims(payload: Uint8Array): Readonly<Record<string, unknown>> {
+  const claims: unknown = JSON.parse(new TextDecoder().decode(payload));
+  if (typeof claims !== "object" || claims === null) throw new TypeError("not an object");
+  return claims as Readonly<Record<string, unknown>>;
 }
