@@ -4,6 +4,7 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import { issueApiKey } from "../orgs/api-key.ts";
 import type { ApiKeyRecords, MemberRecords } from "../orgs/org-records.ts";
 import { lesserRole } from "../orgs/roles.ts";
+import { networkOf } from "../rpc/network-of.ts";
 import type { SessionCaller } from "./authenticate-session.ts";
 import type { DeviceGrant, DeviceGrantRecords } from "./people-records.ts";
 
@@ -25,8 +26,9 @@ const DEVICE_KEY_TTL_MS = 12 * 3_600_000;
 const FIRST_INTERVAL_MS = 5_000;
 /** RFC 8628 §3.5. */
 const SLOW_DOWN_BY_MS = 5_000;
-/** Of one organisation, waiting at once. */
-const MAX_WAITING = 64;
+/** Of one organisation, waiting at once; and of them from one network, so that nobody has all places for themselves. */
+const MAX_WAITING = 1_024;
+const MAX_WAITING_OF_NETWORK = 16;
 /** Without vowels no word comes out, and no two look alike (RFC 8628 §6.1). */
 const LETTERS = "BCDFGHJKLMNPQRSTVWXZ";
 const USER_CODE_LETTERS = 8;
@@ -44,7 +46,7 @@ export async function beginDeviceGrant(
   { machine, address }: AskingMachine,
   { random, macKey }: DeviceGrantDeps,
 ) {
-  if ((await tx.deviceGrants.count()) >= MAX_WAITING) throw new Problem("auth.slow_down");
+  requireRoom(await tx.deviceGrants.addresses(), networkOf(address));
   const deviceCode = base64url(random.bytes(32));
   const userCode = makeUserCode(random);
   const userCodeMac = macOf(userCode, macKey);
@@ -54,6 +56,11 @@ export async function beginDeviceGrant(
   await tx.deviceGrants.insert({ id, deviceSha256: sha256(deviceCode), userCodeMac, machine, address, ...times });
   await tx.audit.append({ kind: "login.asked", actor: "server", data: { login: id, machine, address } });
   return { deviceCode, userCode, ...times };
+}
+
+function requireRoom(waiting: readonly string[], network: string): void {
+  const near = waiting.filter((address) => networkOf(address) === network);
+  if (waiting.length >= MAX_WAITING || near.length >= MAX_WAITING_OF_NETWORK) throw new Problem("auth.slow_down");
 }
 
 /** What waits under a code that a person typed; `undefined`: nothing does. */

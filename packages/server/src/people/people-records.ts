@@ -63,7 +63,8 @@ export interface MemberSessionRecords {
 
 export interface DeviceGrantRecords {
   insert(grant: Omit<DeviceGrant, "createdAt" | "polledAt" | "decision">): Promise<void>;
-  count(): Promise<number>;
+  /** Where those that wait, or were decided and not fetched, were asked from. */
+  addresses(): Promise<readonly string[]>;
   findByDevice(deviceSha256: Uint8Array): Promise<DeviceGrant | undefined>;
   findByUserCode(userCodeMac: Uint8Array): Promise<DeviceGrant | undefined>;
   polled(id: string, intervalMs: number): Promise<void>;

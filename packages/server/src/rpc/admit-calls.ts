@@ -20,6 +20,17 @@ const RETRY_AFTER_MS = 5_000;
 /** What a guess fails with. A name that is taken, say, is found out by nobody without a valid code. */
 const GUESSES: ReadonlySet<ProblemRow["rpc"]> = new Set(["unauthenticated", "invalid_argument", "not_found"]);
 
+/** Does for a caller who is not known yet what anybody may ask for; a failure is counted by address. */
+export async function admit<T>({ budget, queue }: AdmitDeps, address: string, work: () => Promise<T>): Promise<T> {
+  budget.check(address);
+  try {
+    return await queue.run(false, work);
+  } catch (failure) {
+    if (GUESSES.has(toProblem(failure).row.rpc)) budget.fail(address);
+    throw failure;
+  }
+}
+
 /** Calls of callers that are not known yet: failures are budgeted by address, and so many run at once. */
 export function admitCalls({ budget, queue }: AdmitDeps): Interceptor {
   const streams = { bootstrap: 0, setup: 0, anyone: 0 };

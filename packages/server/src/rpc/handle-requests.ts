@@ -18,7 +18,7 @@ import { answerWellKnown } from "../orgs/well-known.ts";
 import type { SignInConfig } from "../people/sign-in-config.ts";
 import type { ServerContext } from "../server-context.ts";
 import { peopleRoutes } from "../web/people-routes.ts";
-import { type AdmitDeps, admitCalls } from "./admit-calls.ts";
+import { type AdmitDeps, admit, admitCalls } from "./admit-calls.ts";
 import { authenticate } from "./authenticate.ts";
 import { PEER_ADDRESS } from "./caller.ts";
 import { checkMessages } from "./check-messages.ts";
@@ -74,12 +74,14 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     shutdownSignal: options.signal,
     fallback: (_request, response) => answerUnknownPath(response),
   });
-  const plain: Readonly<Record<string, (url: URL) => Promise<PlainAnswer>>> = {
-    "/.well-known/gatehouse": async (url) => {
+  const plain: Readonly<Record<string, (url: URL, address: string) => Promise<PlainAnswer>>> = {
+    "/.well-known/gatehouse": async (url, address) => {
       const own = { store, keys, origin, now, tlsSpkiSha256: options.tlsSpkiSha256 };
-      return { status: 200, body: await answerWellKnown(url.searchParams, own) };
+      const answer = () => answerWellKnown(url.searchParams, own);
+      return { status: 200, body: await admit(options.admission, address, answer) };
     },
     "/livez": async () => ({ status: 200, body: { status: "ok" } }),
+    // However often anybody asks, what it takes to know is looked at once in two seconds.
     "/readyz": () => reportHealth(options),
     "/healthz": () => reportHealth(options),
   };
@@ -93,7 +95,7 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     if (forPeople !== undefined) return forPeople(request, response);
     const answer = Object.hasOwn(plain, url.pathname) ? plain[url.pathname] : undefined;
     if (answer === undefined || request.method !== "GET") return adapter(request, response);
-    void answer(url)
+    void answer(url, request.socket.remoteAddress ?? "")
       .catch(asProblem)
       .then(({ status, body }) => {
         response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" });

@@ -14,6 +14,7 @@ import {
   readSignInCookie,
   SIGN_IN_TTL_MS,
 } from "../people/sign-in-cookie.ts";
+import { networkOf } from "../rpc/network-of.ts";
 import {
   cookie,
   readCookie,
@@ -23,7 +24,7 @@ import {
   siteHeaders,
 } from "./browser-request.ts";
 import { signedOutPage } from "./people-pages.ts";
-import { goTo, type PeopleContext, page, visitorOf, type WebAnswer, type WebRoutes } from "./web-answer.ts";
+import { goTo, type PeopleContext, page, peerOf, visitorOf, type WebAnswer, type WebRoutes } from "./web-answer.ts";
 
 /** Signing in at the provider, where there is one, and out again. */
 export function signInRoutes(context: PeopleContext): WebRoutes {
@@ -79,7 +80,17 @@ interface Return {
   readonly url: URL;
 }
 
-async function finish(context: PeopleContext, at: SignInConfig, { request, url }: Return): Promise<WebAnswer> {
+/** A return that fails costs its network something: with a cookie that anybody gets it makes us ask the provider. */
+async function finish(context: PeopleContext, at: SignInConfig, back: Return): Promise<WebAnswer> {
+  const peer = `callback:${networkOf(peerOf(back.request))}`;
+  context.budget.check(peer);
+  context.budget.spend(peer);
+  const answer = await takeReturn(context, at, back);
+  context.budget.forgive(peer);
+  return answer;
+}
+
+async function takeReturn(context: PeopleContext, at: SignInConfig, { request, url }: Return): Promise<WebAnswer> {
   const { store, keys, clock, random } = context;
   const caller = await requireSession(context, request).catch(ifRefused);
   const value = readCookie(request.headers.cookie, SIGN_IN_COOKIE) ?? "";

@@ -2,6 +2,7 @@ import type { Http2ServerRequest } from "node:http2";
 import { fromBase64url, PIN_BYTES, Problem } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
 import { beginDeviceGrant, redeemDeviceGrant } from "../people/device-grants.ts";
+import { networkOf } from "../rpc/network-of.ts";
 import { readForm } from "./browser-request.ts";
 import { type PeopleContext, peerOf, type WebAnswer, type WebRoutes } from "./web-answer.ts";
 
@@ -21,7 +22,7 @@ export function tokenRoutes(context: PeopleContext): WebRoutes {
 
 async function authorizeDevice(context: PeopleContext, request: Http2ServerRequest): Promise<WebAnswer> {
   const { store, keys, random, origin, budget } = context;
-  const peer = `address:${peerOf(request)}`;
+  const peer = `address:${networkOf(peerOf(request))}`;
   budget.check(peer);
   const form = await readForm(request);
   if (form.get("client_id") !== CLIENT_ID) return oauthError("invalid_client");
@@ -50,7 +51,12 @@ async function canSignIn({ store, passwords, provider }: PeopleContext, orgId: s
   return provider !== undefined && orgId === (await store.findOrg("org_name", sha256(provider.org)));
 }
 
-async function issueToken({ store, random, clock }: PeopleContext, request: Http2ServerRequest): Promise<WebAnswer> {
+/** Codes are guessed by nobody, but each guess asks the store: who waits, or has what they waited for, spends nothing. */
+async function issueToken(context: PeopleContext, request: Http2ServerRequest): Promise<WebAnswer> {
+  const { store, random, clock, budget } = context;
+  const peer = `token:${networkOf(peerOf(request))}`;
+  budget.check(peer);
+  budget.spend(peer);
   const form = await readForm(request);
   if (form.get("client_id") !== CLIENT_ID) return oauthError("invalid_client");
   if (form.get("grant_type") !== GRANT_TYPE) return oauthError("unsupported_grant_type");
@@ -59,6 +65,7 @@ async function issueToken({ store, random, clock }: PeopleContext, request: Http
   const orgId = await store.findOrg("session", sha256(deviceCode));
   if (orgId === undefined) return oauthError("expired_token");
   const done = await store.inOrg(orgId, (tx) => redeemDeviceGrant(tx, deviceCode, random));
+  if (!("error" in done) || done.error === "authorization_pending") budget.forgive(peer);
   if ("error" in done) return oauthError(done.error);
   const expires = Math.floor((done.expiresAt - clock.now()) / 1_000);
   return json(200, { access_token: done.apiKey, token_type: "Bearer", expires_in: expires, member: done.member });

@@ -97,7 +97,7 @@ export function deviceGrantRecords(scope: RecordScope): DeviceGrantRecords {
         .execute();
       await addLookup(scope, "session", deviceSha256);
     },
-    count: async () => (await live().execute()).length,
+    addresses: async () => (await live().execute()).map(({ address }) => address),
     findByDevice: async (hash) => (await live().where("device_sha256", "=", hash).execute()).map(toGrant)[0],
     findByUserCode: async (mac) => (await live().where("user_code_mac", "=", mac).execute()).map(toGrant)[0],
     polled: async (id, intervalMs) => {
