@@ -2,6 +2,7 @@ import { Argument, type Command } from "commander";
 import { collect, declare } from "./declare-command.ts";
 import { declareRun } from "./declare-run.ts";
 import { addFleetCommands } from "./fleet-commands.ts";
+import { addFleetPolicyCommands } from "./fleet-policy-commands.ts";
 import { addPeopleCommands } from "./people-commands.ts";
 import { rootCommand } from "./root-command.ts";
 
@@ -95,7 +96,9 @@ function addGrantCommands(program: Command): void {
 }
 
 function addPolicyCommands(program: Command): void {
-  const policy = program.command("policy").description("ask, test, check or propose network policies");
+  const policy = program
+    .command("policy")
+    .description("ask, test, check or propose network policies, and put those of your organisation");
   declare(
     policy,
     "explain",
@@ -135,6 +138,7 @@ function addPolicyCommands(program: Command): void {
     .option("--run <run>", "what this run asked for (default: every run)")
     .option("--since <time>", "what was asked in the last 30s, 20m, 1h or 2d")
     .option("--json", "print JSON");
+  addFleetPolicyCommands(policy);
 }
 
 function addAuditCommands(program: Command): void {

@@ -257,6 +257,12 @@ export const PROBLEMS = {
     say: "The desired state is not what this node may take from a server.",
   },
   "policies.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such policy." },
+  "policies.changed": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 4,
+    say: "Another version of the policy holds than was expected; nothing was changed.",
+  },
 
   "auth.refused": { rpc: "unauthenticated", http: 401, exit: 4, say: "The caller is not known here." },
   "auth.stale_nonce": {

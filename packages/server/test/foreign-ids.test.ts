@@ -88,6 +88,9 @@ const CREDENTIALS: Row<typeof CredentialAdminService> = {
 const POLICIES: Row<typeof PolicyAdminService> = {
   putPolicy: NAMES_NOTHING,
   listPolicies: NAMES_NOTHING,
+  getPolicy: ({ policy }) => ({ name: policy }),
+  listPolicyVersions: ({ policy }) => ({ name: policy }),
+  assignPolicy: ({ policy }) => ({ name: policy, labels: { zone: "a" } }),
   deletePolicy: ({ policy }) => ({ name: policy }),
 };
 const AUDIT: Row<typeof AuditAdminService> = {

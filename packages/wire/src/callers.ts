@@ -123,6 +123,9 @@ export const CALLERS = {
   "gatehouse.admin.v1.PolicyAdminService": {
     putPolicy: operator("policy:manage"),
     listPolicies: operator("policy:read"),
+    getPolicy: operator("policy:read"),
+    listPolicyVersions: operator("policy:read"),
+    assignPolicy: operator("policy:manage"),
     deletePolicy: operator("policy:manage"),
   } satisfies Rows<typeof PolicyAdminService>,
   "gatehouse.admin.v1.AuditAdminService": {

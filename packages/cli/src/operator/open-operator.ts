@@ -1,7 +1,13 @@
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { Problem, type Secret } from "@gatehouse/core";
 import { type KeySetDocument, openKnownChannel, toServerProblem } from "@gatehouse/kit";
-import { AuditAdminService, CredentialAdminService, NodeAdminService, OrgAdminService } from "@gatehouse/wire";
+import {
+  AuditAdminService,
+  CredentialAdminService,
+  NodeAdminService,
+  OrgAdminService,
+  PolicyAdminService,
+} from "@gatehouse/wire";
 import { OperatorFiles, type OperatorServer } from "./operator-files.ts";
 
 /** A member's machine on one verified connection to their server. */
@@ -12,6 +18,7 @@ export interface Operator {
   readonly nodes: Client<typeof NodeAdminService>;
   readonly audit: Client<typeof AuditAdminService>;
   readonly credentials: Client<typeof CredentialAdminService>;
+  readonly policies: Client<typeof PolicyAdminService>;
 }
 
 /** Calls the server as the member whose key lies in the state directory. Fails with `org.not_joined`, `server.…`. */
@@ -28,6 +35,7 @@ export async function asOperator<T>(stateDir: string, work: (operator: Operator)
     nodes: createClient(NodeAdminService, transport),
     audit: createClient(AuditAdminService, transport),
     credentials: createClient(CredentialAdminService, transport),
+    policies: createClient(PolicyAdminService, transport),
   };
   try {
     return await work({ files, server, ...clients });

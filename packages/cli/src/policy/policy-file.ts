@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { Problem, type ProblemCode } from "@gatehouse/core";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
+import { readStandardInput } from "../terminal/read-standard-input.ts";
 
 /** A place in a file, counted from 1. */
 export interface Place {
@@ -24,7 +25,7 @@ export async function readPolicy(policy: string): Promise<PlacedFile> {
   return readPlacedFile(policy, "policy.invalid");
 }
 
-/** Reads one YAML document. Fails with the code, saying where, when it cannot be read. */
+/** Reads one YAML document, from standard input where the path is `-`. Fails with the code, saying where, when it cannot be read. */
 export async function readPlacedFile(path: string, code: ProblemCode): Promise<PlacedFile> {
   const lines = new LineCounter();
   const document = parseDocument(await readText(path, code), { lineCounter: lines, logLevel: "error" });
@@ -36,7 +37,10 @@ export async function readPlacedFile(path: string, code: ProblemCode): Promise<P
   return { path, value: toValue(document, { path, code }), place: (at) => placeOf(document, lines, at) };
 }
 
+const MAX_BYTES = 1_048_576;
+
 async function readText(path: string, code: ProblemCode): Promise<string> {
+  if (path === "-") return readStandardInput(MAX_BYTES, code);
   try {
     return await readFile(path, "utf8");
   } catch (cause) {

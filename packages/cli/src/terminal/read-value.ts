@@ -1,11 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { Problem } from "@gatehouse/core";
+import { readStandardInput } from "./read-standard-input.ts";
 
 const MAX_BYTES = 65_536;
 
 /** A credential's value: from a file, from standard input, or asked for without echo. Never from an argument. */
 export async function readValue(from: string | undefined, name: string): Promise<string> {
-  if (from === "-" || (from === undefined && process.stdin.isTTY !== true)) return readStandardInput();
+  if (from === "-" || (from === undefined && process.stdin.isTTY !== true))
+    return readStandardInput(MAX_BYTES, "credentials.invalid_value");
   if (from !== undefined) return readValueFile(from);
   const [{ password }, { ask }] = await Promise.all([import("@clack/prompts"), import("./ask.ts")]);
   // No mask: how long a value is tells something about it.
@@ -19,15 +21,4 @@ async function readValueFile(path: string): Promise<string> {
   } catch (cause) {
     throw new Problem("usage.invalid", { detail: `${path} cannot be read.`, cause });
   }
-}
-
-async function readStandardInput(): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of process.stdin) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > MAX_BYTES) throw new Problem("credentials.invalid_value", { detail: "It is too long." });
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }

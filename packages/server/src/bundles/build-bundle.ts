@@ -17,6 +17,7 @@ import type { Credential, CredentialRecords } from "../credentials/credential-re
 import type { ServerKeys } from "../keys/server-keys.ts";
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
 import type { RosterRecords } from "../orgs/roster-records.ts";
+import { holdsNode } from "../policies/holds-node.ts";
 import type { PolicyRecords } from "../policies/policy-records.ts";
 
 export interface BundleTransaction {
@@ -59,7 +60,7 @@ async function partsOf(tx: BundleTransaction, node: Node, { keySet }: BundleKeys
   const roster = await tx.roster.newest();
   // A node that is not where it should be gets nothing to use until an operator accepted it.
   const credentials = node.quarantineReason === undefined ? await tx.credentials.listOfNode(node.id) : [];
-  const policies = await tx.policies.list();
+  const policies = (await tx.policies.list()).filter((policy) => holdsNode(policy, node));
   return [
     keySetPart(keySet),
     ...(roster === undefined ? [] : [rosterPart(describeRoster(roster))]),

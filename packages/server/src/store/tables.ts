@@ -189,6 +189,20 @@ interface Policies extends Tenant {
   name: string;
   /** RFC 8785 JSON. */
   document: string;
+  version: number;
+  /** JSON object: it holds nodes that have all of them. */
+  labels: string;
+  /** Who made this version. */
+  actor: string;
+}
+
+/** What a policy was; also of policies that were deleted. */
+interface PolicyVersions extends Tenant {
+  name: string;
+  version: number;
+  /** RFC 8785 JSON. */
+  document: string;
+  actor: string;
 }
 
 interface Revocations extends Tenant {
@@ -314,6 +328,7 @@ export interface Tables {
   credentials: Credentials;
   credential_nodes: CredentialNodes;
   policies: Policies;
+  policy_versions: PolicyVersions;
   revocations: Revocations;
   events: Events;
   upload_offsets: UploadOffsets;

@@ -143,10 +143,10 @@ export class Fleet implements AsyncDisposable {
     return running;
   }
 
-  /** Runs a command to its end. */
-  run(args: readonly string[]): Promise<Finished> {
+  /** Runs a command to its end, with this as its standard input. */
+  run(args: readonly string[], stdin = ""): Promise<Finished> {
     const [program = "", ...script] = this.#command;
-    return runProcess(program, [...script, ...args], { env: this.#env });
+    return runProcess(program, [...script, ...args], { env: this.#env, stdin });
   }
 
   /** Runs a command that must succeed, and reads what it printed. */

@@ -1,30 +1,53 @@
 import type { ServiceImpl } from "@connectrpc/connect";
+import { Problem } from "@gatehouse/core";
+import { sha256 } from "@gatehouse/kit";
 import type { PolicyAdminService } from "@gatehouse/wire";
-import { deletePolicy, putPolicy } from "../../policies/change-policy.ts";
+import { assignPolicy, deletePolicy, putPolicy } from "../../policies/change-policy.ts";
+import type { Policy, PolicyRecords } from "../../policies/policy-records.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
+import { toSafeNumber } from "./safe-number.ts";
 import { tellNodes } from "./tell-nodes.ts";
 
 /** Policies that hold every run of the organisation's nodes. */
 export function policyAdminService({ store, bus, random }: ServerContext): ServiceImpl<typeof PolicyAdminService> {
   return {
-    putPolicy: async ({ name, policy }, context) => {
+    putPolicy: async ({ name, policy, expectedVersion: expected }, context) => {
       const caller = operatorCaller(context);
       const { orgId } = caller;
-      const input = { actor: actorOf(caller), name, document: new TextDecoder().decode(policy) };
-      tellNodes(bus, orgId, await store.inOrg(orgId, (tx) => putPolicy(tx, input, random)));
-      return {};
+      const expectedVersion = expected === undefined ? undefined : toSafeNumber(expected);
+      const input = { actor: actorOf(caller), name, document: new TextDecoder().decode(policy), expectedVersion };
+      const { version, hasChanged, nodeIds } = await store.inOrg(orgId, (tx) => putPolicy(tx, input, random));
+      tellNodes(bus, orgId, nodeIds);
+      return { version: BigInt(version), changed: hasChanged };
     },
     listPolicies: async (_, context) => {
       const policies = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.policies.list());
-      const encoder = new TextEncoder();
+      return { policies: policies.map(describePolicy) };
+    },
+    getPolicy: async ({ name, version }, context) => {
+      const asked = toSafeNumber(version);
+      const policy = await store.inOrg(operatorCaller(context).orgId, (tx) => findPolicy(tx.policies, name, asked));
+      return { policy: describePolicy(policy) };
+    },
+    listPolicyVersions: async ({ name }, context) => {
+      const versions = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.policies.versions(name));
+      if (versions.length === 0) throw new Problem("policies.not_found");
       return {
-        policies: policies.map(({ name, document, updatedAt }) => ({
-          name,
-          policy: encoder.encode(document),
-          updatedAt: BigInt(updatedAt),
+        versions: versions.map(({ version, updatedAt, actor: changedBy, document }) => ({
+          version: BigInt(version),
+          changedAt: BigInt(updatedAt),
+          changedBy,
+          policySha256: sha256(document),
         })),
       };
+    },
+    assignPolicy: async ({ name, labels }, context) => {
+      const caller = operatorCaller(context);
+      const { orgId } = caller;
+      const input = { actor: actorOf(caller), name, labels };
+      tellNodes(bus, orgId, await store.inOrg(orgId, (tx) => assignPolicy(tx, input)));
+      return {};
     },
     deletePolicy: async ({ name }, context) => {
       const caller = operatorCaller(context);
@@ -34,4 +57,20 @@ export function policyAdminService({ store, bus, random }: ServerContext): Servi
       return {};
     },
   };
+}
+
+type Described = Omit<Policy, "id">;
+
+/** `version` 0: the one that holds. */
+async function findPolicy(policies: PolicyRecords, name: string, version: number): Promise<Described> {
+  const held = await policies.find(name);
+  if (version === 0 && held !== undefined) return held;
+  const found = (await policies.versions(name)).find((one) => one.version === version);
+  if (found === undefined) throw new Problem("policies.not_found");
+  return { ...found, name, labels: held?.labels ?? {} };
+}
+
+function describePolicy({ name, document, updatedAt, version, labels, actor }: Described) {
+  const own = { version: BigInt(version), labels: { ...labels }, changedBy: actor };
+  return { name, policy: new TextEncoder().encode(document), updatedAt: BigInt(updatedAt), ...own };
 }

@@ -269,6 +269,13 @@ export declare type PutPolicyRequest = Message<"gatehouse.admin.v1.PutPolicyRequ
    * @generated from field: bytes policy = 2;
    */
   policy: Uint8Array;
+
+  /**
+   * Refused unless this is the version that holds; 0: there is none. Absent: whatever holds.
+   *
+   * @generated from field: optional uint64 expected_version = 3;
+   */
+  expectedVersion?: bigint | undefined;
 };
 
 /**
@@ -281,6 +288,17 @@ export declare const PutPolicyRequestSchema: GenMessage<PutPolicyRequest>;
  * @generated from message gatehouse.admin.v1.PutPolicyResponse
  */
 export declare type PutPolicyResponse = Message<"gatehouse.admin.v1.PutPolicyResponse"> & {
+  /**
+   * @generated from field: uint64 version = 1;
+   */
+  version: bigint;
+
+  /**
+   * False: the same policy held already.
+   *
+   * @generated from field: bool changed = 2;
+   */
+  changed: boolean;
 };
 
 /**
@@ -335,6 +353,25 @@ export declare type Policy = Message<"gatehouse.admin.v1.Policy"> & {
    * @generated from field: int64 updated_at = 3;
    */
   updatedAt: bigint;
+
+  /**
+   * @generated from field: uint64 version = 4;
+   */
+  version: bigint;
+
+  /**
+   * It holds nodes that have all of these; empty: every node.
+   *
+   * @generated from field: map<string, string> labels = 5;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * `operator:<member>`.
+   *
+   * @generated from field: string changed_by = 6;
+   */
+  changedBy: string;
 };
 
 /**
@@ -342,6 +379,147 @@ export declare type Policy = Message<"gatehouse.admin.v1.Policy"> & {
  * Use `create(PolicySchema)` to create a new message.
  */
 export declare const PolicySchema: GenMessage<Policy>;
+
+/**
+ * @generated from message gatehouse.admin.v1.GetPolicyRequest
+ */
+export declare type GetPolicyRequest = Message<"gatehouse.admin.v1.GetPolicyRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * 0: the one that holds.
+   *
+   * @generated from field: uint64 version = 2;
+   */
+  version: bigint;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.GetPolicyRequest.
+ * Use `create(GetPolicyRequestSchema)` to create a new message.
+ */
+export declare const GetPolicyRequestSchema: GenMessage<GetPolicyRequest>;
+
+/**
+ * @generated from message gatehouse.admin.v1.GetPolicyResponse
+ */
+export declare type GetPolicyResponse = Message<"gatehouse.admin.v1.GetPolicyResponse"> & {
+  /**
+   * @generated from field: gatehouse.admin.v1.Policy policy = 1;
+   */
+  policy?: Policy | undefined;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.GetPolicyResponse.
+ * Use `create(GetPolicyResponseSchema)` to create a new message.
+ */
+export declare const GetPolicyResponseSchema: GenMessage<GetPolicyResponse>;
+
+/**
+ * @generated from message gatehouse.admin.v1.ListPolicyVersionsRequest
+ */
+export declare type ListPolicyVersionsRequest = Message<"gatehouse.admin.v1.ListPolicyVersionsRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.ListPolicyVersionsRequest.
+ * Use `create(ListPolicyVersionsRequestSchema)` to create a new message.
+ */
+export declare const ListPolicyVersionsRequestSchema: GenMessage<ListPolicyVersionsRequest>;
+
+/**
+ * @generated from message gatehouse.admin.v1.ListPolicyVersionsResponse
+ */
+export declare type ListPolicyVersionsResponse = Message<"gatehouse.admin.v1.ListPolicyVersionsResponse"> & {
+  /**
+   * The newest first.
+   *
+   * @generated from field: repeated gatehouse.admin.v1.PolicyVersion versions = 1;
+   */
+  versions: PolicyVersion[];
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.ListPolicyVersionsResponse.
+ * Use `create(ListPolicyVersionsResponseSchema)` to create a new message.
+ */
+export declare const ListPolicyVersionsResponseSchema: GenMessage<ListPolicyVersionsResponse>;
+
+/**
+ * @generated from message gatehouse.admin.v1.PolicyVersion
+ */
+export declare type PolicyVersion = Message<"gatehouse.admin.v1.PolicyVersion"> & {
+  /**
+   * @generated from field: uint64 version = 1;
+   */
+  version: bigint;
+
+  /**
+   * @generated from field: int64 changed_at = 2;
+   */
+  changedAt: bigint;
+
+  /**
+   * `operator:<member>`.
+   *
+   * @generated from field: string changed_by = 3;
+   */
+  changedBy: string;
+
+  /**
+   * @generated from field: bytes policy_sha256 = 4;
+   */
+  policySha256: Uint8Array;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.PolicyVersion.
+ * Use `create(PolicyVersionSchema)` to create a new message.
+ */
+export declare const PolicyVersionSchema: GenMessage<PolicyVersion>;
+
+/**
+ * @generated from message gatehouse.admin.v1.AssignPolicyRequest
+ */
+export declare type AssignPolicyRequest = Message<"gatehouse.admin.v1.AssignPolicyRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * All must be there with this value; empty: every node.
+   *
+   * @generated from field: map<string, string> labels = 2;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.AssignPolicyRequest.
+ * Use `create(AssignPolicyRequestSchema)` to create a new message.
+ */
+export declare const AssignPolicyRequestSchema: GenMessage<AssignPolicyRequest>;
+
+/**
+ * @generated from message gatehouse.admin.v1.AssignPolicyResponse
+ */
+export declare type AssignPolicyResponse = Message<"gatehouse.admin.v1.AssignPolicyResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.AssignPolicyResponse.
+ * Use `create(AssignPolicyResponseSchema)` to create a new message.
+ */
+export declare const AssignPolicyResponseSchema: GenMessage<AssignPolicyResponse>;
 
 /**
  * @generated from message gatehouse.admin.v1.DeletePolicyRequest
@@ -491,6 +669,8 @@ export declare const CredentialAdminService: GenService<{
  */
 export declare const PolicyAdminService: GenService<{
   /**
+   * Puts the next version in place of the one before. The same policy again makes none.
+   *
    * @generated from rpc gatehouse.admin.v1.PolicyAdminService.PutPolicy
    */
   putPolicy: {
@@ -505,6 +685,34 @@ export declare const PolicyAdminService: GenService<{
     methodKind: "unary";
     input: typeof ListPoliciesRequestSchema;
     output: typeof ListPoliciesResponseSchema;
+  },
+  /**
+   * The policy that holds now, or a version of before; the latter also of a policy that was deleted.
+   *
+   * @generated from rpc gatehouse.admin.v1.PolicyAdminService.GetPolicy
+   */
+  getPolicy: {
+    methodKind: "unary";
+    input: typeof GetPolicyRequestSchema;
+    output: typeof GetPolicyResponseSchema;
+  },
+  /**
+   * @generated from rpc gatehouse.admin.v1.PolicyAdminService.ListPolicyVersions
+   */
+  listPolicyVersions: {
+    methodKind: "unary";
+    input: typeof ListPolicyVersionsRequestSchema;
+    output: typeof ListPolicyVersionsResponseSchema;
+  },
+  /**
+   * Says which nodes the policy holds.
+   *
+   * @generated from rpc gatehouse.admin.v1.PolicyAdminService.AssignPolicy
+   */
+  assignPolicy: {
+    methodKind: "unary";
+    input: typeof AssignPolicyRequestSchema;
+    output: typeof AssignPolicyResponseSchema;
   },
   /**
    * @generated from rpc gatehouse.admin.v1.PolicyAdminService.DeletePolicy

@@ -1,0 +1,33 @@
+import { canonicalJson, type JsonValue, lintPolicy, Problem } from "@gatehouse/core";
+import { isSharedSuffix } from "@gatehouse/gate";
+import { note, shown } from "../terminal/print.ts";
+import { readPlacedFile } from "./policy-file.ts";
+
+const MAX_NAMED = 5;
+
+/**
+ * Reads a policy file as a server takes it: RFC 8785 JSON. Whatever else there is to say against it is said on standard
+ * error. Fails with `policy.invalid`, naming line and column of what is wrong.
+ */
+export async function readFleetPolicy(path: string): Promise<Uint8Array> {
+  const file = await readPlacedFile(path, "policy.invalid");
+  const findings = lintPolicy(file.value, { isSharedSuffix }).map(({ path: at, level, message }) => {
+    const { line, column } = file.place(at);
+    return { level, text: `${file.path}:${line}:${column}: ${shown(message)}` };
+  });
+  const wrong = findings.filter(({ level }) => level === "error");
+  if (wrong.length > 0) {
+    const named = wrong.slice(0, MAX_NAMED).map(({ text }) => `${text}.`);
+    throw new Problem("policy.invalid", { detail: named.join("\n") });
+  }
+  for (const { level, text } of findings) if (level === "warning") note(`${text} (warning)`);
+  return encode(file.value, file.path);
+}
+
+function encode(value: unknown, path: string): Uint8Array {
+  try {
+    return new TextEncoder().encode(canonicalJson(value as JsonValue));
+  } catch (cause) {
+    throw new Problem("policy.invalid", { detail: `${path} holds text or numbers that JSON cannot keep.`, cause });
+  }
+}

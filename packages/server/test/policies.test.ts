@@ -1,0 +1,126 @@
+import { canonicalJson } from "@gatehouse/core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { DATABASES, type TestDatabase } from "./databases.ts";
+import { FleetUnderTest, HostUnderTest, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import { openSession } from "./host-session.ts";
+import { auditEntries } from "./stored-rows.ts";
+
+function policyOf(...hosts: readonly string[]): Uint8Array<ArrayBuffer> {
+  const document = canonicalJson({ mode: "permissive", rules: [{ action: "deny", hosts: [...hosts] }] });
+  return new TextEncoder().encode(document);
+}
+
+describe.each(DATABASES)("on $name", ({ open }) => {
+  let database: TestDatabase;
+  let fleet: FleetUnderTest;
+  let org: OrgUnderTest;
+
+  beforeAll(async () => {
+    database = await open();
+    fleet = await FleetUnderTest.open(database.location);
+    org = await fleet.createOrg("acme");
+  });
+
+  afterAll(async () => {
+    await fleet[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+
+  const put = (name: string, policy: Uint8Array<ArrayBuffer>, expectedVersion?: bigint) =>
+    org.policies.putPolicy(
+      { name, policy, ...(expectedVersion === undefined ? {} : { expectedVersion }) },
+      org.headers,
+    );
+
+  async function labelled(name: string, labels: Record<string, string>): Promise<HostUnderTest> {
+    const { code } = await org.nodes.createEnrollmentCode({ name, labels }, org.headers);
+    const host = new HostUnderTest(org, name);
+    await host.register(code);
+    await org.confirm(host);
+    return host;
+  }
+
+  const generationOf = async ({ registered: { nodeId } }: HostUnderTest) =>
+    (await org.nodes.getNode({ node: nodeId }, org.headers)).node?.generation ?? 0n;
+
+  test("each change is a version, by whom and when; the same policy again is none, and no node hears of it", async () => {
+    const host = await labelled("p1", {});
+    expect(await put("egress", policyOf("a.example.com"))).toMatchObject({ version: 1n, changed: true });
+    expect(await put("egress", policyOf("b.example.com"))).toMatchObject({ version: 2n, changed: true });
+    const before = await generationOf(host);
+    expect(await put("egress", policyOf("b.example.com"))).toMatchObject({ version: 2n, changed: false });
+    expect(await generationOf(host)).toBe(before);
+    const { versions } = await org.policies.listPolicyVersions({ name: "egress" }, org.headers);
+    expect(versions).toMatchObject([
+      { version: 2n, changedBy: "operator:ada" },
+      { version: 1n, changedBy: "operator:ada" },
+    ]);
+    const { policy } = await org.policies.getPolicy({ name: "egress", version: 1n }, org.headers);
+    expect(policy?.policy).toEqual(policyOf("a.example.com"));
+  });
+
+  test("who expected another version than the one that holds changes nothing", async () => {
+    await put("expected", policyOf("a.example.com"), 0n);
+    await expect(put("expected", policyOf("c.example.com"), 0n)).rejects.toEqual(refused("policies.changed"));
+    await expect(put("expected", policyOf("c.example.com"), 7n)).rejects.toEqual(refused("policies.changed"));
+    const { policy } = await org.policies.getPolicy({ name: "expected" }, org.headers);
+    expect(policy).toMatchObject({ version: 1n, policy: policyOf("a.example.com") });
+    expect(await put("expected", policyOf("c.example.com"), 1n)).toMatchObject({ version: 2n });
+  });
+
+  test("several changes at once take one number each", async () => {
+    const hosts = ["a", "b", "c", "d"].map((name) => policyOf(`${name}.example.com`));
+    const done = await Promise.all(hosts.map((policy) => put("raced", policy)));
+    const versions = done.map(({ version }) => Number(version));
+    expect(versions.toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4]);
+  });
+
+  test("a policy that was taken away keeps its versions, and goes on counting", async () => {
+    await put("gone", policyOf("a.example.com"));
+    await org.policies.deletePolicy({ name: "gone" }, org.headers);
+    await expect(org.policies.getPolicy({ name: "gone" }, org.headers)).rejects.toEqual(refused("policies.not_found"));
+    const { policy } = await org.policies.getPolicy({ name: "gone", version: 1n }, org.headers);
+    expect(policy?.policy).toEqual(policyOf("a.example.com"));
+    expect(await put("gone", policyOf("a.example.com"))).toMatchObject({ version: 2n, changed: true });
+    const nowhere = org.policies.listPolicyVersions({ name: "never" }, org.headers);
+    await expect(nowhere).rejects.toEqual(refused("policies.not_found"));
+  });
+
+  test("a policy is in the bundle of the nodes that have its labels alone, and only those hear of a change", async () => {
+    const [east, west] = [
+      await labelled("east", { zone: "east", tier: "web" }),
+      await labelled("west", { zone: "west" }),
+    ];
+    await put("zoned", policyOf("a.example.com"));
+    await org.policies.assignPolicy({ name: "zoned", labels: { zone: "east", tier: "web" } }, org.headers);
+    const sessions = new Map<HostUnderTest, Awaited<ReturnType<typeof openSession>>>();
+    for (const host of [east, west]) sessions.set(host, await openSession(host));
+    const names = async (host: HostUnderTest) => {
+      const found: string[] = [];
+      const headers = await sessions.get(host)?.headersFor("FetchBundle");
+      for await (const { item } of fleet.gateway.fetchBundle({ held: [] }, headers)) {
+        const text = item.case === "part" ? new TextDecoder().decode(item.value.content) : "{}";
+        const { name, document } = JSON.parse(text) as { name?: string; document?: string };
+        if (document !== undefined && name !== undefined) found.push(name);
+      }
+      return found;
+    };
+    expect(await names(east)).toContain("zoned");
+    expect(await names(west)).not.toContain("zoned");
+    const before = await generationOf(west);
+    await put("zoned", policyOf("b.example.com"));
+    expect(await generationOf(west)).toBe(before);
+    await org.policies.assignPolicy({ name: "zoned", labels: {} }, org.headers);
+    expect(await generationOf(west)).toBe(before + 1n);
+    expect(await names(west)).toContain("zoned");
+    const entries = await auditEntries(database.location, org.orgId);
+    const assigned = entries.filter(({ kind }) => kind === "policy.assigned");
+    expect(assigned.map(({ data }) => data)).toEqual([
+      { name: "zoned", labels: '{"tier":"web","zone":"east"}' },
+      { name: "zoned", labels: "{}" },
+    ]);
+    await expect(org.policies.assignPolicy({ name: "never", labels: {} }, org.headers)).rejects.toEqual(
+      refused("policies.not_found"),
+    );
+  });
+});
