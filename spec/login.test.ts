@@ -108,7 +108,16 @@ test("an owner chooses a password by the link that org init prints, invites othe
   expect((await ada.visit(`${fleet.url}/account`)).status).toBe(200);
   const reset = await fleet.operator(["members", "reset-password", "bob"]);
   expect((await bob.visit(`${fleet.url}/sign-in`, { form })).status).toBe(401);
-  for (const secret of [ownCode, code, password, new URL(reset.url).searchParams.get("code")]) {
+  const lost = ["--org", "acme", "--name", "ada", "--url", fleet.url, "--state-dir", fleet.path("s")];
+  const ownAgain = await fleet.json(["server", "owner-link", ...lost]);
+  expect((await ada.visit(ownAgain.url)).text).toContain("<strong>ada</strong>");
+  for (const secret of [
+    ownCode,
+    code,
+    password,
+    new URL(ownAgain.url).searchParams.get("code"),
+    new URL(reset.url).searchParams.get("code"),
+  ]) {
     expect(fleet.serverLog).not.toContain(secret);
   }
 });

@@ -26,23 +26,36 @@ function addServerCommands(program: Command): void {
     "make a code that may make one more organisation",
     async () => (await import("./commands/server-setup-code.ts")).serverSetupCode,
   )
-    .option("--database-url-file <file>", "file that holds a PostgreSQL URL (default: the embedded database)")
+    .option(...DATABASE)
+    .option("--json", "print JSON");
+  declare(
+    server,
+    "owner-link",
+    "let an owner choose another password who can sign in no more",
+    async () => (await import("./commands/server-owner-link.ts")).serverOwnerLink,
+  )
+    .requiredOption("--org <name>", "name of the organisation")
+    .requiredOption("--name <name>", "name of the owner")
+    .requiredOption("--url <url>", "https://name:port by which the owner reaches the server")
+    .option("--out <file>", "write the link to a file of mode 0600 instead of printing it")
+    .option(...DATABASE)
     .option("--json", "print JSON");
   addUpkeepCommands(server);
 }
 
+const DATABASE = [
+  "--database-url-file <file>",
+  "file that holds a PostgreSQL URL (default: the embedded database)",
+] as const;
+
 function addUpkeepCommands(server: Command): void {
-  const database = [
-    "--database-url-file <file>",
-    "file that holds a PostgreSQL URL (default: the embedded database)",
-  ] as const;
   declare(
     server,
     "migrate",
     "bring the database up to date",
     async () => (await import("./commands/server-migrate.ts")).serverMigrate,
   )
-    .option(...database)
+    .option(...DATABASE)
     .option("--plan", "show the SQL and change nothing")
     .option("--grant-to <role>", "let this PostgreSQL role serve: rows, never tables")
     .option("--json", "print JSON");
@@ -52,7 +65,7 @@ function addUpkeepCommands(server: Command): void {
     "write rows and keys to one file, while the server runs",
     async () => (await import("./commands/server-backup.ts")).backup,
   )
-    .option(...database)
+    .option(...DATABASE)
     .requiredOption("--out <file>", "file to write; it holds the server's keys")
     .option("--json", "print JSON");
   declare(
@@ -62,7 +75,7 @@ function addUpkeepCommands(server: Command): void {
     async () => (await import("./commands/server-backup.ts")).restore,
   )
     .argument("<file>", "the backup")
-    .option(...database)
+    .option(...DATABASE)
     .option("--json", "print JSON");
   declare(
     server,
@@ -70,7 +83,7 @@ function addUpkeepCommands(server: Command): void {
     "open a new epoch with new keys, on a server that does not run",
     async () => (await import("./commands/server-recover.ts")).recover,
   )
-    .option(...database)
+    .option(...DATABASE)
     .option("--json", "print JSON");
 }
 

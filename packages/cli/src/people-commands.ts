@@ -47,26 +47,20 @@ function addMemberCommands(members: Command): void {
 
 function addAccessCommands(members: Command): void {
   const load = () => import("./commands/members-access.ts");
-  declare(
-    members,
-    "invite",
-    "make a link by which a member chooses a password",
-    async () => (await load()).inviteMember,
-  )
-    .argument("<name>", "name of the member")
-    .option("--ttl <time>", "how long it is good: 1m to 7d", "24h")
-    .option("--out <file>", "write the link to a file of mode 0600 instead of printing it")
-    .option("--json", "print JSON");
-  declare(
-    members,
-    "reset-password",
-    "end a member's password, and make a link to choose another",
-    async () => (await load()).resetPassword,
-  )
-    .argument("<name>", "name of the member")
-    .option("--ttl <time>", "how long it is good: 1m to 7d", "24h")
-    .option("--out <file>", "write the link to a file of mode 0600 instead of printing it")
-    .option("--json", "print JSON");
+  for (const [name, say, command] of [
+    ["invite", "make a link by which a member chooses a password", async () => (await load()).inviteMember],
+    [
+      "reset-password",
+      "end a member's password, and make a link to choose another",
+      async () => (await load()).resetPassword,
+    ],
+  ] as const) {
+    declare(members, name, say, command)
+      .argument("<name>", "name of the member")
+      .option("--ttl <time>", "how long the link is good: 1m to 7d", "24h")
+      .option("--out <file>", "write the link to a file of mode 0600 instead of printing it")
+      .option("--json", "print JSON");
+  }
   declare(
     members,
     "sessions",

@@ -1,6 +1,7 @@
 export { createBackup } from "./backup/create-backup.ts";
 export { recoverServer } from "./backup/recover-server.ts";
 export { restoreBackup } from "./backup/restore-backup.ts";
+export { createOwnerLink } from "./create-owner-link.ts";
 export { createSetupCode } from "./create-setup-code.ts";
 export { SERVER_METRICS } from "./metrics.ts";
 export { openServer, type Server, type ServerConfig, type ServerDeps } from "./open-server.ts";

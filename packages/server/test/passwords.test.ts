@@ -3,7 +3,7 @@ import { systemRandom } from "@gatehouse/core";
 import { ScriptedBrowser, type VisitOptions } from "@gatehouse/testbed";
 import { OrgAdminService, Role } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createSetupCode } from "../src/index.ts";
+import { createOwnerLink, createSetupCode } from "../src/index.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import { FleetUnderTest, type OrgUnderTest, refused } from "./fleet-under-test.ts";
 import { auditEntries, storedRows } from "./stored-rows.ts";
@@ -232,6 +232,28 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect((await signIn(new ScriptedBrowser(), { name: "fred", password: OTHER })).url).toBe(at("/account"));
   });
 
+  test("whoever runs the server lets an owner choose again, and nobody else; the server hears of it", async () => {
+    const own = new ScriptedBrowser();
+    await signIn(own, { name: "ada" });
+    await org.org.addMember({ name: "paul", role: Role.ADMIN }, org.headers);
+    const config = { directory: fleet.directory, store: database.location };
+    const deps = { clock: fleet.clock, random: systemRandom };
+    const before = await rows("invitations");
+    for (const [owner, code] of [
+      [{ org: "acme", name: "paul" }, "members.not_found"],
+      [{ org: "acme", name: "nobody" }, "members.not_found"],
+      [{ org: "elsewhere", name: "ada" }, "org.not_found"],
+    ] as const) {
+      await expect(createOwnerLink(config, owner, deps)).rejects.toMatchObject({ code });
+    }
+    expect(await rows("invitations")).toEqual(before);
+    expect(await isIn(own)).toBe(true);
+    const { code } = await createOwnerLink(config, { org: "acme", name: "ada" }, deps);
+    expect(await lastAudit()).toMatchObject({ kind: "password.reset", actor: "server", data: { member: "ada" } });
+    expect(await isIn(own)).toBe(false);
+    expect((await choose(own, code)).text).toContain("<strong>owner</strong>");
+  });
+
   test("a password is changed by who knows it, and every other browser is signed out", async () => {
     const own = await addMember("gina");
     const other = new ScriptedBrowser();
@@ -239,6 +261,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const change = (current: string, next: string, again = next) =>
       own.visit(at("/account/password"), { form: { current, next, again } });
     expect((await change(OTHER, "another four words here")).text).toContain("not your current password");
+    expect(await lastAudit()).toMatchObject({ kind: "password.refused", actor: "operator:gina" });
     expect((await change(PASSWORD, "short")).text).toContain("15 characters");
     expect((await change(PASSWORD, "another four words here", "different")).text).toContain("The two fields differ.");
     expect(await isIn(other)).toBe(true);

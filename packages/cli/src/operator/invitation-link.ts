@@ -13,6 +13,11 @@ export interface InviteInput {
   readonly isReset: boolean;
 }
 
+/** Where a member chooses a password. */
+export function joinUrl(origin: string, code: string): string {
+  return `${origin}/join?code=${code}`;
+}
+
 const CODE_FORM = /^[A-Za-z0-9_-]{43}$/;
 
 /** Asks the server for a link. It leads to the server that this machine knows, whatever was answered. */
@@ -20,5 +25,5 @@ export async function inviteTo({ org, server }: Operator, input: InviteInput): P
   const { name, ttlMs, isReset: reset } = input;
   const { code, expiresAt } = await org.inviteMember({ name, ttlMs: BigInt(ttlMs), reset });
   if (!CODE_FORM.test(code)) throw new Problem("server.untrusted", { detail: "Its answer holds no code." });
-  return { url: `${server.url}/join?code=${code}`, expiresAt: new Date(Number(expiresAt)).toISOString() };
+  return { url: joinUrl(server.url, code), expiresAt: new Date(Number(expiresAt)).toISOString() };
 }

@@ -24,8 +24,8 @@ export interface ConfirmPasswordDeps {
 }
 
 /**
- * Makes sure that the person at a session is still the one who knows its member's password. Fails with `signin.wrong_password`,
- * `auth.slow_down`. Answers the hash that it held against.
+ * Makes sure that the person at a session is still the one who knows its member's password. Fails with
+ * `signin.wrong_password`, `auth.slow_down`. Answers the hash that it held against.
  */
 export async function confirmPassword(
   { caller, password }: { readonly caller: SessionCaller; readonly password: Secret },
@@ -35,8 +35,11 @@ export async function confirmPassword(
   budget.check(who);
   budget.spend(who);
   const stored = await store.inOrg(caller.orgId, (tx) => tx.passwords.find(caller.memberId));
-  if (!(await passwords.isRight(password, stored, "known")) || stored === undefined)
+  if (!(await passwords.isRight(password, stored, "known")) || stored === undefined) {
+    const entry = { kind: "password.refused", actor: `operator:${caller.member}`, data: { session: caller.sessionId } };
+    await store.inOrg(caller.orgId, (tx) => tx.audit.append(entry));
     throw new Problem("signin.wrong_password");
+  }
   budget.forgive(who);
   return stored;
 }
@@ -48,8 +51,8 @@ export interface PasswordChange {
 }
 
 /**
- * Puts a new password in the place of the current one, and ends the member's other sessions. Fails with `signin.wrong_password`,
- * `signin.weak_password`, `auth.slow_down`.
+ * Puts a new password in the place of the current one, and ends the member's other sessions. Fails with
+ * `signin.wrong_password`, `signin.weak_password`, `auth.slow_down`.
  */
 export async function changePassword(
   { caller, current, next }: PasswordChange,

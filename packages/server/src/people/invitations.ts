@@ -1,7 +1,6 @@
 import { base64url, makeUuid, Problem, type Random, type Secret } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
 import type { AuditTrail } from "../audit/audit-trail.ts";
-import type { OperatorCaller } from "../orgs/authenticate-operator.ts";
 import type { Member, MemberRecords, OrgRecords } from "../orgs/org-records.ts";
 import { judgePassword } from "./judge-password.ts";
 import { type OpenSessionTransaction, openSession, type SignedIn, type Visitor } from "./open-session.ts";
@@ -17,7 +16,8 @@ export interface InvitationTransaction extends OpenSessionTransaction {
 }
 
 export interface InviteInput {
-  readonly caller: OperatorCaller;
+  /** As the audit log names whoever does it. */
+  readonly actor: string;
   readonly name: string;
   /** 0: the default. */
   readonly ttlMs: number;
@@ -36,7 +36,7 @@ const SECRET_FORM = /^[A-Za-z0-9_-]{43}$/;
  */
 export async function inviteMember(
   tx: InvitationTransaction,
-  { caller, name, ttlMs, isReset }: InviteInput,
+  { actor, name, ttlMs, isReset }: InviteInput,
   random: Random,
 ): Promise<{ readonly secret: string; readonly expiresAt: number }> {
   if (ttlMs !== 0 && (ttlMs < MIN_TTL_MS || ttlMs > MAX_TTL_MS)) {
@@ -54,7 +54,7 @@ export async function inviteMember(
   const expiresAt = tx.now() + (ttlMs === 0 ? DEFAULT_TTL_MS : ttlMs);
   await tx.invitations.insert({ id: makeUuid(tx.now(), random), memberId, secretSha256: sha256(secret), expiresAt });
   const kind = isReset ? "password.reset" : "member.invited";
-  await tx.audit.append({ kind, actor: `operator:${caller.member}`, data: { member: name, expires_at: expiresAt } });
+  await tx.audit.append({ kind, actor, data: { member: name, expires_at: expiresAt } });
   return { secret, expiresAt };
 }
 

@@ -7,7 +7,8 @@ import { unlinkIdentity } from "../people/link-identity.ts";
 import { type AccountNotes, accountPage, goToProviderPage } from "./account-pages.ts";
 import { readForm, refuseOtherSites, siteHeaders } from "./browser-request.ts";
 import { providerHost, readNewPassword } from "./password-routes.ts";
-import { beginAtProvider, requireSession } from "./sign-in-routes.ts";
+import { findSession, requireSession } from "./sessions.ts";
+import { beginAtProvider } from "./sign-in-routes.ts";
 import { goTo, type PeopleContext, page, type WebAnswer, type WebRoutes } from "./web-answer.ts";
 
 /** What is said once something was done; the address names it, so that nobody puts words there. */
@@ -35,17 +36,12 @@ export function accountRoutes(context: PeopleContext): WebRoutes {
   return {
     "GET /account": async (request, url) => {
       const done = url.searchParams.get("done") ?? "";
-      const caller = await requireSession(context, request).catch(ifRefused);
+      const caller = await findSession(context, request);
       if (caller === undefined) return goTo("/sign-in");
       return showAccount(context, caller, { done: Object.hasOwn(DONE, done) ? (DONE[done] ?? "") : "" });
     },
     ...routes,
   };
-}
-
-function ifRefused(failure: unknown): undefined {
-  if (failure instanceof Problem && failure.code === "auth.refused") return undefined;
-  throw failure;
 }
 
 /** From a page of ours, in a session. What is refused is said on the account's own page. */

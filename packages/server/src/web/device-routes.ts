@@ -3,7 +3,7 @@ import { Problem } from "@gatehouse/core";
 import { decideDeviceGrant, findDeviceGrant } from "../people/device-grants.ts";
 import { readForm, refuseOtherSites, siteHeaders } from "./browser-request.ts";
 import { askCodePage, decidedPage, decidePage } from "./people-pages.ts";
-import { requireSession } from "./sign-in-routes.ts";
+import { findSession, requireSession } from "./sessions.ts";
 import { goTo, type PeopleContext, page, type WebAnswer, type WebRoutes } from "./web-answer.ts";
 
 const NOT_FOUND = "No machine waits under this code.";
@@ -12,12 +12,8 @@ const NOT_FOUND = "No machine waits under this code.";
 export function deviceRoutes(context: PeopleContext): WebRoutes {
   return {
     "GET /device": async (request) => {
-      try {
-        return page(askCodePage(await requireSession(context, request)));
-      } catch (failure) {
-        if (failure instanceof Problem && failure.code === "auth.refused") return goTo("/sign-in?to=device");
-        throw failure;
-      }
+      const caller = await findSession(context, request);
+      return caller === undefined ? goTo("/sign-in?to=device") : page(askCodePage(caller));
     },
     "POST /device": (request) => look(context, request),
     "POST /device/decide": (request) => decide(context, request),

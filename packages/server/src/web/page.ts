@@ -57,7 +57,7 @@ const MARK = html`<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M2 22V6h2
 /** A whole page. */
 export function renderPage(title: string, body: Html): string {
   return html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title} · Gatehouse</title><style>${{ html: STYLE }}</style></head>
 <body><header>${MARK}Gatehouse</header><main><h1>${title}</h1>
 ${body}

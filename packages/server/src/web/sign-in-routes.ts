@@ -1,7 +1,6 @@
 import type { Http2ServerRequest } from "node:http2";
 import { Problem } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
-import { authenticateSession, type SessionCaller } from "../people/authenticate-session.ts";
 import { completeSignIn, signOut } from "../people/complete-sign-in.ts";
 import { linkIdentity } from "../people/link-identity.ts";
 import { mapPerson } from "../people/map-person.ts";
@@ -24,6 +23,7 @@ import {
   siteHeaders,
 } from "./browser-request.ts";
 import { signedOutPage } from "./people-pages.ts";
+import { findSession, requireSession } from "./sessions.ts";
 import { goTo, type PeopleContext, page, peerOf, visitorOf, type WebAnswer, type WebRoutes } from "./web-answer.ts";
 
 /** Signing in at the provider, where there is one, and out again. */
@@ -56,12 +56,6 @@ export function destinationOf(url: URL): Destination {
   return url.searchParams.get("to") === "device" ? "device" : "account";
 }
 
-/** The member whose browser it is. Fails with `auth.refused`. A key beside the cookie is refused too. */
-export function requireSession({ store }: PeopleContext, { headers }: Http2ServerRequest): Promise<SessionCaller> {
-  if (headers.authorization !== undefined) throw new Problem("auth.refused");
-  return authenticateSession(readCookie(headers.cookie, SESSION_COOKIE) ?? "", { store });
-}
-
 /** Where to send a browser, and the cookie that binds its return to it. */
 export async function beginAtProvider(
   { keys, clock, random }: PeopleContext,
@@ -92,7 +86,7 @@ async function finish(context: PeopleContext, at: SignInConfig, back: Return): P
 
 async function takeReturn(context: PeopleContext, at: SignInConfig, { request, url }: Return): Promise<WebAnswer> {
   const { store, keys, clock, random } = context;
-  const caller = await requireSession(context, request).catch(ifRefused);
+  const caller = await findSession(context, request);
   const value = readCookie(request.headers.cookie, SIGN_IN_COOKIE) ?? "";
   const from = { macKey: keys.macKey, nowMs: clock.now(), sessionId: caller?.sessionId };
   const underWay = readSignInCookie(value, from);
@@ -115,9 +109,4 @@ async function takeReturn(context: PeopleContext, at: SignInConfig, { request, u
   const signedIn = await store.inOrg(orgId, (tx) => completeSignIn(tx, person, { visitor, random }));
   if (signedIn === undefined) throw new Problem("signin.refused");
   return goTo(`/${underWay.errand}`, [cookie(SESSION_COOKIE, signedIn.token, SESSION_TTL_MS), isOver]);
-}
-
-function ifRefused(failure: unknown): undefined {
-  if (failure instanceof Problem && failure.code === "auth.refused") return undefined;
-  throw failure;
 }

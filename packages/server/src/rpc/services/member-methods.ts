@@ -36,7 +36,7 @@ export function memberMethods({ store, bus, random, hasPasswords }: ServerContex
     inviteMember: async ({ name, ttlMs, reset: isReset }, context) => {
       if (!hasPasswords) throw new Problem("signin.no_passwords");
       const caller = operatorCaller(context);
-      const input = { caller, name, ttlMs: Number(ttlMs), isReset };
+      const input = { actor: actorOf(caller), name, ttlMs: Number(ttlMs), isReset };
       const { secret, expiresAt } = await store.inOrg(caller.orgId, (tx) => inviteMember(tx, input, random));
       if (isReset) bus.publish({ kind: "people", orgId: caller.orgId });
       return { code: secret, expiresAt: BigInt(expiresAt) };

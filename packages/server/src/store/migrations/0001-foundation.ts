@@ -1,9 +1,6 @@
 import type { StoreDialect } from "../dialect.ts";
+import { tenantColumns } from "./columns.ts";
 import type { Migration } from "./migration.ts";
-
-/** Columns of every tenant's table. */
-const tenant = ({ text, integer }: StoreDialect) =>
-  `org_id ${text} not null references orgs (id), created_at ${integer} not null, updated_at ${integer} not null`;
 
 const NODE = "foreign key (node_id, org_id) references nodes (id, org_id)";
 
@@ -43,7 +40,7 @@ const people = (d: StoreDialect): readonly string[] => [
     updated_at ${d.integer} not null
   )`,
   `create table rosters (
-    ${tenant(d)},
+    ${tenantColumns(d)},
     version ${d.integer} not null check (version > 0),
     issued_at ${d.integer} not null,
     document ${d.text} not null,
@@ -53,7 +50,7 @@ const people = (d: StoreDialect): readonly string[] => [
   )`,
   `create table members (
     id ${d.text} primary key,
-    ${tenant(d)},
+    ${tenantColumns(d)},
     name ${d.text} not null,
     role ${d.text} not null check (role in ('viewer', 'operator', 'admin', 'owner')),
     deleted_at ${d.integer},
@@ -65,7 +62,7 @@ const people = (d: StoreDialect): readonly string[] => [
 const nodes = (d: StoreDialect): readonly string[] => [
   `create table nodes (
     id ${d.text} primary key,
-    ${tenant(d)},
+    ${tenantColumns(d)},
     name ${d.text} not null,
     state ${d.text} not null check (state in ('pending', 'confirmed', 'revoked')),
     identity_key ${d.bytes} not null check (length(identity_key) = 32),
@@ -91,7 +88,7 @@ const nodes = (d: StoreDialect): readonly string[] => [
   "create unique index nodes_live_identity on nodes (org_id, identity_key) where deleted_at is null",
   `create table enrollments (
     id ${d.text} primary key,
-    ${tenant(d)},
+    ${tenantColumns(d)},
     state ${d.text} not null
       check (state in ('pending', 'awaiting_confirmation', 'confirmed', 'expired', 'cancelled')),
     code_sha256 ${d.bytes} not null unique check (length(code_sha256) = 32),
@@ -112,7 +109,7 @@ const nodes = (d: StoreDialect): readonly string[] => [
   )`,
   `create table api_keys (
     id ${d.text} primary key,
-    ${tenant(d)},
+    ${tenantColumns(d)},
     member_id ${d.text},
     node_id ${d.text},
     label ${d.text} not null,
@@ -130,7 +127,7 @@ const nodes = (d: StoreDialect): readonly string[] => [
   )`,
   "create index api_keys_of_node on api_keys (org_id, node_id)",
   `create table sessions (
-    ${tenant(d)},
+    ${tenantColumns(d)},
     node_id ${d.text} not null,
     api_key_id ${d.text} not null,
     fence ${d.integer} not null,
@@ -147,7 +144,7 @@ const nodes = (d: StoreDialect): readonly string[] => [
 const desired = (d: StoreDialect): readonly string[] => [
   `create table commands (
     id ${d.text} primary key,
-    ${tenant(d)},
+    ${tenantColumns(d)},
     batch_id ${d.text} not null,
     node_id ${d.text} not null,
     idempotency_key ${d.text} not null,
@@ -171,7 +168,7 @@ const desired = (d: StoreDialect): readonly string[] => [
   "create index commands_open on commands (org_id, node_id, id) where finished_at is null",
   `create table credentials (
     id ${d.text} primary key,
-    ${tenant(d)},
+    ${tenantColumns(d)},
     name ${d.text} not null,
     version ${d.integer} not null check (version > 0),
     kind ${d.text} not null,
@@ -185,7 +182,7 @@ const desired = (d: StoreDialect): readonly string[] => [
   )`,
   "create unique index credentials_live_name on credentials (org_id, name) where deleted_at is null",
   `create table credential_nodes (
-    ${tenant(d)},
+    ${tenantColumns(d)},
     credential_id ${d.text} not null,
     node_id ${d.text} not null,
     primary key (credential_id, node_id),
@@ -194,14 +191,14 @@ const desired = (d: StoreDialect): readonly string[] => [
   )`,
   `create table policies (
     id ${d.text} primary key,
-    ${tenant(d)},
+    ${tenantColumns(d)},
     name ${d.text} not null,
     document ${d.text} not null,
     unique (id, org_id),
     unique (org_id, name)
   )`,
   `create table revocations (
-    ${tenant(d)},
+    ${tenantColumns(d)},
     node_id ${d.text} not null,
     epoch ${d.integer} not null,
     generation ${d.integer} not null,
@@ -213,7 +210,7 @@ const desired = (d: StoreDialect): readonly string[] => [
 
 const reports = (d: StoreDialect): readonly string[] => [
   `create table events (
-    ${tenant(d)},
+    ${tenantColumns(d)},
     cursor ${d.integer} not null,
     kind ${d.text} not null,
     node_id ${d.text},
@@ -224,7 +221,7 @@ const reports = (d: StoreDialect): readonly string[] => [
   )`,
   "create index events_by_time on events (org_id, created_at)",
   `create table upload_offsets (
-    ${tenant(d)},
+    ${tenantColumns(d)},
     node_id ${d.text} not null,
     stream ${d.text} not null check (stream in ('telemetry', 'events')),
     source ${d.text} not null,
@@ -244,7 +241,7 @@ const reports = (d: StoreDialect): readonly string[] => [
   "create index telemetry_samples_by_name on telemetry_samples (org_id, node_id, name, time)",
   "create index telemetry_samples_by_time on telemetry_samples (org_id, time)",
   `create table upload_gaps (
-    ${tenant(d)},
+    ${tenantColumns(d)},
     node_id ${d.text} not null,
     source ${d.text} not null,
     stream ${d.text} not null check (stream in ('telemetry', 'events')),
@@ -258,7 +255,7 @@ const reports = (d: StoreDialect): readonly string[] => [
   )`,
   `create table runs (
     id ${d.text} not null,
-    ${tenant(d)},
+    ${tenantColumns(d)},
     node_id ${d.text} not null,
     state ${d.text} not null,
     document ${d.text} not null,
@@ -269,7 +266,7 @@ const reports = (d: StoreDialect): readonly string[] => [
   )`,
   "create index runs_of_node on runs (org_id, node_id)",
   `create table audit_logs (
-    ${tenant(d)},
+    ${tenantColumns(d)},
     log_id ${d.text} not null,
     signed_as ${d.text} not null,
     key ${d.bytes} not null check (length(key) = 32),

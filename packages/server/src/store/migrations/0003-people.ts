@@ -1,10 +1,6 @@
-import type { StoreDialect } from "../dialect.ts";
+import { REFERENCES_MEMBER, tenantColumns } from "./columns.ts";
 import type { Migration } from "./migration.ts";
 
-const tenant = ({ text, integer }: StoreDialect) =>
-  `org_id ${text} not null references orgs (id), created_at ${integer} not null, updated_at ${integer} not null`;
-
-const MEMBER = "foreign key (member_id, org_id) references members (id, org_id)";
 const ROLE = "check (role in ('viewer', 'operator', 'admin', 'owner'))";
 
 /** People who sign in at an identity provider, their browsers, and the machines that they let in. */
@@ -14,27 +10,27 @@ export const people: Migration = {
   tenantTables: ["identities", "member_sessions", "device_grants"],
   statements: (d) => [
     `create table identities (
-      ${tenant(d)},
+      ${tenantColumns(d)},
       issuer ${d.text} not null,
       subject ${d.text} not null,
       member_id ${d.text} not null,
       primary key (org_id, issuer, subject),
-      ${MEMBER}
+      ${REFERENCES_MEMBER}
     )`,
     `create table member_sessions (
       id ${d.text} primary key,
-      ${tenant(d)},
+      ${tenantColumns(d)},
       member_id ${d.text} not null,
       token_sha256 ${d.bytes} not null unique check (length(token_sha256) = 32),
       role ${d.text} not null ${ROLE},
       expires_at ${d.integer} not null,
       unique (id, org_id),
-      ${MEMBER}
+      ${REFERENCES_MEMBER}
     )`,
     "create index member_sessions_member on member_sessions (org_id, member_id)",
     `create table device_grants (
       id ${d.text} primary key,
-      ${tenant(d)},
+      ${tenantColumns(d)},
       device_sha256 ${d.bytes} not null unique check (length(device_sha256) = 32),
       user_code_mac ${d.bytes} not null check (length(user_code_mac) = 32),
       machine ${d.text} not null,
@@ -47,7 +43,7 @@ export const people: Migration = {
       role ${d.text} ${ROLE},
       unique (id, org_id),
       unique (org_id, user_code_mac),
-      ${MEMBER},
+      ${REFERENCES_MEMBER},
       check ((state = 'approved') = (member_id is not null and role is not null))
     )`,
   ],

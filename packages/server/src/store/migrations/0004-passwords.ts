@@ -1,10 +1,5 @@
-import type { StoreDialect } from "../dialect.ts";
+import { REFERENCES_MEMBER, tenantColumns } from "./columns.ts";
 import type { Migration } from "./migration.ts";
-
-const tenant = ({ text, integer }: StoreDialect) =>
-  `org_id ${text} not null references orgs (id), created_at ${integer} not null, updated_at ${integer} not null`;
-
-const MEMBER = "foreign key (member_id, org_id) references members (id, org_id)";
 
 /** People who sign in here, by a password that they chose through a link; and what a session says of its browser. */
 export const passwords: Migration = {
@@ -13,21 +8,21 @@ export const passwords: Migration = {
   tenantTables: ["passwords", "invitations"],
   statements: (d) => [
     `create table passwords (
-      ${tenant(d)},
+      ${tenantColumns(d)},
       member_id ${d.text} not null,
       hash ${d.text} not null,
       primary key (org_id, member_id),
-      ${MEMBER}
+      ${REFERENCES_MEMBER}
     )`,
     `create table invitations (
       id ${d.text} primary key,
-      ${tenant(d)},
+      ${tenantColumns(d)},
       member_id ${d.text} not null,
       secret_sha256 ${d.bytes} not null unique check (length(secret_sha256) = 32),
       expires_at ${d.integer} not null,
       unique (id, org_id),
       unique (org_id, member_id),
-      ${MEMBER}
+      ${REFERENCES_MEMBER}
     )`,
     `alter table member_sessions add column browser ${d.text}`,
     `alter table member_sessions add column address ${d.text}`,
