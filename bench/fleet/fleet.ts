@@ -1,107 +1,187 @@
-import { type ChildProcess, execFileSync } from "node:child_process";
-import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { type Measured, startCommand, startProgram } from "../process.ts";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { CommandPayloadSchema } from "@gatehouse/wire";
+import { median, quantile } from "../median.ts";
+import type { Measured } from "../process.ts";
 import type { Row } from "../row.ts";
-import { seedFleet } from "./seed-fleet.ts";
-import type { NodeSeed, ServerSeed } from "./simulated-node.ts";
+import { type BenchOperator, openBenchOperator } from "./bench-operator.ts";
+import { prepareFleet, startServer } from "./measured-server.ts";
+import { Simulators } from "./simulators.ts";
 
-const PRODUCT = fileURLToPath(new URL("../../dist/gatehouse.js", import.meta.url));
-const NODES = new URL("nodes.ts", import.meta.url);
 const SIMULATORS = 2;
 const CONCURRENCY = 32;
 const KIB = 1_024;
+const SINGLE_COMMANDS = 50;
+const WAIT_MS = 30_000;
+const PROBE_EVERY_MS = 100;
 
 /** A server and simulated nodes with real keys, connections and protocol, at growing sizes. */
 export async function benchFleet({ isShort }: { readonly isShort: boolean }): Promise<readonly Row[]> {
+  const asked = process.env.FLEET_SIZES?.split(",").map(Number);
   const rows: Row[] = [];
-  for (const count of isShort ? [100] : [100, 1_000, 10_000]) rows.push(...(await measureFleet(count)));
+  for (const count of asked ?? (isShort ? [100] : [100, 1_000, 10_000])) rows.push(...(await measureFleet(count)));
   return rows;
 }
 
 async function measureFleet(count: number): Promise<readonly Row[]> {
   const directory = mkdtempSync(join(tmpdir(), "gatehouse-bench-"));
-  for (const name of ["s", "o"]) mkdirSync(join(directory, name), { mode: 0o700 });
   try {
-    const { server: seed, seeds } = await prepare(directory, count);
-    await using server = await startServer(directory, seed.url);
-    const simulators = await Promise.all(split(seeds, SIMULATORS).map((part) => startSimulator(part, seed)));
-    await using _ = { [Symbol.asyncDispose]: async () => void (await Promise.all(simulators.map(stop))) };
-    const idleBytes = server.residentBytes();
-    const connect = await timed(server, () => all(simulators, { kind: "connect", concurrency: CONCURRENCY }));
-    const held = (server.residentBytes() - idleBytes) / count / KIB;
-    const beat = await timed(server, () => all(simulators, { kind: "heartbeat", concurrency: CONCURRENCY }));
-    const p99 = [...connect.took].sort((a, b) => a - b)[Math.floor(connect.took.length * 0.99)] ?? 0;
-    const label = `${count.toLocaleString("en-US")} nodes`;
+    const fleet = await prepareFleet(directory, count);
+    await using server = await startServer(directory, fleet.server.url);
+    await using nodes = await Simulators.start(fleet.seeds, fleet.server, SIMULATORS);
+    const label = (text: string) => `${count.toLocaleString("en-US")} nodes: ${text}`;
+    using operator = await openBenchOperator(fleet.operatorDir);
+    const parts = { server, nodes, operator, count, label };
     return [
-      { case: `${label}: TLS, handshake and session, per second`, value: count / connect.seconds, unit: "nodes/s" },
-      { case: `${label}: all back after a restart`, value: connect.seconds, unit: "s", target: { atMost: 60 } },
-      { case: `${label}: handshake p99 under that storm`, value: p99, unit: "ms" },
-      { case: `${label}: resident of an idle session`, value: held, unit: "KiB", target: { atMost: 120 } },
-      { case: `${label}: a heartbeat`, value: (beat.cpuSeconds / count) * 1e6, unit: "µs CPU" },
-      {
-        case: `${label}: heartbeats every 30 s, of one core`,
-        value: (beat.cpuSeconds / 30) * 100,
-        unit: "%",
-        target: { atMost: 15 },
-      },
+      ...(await measureReturn(parts)),
+      ...(await measureHeartbeats(parts)),
+      ...(await measureCommands(parts)),
+      ...(await measureBundles(parts)),
+      ...(await measureLists(parts)),
+      { case: label("load average"), value: loadavg()[0] ?? 0, unit: "" },
     ];
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-/** Makes an organisation by the product's own commands, then the nodes, with the server stopped. */
-async function prepare(directory: string, count: number): Promise<{ server: ServerSeed; seeds: readonly NodeSeed[] }> {
-  const server = await startServer(directory, undefined);
-  const own = ["--setup-code-file", join(directory, "s/setup-code"), "--state-dir", join(directory, "o"), "--json"];
-  const init = ["org", "init", "--server", server.url, "--org", "bench", "--owner", "bench", ...own];
-  const { org_id } = JSON.parse(execFileSync(process.execPath, [PRODUCT, ...init], { encoding: "utf8" }));
-  await server[Symbol.asyncDispose]();
-  const known = JSON.parse(readFileSync(join(directory, "o/operator/server.json"), "utf8"));
-  const seeds = seedFleet(join(directory, "s/server/server.db"), org_id, count);
-  return { server: { url: server.url, identityKey: known.server_identity_key, keySet: known.key_set }, seeds };
+interface Parts {
+  readonly server: Measured;
+  readonly nodes: Simulators;
+  readonly operator: BenchOperator;
+  readonly count: number;
+  readonly label: (text: string) => string;
 }
 
-async function startServer(directory: string, url: string | undefined): Promise<Measured & { readonly url: string }> {
-  const listen = url === undefined ? "127.0.0.1:0" : new URL(url).host;
-  const args = ["server", "--state-dir", join(directory, "s"), "--listen", listen, "--json"];
-  const started = startCommand(process.execPath, [PRODUCT, ...args], { ...process.env, GATEHOUSE_LOG_LEVEL: "error" });
-  const [line] = (await once(started.child.stdout ?? process.stdin, "data")) as [Buffer];
-  return { ...started, url: (JSON.parse(line.toString()) as { url: string }).url };
+/** Everybody comes back at once, as after a restart: TLS, handshake, control stream. An operator asks meanwhile. */
+async function measureReturn({ server, nodes, operator, count, label }: Parts): Promise<readonly Row[]> {
+  const idleBytes = server.residentBytes();
+  const probe = probeOther(operator);
+  const { values, seconds, cpuSeconds } = await timed(server, () =>
+    nodes.all({ kind: "connect", concurrency: CONCURRENCY }),
+  );
+  const others = await probe.stop();
+  const held = (server.residentBytes() - idleBytes) / count / KIB;
+  return [
+    { case: label("all back after a restart"), value: seconds, unit: "s", target: { atMost: 60 } },
+    { case: label("TLS, handshake, control stream, per second"), value: count / seconds, unit: "nodes/s" },
+    { case: label("the same"), value: (cpuSeconds / count) * 1e3, unit: "ms CPU" },
+    { case: label("the same, p99"), value: quantile(values, 0.99), unit: "ms" },
+    {
+      case: label("an operator's call meanwhile, p99"),
+      value: quantile(others, 0.99),
+      unit: "ms",
+      target: { atMost: 500 },
+    },
+    { case: label("resident of an idle control stream"), value: held, unit: "KiB", target: { atMost: 120 } },
+  ];
 }
 
-async function startSimulator(seeds: readonly NodeSeed[], server: ServerSeed): Promise<Measured> {
-  const started = await startProgram(NODES, []);
-  await tell(started.child, { kind: "nodes", seeds, server });
-  return started;
+function probeOther({ nodes }: BenchOperator) {
+  const took: number[] = [];
+  let isOver = false;
+  const running = (async () => {
+    while (!isOver) {
+      const startedMs = performance.now();
+      await nodes.listNodes({ pageSize: 1 });
+      took.push(performance.now() - startedMs);
+      await new Promise((resolve) => setTimeout(resolve, PROBE_EVERY_MS));
+    }
+  })();
+  return {
+    stop: async () => {
+      isOver = true;
+      await running;
+      return took;
+    },
+  };
 }
 
-async function all(simulators: readonly Measured[], order: object): Promise<readonly number[]> {
-  return (await Promise.all(simulators.map(({ child }) => tell(child, order)))).flat();
+async function measureHeartbeats({ server, nodes, count, label }: Parts): Promise<readonly Row[]> {
+  await nodes.all({ kind: "heartbeat", concurrency: CONCURRENCY });
+  const { cpuSeconds } = await timed(server, () => nodes.all({ kind: "heartbeat", concurrency: CONCURRENCY }));
+  return [
+    { case: label("a heartbeat"), value: (cpuSeconds / count) * 1e6, unit: "µs CPU" },
+    {
+      case: label("heartbeats every 30 s, of one core"),
+      value: (cpuSeconds / 30) * 100,
+      unit: "%",
+      target: { atMost: 15 },
+    },
+  ];
 }
 
-async function tell(child: ChildProcess, order: object): Promise<readonly number[]> {
-  const answered = once(child, "message") as Promise<[{ kind: string; took: readonly number[]; why?: string }]>;
-  child.send(order);
-  const [{ kind, took, why }] = await answered;
-  if (kind !== "done") throw new Error(`a simulator failed: ${why}`);
-  return took;
+async function measureCommands({ server, operator, count, label }: Parts): Promise<readonly Row[]> {
+  const all = await timed(server, () => command(operator, { labels: { fleet: "bench" } }));
+  const page = await operator.nodes.listNodes({ pageSize: SINGLE_COMMANDS });
+  const single: number[] = [];
+  for (const { id } of page.nodes) {
+    const startedMs = performance.now();
+    await command(operator, { nodeIds: [id] });
+    single.push(performance.now() - startedMs);
+  }
+  return [
+    { case: label("a command to all, acknowledged"), value: all.seconds, unit: "s", target: { atMost: 5 } },
+    { case: label("the same, of each"), value: (all.cpuSeconds / count) * 1e3, unit: "ms CPU" },
+    { case: label("a command to one, acknowledged, p50"), value: median(single), unit: "ms", target: { atMost: 10 } },
+  ];
+}
+
+/** Pings, and waits until every one has its end. */
+async function command({ nodes }: BenchOperator, targets: { labels: Record<string, string> } | { nodeIds: string[] }) {
+  const payload = toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind: { case: "ping", value: {} } }));
+  const { batchId } = await nodes.sendCommand({ ...targets, payload, idempotencyKey: randomUUID() });
+  for (;;) {
+    const { totals } = await nodes.listCommands({ batchId, waitMs: BigInt(WAIT_MS - 5_000) });
+    const states = Object.keys(totals);
+    if (states.every((state) => state === "ok")) return [];
+    if (states.some((state) => state !== "queued" && state !== "sent" && state !== "ok"))
+      throw new Error(states.join());
+  }
+}
+
+async function measureBundles({ server, nodes, operator, count, label }: Parts): Promise<readonly Row[]> {
+  const put = async (mode: string, generation: number) => {
+    const policy = new TextEncoder().encode(`{"mode":"${mode}"}`);
+    await operator.policies.putPolicy({ name: "bench", policy });
+    return nodes.all({ kind: "applied", generation });
+  };
+  const first = await put("strict", 2);
+  const { values, seconds, cpuSeconds } = await timed(server, () => put("permissive", 3));
+  return [
+    { case: label("a change of all bundles, applied"), value: seconds, unit: "s", target: { atMost: 10 } },
+    { case: label("the same, of each"), value: (cpuSeconds / count) * 1e3, unit: "ms CPU" },
+    {
+      case: label("the same, sent to each"),
+      value: median(values),
+      unit: "bytes",
+      peers: { "a whole bundle": median(first) },
+    },
+  ];
+}
+
+async function measureLists({ server, operator, count, label }: Parts): Promise<readonly Row[]> {
+  const pageSize = Math.min(count, 2_500);
+  const took: number[] = [];
+  const { cpuSeconds } = await timed(server, async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const startedMs = performance.now();
+      await operator.nodes.listNodes({ pageSize });
+      took.push(performance.now() - startedMs);
+    }
+    return [];
+  });
+  return [
+    { case: label(`a list of ${pageSize}`), value: median(took), unit: "ms", target: { atMost: 150 } },
+    { case: label("the same"), value: (cpuSeconds / 5) * 1e3, unit: "ms CPU" },
+  ];
 }
 
 async function timed(server: Measured, work: () => Promise<readonly number[]>) {
   const [startedMs, cpu] = [performance.now(), server.cpuSeconds()];
-  const took = await work();
-  return { took, seconds: (performance.now() - startedMs) / 1_000, cpuSeconds: server.cpuSeconds() - cpu };
-}
-
-function stop(simulator: Measured): PromiseLike<void> {
-  return simulator[Symbol.asyncDispose]();
-}
-
-function split<T>(list: readonly T[], parts: number): readonly (readonly T[])[] {
-  return Array.from({ length: parts }, (_, part) => list.filter((__, index) => index % parts === part));
+  const values = await work();
+  return { values, seconds: (performance.now() - startedMs) / 1_000, cpuSeconds: server.cpuSeconds() - cpu };
 }

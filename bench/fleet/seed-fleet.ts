@@ -11,7 +11,7 @@ export function seedFleet(databasePath: string, orgId: string, count: number): r
   const seeds: NodeSeed[] = [];
   const now = Date.now();
   const node = database.prepare(
-    "insert into nodes (id, org_id, created_at, updated_at, name, state, identity_key, encryption_key, ca_key, labels, epoch, generation) values (?, ?, ?, ?, ?, 'confirmed', ?, ?, ?, '{}', 1, 1)",
+    `insert into nodes (id, org_id, created_at, updated_at, name, state, identity_key, encryption_key, ca_key, labels, epoch, generation) values (?, ?, ?, ?, ?, 'confirmed', ?, ?, ?, '{"fleet":"bench"}', 1, 1)`,
   );
   const key = database.prepare(
     "insert into api_keys (id, org_id, created_at, updated_at, node_id, label, prefix, sha256, expires_at) values (?, ?, ?, ?, ?, 'node', ?, ?, ?)",

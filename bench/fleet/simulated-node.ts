@@ -1,8 +1,24 @@
-import { createPrivateKey, generateKeyPairSync, type JsonWebKey, type KeyObject, sign } from "node:crypto";
-import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
-import { handshakeTuple, Secret, systemRandom } from "@gatehouse/core";
-import { type KeySetDocument, openKnownChannel, type ServerChannel, type SigningKey } from "@gatehouse/kit";
-import { Heartbeat_Health, NodeGatewayService } from "@gatehouse/wire";
+import { createPrivateKey, generateKeyPairSync, type JsonWebKey, type KeyObject, randomUUID, sign } from "node:crypto";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { type Client, createClient } from "@connectrpc/connect";
+import { handshakeTuple, MessageQueue, Secret, systemRandom } from "@gatehouse/core";
+import {
+  type KeySetDocument,
+  openKnownChannel,
+  readManifest,
+  type ServerChannel,
+  type SigningKey,
+  sha256,
+} from "@gatehouse/kit";
+import {
+  Ack_Status,
+  type ControlStreamRequest,
+  ControlStreamRequestSchema,
+  type ControlStreamResponse,
+  FetchBundleResponseSchema,
+  Heartbeat_Health,
+  NodeGatewayService,
+} from "@gatehouse/wire";
 import { SessionProofs } from "../../packages/node/src/uplink/session-proofs.ts";
 
 /** What a simulated node knows; the JWK is its Ed25519 pair. */
@@ -25,13 +41,29 @@ export function makeSeedKey(): { readonly jwk: JsonWebKey; readonly publicKey: U
   return { jwk, publicKey: new Uint8Array(Buffer.from(jwk.x ?? "", "base64url")) };
 }
 
-/** One node with a TLS connection and keys of its own, speaking the real protocol. */
+type Outgoing = NonNullable<MessageInitShape<typeof ControlStreamRequestSchema>["message"]>;
+
+const MAX_WAITING = 64;
+
+/**
+ * One node with a TLS connection and keys of its own, speaking the real protocol on an open control stream. What a
+ * daemon does on its own machine (journal, key-holder, checks of signatures) costs it nothing: the server is measured.
+ */
 export class SimulatedNode implements Disposable {
   readonly #seed: NodeSeed;
   readonly #server: ServerSeed;
   readonly #identity: SigningKey;
+  readonly #bootId = randomUUID();
   #channel: ServerChannel | undefined;
   #gateway: Client<typeof NodeGatewayService> | undefined;
+  #outgoing = new MessageQueue<ControlStreamRequest>(MAX_WAITING);
+  #held: readonly Uint8Array[] = [];
+  #wanted = 0;
+  #isFetching = false;
+  /** Whoever waits for the next answer of a kind. */
+  readonly #expected = new Map<string, (why?: unknown) => void>();
+  #generation = 0;
+  #bundleBytes = 0;
 
   constructor(seed: NodeSeed, server: ServerSeed) {
     this.#seed = seed;
@@ -41,36 +73,127 @@ export class SimulatedNode implements Disposable {
     this.#identity = { publicKey, sign: (message) => new Uint8Array(sign(null, message, key)) };
   }
 
-  /** Sends a heartbeat in the session. */
-  async beat(): Promise<void> {
-    const heartbeat = { sentAt: BigInt(Date.now()), health: Heartbeat_Health.OK };
-    await this.#gateway?.uploadHeartbeat({ heartbeat });
+  /** Of the bundle that was applied last. */
+  get generation(): number {
+    return this.#generation;
   }
 
-  /** Opens a connection and a session. */
+  /** Bytes of bundles that came since the last call. */
+  takeBundleBytes(): number {
+    const bytes = this.#bundleBytes;
+    this.#bundleBytes = 0;
+    return bytes;
+  }
+
+  /** Sends a heartbeat on the stream; returns when it was answered. */
+  async beat(): Promise<void> {
+    const answered = this.#next("heartbeatAnswer");
+    const bundleGeneration = BigInt(this.#generation);
+    this.#send({
+      case: "heartbeat",
+      value: { sentAt: BigInt(Date.now()), health: Heartbeat_Health.OK, bundleGeneration },
+    });
+    await answered;
+  }
+
+  /** Opens a connection, a session and the control stream; returns when the server greeted. */
   async connect(): Promise<void> {
     this[Symbol.dispose]();
     const proofs = new SessionProofs(this.#server.url, { identity: this.#identity });
-    const interceptors: Interceptor[] = [proofs.interceptor];
     const serverIdentityKey = new Uint8Array(Buffer.from(this.#server.identityKey, "base64url"));
     const { url: origin, keySet } = this.#server;
     const saveKeySet = () => Promise.reject(new Error("the server of a bench changes no keys"));
     const org = { orgId: "", orgKey: new Uint8Array() };
     const known = { origin, identityKey: serverIdentityKey, ...org, keySet, saveKeySet };
-    this.#channel = await openKnownChannel(known, { interceptors });
+    this.#channel = await openKnownChannel(known, { interceptors: [proofs.interceptor] });
     this.#gateway = createClient(NodeGatewayService, this.#channel.transport);
+    proofs.begin(await this.#shakeHands(this.#gateway, serverIdentityKey));
+    await this.#hold(this.#gateway);
+  }
+
+  async #shakeHands(gateway: Client<typeof NodeGatewayService>, serverIdentityKey: Uint8Array): Promise<Secret> {
     const clientNonce = systemRandom.bytes(32);
     const identityKey = this.#identity.publicKey;
     const { apiKey, nodeId } = this.#seed;
-    const begun = await this.#gateway.beginAuthHandshake({ apiKey, identityPublicKey: identityKey, clientNonce });
+    const begun = await gateway.beginAuthHandshake({ apiKey, identityPublicKey: identityKey, clientNonce });
     const { challenge, serverNonce } = begun;
-    const own = { origin, serverIdentityKey, nodeId, identityKey };
+    const own = { origin: this.#server.url, serverIdentityKey, nodeId, identityKey };
     const tuple = handshakeTuple({ ...own, challenge, clientNonce, serverNonce });
-    const done = await this.#gateway.completeAuthHandshake({ challenge, signature: this.#identity.sign(tuple) });
-    proofs.begin(new Secret(done.sessionToken));
+    const done = await gateway.completeAuthHandshake({ challenge, signature: this.#identity.sign(tuple) });
+    return new Secret(done.sessionToken);
+  }
+
+  /** A stream that is refused for want of a nonce is opened again with the one that came along. */
+  async #hold(gateway: Client<typeof NodeGatewayService>): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      const accepted = this.#next("accepted");
+      this.#outgoing = new MessageQueue(MAX_WAITING);
+      const own = { protocolVersions: [1], softwareVersion: "bench", bootId: this.#bootId };
+      this.#send({ case: "hello", value: own });
+      void this.#read(gateway.controlStream(this.#outgoing, { timeoutMs: 0 }));
+      try {
+        return await accepted;
+      } catch (failure) {
+        if (attempt > 1) throw failure;
+      }
+    }
+  }
+
+  async #read(messages: AsyncIterable<ControlStreamResponse>): Promise<void> {
+    try {
+      for await (const { message } of messages) this.#take(message);
+      this.#failAll(new Error("the stream ended"));
+    } catch (failure) {
+      this.#failAll(failure);
+    }
+  }
+
+  #take(message: ControlStreamResponse["message"]): void {
+    if (message.case === "command") {
+      const { commandId } = message.value.header ?? { commandId: "" };
+      this.#send({ case: "ack", value: { commandId, status: Ack_Status.OK } });
+    } else if (message.case === "bundleChanged") void this.#follow(Number(message.value.generation));
+    this.#expected.get(message.case ?? "")?.();
+    this.#expected.delete(message.case ?? "");
+  }
+
+  async #follow(generation: number): Promise<void> {
+    this.#wanted = Math.max(this.#wanted, generation);
+    if (this.#isFetching) return;
+    this.#isFetching = true;
+    while (this.#wanted > this.#generation) await this.#fetch();
+    this.#isFetching = false;
+  }
+
+  async #fetch(): Promise<void> {
+    for await (const answer of this.#gateway?.fetchBundle({ held: [...this.#held] }) ?? []) {
+      this.#bundleBytes += toBinary(FetchBundleResponseSchema, answer).length;
+      const { item } = answer;
+      if (item.case === "manifest") {
+        this.#generation = Number(item.value.generation);
+        const parts = readManifest(new TextDecoder().decode(item.value.manifest));
+        this.#held = parts.map((part) => new Uint8Array(Buffer.from(part.sha256, "base64url")));
+      } else if (item.case === "part") sha256(item.value.content);
+    }
+  }
+
+  #next(kind: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#expected.set(kind, (why) => (why === undefined ? resolve() : reject(why)));
+    });
+  }
+
+  #failAll(failure: unknown): void {
+    for (const settle of this.#expected.values()) settle(failure);
+    this.#expected.clear();
+  }
+
+  #send(message: Outgoing): void {
+    this.#outgoing.push(create(ControlStreamRequestSchema, { message }));
   }
 
   [Symbol.dispose](): void {
+    this.#outgoing.end();
     this.#channel?.[Symbol.dispose]();
     this.#channel = undefined;
   }

@@ -1,0 +1,42 @@
+import { once } from "node:events";
+import { type Measured, startProgram } from "../process.ts";
+import type { NodeSeed, ServerSeed } from "./simulated-node.ts";
+
+const NODES = new URL("nodes.ts", import.meta.url);
+
+/** Simulated nodes, spread over processes. */
+export class Simulators implements AsyncDisposable {
+  readonly #processes: readonly Measured[];
+
+  private constructor(processes: readonly Measured[]) {
+    this.#processes = processes;
+  }
+
+  static async start(seeds: readonly NodeSeed[], server: ServerSeed, processes: number): Promise<Simulators> {
+    const started = await Promise.all(Array.from({ length: processes }, () => startProgram(NODES, [])));
+    await Promise.all(
+      started.map((one, at) => {
+        const own = seeds.filter((_, index) => index % processes === at);
+        return tell(one, { kind: "nodes", seeds: own, server });
+      }),
+    );
+    return new Simulators(started);
+  }
+
+  /** What each node answers to an order of `nodes.ts`. */
+  async all(order: object): Promise<readonly number[]> {
+    return (await Promise.all(this.#processes.map((one) => tell(one, order)))).flat();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#processes.map((one) => one[Symbol.asyncDispose]()));
+  }
+}
+
+async function tell({ child }: Measured, order: object): Promise<readonly number[]> {
+  const answered = once(child, "message") as Promise<[{ kind: string; values: readonly number[]; why?: string }]>;
+  child.send(order);
+  const [{ kind, values, why }] = await answered;
+  if (kind !== "done") throw new Error(`a simulator failed: ${why}`);
+  return values;
+}
