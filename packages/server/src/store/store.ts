@@ -1,6 +1,7 @@
 import { type Clock, Problem } from "@gatehouse/core";
-import { type Kysely, sql } from "kysely";
+import { type Kysely, sql, type Transaction } from "kysely";
 import { type StoreDialect, setOrg } from "./dialect.ts";
+import { GroupCommit } from "./group-commit.ts";
 import { type OrgTransaction, orgTransaction } from "./org-transaction.ts";
 import { addSetupCode, findSetupCode, hasSetupCodes } from "./records/setup-codes.ts";
 import { isUnwritable, mayRetry } from "./store-failures.ts";
@@ -17,9 +18,12 @@ export class Store implements AsyncDisposable {
   /** Tables that belong to no organisation. Rows of tenants do not exist here on PostgreSQL. */
   readonly shared: Kysely<Tables>;
   readonly #clock: Clock;
+  /** Of the embedded database alone: PostgreSQL has many connections and syncs for several of them at once. */
+  readonly #group: GroupCommit | undefined;
 
   constructor(db: Kysely<Tables>, dialect: StoreDialect, clock: Clock) {
     this.shared = db;
+    this.#group = dialect.name === "sqlite" ? new GroupCommit(db) : undefined;
     this.dialect = dialect;
     this.#clock = clock;
   }
@@ -39,10 +43,13 @@ export class Store implements AsyncDisposable {
     }
   }
 
-  async #transact<T>(orgId: string, work: (tx: OrgTransaction) => Promise<T>): Promise<T> {
+  #transact<T>(orgId: string, work: (tx: OrgTransaction) => Promise<T>): Promise<T> {
+    const inside = (db: Transaction<Tables>) =>
+      work(orgTransaction({ orgId, db, dialect: this.dialect, now: () => this.#clock.now() }));
+    if (this.#group !== undefined) return this.#group.run(inside);
     return this.shared.transaction().execute(async (db) => {
-      if (this.dialect.name === "postgres") await setOrg(orgId).execute(db);
-      return work(orgTransaction({ orgId, db, dialect: this.dialect, now: () => this.#clock.now() }));
+      await setOrg(orgId).execute(db);
+      return inside(db);
     });
   }
 
@@ -77,9 +84,12 @@ export class Store implements AsyncDisposable {
 
   /** Inserts where nothing is yet; false when the same was there. For what may happen once. */
   async insertOnce(table: "spent_challenges" | "seen_proofs", hash: Uint8Array, expiresAt: number): Promise<boolean> {
-    const row = this.shared.insertInto(table).values({ sha256: hash, expires_at: expiresAt });
-    const done = await row.onConflict((on) => on.doNothing()).executeTakeFirst();
-    return (done.numInsertedOrUpdatedRows ?? 0n) > 0n;
+    const insert = async (db: Kysely<Tables>) => {
+      const row = db.insertInto(table).values({ sha256: hash, expires_at: expiresAt });
+      const done = await row.onConflict((on) => on.doNothing()).executeTakeFirst();
+      return (done.numInsertedOrUpdatedRows ?? 0n) > 0n;
+    };
+    return this.#group === undefined ? insert(this.shared) : this.#group.run(insert);
   }
 
   /** Forgets what has expired. */
@@ -116,6 +126,7 @@ export class Store implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#group?.idle();
     await this.shared.destroy();
   }
 }
