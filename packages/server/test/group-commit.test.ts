@@ -47,7 +47,10 @@ test("nobody of a group whose commit fails is told that it succeeded, and the ne
   const unknownOrg = group.run(async (db) => {
     await sql`pragma defer_foreign_keys = on`.execute(db);
     const stamps = { org_id: "nobody", created_at: 1, updated_at: 1 };
-    await db.insertInto("policies").values({ ...stamps, id: "p", name: "p", document: "{}" }).execute();
+    await db
+      .insertInto("policies")
+      .values({ ...stamps, id: "p", name: "p", document: "{}" })
+      .execute();
   });
   const settled = await Promise.allSettled([group.run(insert(1)), unknownOrg, group.run(insert(2))]);
   expect(settled.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);

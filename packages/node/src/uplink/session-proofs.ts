@@ -2,7 +2,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import type { Secret } from "@gatehouse/core";
 import { makeProof, NONCE_HEADER, ServerProblem, type SigningKey } from "@gatehouse/kit";
 
-/** Proves each call of a session to be this node's (RFC 9449). Calls before `begin` go as they are. */
+/** Proves each call of a session to be this node's (RFC 9449). Calls before `begin` go as they are; nonces are taken. */
 export class SessionProofs {
   readonly #origin: string;
   readonly #key: SigningKey;
@@ -35,9 +35,10 @@ export class SessionProofs {
   readonly interceptor: Interceptor = (next) => async (request) => {
     const send = async () => {
       const made = this.prove(`${this.#origin}/${request.service.typeName}/${request.method.name}`);
-      if (made === undefined) return next(request);
-      request.header.set("Authorization", `DPoP ${made.token}`);
-      request.header.set("DPoP", made.proof);
+      if (made !== undefined) {
+        request.header.set("Authorization", `DPoP ${made.token}`);
+        request.header.set("DPoP", made.proof);
+      }
       const response = await next(request);
       this.useNonce(response.header.get(NONCE_HEADER) ?? "");
       return response.stream ? { ...response, message: this.#listenTo(response.message) } : response;

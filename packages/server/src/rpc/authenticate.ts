@@ -1,7 +1,7 @@
 import { Code, ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { Problem } from "@gatehouse/core";
 import { NONCE_HEADER } from "@gatehouse/kit";
-import { type CallerRow, callerRow } from "@gatehouse/wire";
+import { type CallerRow, callerRow, NodeGatewayService } from "@gatehouse/wire";
 import {
   type AuthenticateOperatorDeps,
   authenticateOperator,
@@ -30,13 +30,20 @@ export function authenticate(deps: AuthenticateDeps): Interceptor {
     if (row.auth !== "node") {
       request.contextValues.set(CALLER, await identifyOther(request, row, deps));
       request.contextValues.set(STILL_ALLOWED, async () => void (await identifyOther(request, row, deps)));
-      return next(request);
+      const answer = await next(request);
+      // The first call of a session need not come twice to learn its nonce (RFC 9449 §8.2).
+      if (request.method === NodeGatewayService.method.completeAuthHandshake) giveNonce(answer.header, deps);
+      return answer;
     }
     request.contextValues.set(CALLER, await identifyNode(request, deps));
     const response = await next(request);
-    response.header.set(NONCE_HEADER, issueNonce(deps.macKey, deps.now()));
+    giveNonce(response.header, deps);
     return response;
   };
+}
+
+function giveNonce(header: Headers, { macKey, now }: AuthenticateDeps): void {
+  header.set(NONCE_HEADER, issueNonce(macKey, now()));
 }
 
 async function identifyNode({ header, service, method }: Request, deps: AuthenticateDeps): Promise<Caller> {
