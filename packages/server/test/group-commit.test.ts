@@ -47,9 +47,10 @@ test("nobody of a group whose commit fails is told that it succeeded, and the ne
   const unknownOrg = group.run(async (db) => {
     await sql`pragma defer_foreign_keys = on`.execute(db);
     const stamps = { org_id: "nobody", created_at: 1, updated_at: 1 };
+    const policy = { id: "p", name: "p", document: "{}", actor: "a", version: 1, labels: "{}" };
     await db
       .insertInto("policies")
-      .values({ ...stamps, id: "p", name: "p", document: "{}" })
+      .values({ ...stamps, ...policy })
       .execute();
   });
   const settled = await Promise.allSettled([group.run(insert(1)), unknownOrg, group.run(insert(2))]);

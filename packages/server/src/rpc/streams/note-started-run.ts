@@ -16,7 +16,10 @@ export async function noteStartedRun(tx: NoteTransaction, commandId: string): Pr
   const { kind } = fromBinary(CommandPayloadSchema, command.payload);
   if (kind.case !== "startRun") return;
   const { runId, project, agent, driver, grants } = kind.value;
-  if ((await tx.runs.find([runId])).length > 0) return;
+  const [known] = await tx.runs.find([runId]);
+  if (known?.state === "starting" && known.nodeId === command.nodeId)
+    return tx.runs.put([{ ...known, state: "running", reportedAt: tx.now() }]);
+  if (known !== undefined) return;
   const own = { runId, nodeId: command.nodeId, state: "running", project, agent, driver, grants } as const;
   const times = { createdAt: tx.now(), endedAt: undefined, reportedAt: tx.now() };
   await tx.runs.put([{ ...own, ...times, isExposed: false, exitCode: 0 }]);
