@@ -45,6 +45,29 @@ test("the replica that a host waits at is killed: the host goes on at the other"
   await fleet.json(["node", "refresh", "--state-dir", fleet.path("n1")]);
 });
 
+test("the replica that holds a node's stream is killed before it hears that a command of the other was done: it is done once", async () => {
+  await using world = await startReplicas();
+  const { fleet, balancer, b } = world;
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  const node = fleet.start(["node", "run", "--state-dir", fleet.path("n1"), "--json"]);
+  await eventually("the node is connected", () => node.stderr.includes("connected to the server"), {
+    timeoutMs: 30_000,
+  });
+  balancer.pointTo(b.port);
+  balancer.muteTowards(fleet.serverPort);
+  const own = ["--state-dir", fleet.path("o"), "--detach", "--json"];
+  const asked = fleet.start(["run", "--node", "n1", ...own, "--", "sleep", "300"]);
+  const runs = () => fleet.json(["ls", "--state-dir", fleet.path("n1")]);
+  await eventually("the node did it", async () => (await runs()).length > 0, { timeoutMs: 30_000 });
+  expect(asked.isRunning).toBe(true);
+  await fleet.stopServer("SIGKILL");
+  const { run_id: runId } = JSON.parse(await asked.line("the outcome", (line) => line.includes("run_id")));
+  expect((await asked.finished).code).toBe(0);
+  expect(await runs()).toMatchObject([{ run_id: runId, state: "running" }]);
+  expect(await fleet.operator(["stop", runId])).toEqual({ stopped: [runId] });
+});
+
 test("a server with other keys does not start on the database of another; nothing there changes", async () => {
   await using world = await startReplicas();
   const { fleet, postgres } = world;

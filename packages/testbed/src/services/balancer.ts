@@ -8,14 +8,19 @@ export interface Balancer extends AsyncDisposable {
   pointTo(port: number): void;
   /** How many connections went there. */
   connectionsTo(port: number): number;
+  /** From now on nothing that clients say on open connections arrives there; what it says still arrives. */
+  muteTowards(port: number): void;
 }
 
 export async function openBalancer(): Promise<Balancer> {
   let target = 0;
   const passed = new Map<number, number>();
+  const open = new Map<Socket, number>();
   const server = createServer((near) => {
     passed.set(target, (passed.get(target) ?? 0) + 1);
     const far = connect({ host: "127.0.0.1", port: target });
+    open.set(near, target);
+    near.once("close", () => open.delete(near));
     join(near, far);
     join(far, near);
   });
@@ -26,6 +31,9 @@ export async function openBalancer(): Promise<Balancer> {
       target = port;
     },
     connectionsTo: (port) => passed.get(port) ?? 0,
+    muteTowards: (port) => {
+      for (const [near, to] of open) if (to === port) near.unpipe().resume();
+    },
     [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   };
 }
