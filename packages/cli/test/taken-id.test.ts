@@ -2,9 +2,9 @@ import type { RosterNode } from "@gatehouse/core";
 import { describe, expect, test } from "vitest";
 import { refuseTakenId } from "../src/operator/taken-id.ts";
 
-function node(nodeId: string, byte: number): RosterNode {
+function node(nodeId: string, byte: number): RosterNode & { readonly replacesNodeId: string } {
   const key = new Uint8Array(32).fill(byte);
-  return { nodeId, identityKey: key, encryptionKey: key, caKey: key };
+  return { nodeId, identityKey: key, encryptionKey: key, caKey: key, replacesNodeId: "" };
 }
 
 const roster = { nodes: [node("id-of-db", 1)] };
@@ -27,5 +27,11 @@ describe("a host that a server shows for confirmation", () => {
 
   test("under the id of a node that was confirmed here by another name is refused, on the roster or struck", () => {
     expect(() => refuseTakenId({ ...node("id-of-db", 2), name: "web" }, { nodes: [] }, names)).toThrow(untrusted);
+  });
+
+  test("to replace a node is taken for the one of its name alone", () => {
+    const host = { ...node("id-of-new", 2), name: "db" };
+    expect(() => refuseTakenId({ ...host, replacesNodeId: "id-of-db" }, roster, names)).not.toThrow();
+    expect(() => refuseTakenId({ ...host, replacesNodeId: "id-of-web" }, roster, names)).toThrow(untrusted);
   });
 });

@@ -17,7 +17,12 @@ export {
 } from "./services/fake-identity-provider.ts";
 export { type FakeNpmRegistryOptions, openFakeNpmRegistry } from "./services/fake-npm-registry.ts";
 export { type FakePypiOptions, openFakePypi } from "./services/fake-pypi.ts";
-export { type LoopbackPlace, type LoopbackServer, listenOnLoopback } from "./services/loopback-server.ts";
+export {
+  type ListeningHandle,
+  type LoopbackPlace,
+  type LoopbackServer,
+  listenOnLoopback,
+} from "./services/loopback-server.ts";
 export { plantValue } from "./services/planted-value.ts";
 export { openPostgres, type PostgresOptions, type PostgresServer } from "./services/postgres-server.ts";
 export { ScriptedBrowser, type Visited, type VisitOptions } from "./services/scripted-browser.ts";
@@ -29,6 +34,8 @@ export { findProcessTree, isAlive, listProcesses, type ProcessEntry } from "./sy
 export { type Finished, type RunProcessOptions, runProcess } from "./system/run-process.ts";
 export type { ReadyLine, WorldDaemon } from "./world/daemon.ts";
 export { findLeftovers, findLiveFiles, type Leftovers } from "./world/leftovers.ts";
+export { Machine } from "./world/machine.ts";
+export { MachineNetwork, type NetworkMachine } from "./world/machine-network.ts";
 export { REPOSITORY, SANDBOX_NODE } from "./world/product.ts";
 export type { RunningCommand } from "./world/running-command.ts";
 export { Fleet, type FleetOptions, type Replica, startFleet } from "./world/start-fleet.ts";

@@ -1,10 +1,10 @@
 import { enrollmentTuple, isFingerprint, Problem, type Roster, rosterTuple } from "@gatehouse/core";
 import { type SignedRoster, type SigningKey, sha256 } from "@gatehouse/kit";
-import type { GetNodeResponse } from "@gatehouse/wire";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { refuseTakenId } from "../operator/taken-id.ts";
 import { trustRoster } from "../operator/trusted-roster.ts";
+import { findWaitingHost, type WaitingHost } from "../operator/waiting-host.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 import { describeNode } from "./nodes-ls.ts";
 
@@ -22,18 +22,17 @@ export async function confirm(invocation: Invocation): Promise<number> {
   return 0;
 }
 
-async function confirmNode(operator: Operator, name: string, fingerprint: string) {
+async function confirmNode(operator: Operator, asked: string, fingerprint: string) {
   const { files, server, org, nodes } = operator;
   const orgKey = await files.requireOrgKey();
-  const waiting = await nodes.getNode({ node: name });
-  const { node, enrollmentId } = waiting;
-  if (node === undefined || enrollmentId === "") throw new Problem("enroll.not_waiting");
+  const waiting = await findWaitingHost(operator, asked);
+  const { nodeId, name, enrollmentId } = waiting;
   const tuple = enrollmentTuple({
     serverIdentityKey: server.identityKey,
     orgId: server.orgId,
     orgKey: orgKey.publicKey,
     codeSha256: waiting.codeSha256,
-    name: node.name,
+    name,
     identityKey: waiting.identityKey,
     encryptionKey: waiting.encryptionKey,
     caKey: waiting.caKey,
@@ -46,18 +45,18 @@ async function confirmNode(operator: Operator, name: string, fingerprint: string
   const shown = await org.getOrg({});
   // Whoever stands on it already gets what is sealed next: proven before it is signed again.
   const before = await trustRoster(shown, operator);
-  refuseTakenId({ ...waiting, nodeId: node.id, name: node.name }, before, await files.nodeNames());
+  refuseTakenId(waiting, before, await files.nodeNames());
   const roster = signRoster(nextRoster(before, shown.struckNodeIds, waiting), orgKey);
-  const done = await nodes.confirmNode({ nodeId: node.id, enrollmentId, fingerprint, roster });
-  await files.rememberNode(node.name, node.id);
-  return done.node ?? node;
+  const done = await nodes.confirmNode({ nodeId, enrollmentId, fingerprint, roster });
+  await files.rememberNode(name, nodeId);
+  return done.node ?? waiting.node;
 }
 
 /** The roster with the node on it, and without those that ended since. */
-function nextRoster(before: SignedRoster, struckNodeIds: readonly string[], waiting: GetNodeResponse): Roster {
+function nextRoster(before: SignedRoster, struckNodeIds: readonly string[], waiting: WaitingHost): Roster {
   const gone = new Set([...struckNodeIds, waiting.replacesNodeId]);
-  const { identityKey, encryptionKey, caKey } = waiting;
-  const own = { nodeId: waiting.node?.id ?? "", identityKey, encryptionKey, caKey };
+  const { nodeId: id, identityKey, encryptionKey, caKey } = waiting;
+  const own = { nodeId: id, identityKey, encryptionKey, caKey };
   const others = before.nodes.filter(({ nodeId }) => !gone.has(nodeId) && nodeId !== own.nodeId);
   return {
     orgId: before.orgId,

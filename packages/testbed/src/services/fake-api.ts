@@ -1,5 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type LoopbackPlace, type LoopbackServer, openLoopbackServer, readBody } from "./loopback-server.ts";
+import {
+  type ListeningHandle,
+  type LoopbackPlace,
+  type LoopbackServer,
+  openLoopbackServer,
+  readBody,
+} from "./loopback-server.ts";
 import type { TestAuthority } from "./test-authority.ts";
 
 /** One request as it arrived. */
@@ -24,7 +30,7 @@ export interface FakeApiOptions {
   /** The header's whole value; any other gets 401. Absent: everybody is let in. */
   readonly expects?: string;
   readonly respond?: Respond;
-  readonly at?: LoopbackPlace | undefined;
+  readonly at?: LoopbackPlace | ListeningHandle | undefined;
 }
 
 /** An outside HTTP API. */

@@ -11,6 +11,13 @@ export interface LoopbackPlace {
   readonly port: number;
 }
 
+/** A port that was opened elsewhere, in another network namespace say. */
+export interface ListeningHandle {
+  readonly port: number;
+  /** What `listen` of a server takes. */
+  readonly handle: object;
+}
+
 /** A server on a loopback port; disposing of it cuts what is still connected. */
 export interface LoopbackServer extends AsyncDisposable {
   readonly port: number;
@@ -24,7 +31,7 @@ export interface LoopbackOptions {
   /** With one the server speaks TLS, else in clear. */
   readonly authority?: TestAuthority | undefined;
   /** Default: a free port of `127.0.0.1`. */
-  readonly at?: LoopbackPlace | undefined;
+  readonly at?: LoopbackPlace | ListeningHandle | undefined;
 }
 
 export async function openLoopbackServer(answer: Answer, options: LoopbackOptions = {}): Promise<LoopbackServer> {
@@ -36,8 +43,11 @@ export async function openLoopbackServer(answer: Answer, options: LoopbackOption
 
 const ANYWHERE: LoopbackPlace = { address: "127.0.0.1", port: 0 };
 
-/** Starts any server on loopback and owns its connections. */
-export async function listenOnLoopback(server: Server, at: LoopbackPlace = ANYWHERE): Promise<LoopbackServer> {
+/** Starts any server on loopback, or on a port that was opened for it, and owns its connections. */
+export async function listenOnLoopback(
+  server: Server,
+  at: LoopbackPlace | ListeningHandle = ANYWHERE,
+): Promise<LoopbackServer> {
   const sockets = new Set<Socket>();
   let connections = 0;
   server.on("connection", (socket: Socket) => {
@@ -47,9 +57,10 @@ export async function listenOnLoopback(server: Server, at: LoopbackPlace = ANYWH
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(at.port, at.address, resolve);
+    if ("handle" in at) server.listen(at.handle, resolve);
+    else server.listen(at.port, at.address, resolve);
   });
-  const { port } = server.address() as AddressInfo;
+  const port = "handle" in at ? at.port : (server.address() as AddressInfo).port;
   return {
     port,
     get connections() {

@@ -18,8 +18,8 @@ export interface TestServerOptions {
 
 const LEAF_TTL_MS = 3_600_000;
 
-/** Makes the authority. A client that sends no SNI is shown a leaf for `127.0.0.1`. */
-export async function createTestAuthority(): Promise<TestAuthority> {
+/** Makes the authority. A client that sends no SNI is shown a leaf for `address`. */
+export async function createTestAuthority(address = "127.0.0.1"): Promise<TestAuthority> {
   const ca = await createCa({ commonName: "Gatehouse testbed", days: 2, pathLength: 0 });
   const keys = await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
   const publicKey = new Uint8Array(await webcrypto.subtle.exportKey("spki", keys.publicKey));
@@ -29,7 +29,7 @@ export async function createTestAuthority(): Promise<TestAuthority> {
     certificatePem: ca.certificatePem,
     serverOptions: {
       key,
-      cert: await mint("127.0.0.1"),
+      cert: await mint(address),
       SNICallback: callbackify(async (name: string) => createSecureContext({ key, cert: await mint(name) })),
     },
   };

@@ -1,9 +1,9 @@
 import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Finished, runProcess } from "../system/run-process.ts";
-import { productCommand, productEnvironment } from "./product.ts";
-import { RunningCommand } from "./running-command.ts";
+import type { Finished } from "../system/run-process.ts";
+import { Machine } from "./machine.ts";
+import type { RunningCommand } from "./running-command.ts";
 
 export interface FleetOptions {
   /** A PostgreSQL database instead of the embedded one. */
@@ -21,19 +21,18 @@ export interface Replica {
 
 /** A server, an operator's machine and hosts, each with a state directory of its own, driven by the shipped command. */
 export class Fleet implements AsyncDisposable {
-  readonly directory: string;
-  readonly #command: readonly string[];
-  readonly #env: Readonly<Record<string, string>>;
+  readonly #machine: Machine;
   readonly #serverArgs: readonly string[];
-  readonly #running = new Set<RunningCommand>();
   #server: Replica | undefined;
   #url = "";
 
-  constructor(directory: string, serverArgs: readonly string[]) {
-    this.directory = directory;
-    this.#command = productCommand();
-    this.#env = productEnvironment(directory);
+  constructor(machine: Machine, serverArgs: readonly string[]) {
+    this.#machine = machine;
     this.#serverArgs = serverArgs;
+  }
+
+  get directory(): string {
+    return this.#machine.directory;
   }
 
   get url(): string {
@@ -54,7 +53,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   path(...names: readonly string[]): string {
-    return join(this.directory, ...names);
+    return this.#machine.path(...names);
   }
 
   /** Starts the server, at the address that it had before. */
@@ -133,34 +132,26 @@ export class Fleet implements AsyncDisposable {
 
   /** Starts a command of the product that stays. */
   start(args: readonly string[]): RunningCommand {
-    return this.startOther([...this.#command, ...args]);
+    return this.#machine.start(args);
   }
 
   /** Starts a program that is not the product's. */
   startOther(command: readonly string[]): RunningCommand {
-    const running = new RunningCommand(command, { env: this.#env });
-    this.#running.add(running);
-    return running;
+    return this.#machine.startOther(command);
   }
 
   /** Runs a command to its end, with this as its standard input. */
   run(args: readonly string[], stdin = ""): Promise<Finished> {
-    const [program = "", ...script] = this.#command;
-    return runProcess(program, [...script, ...args], { env: this.#env, stdin });
+    return this.#machine.run(args, stdin);
   }
 
   /** Runs a command that must succeed, and reads what it printed. */
-  async json(args: readonly string[]) {
-    const { code, stdout, stderr } = await this.run([...args, "--json"]);
-    if (code !== 0) throw new Error(`gatehouse ${args.join(" ")}: exit ${code}\n${stdout}${stderr}`);
-    return JSON.parse(stdout);
+  json(args: readonly string[]) {
+    return this.#machine.json(args);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const running of this.#running) {
-      if (running.isRunning) running.kill("SIGTERM");
-      await running.finished;
-    }
+    await this.#machine[Symbol.asyncDispose]();
     await rm(this.directory, { recursive: true, force: true });
   }
 }
@@ -168,7 +159,8 @@ export class Fleet implements AsyncDisposable {
 /** Starts a server on loopback with everything around it below one directory. */
 export async function startFleet({ databaseUrl, url }: FleetOptions = {}): Promise<Fleet> {
   const directory = await mkdtemp(join(tmpdir(), "gatehouse-fleet-"));
-  for (const name of ["home", "tmp", "config", "s", "o"]) await mkdir(join(directory, name), { mode: 0o700 });
+  const machine = await Machine.open(directory);
+  for (const name of ["s", "o"]) await mkdir(join(directory, name), { mode: 0o700 });
   const args: string[] = url === undefined ? [] : ["--url", url];
   if (databaseUrl !== undefined) {
     const file = join(directory, "database-url");
@@ -176,7 +168,7 @@ export async function startFleet({ databaseUrl, url }: FleetOptions = {}): Promi
     await chmod(file, 0o600);
     args.push("--database-url-file", file);
   }
-  const fleet = new Fleet(directory, args);
+  const fleet = new Fleet(machine, args);
   try {
     await fleet.startServer();
     return fleet;
