@@ -1,5 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
-import { findInFiles, startFleet } from "@gatehouse/testbed";
+import { eventually, findInFiles, startFleet } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 
 test("a host becomes a node by a code and a fingerprint that a person compared, opens sessions, and is revoked", async () => {
@@ -39,13 +39,37 @@ test("a host whose node was revoked is told so, forgets it, and enrolls again wi
   const refused = await enrollAgain();
   expect(refused).toMatchObject({ code: 4, stdout: "" });
   expect(refused.stderr).toContain("gatehouse node leave");
-  expect(await fleet.json(["node", "status", ...host])).toMatchObject({ state: "enrolled" });
+  const { state, refused_since: since } = await fleet.json(["node", "status", ...host]);
+  expect([state, Date.parse(since)]).toEqual(["refused", expect.any(Number)]);
   const left = await fleet.run(["node", "leave", ...host]);
   expect(left).toMatchObject({ code: 0, stdout: expect.stringContaining("no longer knows this node") });
   expect(await fleet.json(["node", "status", ...host])).toMatchObject({ state: "alone" });
   const { nodeId } = await fleet.enrollHost("n1");
   expect(await fleet.operator(["nodes", "ls"])).toMatchObject([{ id: nodeId, name: "n1", state: "confirmed" }]);
   expect(await fleet.json(["node", "leave", ...host])).toEqual({ state: "alone", was_known: true });
+});
+
+test("the daemon of a node that was revoked asks once more, leaves the server alone, and goes on when its host is a node again", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  const host = ["--state-dir", fleet.path("n1")];
+  const daemon = fleet.start(["node", "run", ...host, "--json"]);
+  const said = (text: string) => `${daemon.stdout}${daemon.stderr}`.split(text).length - 1;
+  await eventually("the node is connected", async () => said("connected to the server") === 1);
+  await fleet.operator(["nodes", "revoke", "n1"]);
+  await eventually("the daemon knows", async () => said("this host is not a node any more") === 1);
+  expect(await fleet.json(["node", "status", ...host])).toMatchObject({ state: "refused" });
+  const begun = () => fleet.serverLog.split("BeginAuthHandshake").length - 1;
+  const asked = begun();
+  expect(asked).toBe(1);
+  await fleet.json(["node", "leave", ...host]);
+  expect(await fleet.json(["node", "status", ...host])).toMatchObject({ state: "alone", refused_since: null });
+  // Leaving asked once, the daemon not at all.
+  expect(begun()).toBe(asked + 1);
+  await fleet.enrollHost("n1");
+  await eventually("the node is connected again", async () => said("connected to the server") === 2);
+  expect(await fleet.json(["node", "status", ...host])).toMatchObject({ state: "enrolled" });
 });
 
 test("a host neither leaves nor says that it is a node while its server cannot be asked", async () => {

@@ -17,7 +17,7 @@ export { type ListenAddress, parseListenAddress } from "./config/value-types.ts"
 export { type DaemonLock, type DaemonLockDetails, openDaemonLock, readDaemonLock } from "./files/daemon-lock.ts";
 export { defaultConfigFile, defaultStateDir } from "./files/default-paths.ts";
 export { errorCode } from "./files/error-code.ts";
-export { openExclusiveFileLock } from "./files/exclusive-lock.ts";
+export { openExclusiveFileLock, openFileLockInTurn } from "./files/exclusive-lock.ts";
 export { readPrivateFile, removeFile } from "./files/private-file.ts";
 export { openStateDirectory, type StateDirectory } from "./files/state-directory.ts";
 export { syncDirectory, type WriteFileOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
@@ -110,6 +110,7 @@ export {
 export { makeProof, type ProofInput } from "./server-channel/make-proof.ts";
 export {
   type FormAnswer,
+  type KnownChannel,
   type KnownServer,
   openKnownChannel,
   openPinnedChannel,

@@ -1,6 +1,8 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { Problem } from "@gatehouse/core";
 import { type Native, native } from "../native/native.ts";
 
 type Sqlite = typeof import("node:sqlite");
@@ -22,6 +24,20 @@ export function openExclusiveFileLock(path: string, calls: FlockCalls = native):
   if (!calls.available) return lockBySqlite(path);
   closeSync(openSync(path, "a", 0o600));
   return lockByFlock(path, calls);
+}
+
+const TURN_PATIENCE_MS = 10_000;
+const TURN_RETRY_MS = 10;
+
+/** The same, waited for: for writes of a moment by whatever processes. Fails with `state.locked` after ten seconds. */
+export async function openFileLockInTurn(path: string): Promise<Disposable> {
+  const deadline = performance.now() + TURN_PATIENCE_MS;
+  for (;;) {
+    const lock = openExclusiveFileLock(path);
+    if (lock !== undefined) return lock;
+    if (performance.now() > deadline) throw new Problem("state.locked", { detail: `Another process holds ${path}.` });
+    await delay(TURN_RETRY_MS);
+  }
 }
 
 type FlockCalls = Pick<Native, "available" | "flock">;

@@ -20,6 +20,15 @@ export interface ServerChannel extends Disposable {
   postForm(path: string, fields: Readonly<Record<string, string>>): Promise<FormAnswer>;
 }
 
+/** A connection to a server that was known before. */
+export interface KnownChannel extends ServerChannel {
+  /**
+   * Fetches the key set of an epoch that the server announced, on this connection, and remembers it. Fails with
+   * `server.untrusted` when it has none that is so new, or none that covers the connection.
+   */
+  learnKeySet(epoch: number): Promise<KeySetDocument>;
+}
+
 /** What came back, whatever the status; a body that is no JSON is `undefined`. */
 export interface FormAnswer {
   readonly status: number;
@@ -56,20 +65,23 @@ export interface KnownServer {
 export async function openKnownChannel(
   server: KnownServer,
   { signal, interceptors = [] }: ChannelOptions = {},
-): Promise<ServerChannel> {
+): Promise<KnownChannel> {
   const { origin } = server;
   const socket = await openSocket(origin, signal);
+  // Read now: once HTTP/2 has the socket, it does not show the peer any more.
+  const leaf = socket.getPeerX509Certificate();
   const { channel, manager } = toChannel(origin, socket, interceptors);
+  const learnKeySet = async (epoch: number) => {
+    const pin = orgPin(server.identityKey, server.orgId, server.orgKey);
+    const { keySet } = await fetchIdentity(manager, leaf, { origin, pin });
+    if (keySet.epoch < epoch) throw untrustedLeaf();
+    verifyLeaf(leaf, keySet, origin);
+    await server.saveKeySet(keySet);
+    return keySet;
+  };
   try {
-    const leaf = socket.getPeerX509Certificate();
-    if (!isLeafOf(leaf, server.keySet, origin)) {
-      const pin = orgPin(server.identityKey, server.orgId, server.orgKey);
-      const { keySet } = await fetchIdentity(manager, leaf, { origin, pin });
-      if (keySet.epoch <= server.keySet.epoch) throw untrustedLeaf();
-      verifyLeaf(leaf, keySet, origin);
-      await server.saveKeySet(keySet);
-    }
-    return channel;
+    if (!isLeafOf(leaf, server.keySet, origin)) await learnKeySet(server.keySet.epoch + 1);
+    return { ...channel, learnKeySet };
   } catch (failure) {
     channel[Symbol.dispose]();
     throw failure;

@@ -3,7 +3,8 @@ import { NodeFiles } from "./node-files.ts";
 
 /** What a host knows of its enrollment, for a person or a script. Never a secret. */
 export interface HostDescription {
-  readonly state: "alone" | "awaiting_confirmation" | "enrolled";
+  /** `refused`: the server does not know this node any more. */
+  readonly state: "alone" | "awaiting_confirmation" | "enrolled" | "refused";
   readonly state_dir: string;
   readonly server: string | null;
   readonly node_id: string | null;
@@ -12,6 +13,8 @@ export interface HostDescription {
   readonly fingerprint: string | null;
   readonly roster_version: number | null;
   readonly key_set_epoch: number | null;
+  /** RFC 3339. */
+  readonly refused_since: string | null;
 }
 
 /** Reads the state directory alone: works while the server, or this node's daemon, is away. */
@@ -20,9 +23,11 @@ export async function describeEnrolledHost(stateDir: string): Promise<HostDescri
   const [enrolled, pending] = [await files.enrolled(), await files.pending()];
   const known = enrolled ?? pending;
   const alone = { server: null, node_id: null, name: null, org_id: null, fingerprint: null, key_set_epoch: null };
-  if (known === undefined) return { state: "alone", state_dir: stateDir, ...alone, roster_version: null };
+  if (known === undefined)
+    return { state: "alone", state_dir: stateDir, ...alone, roster_version: null, refused_since: null };
+  const refusedSince = await files.refusedSince();
   return {
-    state: enrolled === undefined ? "awaiting_confirmation" : "enrolled",
+    state: enrolled === undefined ? "awaiting_confirmation" : refusedSince === undefined ? "enrolled" : "refused",
     state_dir: stateDir,
     server: known.server_url,
     node_id: known.node_id,
@@ -31,5 +36,6 @@ export async function describeEnrolledHost(stateDir: string): Promise<HostDescri
     fingerprint: formatFingerprint(known.tuple_sha256),
     roster_version: enrolled?.roster.version ?? null,
     key_set_epoch: known.key_set.epoch,
+    refused_since: refusedSince === undefined ? null : new Date(refusedSince).toISOString(),
   };
 }

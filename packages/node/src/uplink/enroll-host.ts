@@ -7,15 +7,11 @@ import {
   Problem,
   parseCode,
   parseResourceName,
-  Secret,
 } from "@gatehouse/core";
 import {
-  checkKeySet,
-  checkRoster,
   openKnownChannel,
   openPinnedChannel,
   parseServerUrl,
-  readRosterDocument,
   type ServerChannel,
   type ServerIdentity,
   sha256,
@@ -23,6 +19,7 @@ import {
 } from "@gatehouse/kit";
 import { EnrollmentState, NodeGatewayService } from "@gatehouse/wire";
 import { checkStillKnown } from "./change-key.ts";
+import { checkConfirmation } from "./check-confirmation.ts";
 import { type HostKeys, openHostKeys } from "./host-keys.ts";
 import { knownServer, NodeFiles, type PendingEnrollment } from "./node-files.ts";
 import { retryDelays } from "./retry-delays.ts";
@@ -149,7 +146,7 @@ async function awaitSealed({ pending, keys, files }: Waiting, signal: AbortSigna
   for await (const wait of retryDelays(signal)) {
     try {
       using channel = await openKnownChannel(
-        knownServer(pending, (next) => files.savePending(next)),
+        knownServer(pending, (keySet) => files.learnPending(pending, keySet)),
         { signal },
       );
       return await listen(channel, { pending, keys }, signal);
@@ -182,29 +179,14 @@ async function listen(
   throw new Problem("server.unreachable", { detail: "The answer ended early." });
 }
 
-interface Accepted {
-  readonly node_id: string;
-  readonly api_key: string;
-  readonly key_set: unknown;
-  readonly roster: unknown;
-  readonly ca_chain: readonly string[];
-}
-
-/** Checks what the server sealed to this host against what the pin proved, and keeps it. */
+/** Keeps what the server sealed to this host, once it was held against what the pin proved. */
 async function accept(sealed: string, { pending, keys, files }: Waiting): Promise<void> {
   const opened = await keys.encryption.open(sealed, pending.tuple_sha256);
-  const { node_id, api_key, key_set, roster, ca_chain } = JSON.parse(opened.reveal()) as Accepted;
-  if (node_id !== pending.node_id) throw new Problem("server.untrusted", { detail: "It confirmed another node." });
-  const newest = checkKeySet(key_set, pending.server_identity_key);
-  const first = readRosterDocument(roster);
-  // The org key itself must have signed the first roster that a node sees: it knows no operator's key yet.
-  checkRoster(
-    first,
-    { ...first, version: first.version - 1, operatorKeys: [], signature: new Uint8Array() },
-    pending.org_key,
-  );
-  await files.saveApiKey(new Secret(api_key));
+  // What was learned on the connections while it waited counts too.
+  const known = (await files.pending()) ?? pending;
+  const { apiKey, ...confirmed } = checkConfirmation(JSON.parse(opened.reveal()), known, keys);
+  await files.saveApiKey(apiKey);
   const { enrollment_id: _, confirm_expires_at: __, ...server } = pending;
-  await files.saveEnrolled({ ...server, key_set: newest, roster: roster as never, ca_chain: [...ca_chain] });
+  await files.saveEnrolled({ ...server, ...confirmed });
   await files.forgetPending();
 }

@@ -91,8 +91,8 @@ export class FleetCourier {
     const files = new NodeFiles(this.#stateDir);
     const node = await files.enrolled();
     if (node === undefined || keySet === undefined || roster === undefined) return;
-    const isKnown = node.key_set.epoch === keySet.epoch && node.roster.version === roster.version;
-    if (!isKnown) await files.saveEnrolled({ ...node, key_set: keySet, roster });
+    const isKnown = node.key_set.epoch >= keySet.epoch && node.roster.version >= roster.version;
+    if (!isKnown) await files.learn(node, { keySet, roster });
   }
 }
 

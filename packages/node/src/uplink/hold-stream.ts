@@ -111,7 +111,8 @@ class HeldStream {
       case "accepted":
         return this.#accept(message.value);
       case "command": {
-        const { org_id: orgId, node_id: nodeId, key_set: keySet } = this.#session.node;
+        const { org_id: orgId, node_id: nodeId } = this.#session.node;
+        const keySet = await this.#session.keySet();
         return executor.take(message.value, { orgId, nodeId, keySet, check, now: () => time.now() });
       }
       case "ackReceived":
@@ -133,8 +134,11 @@ class HeldStream {
     }
   }
 
-  #accept({ serverTime, sessionExpiresAt, dpopNonce, freshness }: Accepted): void {
+  async #accept({ serverTime, sessionExpiresAt, dpopNonce, freshness, keySetEpoch }: Accepted): Promise<void> {
     const { time, executor, journal, fleet } = this.#deps;
+    const { epoch } = await this.#session.keySet();
+    // Nothing else that is signed is looked at before the keys are known that sign it now.
+    if (Number(keySetEpoch) > epoch) await this.#session.learnKeySet(Number(keySetEpoch));
     time.observe(Number(serverTime));
     this.#session.proofs.useNonce(dpopNonce);
     const leftMs = Number(sessionExpiresAt - serverTime);

@@ -4,9 +4,11 @@ import {
   checkKeySet,
   type KeySetDocument,
   type KnownServer,
+  openFileLockInTurn,
   type RosterDocument,
   readPrivateFile,
   removeFile,
+  sha256,
   writeFileAtomic,
 } from "@gatehouse/kit";
 import * as z from "zod";
@@ -35,15 +37,17 @@ const enrolledSchema = z.object({
   ca_chain: z.array(z.string()),
 });
 
+const refusalSchema = z.object({ node_id: z.string(), at: z.number() });
+
 /** A host that claimed a code and waits for a person. */
 export type PendingEnrollment = z.infer<typeof pendingSchema>;
 /** A host that a server knows as its node. */
 export type EnrolledNode = z.infer<typeof enrolledSchema>;
 
-/** The server of a host, as connections to it are opened; `save` remembers a key set of a higher epoch. */
-export function knownServer<T extends EnrolledNode | PendingEnrollment>(
-  remembered: T,
-  save: (next: T) => Promise<void>,
+/** The server of a host, as connections to it are opened; `saveKeySet` remembers a key set of a higher epoch. */
+export function knownServer(
+  remembered: EnrolledNode | PendingEnrollment,
+  saveKeySet: KnownServer["saveKeySet"],
 ): KnownServer {
   return {
     origin: remembered.server_url,
@@ -51,11 +55,20 @@ export function knownServer<T extends EnrolledNode | PendingEnrollment>(
     orgId: remembered.org_id,
     orgKey: remembered.org_key,
     keySet: remembered.key_set,
-    saveKeySet: (keySet) => save({ ...remembered, key_set: keySet }),
+    saveKeySet,
   };
 }
 
-/** What a host remembers of its server, each in a file of its own that only this user reads. */
+/** What a node learned of its server since it read what it remembers. */
+export interface Learned {
+  readonly keySet?: KeySetDocument;
+  readonly roster?: RosterDocument;
+}
+
+/**
+ * What a host remembers of its server, each in a file of its own that only this user reads. The daemon and commands that
+ * a person runs beside it write them in turn, and nobody puts an older key set or roster in a newer one's place.
+ */
 export class NodeFiles {
   readonly #stateDir: string;
 
@@ -68,8 +81,17 @@ export class NodeFiles {
     return this.#read("enrollment.json", pendingSchema);
   }
 
-  async savePending(pending: PendingEnrollment): Promise<void> {
-    await this.#write("enrollment.json", pending);
+  savePending(pending: PendingEnrollment): Promise<void> {
+    return this.#inTurn(() => this.#write("enrollment.json", pending));
+  }
+
+  /** Remembers a newer key set of the enrollment that is under way; one that is over learns nothing. */
+  learnPending({ enrollment_id }: PendingEnrollment, keySet: KeySetDocument): Promise<void> {
+    return this.#inTurn(async () => {
+      const pending = await this.pending();
+      if (pending?.enrollment_id !== enrollment_id || pending.key_set.epoch >= keySet.epoch) return;
+      await this.#write("enrollment.json", { ...pending, key_set: keySet });
+    });
   }
 
   forgetPending(): Promise<void> {
@@ -81,8 +103,58 @@ export class NodeFiles {
     return this.#read("node.json", enrolledSchema);
   }
 
-  async saveEnrolled(node: EnrolledNode): Promise<void> {
-    await this.#write("node.json", node);
+  /** The same. Fails with `enroll.not_enrolled` too. */
+  async require(): Promise<EnrolledNode> {
+    const node = await this.enrolled();
+    if (node === undefined) throw new Problem("enroll.not_enrolled");
+    return node;
+  }
+
+  /** Makes this host a node. What it knows that is newer, of the same node, it keeps. */
+  saveEnrolled(node: EnrolledNode): Promise<void> {
+    return this.#inTurn(async () => {
+      const before = await this.enrolled();
+      const isSame = before?.node_id === node.node_id;
+      await this.#write(
+        "node.json",
+        isSame ? withNewer(node, { keySet: before.key_set, roster: before.roster }) : node,
+      );
+    });
+  }
+
+  /** Remembers what is newer than what is known. A host that is that node no more learns nothing. */
+  learn({ node_id }: Pick<EnrolledNode, "node_id">, learned: Learned): Promise<void> {
+    return this.#inTurn(async () => {
+      const node = await this.enrolled();
+      if (node?.node_id !== node_id) return;
+      const next = withNewer(node, learned);
+      if (next !== node) await this.#write("node.json", next);
+    });
+  }
+
+  /** Since when, in Unix milliseconds, the server does not know this node any more; `undefined`: it does. */
+  async refusedSince(): Promise<number | undefined> {
+    const stored = await readPrivateFile(this.#path("refused.json"));
+    if (stored === undefined) return undefined;
+    const refusal = refusalSchema.parse(JSON.parse(stored.toString()));
+    return refusal.node_id === (await this.enrolled())?.node_id ? refusal.at : undefined;
+  }
+
+  /** Remembers that the server refused this node; the first time counts. */
+  noteRefusal({ node_id }: EnrolledNode, at: number): Promise<void> {
+    return this.#inTurn(async () => {
+      if ((await this.refusedSince()) === undefined) await this.#write("refused.json", { node_id, at });
+    });
+  }
+
+  forgetRefusal(): Promise<void> {
+    return removeFile(this.#path("refused.json"));
+  }
+
+  /** What this host would say to a server that asks who it is, as a hash: it changes with node and API key. */
+  async introduction(): Promise<string> {
+    const [node, key] = [await this.enrolled(), await this.apiKey()];
+    return base64url(sha256(node?.node_id ?? "", " ", key?.reveal() ?? ""));
   }
 
   async apiKey(): Promise<Secret | undefined> {
@@ -95,8 +167,16 @@ export class NodeFiles {
   }
 
   /** Forgets the server; keys, credentials and records stay. */
-  async forgetServer(): Promise<void> {
-    for (const name of ["api.key", "node.json", "enrollment.json"]) await removeFile(this.#path(name));
+  forgetServer(): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const name of ["api.key", "node.json", "enrollment.json", "refused.json"])
+        await removeFile(this.#path(name));
+    });
+  }
+
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    using _ = await openFileLockInTurn(this.#path("node.lock"));
+    await work();
   }
 
   async #read<T extends EnrolledNode | PendingEnrollment>(name: string, schema: z.ZodType<T>): Promise<T | undefined> {
@@ -119,4 +199,12 @@ export class NodeFiles {
   #path(name: string): string {
     return join(this.#stateDir, name);
   }
+}
+
+/** The same node where nothing is newer. */
+function withNewer(node: EnrolledNode, { keySet, roster }: Learned): EnrolledNode {
+  const newKeySet = keySet !== undefined && keySet.epoch > node.key_set.epoch ? keySet : undefined;
+  const newRoster = roster !== undefined && roster.version > node.roster.version ? roster : undefined;
+  if (newKeySet === undefined && newRoster === undefined) return node;
+  return { ...node, key_set: newKeySet ?? node.key_set, roster: newRoster ?? node.roster };
 }

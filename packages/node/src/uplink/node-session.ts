@@ -1,6 +1,6 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { handshakeTuple, Problem, Secret, systemRandom } from "@gatehouse/core";
-import { openKnownChannel, type SigningKey, sha256, toServerProblem } from "@gatehouse/kit";
+import { type KeySetDocument, openKnownChannel, type SigningKey, sha256, toServerProblem } from "@gatehouse/kit";
 import { NodeGatewayService } from "@gatehouse/wire";
 import { type HostKeys, openHostKeys } from "./host-keys.ts";
 import { type EnrolledNode, knownServer, NodeFiles } from "./node-files.ts";
@@ -9,6 +9,10 @@ import { SessionProofs } from "./session-proofs.ts";
 /** One verified connection on which this node has its session. */
 export interface NodeSession extends Disposable {
   readonly node: EnrolledNode;
+  /** The newest key set that this host took from anywhere. Fails with `enroll.not_enrolled`. */
+  keySet(): Promise<KeySetDocument>;
+  /** Takes the key set of an epoch that the server announced. Fails with `server.untrusted`. */
+  learnKeySet(epoch: number): Promise<unknown>;
   readonly identity: SigningKey;
   readonly gateway: Client<typeof NodeGatewayService>;
   readonly expiresAt: number;
@@ -28,7 +32,7 @@ export async function openNodeSession(stateDir: string, signal?: AbortSignal): P
   if (node === undefined || apiKey === undefined) throw new Problem("enroll.not_enrolled");
   const proofs = new SessionProofs(node.server_url, keys);
   const channel = await openKnownChannel(
-    knownServer(node, (next) => files.saveEnrolled(next)),
+    knownServer(node, (keySet) => files.learn(node, { keySet })),
     { signal, interceptors: [proofs.interceptor] },
   );
   try {
@@ -37,6 +41,8 @@ export async function openNodeSession(stateDir: string, signal?: AbortSignal): P
     proofs.begin(token);
     return {
       node,
+      keySet: async () => (await files.require()).key_set,
+      learnKeySet: (epoch) => channel.learnKeySet(epoch),
       identity: keys.identity,
       gateway,
       expiresAt,
@@ -61,10 +67,15 @@ async function shakeHands(gateway: Client<typeof NodeGatewayService>, { node, ap
   const clientNonce = systemRandom.bytes(NONCE_BYTES);
   const { publicKey: identityKey } = keys.identity;
   const claim = { apiKey: apiKey.reveal(), identityPublicKey: identityKey, clientNonce };
-  const { challenge, serverNonce } = await gateway.beginAuthHandshake(claim);
+  const { challenge, serverNonce } = await gateway.beginAuthHandshake(claim).catch(async (failure: unknown) => {
+    const problem = toServerProblem(failure);
+    if (problem instanceof Problem && problem.code === "auth.refused") await files.noteRefusal(node, Date.now());
+    throw problem;
+  });
   const own = { origin: node.server_url, serverIdentityKey: node.server_identity_key, nodeId: node.node_id };
   const tuple = handshakeTuple({ ...own, challenge, clientNonce, serverNonce, identityKey });
   const done = await gateway.completeAuthHandshake({ challenge, signature: keys.identity.sign(tuple) });
+  await files.forgetRefusal();
   if (done.sealedApiKey !== "") await files.saveApiKey(await keys.encryption.open(done.sealedApiKey, sha256(tuple)));
   return { token: new Secret(done.sessionToken), expiresAt: Number(done.expiresAt) };
 }

@@ -12,6 +12,7 @@ import { FleetFollower } from "./fleet-follower.ts";
 import { HeadWitness, type WitnessEvent } from "./head-witness.ts";
 import { makeHeartbeat } from "./heartbeat.ts";
 import { type HoldDeps, holdStream, type OpenStream } from "./hold-stream.ts";
+import { NodeFiles } from "./node-files.ts";
 import { type NodeSession, openNodeSession } from "./node-session.ts";
 import { retryDelays } from "./retry-delays.ts";
 import { ServerTime } from "./server-time.ts";
@@ -40,6 +41,8 @@ export interface UplinkOptions {
 
 /** After so long a stream counts as one that worked: the next attempt waits no longer than the first one did. */
 const STABLE_MS = 30_000;
+/** How often a node that was refused looks whether something changed on its own disk. */
+const LOOK_EVERY_MS = 2_000;
 
 /**
  * A node's way to its server: a session and its control stream, opened again and again for as long as this lives.
@@ -48,12 +51,14 @@ const STABLE_MS = 30_000;
 export class Uplink implements AsyncDisposable {
   readonly #options: UplinkOptions;
   readonly #life = new Lifetime();
+  readonly #files: NodeFiles;
   readonly #deps: HoldDeps;
   #stream: OpenStream | undefined;
   #session: NodeSession | undefined;
 
   private constructor(options: UplinkOptions) {
     this.#options = options;
+    this.#files = new NodeFiles(options.stateDir);
     const { log, clock, random, putOnRecord, softwareVersion, runCount, reports, stateDir } = options;
     this.#life.own(reports);
     const journal = this.#life.own(CommandJournal.open(options.journalFile));
@@ -93,7 +98,7 @@ export class Uplink implements AsyncDisposable {
     let delays = retryDelays(signal);
     for (let turn = await delays.next(); turn.done !== true; turn = await delays.next()) {
       const startedMs = clock.monotonicMs();
-      const pauseMs = await this.#connectOnce(signal).catch((failure: unknown) => {
+      const pauseMs = await this.#attempt(signal).catch((failure: unknown) => {
         if (!signal.aborted) log.warn("server is away", { code: toProblem(failure).code, failure });
         return 0;
       });
@@ -104,6 +109,30 @@ export class Uplink implements AsyncDisposable {
       if (turn.done === true) return;
       await delay(pauseMs, undefined, { signal });
       await turn.value();
+    }
+  }
+
+  async #attempt(signal: AbortSignal): Promise<number> {
+    const introduction = await this.#files.introduction();
+    try {
+      return await this.#connectOnce(signal);
+    } catch (failure) {
+      if (signal.aborted || !(await this.#isNobody())) throw failure;
+      await this.#waitForOther(introduction, signal);
+      return 0;
+    }
+  }
+
+  /** Whether asking again is of no use: the server does not know this node, or this host is none any more. */
+  async #isNobody(): Promise<boolean> {
+    return (await this.#files.enrolled()) === undefined || (await this.#files.refusedSince()) !== undefined;
+  }
+
+  /** The server is left alone until this host is another node, or has another key. */
+  async #waitForOther(introduction: string, signal: AbortSignal): Promise<void> {
+    this.#options.log.error("this host is not a node any more: enroll it again, or remove it");
+    while ((await this.#files.introduction()) === introduction && (await this.#isNobody())) {
+      await delay(LOOK_EVERY_MS, undefined, { signal });
     }
   }
 
