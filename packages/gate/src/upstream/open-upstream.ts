@@ -34,12 +34,18 @@ const MAX_ADDRESSES = 4;
 export class UpstreamDialer {
   readonly #config: UpstreamConfig;
   readonly #secureContext: SecureContext;
+  #closed = 0;
 
   constructor(config: UpstreamConfig) {
     this.#config = config;
     const own = config.upstreamCaPem === undefined ? [] : [config.upstreamCaPem];
     const ca = [...new Set([...getCACertificates("bundled"), ...systemCertificates(), ...own])];
     this.#secureContext = createSecureContext({ ca, minVersion: "TLSv1.2" });
+  }
+
+  /** Connections that were opened, or half opened, and have closed. */
+  get closed(): number {
+    return this.#closed;
   }
 
   /**
@@ -102,6 +108,9 @@ export class UpstreamDialer {
     how.signal.addEventListener("abort", onAbort, { once: true });
     // Stays on: a socket without a listener would end the process with its error.
     socket.on("error", (failure: NodeJS.ErrnoException) => settle(dialProblem(failure, place)));
+    socket.once("close", () => {
+      this.#closed += 1;
+    });
     socket.once(origin.isTls ? "secureConnect" : "connect", () => settle(undefined));
     socket.setNoDelay(true);
     return promise;

@@ -28,6 +28,7 @@ export class Listeners implements AsyncDisposable {
   readonly #offers: AsyncDisposable[] = [];
   readonly #byAddress = new Set<Server>();
   readonly #retries = new Set<NodeJS.Timeout>();
+  #closed = 0;
 
   constructor(worker: WorkerContext) {
     this.#worker = worker;
@@ -36,6 +37,11 @@ export class Listeners implements AsyncDisposable {
   /** Connections that are open. */
   get open(): number {
     return this.#clients.size;
+  }
+
+  /** Connections that were open and have closed. */
+  get closed(): number {
+    return this.#closed;
   }
 
   /**
@@ -126,7 +132,10 @@ export class Listeners implements AsyncDisposable {
     const server = createServer((client) => {
       if (this.#clients.size >= this.#worker.config.maxConnections) return void client.destroy();
       this.#clients.add(client);
-      client.once("close", () => this.#clients.delete(client));
+      client.once("close", () => {
+        this.#clients.delete(client);
+        this.#closed += 1;
+      });
       acceptClient(client, this.#worker, placeOf(client));
     });
     return server;

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Clock, Lifetime } from "@gatehouse/core";
+import { native } from "@gatehouse/kit";
 import { FreshUntil } from "../fleet/freshness.ts";
 import type { WorkerTotals } from "../metrics/worker-totals.ts";
 import type { HolderCalls, WorkerCalls, WorkerStart } from "../snapshot/worker-protocol.ts";
@@ -8,6 +9,7 @@ import { UpstreamDialer } from "../upstream/open-upstream.ts";
 import type { LookUp } from "../upstream/resolve-checked.ts";
 import { AuditBatcher } from "./audit-batcher.ts";
 import { CountedRecords } from "./counted-records.ts";
+import { FreedMemory } from "./freed-memory.ts";
 import { Listeners } from "./listeners.ts";
 import { RecodingSlots } from "./recoded-body.ts";
 import { RecordBatcher } from "./record-batcher.ts";
@@ -72,7 +74,11 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
       }),
       dialer: new UpstreamDialer({ ...config, lookUp: deps.lookUp, ownAddresses: () => ownAddresses }),
     };
-    const sweeper = setInterval(() => sweep(worker), SWEEP_EVERY_MS);
+    const freed = new FreedMemory(() => native.returnFreeMemory());
+    const sweeper = setInterval(() => {
+      sweep(worker);
+      freed.sweep(worker.dialer.closed + listeners.closed, deps.clock.monotonicMs());
+    }, SWEEP_EVERY_MS);
     life.defer(() => clearInterval(sweeper));
     const listeners = life.own(new Listeners(worker));
     const port = await listeners.listenShared(config.port, start.inherits);

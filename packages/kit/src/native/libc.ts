@@ -42,6 +42,8 @@ export interface Libc {
   setSystemCallFilter(filter: Uint8Array): void;
   /** SIG_DFL for a signal. */
   resetSignal(signal: number): void;
+  /** Gives free memory back to the system; false where there was none, or the C library cannot. */
+  trimHeap(): boolean;
   /** Returns only by throwing. */
   execvp(file: string, argv: readonly string[]): void;
   /** The address of a buffer's bytes, which stay where they are as long as the buffer lives. */
@@ -76,6 +78,13 @@ export function loadLibc(): Libc {
       return result;
     };
   };
+  const bindOptional = (definition: string) => {
+    try {
+      return bind(definition);
+    } catch {
+      return () => 0; // this C library does not have it
+    }
+  };
   const socket = bind("int socket(int, int, int)");
   const connect = bind("int connect(int, const void *, unsigned int)");
   const send = bind("long send(int, const void *, size_t, int)");
@@ -87,6 +96,7 @@ export function loadLibc(): Libc {
   const fcntl = bind("int fcntl(int, int, ...)");
   const prctl = bind("int prctl(int, unsigned long, const void *)");
   const signal = bind("intptr_t signal(int, intptr_t)");
+  const trimHeap = bindOptional("int malloc_trim(size_t)");
   const execvp = bind("int execvp(const char *, const char **)");
   return {
     socket: (family, type) => socket(family, type, 0),
@@ -106,6 +116,7 @@ export function loadLibc(): Libc {
     keepOnExec: (descriptor) => void fcntl(descriptor, F_SETFD, "int", 0),
     setSystemCallFilter: (filter) => void prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter),
     resetSignal: (number) => void signal(number, SIG_DFL),
+    trimHeap: () => trimHeap(0) === 1,
     execvp: (file, argv) => void execvp(file, [...argv, null]),
     ownerOfNamespace: (descriptor) => ioctl(descriptor, NS_GET_USERNS, "int", 0),
     addressOf: (buffer) => koffi.address(buffer),

@@ -11,9 +11,10 @@ const STABLE_AFTER_MS = 2_000;
 const DEFAULT_STOP_DEADLINE_MS = 5_000;
 /**
  * No signal opens a debugger. What a request leaves behind is dead when its connection's next one comes: in a young
- * generation of full size from the start it is never copied, and never taken for something old.
+ * generation of full size from the start it is never copied, and never taken for something old. A larger one gains
+ * nothing, and is never given back.
  */
-const NODE_OPTIONS = ["--disable-sigusr1", "--min-semi-space-size=16", "--max-semi-space-size=32"];
+const NODE_OPTIONS = ["--disable-sigusr1", "--min-semi-space-size=16", "--max-semi-space-size=16"];
 
 /** One process that is kept alive. */
 export interface ChildSpec {

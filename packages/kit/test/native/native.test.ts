@@ -208,3 +208,8 @@ test("the loopback interface of an own network namespace comes up, twice without
   const done = await run("unshare", ["-Urn", process.execPath, "--input-type=module", "-e", script]);
   expect(done.stdout).toBe("listening\n");
 });
+
+test("returning free memory does no harm, not even twice", () => {
+  native.returnFreeMemory();
+  expect(native.returnFreeMemory()).toBeTypeOf("boolean");
+});
