@@ -1,3 +1,4 @@
+import { Problem } from "@gatehouse/core";
 import type { RequestContext } from "../pipeline/request-context.ts";
 import type { UpstreamDialer } from "../upstream/open-upstream.ts";
 import { UpstreamConnection } from "../upstream/upstream-connection.ts";
@@ -13,11 +14,15 @@ interface Held {
   readonly isTls: boolean;
 }
 
+/** Made once: a reason of its own has a stack trace taken for every connection that ends. */
+const CLIENT_LEFT = new Problem("gate.upstream_unreachable", { detail: "The client left." });
+
 /** The one upstream connection that a client connection keeps between requests. */
 export class KeptUpstream implements Disposable {
   readonly #dialer: UpstreamDialer;
-  readonly #abort = new AbortController();
   #held: Held | undefined;
+  /** Of the connection that is being opened. */
+  #dialing: AbortController | undefined;
 
   constructor(dialer: UpstreamDialer) {
     this.#dialer = dialer;
@@ -35,9 +40,12 @@ export class KeptUpstream implements Disposable {
 
   /** Opens a connection for the request and keeps it. Fails as `UpstreamDialer.open` does. */
   async open({ run, host, port, isTls }: RequestContext, entry: RunEntry): Promise<UpstreamConnection> {
-    const { signal } = this.#abort;
+    const dialing = new AbortController();
+    this.#dialing = dialing;
+    const { signal } = dialing;
     const origin = { host, port, isTls, statedRanges: run.policy.addressRanges(host, port) };
     const socket = await this.#dialer.open(origin, { sessions: entry.tlsSessions, signal });
+    this.#dialing = undefined;
     const connection = new UpstreamConnection(socket);
     if (signal.aborted) connection[Symbol.dispose]();
     this.#held = { connection, run, host, port, isTls };
@@ -51,7 +59,7 @@ export class KeptUpstream implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#abort.abort();
+    this.#dialing?.abort(CLIENT_LEFT);
     this.release();
   }
 }
