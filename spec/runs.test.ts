@@ -140,6 +140,17 @@ test("a detached run is listed, followed and stopped", async () => {
   expect(await world.cli(["trace", run_id])).toMatchObject({ code: 0, stdout: "" });
 });
 
+test("a detached run may open its output by name; what it wrote is whole when it has ended", async () => {
+  const script = "echo plain; echo out > /dev/stdout; echo err | tee /dev/stderr >/dev/null; seq 20000";
+  const { stdout } = await world.cli(["run", "--detach", "--json", "--", "sh", "-c", script]);
+  const { run_id } = JSON.parse(stdout) as { readonly run_id: string };
+  await eventually("its end", async () => (await world.liveRuns()).length === 0);
+  const logs = (await world.cli(["logs", run_id])).stdout.split("\n");
+  const numbers = Array.from({ length: 20_000 }, (_, at) => String(at + 1));
+  expect(logs.filter((line) => line !== "err")).toEqual(["plain", "out", ...numbers, ""]);
+  expect(logs).toContain("err");
+});
+
 test("a trace of a run that nobody knows says so", async () => {
   for (const more of [[], ["--follow"], ["--json"]]) {
     const { code, stdout, stderr } = await world.cli(["trace", "no-such-run", ...more]);

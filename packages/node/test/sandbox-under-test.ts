@@ -45,7 +45,7 @@ export function startIn(
     runtime: process.execPath,
     isTerminal: false,
   });
-  return spawnSandbox(launch, ["ignore", "pipe", "pipe"]);
+  return spawnSandbox(launch, { stdio: ["ignore", "pipe", "pipe"] });
 }
 
 /** Runs a shell script in a sandbox to its end. */

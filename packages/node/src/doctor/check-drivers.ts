@@ -86,7 +86,7 @@ async function codeInside(driver: DriverName, directory: string, script: string)
     runtime: process.execPath,
     isTerminal: false,
   });
-  const { sandbox } = await spawnSandbox(launch, ["ignore", "ignore", "ignore"]);
+  const { sandbox } = await spawnSandbox(launch, { stdio: ["ignore", "ignore", "ignore"] });
   await using _ = sandbox;
   sandbox.release();
   return (await sandbox.exited).code;

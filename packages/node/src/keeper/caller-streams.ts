@@ -3,6 +3,7 @@ import { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { Problem } from "@gatehouse/core";
 import { makePipe } from "./make-pipe.ts";
+import type { SandboxStreams } from "./sandbox-streams.ts";
 
 const NAMES = ["standard input", "standard output", "standard error"] as const;
 /** How long what is still in a pipe is waited for. */
@@ -13,9 +14,9 @@ const DRAIN_MS = 2_000;
  * writing where it was given for reading, from its beginning where it was given to append to; one of a directory leads
  * to everything around it. So files stay outside, at the other end of pipes, and directories are refused.
  */
-export class CallerStreams implements AsyncDisposable {
-  /** What the sandbox gets, for `spawn`. */
+export class CallerStreams implements SandboxStreams {
   readonly stdio: readonly ("inherit" | number)[];
+  readonly errors = undefined;
   /** The sandbox's ends of the pipes; the keeper's own copies go when it has them. */
   readonly #given = new Set<number>();
   #input: Socket | undefined;
@@ -48,10 +49,13 @@ export class CallerStreams implements AsyncDisposable {
     return write;
   }
 
-  /** Copies between the files and the pipes from now on: the sandbox was spawned. */
-  follow(): void {
+  release(): void {
     for (const fd of this.#given) closeSync(fd);
     this.#given.clear();
+  }
+
+  /** Copies between the files and the pipes from now on. */
+  follow(): void {
     this.#copied = this.#outputs.map(({ pipe, fd }) => copy(pipe, fd));
     const input = this.#input;
     if (input === undefined) return;
@@ -63,6 +67,7 @@ export class CallerStreams implements AsyncDisposable {
 
   /** Waits a moment for what the pipes still hold. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.release();
     this.#input?.destroy();
     const late = new AbortController();
     const drained = delay(DRAIN_MS, undefined, { signal: late.signal }).catch(() => undefined);

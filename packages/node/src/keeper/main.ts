@@ -1,7 +1,6 @@
 // A keeper: parent of one sandbox, outside the daemon, so that a daemon's death costs a run nothing.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import { Lifetime, Problem, toProblem } from "@gatehouse/core";
 import { removeFile } from "@gatehouse/kit";
 import { callerEnvironment } from "../runs/sandbox-environment.ts";
@@ -10,9 +9,10 @@ import { attestPlaces } from "./attest-places.ts";
 import { CallerStreams } from "./caller-streams.ts";
 import { serveKeeper } from "./keeper-socket.ts";
 import { type Launch, launchSchema } from "./launch-file.ts";
-import { OutputLog } from "./output-log.ts";
+import { RecordedStreams } from "./recorded-streams.ts";
 import { reportExited, reportStarted } from "./report.ts";
 import { type ExitStatus, type SandboxProcess, spawnSandbox } from "./sandbox-process.ts";
+import type { SandboxStreams } from "./sandbox-streams.ts";
 import { type HeldListener, takeListener } from "./take-listener.ts";
 
 /** Signals that go on to the command. The terminal's own keys reach it by its terminal. */
@@ -41,16 +41,15 @@ async function keep(launchPath: string): Promise<number> {
 
 async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   // Closed last: what the command said is in its pipes when it is gone.
-  const output = life.own(new OutputLog(launch.runDir));
-  const streams = streamsOf(launch);
-  const caller = streams === undefined ? undefined : life.own(streams);
-  const { child, sandbox } = await spawnSandbox(
+  const streams = openStreams(launch);
+  if (streams !== undefined) life.own(streams);
+  const { sandbox } = await spawnSandbox(
     launchSandbox(launch.driver, {
       ...launch,
       env: { ...callerEnvironment(launch.driver, process.env), ...launch.env },
       runtime: process.execPath,
     }),
-    caller?.stdio ?? (launch.isDetached ? ["ignore", "pipe", "pipe"] : ["inherit", "inherit", "inherit"]),
+    streams ?? { stdio: ["inherit", "inherit", "inherit"] },
   );
   life.own(sandbox);
   if (!launch.isDetached) endWithCaller(sandbox);
@@ -62,8 +61,7 @@ async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   const listener = sandbox.initPid === undefined ? undefined : life.own(await openListenerOf(sandbox, sandbox.initPid));
   await sandbox.complete();
   if (sandbox.initPid !== undefined) attestPlaces(sandbox.initPid, launch.identities);
-  caller?.follow();
-  if (launch.isDetached) for (const stream of [child.stdout, child.stderr]) output.follow(stream as Readable);
+  streams?.follow();
   let state: "starting" | "running" | "exited" = "starting";
   const startedAt = Date.now();
   life.own(
@@ -81,14 +79,14 @@ async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   sandbox.release();
   const exit = await sandbox.exited;
   state = "exited";
-  await caller?.[Symbol.asyncDispose]();
-  await output[Symbol.asyncDispose]();
+  await streams?.[Symbol.asyncDispose]();
   return exit;
 }
 
 /** A detached run has none of the caller's; without a sandbox they are its own as everything else is. */
-function streamsOf({ isDetached, driver, runDir }: Launch): CallerStreams | undefined {
-  return isDetached || driver === "process" ? undefined : new CallerStreams(runDir);
+function openStreams({ isDetached, driver, runDir }: Launch): SandboxStreams | undefined {
+  if (isDetached) return new RecordedStreams(runDir);
+  return driver === "process" ? undefined : new CallerStreams(runDir);
 }
 
 async function openListenerOf(sandbox: SandboxProcess, initPid: number): Promise<HeldListener> {

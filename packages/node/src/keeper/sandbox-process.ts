@@ -9,6 +9,7 @@ import { Problem } from "@gatehouse/core";
 import { native } from "@gatehouse/kit";
 import { CA_BUNDLE, FD, SANDBOX_OWN, type SandboxLaunch } from "../sandbox/driver.ts";
 import { childOf, initBelow, sendSignal } from "./process-tree.ts";
+import type { SandboxStreams } from "./sandbox-streams.ts";
 
 /** How a command ended, as a shell would say it. */
 export interface ExitStatus {
@@ -34,10 +35,15 @@ const BUILD_TIMEOUT_MS = 15_000;
 const LOOK_EVERY_MS = 2;
 const LAST_WORDS_MS = 500;
 
+/** What a sandbox gets for its standard streams; with `errors` and `release` as `SandboxStreams` has them. */
+interface SpawnStreams extends Partial<Pick<SandboxStreams, "errors" | "release">> {
+  readonly stdio: readonly (SandboxStreams["stdio"][number] | "pipe")[];
+}
+
 /** Spawns a sandbox and waits until its namespaces can be entered. Fails with `sandbox.start_failed`. */
 export async function spawnSandbox(
   launch: SandboxLaunch,
-  stdio: readonly ("inherit" | "pipe" | "ignore" | number)[],
+  streams: SpawnStreams,
 ): Promise<{ readonly child: ChildProcess; readonly sandbox: SandboxProcess }> {
   const isBuilt = launch.info !== undefined;
   if (native.available) native.withholdInheritedDescriptors();
@@ -45,10 +51,12 @@ export async function spawnSandbox(
   const child = spawn(launch.file, [...launch.args], {
     cwd: launch.cwd,
     env: launch.env,
-    stdio: [...stdio, ...Object.values(FD).map(() => "pipe" as const)],
+    stdio: [...streams.stdio, ...Object.values(FD).map(() => "pipe" as const)],
   });
+  streams.release?.();
+  const errors = streams.errors ?? child.stderr;
   // Node throws away what nobody reads by a child's end, the reason why it ended among it.
-  child.stderr?.on("readable", () => undefined);
+  errors?.on("readable", () => undefined);
   const exited = exitOf(child);
   const failed = exited.then(({ code }) => {
     throw new Problem("sandbox.start_failed", { detail: `Building it ended with code ${code}.` });
@@ -60,7 +68,7 @@ export async function spawnSandbox(
     // Its first process may wait on our pipe, whose end would release it: it goes first.
     if (!isOver()) for (const pid of [childOf(child.pid ?? 0), child.pid]) sendSignal(pid, "SIGKILL");
     await exited;
-    throw await explain(failure, child.stderr);
+    throw await explain(failure, errors);
   };
   for (const { fd, data } of launch.feeds) feed(pipeOf(child, fd), data);
   const initPid = isBuilt ? await untilThere(child, launch, failed).catch(abandon) : undefined;
