@@ -6,21 +6,22 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import { FleetUnderTest, hash, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import { PASSWORD, PeopleUnderTest } from "./people-under-test.ts";
 import { auditEntries, storedRows } from "./stored-rows.ts";
 
-const PASSWORD = "correct horse battery staple";
-const SESSION = "__Host-gatehouse-session";
 const GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code";
 
 describe.each(DATABASES)("on $name", ({ open }) => {
   let database: TestDatabase;
   let fleet: FleetUnderTest;
   let org: OrgUnderTest;
+  let people: PeopleUnderTest;
 
   beforeAll(async () => {
     database = await open();
     fleet = await FleetUnderTest.open(database.location, { hasPasswords: true });
     org = await fleet.createOrg("acme");
+    people = new PeopleUnderTest(fleet, org);
     // For whoever watches to be told at once that they are heard.
     await using store = await connectStore(database.location, systemClock);
     await store.inOrg(org.orgId, (tx) => tx.events.append([1, 2].map((at) => ({ kind: `test.${at}`, data: "{}" }))));
@@ -31,14 +32,6 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await database[Symbol.asyncDispose]();
   });
 
-  const at = (path: string) => `${fleet.server.url}${path}`;
-  const choosePassword = async (browser: ScriptedBrowser, name: string) => {
-    const { code } = await org.org.inviteMember({ name }, org.headers);
-    return browser.visit(at("/join"), { form: { code, next: PASSWORD, again: PASSWORD } });
-  };
-  const sessionHeaders = (browser: ScriptedBrowser) => ({
-    headers: { Cookie: `${SESSION}=${browser.cookies(fleet.server.url).get(SESSION)}`, Origin: fleet.server.url },
-  });
   const keyOf = async (member: string) => {
     const made = await org.org.createApiKey({ label: "k", role: Role.OWNER, ttlMs: 0n, member }, org.headers);
     return { id: made.stored?.id ?? "", headers: { Authorization: `Bearer ${made.apiKey}` } };
@@ -63,46 +56,44 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const pin = base64url(hash(pinTuple(fleet.serverKey, org.orgId, org.orgKey.publicKey)).subarray(0, 16));
     const machine = new ScriptedBrowser();
     const asked = { client_id: "gatehouse-cli", pin, machine: "laptop" };
-    const begun = JSON.parse((await machine.visitOnce(at("/oauth/device_authorization"), { form: asked })).text);
+    const begun = JSON.parse((await machine.visitOnce(people.at("/oauth/device_authorization"), { form: asked })).text);
     const form = { user_code: begun.user_code, decision: "approve" };
-    expect((await browser.visitOnce(at("/device/decide"), { form })).status).toBe(200);
+    expect((await browser.visitOnce(people.at("/device/decide"), { form })).status).toBe(200);
     return async () => {
       const poll = { client_id: "gatehouse-cli", grant_type: GRANT_TYPE, device_code: begun.device_code };
-      return JSON.parse((await machine.visitOnce(at("/oauth/token"), { form: poll })).text);
+      return JSON.parse((await machine.visitOnce(people.at("/oauth/token"), { form: poll })).text);
     };
   };
 
   test("a member who is removed takes everything along at once: keys, browsers, password, link, waiting machines, open streams", async () => {
-    await org.org.addMember({ name: "bob", role: Role.OWNER }, org.headers);
-    const browser = new ScriptedBrowser();
-    await choosePassword(browser, "bob");
+    const browser = await people.addMember("bob", Role.OWNER);
     const key = await keyOf("bob");
     const poll = await allowMachine(browser);
-    const streams = [watch(key), watch(sessionHeaders(browser))];
+    const streams = [watch(key), watch(people.session(browser))];
     await Promise.all(streams.map(({ opened }) => opened));
     await org.org.addMember({ name: "ida", role: Role.OWNER }, org.headers);
-    const { code } = await org.org.inviteMember({ name: "ida" }, org.headers);
+    const code = await people.invite("ida");
 
     await org.org.removeMember({ name: "bob" }, org.headers);
     await org.org.removeMember({ name: "ida" }, org.headers);
     for (const { ended } of streams) expect(await ended).toEqual(refused("auth.refused"));
     const client = createClient(OrgAdminService, fleet.transport);
-    for (const own of [{ headers: key.headers }, sessionHeaders(browser)]) {
+    for (const own of [{ headers: key.headers }, people.session(browser)]) {
       await expect(client.addMember({ name: "eve", role: Role.OWNER }, own)).rejects.toEqual(refused("auth.refused"));
     }
-    expect((await browser.visit(at("/account"))).url).toBe(at("/sign-in"));
+    expect((await browser.visit(people.at("/account"))).url).toBe(people.at("/sign-in"));
     expect(await poll()).toEqual({ error: "access_denied" });
     const form = { org: "acme", name: "bob", password: PASSWORD };
-    expect((await new ScriptedBrowser().visit(at("/sign-in"), { form })).status).toBe(401);
+    expect((await new ScriptedBrowser().visit(people.at("/sign-in"), { form })).status).toBe(401);
     const link = { code, next: PASSWORD, again: PASSWORD };
-    expect((await new ScriptedBrowser().visit(at("/join"), { form: link })).status).toBe(401);
+    expect((await new ScriptedBrowser().visit(people.at("/join"), { form: link })).status).toBe(401);
     for (const table of ["passwords", "invitations", "member_sessions"] as const) {
       expect(await storedRows(database.location, org.orgId, table), table).toEqual([]);
     }
     expect((await org.org.listMembers({}, org.headers)).members.map(({ name }) => name)).toEqual(["ada"]);
     // Who comes under the same name later begins with nothing.
     await org.org.addMember({ name: "bob", role: Role.OWNER }, org.headers);
-    expect((await new ScriptedBrowser().visit(at("/sign-in"), { form })).status).toBe(401);
+    expect((await new ScriptedBrowser().visit(people.at("/sign-in"), { form })).status).toBe(401);
     await expect(client.getOrg({}, { headers: key.headers })).rejects.toEqual(refused("auth.refused"));
   });
 
@@ -124,12 +115,9 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       ["adam", Role.ADMIN],
       ["vera", Role.VIEWER],
     ] as const) {
-      await org.org.addMember({ name, role }, org.headers);
-      const browser = new ScriptedBrowser();
-      await choosePassword(browser, name);
-      browsers.set(name, browser);
+      browsers.set(name, await people.addMember(name, role));
     }
-    const as = (name: string) => sessionHeaders(browsers.get(name) ?? new ScriptedBrowser());
+    const as = (name: string) => people.session(browsers.get(name) ?? new ScriptedBrowser());
     const client = createClient(OrgAdminService, fleet.transport);
     const list = async (by: string, member = "") => (await client.listSessions({ member }, as(by))).sessions;
     expect(await list("vera")).toMatchObject([{ member: "vera", address: "127.0.0.1", browser: "Another program" }]);
@@ -155,20 +143,19 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   });
 
   test("the account page ends one's own sessions alone, one of them or all the others", async () => {
-    await org.org.addMember({ name: "mia", role: Role.VIEWER }, org.headers);
-    const own = new ScriptedBrowser();
-    await choosePassword(own, "mia");
+    const own = await people.addMember("mia");
     const others = [new ScriptedBrowser(), new ScriptedBrowser(), new ScriptedBrowser()] as const;
     const headers = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" };
     const form = { org: "acme", name: "mia", password: PASSWORD };
-    for (const other of others) await other.visit(at("/sign-in"), { form, headers });
-    const shown = (await own.visit(at("/account"))).text;
+    for (const other of others) await other.visit(people.at("/sign-in"), { form, headers });
+    const shown = (await own.visit(people.at("/account"))).text;
     expect(shown.match(/Firefox on Linux<\/strong>/g)).toHaveLength(3);
-    const isIn = async (browser: ScriptedBrowser) => (await browser.visit(at("/account"))).url === at("/account");
+    const isIn = async (browser: ScriptedBrowser) =>
+      (await browser.visit(people.at("/account"))).url === people.at("/account");
     const states = () => Promise.all([own, ...others].map(isIn));
     const { sessions } = await org.org.listSessions({ member: "mia" }, org.headers);
     const { sessions: foreign } = await org.org.listSessions({ member: "olga" }, org.headers);
-    const end = (session: string) => own.visit(at("/account/sessions/end"), { form: { session } });
+    const end = (session: string) => own.visit(people.at("/account/sessions/end"), { form: { session } });
     expect((await end(foreign[0]?.id ?? "")).status).toBe(404);
     expect((await end("")).status).toBe(404);
     expect(await states()).toEqual([true, true, true, true]);

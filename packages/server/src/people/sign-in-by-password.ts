@@ -58,15 +58,15 @@ export async function signInByPassword(
   // Counted before it is known to be one: a thousand at once would all be let through otherwise.
   deps.budget.check(who);
   deps.budget.spend(who);
-  const isRight = await deps.passwords.isRight(
-    attempt.password,
-    found?.hash,
-    browser === undefined ? "unknown" : "known",
-  );
-  const signedIn = isRight && orgId !== undefined ? await admit(orgId, { attempt, deps, found }) : undefined;
-  if (signedIn !== undefined && orgId !== undefined) {
+  const from = browser === undefined ? "unknown" : "known";
+  const signedIn = await tryPassword({ attempt, deps, orgId, found, from }).catch((failure: unknown) => {
+    // Not the fault of whoever asks.
     deps.budget.forgive(who);
-    return { orgId, ...signedIn };
+    throw failure;
+  });
+  if (signedIn !== undefined) {
+    deps.budget.forgive(who);
+    return signedIn;
   }
   if (orgId !== undefined) await deps.store.inOrg(orgId, (tx) => reportRefusal(tx, attempt, found));
   await refusable;
@@ -98,13 +98,23 @@ function knownTo(
   return readKnownBrowser(attempt.knownBrowser, owner, { macKey: deps.macKey, nowMs: deps.now() });
 }
 
-/** Member and password are read again: what was taken away meanwhile opens nothing. */
-async function admit(orgId: string, { attempt, deps, found }: Context & { readonly found: Found | undefined }) {
+interface Trial extends Context {
+  readonly orgId: string | undefined;
+  readonly found: Found | undefined;
+  readonly from: "unknown" | "known";
+}
+
+/** `undefined`: it is not right. */
+async function tryPassword({ attempt, deps, orgId, found, from }: Trial) {
+  const isRight = await deps.passwords.isRight(attempt.password, found?.hash, from);
+  if (!isRight || orgId === undefined) return undefined;
   return deps.store.inOrg(orgId, async (tx) => {
+    // Read again: what was taken away meanwhile opens nothing.
     const now = await findMember(tx, attempt.name);
     if (now === undefined || now.member.id !== found?.member.id || now.hash !== found.hash) return undefined;
     const { member } = now;
-    return openSession(tx, { member, role: member.role, by: "password" }, { ...attempt, random: deps.random });
+    const admission = { member, role: member.role, by: "password" } as const;
+    return { orgId, ...(await openSession(tx, admission, { visitor: attempt.visitor, random: deps.random })) };
   });
 }
 

@@ -16,8 +16,11 @@ import { page, peerOf, type WebAnswer, type WebRoute, type WebRoutes } from "./w
 
 const BUDGET = { burst: 20, forgiveEveryMs: 30_000 };
 
-/** Each takes 64 MiB and a core for a tenth of a second. */
-const HASHING = { running: 2, waiting: 32 } as const;
+/**
+ * Each takes 64 MiB and one of the runtime's four threads for a tenth of a second: one of them is left for files and
+ * names, whoever guesses.
+ */
+const HASHING = { unknown: { running: 2, waiting: 24 }, known: { running: 1, waiting: 24 } } as const;
 
 /**
  * Sign-in, accounts, and the device grant for the command line. `undefined` for whatever it does not answer. Nothing of
@@ -28,7 +31,7 @@ export function peopleRoutes(
   provider: SignInConfig | undefined,
 ): (method: string, path: string) => Handle | undefined {
   if (provider === undefined && !server.hasPasswords) return () => undefined;
-  const queues = { unknown: new AdmissionQueue(HASHING), known: new AdmissionQueue(HASHING) };
+  const queues = { unknown: new AdmissionQueue(HASHING.unknown), known: new AdmissionQueue(HASHING.known) };
   const passwords = server.hasPasswords ? new Passwords({ random: server.random, queues }) : undefined;
   const context = { ...server, provider, passwords, budget: new FailureBudget(BUDGET, server.clock) };
   const routes: WebRoutes = {
