@@ -30,8 +30,19 @@ export function rowLine(row: Row): string {
   return `${holds(row) ? " " : "!"} ${row.case.padEnd(58)} ${figure} ${targetText(row).padEnd(9)} ${peers.join(" · ")}`.trimEnd();
 }
 
+/** A row in a file. */
+export interface WrittenRow {
+  readonly case: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly target: string | null;
+  readonly ok: boolean;
+  readonly peers: Readonly<Record<string, number>>;
+  readonly rounds: NonNullable<Row["rounds"]>;
+}
+
 /** The row as it is written to a file. */
-export function rowJson(row: Row): object {
+export function rowJson(row: Row): WrittenRow {
   return {
     case: row.case,
     value: rounded(row.value),
@@ -41,6 +52,17 @@ export function rowJson(row: Row): object {
     peers: Object.fromEntries(Object.entries(row.peers ?? {}).map(([name, value]) => [name, rounded(value)])),
     rounds: row.rounds ?? {},
   };
+}
+
+/** Rows of a file as the table that docs/guide/performance.md shows. */
+export function markdownTable(rows: readonly WrittenRow[]): string {
+  const lines = rows.map(({ case: name, value, unit, target, ok, peers }) => {
+    const verdict = target === null ? "" : ok ? "held" : "**missed**";
+    const others = Object.entries(peers).map(([peer, figure]) => `${peer} ${readable(figure)}`);
+    const cells = [name, `${readable(value)} ${unit}`, target ?? "", verdict, others.join(" · ")];
+    return `| ${cells.join(" | ")} |`.replace(/ {2,}/g, " ");
+  });
+  return ["| case | gate | target | | peers |", "|---|---|---|---|---|", ...lines].join("\n");
 }
 
 function rounded(value: number): number {

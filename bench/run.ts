@@ -1,9 +1,9 @@
-// npm run bench -- NAME [--short] [--json FILE]
+// npm run bench -- NAME [--short] [--json FILE]; npm run bench -- table FILE prints what was written as Markdown.
 // With --compare only what a change is judged by is measured, and the exit code says whether it holds.
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { holds, type Row, rowJson, rowLine } from "./row.ts";
+import { holds, markdownTable, type Row, rowJson, rowLine, type WrittenRow } from "./row.ts";
 
 type Bench = (options: { readonly isShort: boolean; readonly isCompared: boolean }) => Promise<readonly Row[]>;
 
@@ -25,13 +25,16 @@ const { values, positionals } = parseArgs({
     json: { type: "string" },
   },
 });
-const name = positionals[0] ?? "";
+const [name = "", file] = positionals;
 const load = BENCHES[name];
-if (load === undefined) {
-  console.error(`usage: npm run bench -- ${Object.keys(BENCHES).join("|")} [--short] [--json FILE]`);
+if (load !== undefined) await measure(await load());
+else if (name === "table" && file !== undefined) printTable(file);
+else {
+  console.error(`usage: npm run bench -- ${Object.keys(BENCHES).join("|")} [--short] [--json FILE], or table FILE`);
   process.exitCode = 2;
-} else {
-  const bench = await load();
+}
+
+async function measure(bench: Bench): Promise<void> {
   const rows = await bench({ isShort: values.short, isCompared: values.compare });
   for (const row of rows) console.log(rowLine(row));
   if (values.compare && !rows.every(holds)) process.exitCode = 1;
@@ -41,4 +44,9 @@ if (load === undefined) {
 function result(bench: string, rows: readonly Row[]): object {
   const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
   return { bench, commit, rows: rows.map(rowJson) };
+}
+
+function printTable(path: string): void {
+  const { rows } = JSON.parse(readFileSync(path, "utf8")) as { readonly rows: readonly WrittenRow[] };
+  console.log(markdownTable(rows));
 }

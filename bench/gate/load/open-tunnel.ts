@@ -39,9 +39,15 @@ function openConnect({ proxyPort, proxyTokens, originPort }: Way, host: string):
     socket.setNoDelay(true);
     socket.on("error", reject);
     socket.write(`CONNECT ${place} HTTP/1.1\r\nHost: ${place}\r\nProxy-Authorization: Basic ${credentials}\r\n\r\n`);
-    socket.once("data", (answer: Buffer) => {
-      if (/^HTTP\/1\.[01] 200/.test(answer.toString("latin1"))) resolve(socket);
-      else reject(new Error(`CONNECT refused: ${answer.toString("latin1").split("\r\n")[0]}`));
-    });
+    let answer = "";
+    const onData = (chunk: Buffer) => {
+      answer += chunk.toString("latin1");
+      // Some proxies send their answer in pieces; what follows it is the tunnel's.
+      if (!answer.includes("\r\n\r\n")) return;
+      socket.off("data", onData);
+      if (/^HTTP\/1\.[01] 200/.test(answer)) resolve(socket);
+      else reject(new Error(`CONNECT refused: ${answer.split("\r\n")[0]}`));
+    };
+    socket.on("data", onData);
   });
 }
