@@ -67,9 +67,11 @@ export interface OpenOptions {
   readonly hasPasswords?: boolean;
 }
 
+type ReachedServer = Pick<Server, "url" | "port"> & AsyncDisposable;
+
 /** A server with its lines of log, its clock, and clients that speak to it. */
 export class FleetUnderTest implements AsyncDisposable {
-  readonly server: Server;
+  readonly server: ReachedServer;
   readonly clock: TestClock;
   readonly lines: string[];
   readonly directory: string;
@@ -77,7 +79,7 @@ export class FleetUnderTest implements AsyncDisposable {
   readonly gateway: Client<typeof NodeGatewayService>;
   readonly serverKey: Uint8Array;
 
-  private constructor(parts: { server: Server; clock: TestClock; lines: string[]; directory: string }) {
+  private constructor(parts: { server: ReachedServer; clock: TestClock; lines: string[]; directory: string }) {
     ({ server: this.server, clock: this.clock, lines: this.lines, directory: this.directory } = parts);
     this.transport = transportTo(this.server.url);
     this.gateway = createClient(NodeGatewayService, this.transport);
@@ -104,6 +106,12 @@ export class FleetUnderTest implements AsyncDisposable {
     };
     const server = await openServer(config, { log, clock, random: systemRandom });
     return new FleetUnderTest({ server, clock, lines, directory });
+  }
+
+  /** Clients of a server in a process of its own, whose keys are in the directory; it goes its own way. */
+  static reach(url: string, directory: string): FleetUnderTest {
+    const server = { url, port: Number(new URL(url).port), [Symbol.asyncDispose]: async () => undefined };
+    return new FleetUnderTest({ server, clock: new TestClock(), lines: [], directory });
   }
 
   get setupCode(): string {

@@ -90,15 +90,20 @@ export class StreamUnderTest implements AsyncDisposable {
   /** The next message of a kind, now or later; others between are skipped. Fails when the stream ends first. */
   async next<C extends Case>(kind: C): Promise<MessageOf<C>> {
     for (;;) {
-      for (; this.#at < this.received.length; this.#at += 1) {
-        const message = this.received[this.#at];
-        if (message?.case !== kind) continue;
-        this.#at += 1;
-        return message.value as MessageOf<C>;
-      }
+      const message = await this.nth(this.#at, kind);
+      this.#at += 1;
+      if (message.case === kind) return message.value as MessageOf<C>;
+    }
+  }
+
+  /** The message at a place, counted from 0, now or later. Fails when the stream ends first. */
+  async nth(at: number, waitedFor = `message ${at}`): Promise<Received> {
+    for (;;) {
+      const message = this.received[at];
+      if (message !== undefined) return message;
       const arrival = new Promise<void>((resolve) => void this.#arrivals.add(resolve));
       const isOver = await Promise.race([arrival.then(() => false), this.ended.then(() => true)]);
-      if (isOver && this.#at >= this.received.length) throw new Error(`the stream ended without ${kind}`);
+      if (isOver && at >= this.received.length) throw new Error(`the stream ended without ${waitedFor}`);
     }
   }
 

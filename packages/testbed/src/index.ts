@@ -32,12 +32,20 @@ export { findInFiles } from "./system/find-in-files.ts";
 export { countInMemory } from "./system/memory-scan.ts";
 export { findProcessTree, isAlive, listProcesses, type ProcessEntry } from "./system/process-table.ts";
 export { type Finished, type RunProcessOptions, runProcess } from "./system/run-process.ts";
+export {
+  type BrokenCall,
+  breakCall,
+  callsToBreak,
+  countRecorded,
+  recordCalls,
+  TRACED_ENVIRONMENT,
+} from "./system/traced-calls.ts";
 export type { ReadyLine, WorldDaemon } from "./world/daemon.ts";
 export { findLeftovers, findLiveFiles, type Leftovers } from "./world/leftovers.ts";
 export { Machine } from "./world/machine.ts";
 export { MachineNetwork, type NetworkMachine } from "./world/machine-network.ts";
-export { REPOSITORY, SANDBOX_NODE } from "./world/product.ts";
-export type { RunningCommand } from "./world/running-command.ts";
+export { productCommand, productEnvironment, REPOSITORY, SANDBOX_NODE } from "./world/product.ts";
+export { RunningCommand } from "./world/running-command.ts";
 export { Fleet, type FleetOptions, type Replica, startFleet } from "./world/start-fleet.ts";
 export { startWorld, type WorldOptions } from "./world/start-world.ts";
 export type { NewCredential, Role, RunOptions, World } from "./world/world.ts";

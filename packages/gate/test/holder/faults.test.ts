@@ -1,43 +1,38 @@
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { openLogSource, requestUnix, verifyLog } from "@gatehouse/kit";
-import { eventually, type FakeApi } from "@gatehouse/testbed";
+import {
+  type BrokenCall,
+  breakCall,
+  callsToBreak,
+  countRecorded,
+  eventually,
+  type FakeApi,
+  recordCalls,
+} from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import { expectNothingLost, Ledger, openService, playGrantAndRun, playScenario, serviceConfig } from "./faults.ts";
 import { type HolderState, openHolderState } from "./holder-process.ts";
 
-/** The long form (`npm run soak`) breaks every call of the scenario, the short one some of them. */
-const IS_LONG = process.env.TESTBED_SOAK === "1";
 const SHORT_SAMPLES = 3;
 const CALLS = ["fsync", "fdatasync"] as const;
 type Call = (typeof CALLS)[number];
-
-const tracing = (...more: readonly string[]) => ["strace", "-f", "-qq", ...more];
 
 /** How often the key-holder makes each call from its start to the end of the scenario. */
 async function countCalls(api: FakeApi): Promise<Readonly<Record<Call, number>>> {
   await using state = await openHolderState();
   const path = join(state.directory, "..", "calls");
-  const inside = tracing("-o", path, "-e", "trace=fsync,fdatasync");
-  const holder = await state.start({ inside, config: await serviceConfig(state) });
+  const holder = await state.start({ inside: recordCalls(path, CALLS), config: await serviceConfig(state) });
   const ledger = await playScenario(holder, state, api);
   expect([...ledger.doubtful]).toEqual([]);
   expect(ledger.entries).toContain("request.injected run-1");
   await holder[Symbol.asyncDispose]();
-  const calls = (await readFile(path, "utf8")).match(/\b(?:fsync|fdatasync)\(/g) ?? [];
-  const count = (call: Call) => calls.filter((one) => one === `${call}(`).length;
-  return { fsync: count("fsync"), fdatasync: count("fdatasync") };
+  return countRecorded(path, CALLS);
 }
 
-function sample(count: number): readonly number[] {
-  if (IS_LONG) return Array.from({ length: count }, (_, index) => index + 1);
-  return Array.from({ length: SHORT_SAMPLES }, (_, index) => Math.ceil(((index + 1) * count) / (SHORT_SAMPLES + 1)));
-}
-
-async function playWithFault(state: HolderState, api: FakeApi, fault: string): Promise<Ledger> {
-  const [call = ""] = fault.split(":");
-  const inside = tracing("-o", "/dev/null", "-e", `trace=${call}`, "-e", `inject=${fault}`);
+async function playWithFault(state: HolderState, api: FakeApi, broken: BrokenCall): Promise<Ledger> {
+  const inside = breakCall(broken);
   const holder = await state.start({ inside, config: await serviceConfig(state) }).catch(() => undefined);
   // It did not come to its start: nothing was answered.
   if (holder === undefined) return new Ledger();
@@ -55,9 +50,9 @@ for (const [name, fault] of [
     const counts = await countCalls(api);
     for (const call of CALLS) {
       expect(counts[call]).toBeGreaterThan(SHORT_SAMPLES);
-      for (const number of sample(counts[call])) {
+      for (const number of callsToBreak(counts[call], SHORT_SAMPLES)) {
         await using state = await openHolderState();
-        const ledger = await playWithFault(state, api, `${call}:${fault}:when=${number}`);
+        const ledger = await playWithFault(state, api, { call, fault, when: String(number) });
         await expectNothingLost(state, ledger).catch((cause: unknown) => {
           throw new Error(`${name} at ${call} ${number} of ${counts[call]}`, { cause });
         });
@@ -74,7 +69,7 @@ test("kill -9 while a grant is taken back costs no run that had it", async () =>
   await first[Symbol.asyncDispose]();
   const folder = state.file("credentials");
   // Its file is gone when the folder is synchronised.
-  const inside = tracing("-o", "/dev/null", "-P", folder, "-e", "trace=fsync", "-e", "inject=fsync:signal=SIGKILL");
+  const inside = breakCall({ call: "fsync", fault: "signal=SIGKILL", when: "1+", path: folder });
   const second = await state.start({ inside, config: await serviceConfig(state) });
   await expect(second.request("DELETE", "/v1/grants/g1")).rejects.toThrow();
   await second[Symbol.asyncDispose]();

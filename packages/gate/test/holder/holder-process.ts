@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childEnvironment, type IpcPeer, openIpcPeer, requestUnix, resolveEntry } from "@gatehouse/kit";
-import { isAlive } from "@gatehouse/testbed";
+import { isAlive, TRACED_ENVIRONMENT } from "@gatehouse/testbed";
 import type { GateCalls, GateConfig, GateNotes, StartRun } from "../../src/holder/gate-protocol.ts";
 
 // biome-ignore lint/complexity/noBannedTypes: the gate asks its parent nothing
@@ -59,8 +59,7 @@ async function startHolder(directory: string, { inside = [], config = {} }: HowT
   const child = fork(resolveEntry("gate-holder"), [], {
     execPath: program,
     execArgv: [...before, ...(inside.length > 0 ? [process.execPath] : []), "--disable-sigusr1"],
-    // One thread for files, so that a tracer can count what it does.
-    env: childEnvironment(inside.length > 0 ? { UV_THREADPOOL_SIZE: "1" } : {}),
+    env: childEnvironment(inside.length > 0 ? TRACED_ENVIRONMENT : {}),
     serialization: "advanced",
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });

@@ -1,0 +1,118 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { type BrokenCall, breakCall, callsToBreak, countRecorded, openPostgres, recordCalls } from "@gatehouse/testbed";
+import { describe, expect, test } from "vitest";
+import { FaultStory } from "./fault-story.ts";
+import { ServerProcess } from "./server-process.ts";
+
+const SAMPLES = 3;
+const BACK_WITHIN_MS = 30_000;
+const CALLS = ["fsync", "pwrite64"] as const;
+const ATTEMPTS = 3;
+/** Steps of the story, each of which may fail, and fail once more while connections are found out to be dead. */
+const MAX_FAILURES = 36;
+
+function storyOf(server: ServerProcess): FaultStory {
+  return new FaultStory(server, readFileSync(join(server.stateDir, "setup-code"), "utf8").trim());
+}
+
+async function countCalls(): Promise<Readonly<Record<(typeof CALLS)[number], number>>> {
+  await using server = new ServerProcess();
+  const path = join(server.root, "calls");
+  await server.start({ inside: recordCalls(path, CALLS) });
+  const story = storyOf(server);
+  await story.play();
+  await story.expectAll();
+  await server.stop("SIGTERM");
+  return countRecorded(path, CALLS);
+}
+
+/** Starts a server that breaks, plays as far as it gets, starts it again as it is, and plays to the end. */
+async function playThrough(broken: BrokenCall): Promise<void> {
+  await using server = new ServerProcess();
+  const isUp = await server.start({ inside: breakCall(broken) }).then(
+    () => true,
+    () => false,
+  );
+  let story = isUp ? storyOf(server) : undefined;
+  for (let attempt = 0; story !== undefined && attempt < ATTEMPTS && server.isRunning; attempt += 1) {
+    if (await story.play().then(isDone, isFailed)) break;
+  }
+  // A disk that fails ends no server that was up.
+  if (isUp && broken.fault !== "signal=SIGKILL") expect(server.isRunning, server.output).toBe(true);
+  await server.stop();
+  const since = performance.now();
+  await server.start();
+  story ??= storyOf(server);
+  await story.play();
+  expect(performance.now() - since).toBeLessThan(BACK_WITHIN_MS);
+  await story.expectAll();
+  await server.stop("SIGTERM");
+  expectSound(join(server.stateDir, "server", "server.db"));
+}
+
+const isDone = () => true;
+const isFailed = () => false;
+
+function expectSound(path: string): void {
+  using database = new DatabaseSync(path, { readOnly: true });
+  expect(database.prepare("PRAGMA integrity_check").all()).toEqual([{ integrity_check: "ok" }]);
+  expect(database.prepare("PRAGMA foreign_key_check").all()).toEqual([]);
+}
+
+describe("a server on its embedded database", () => {
+  test.each([
+    ["kill -9 at a sync", "fsync", "signal=SIGKILL", ""],
+    ["kill -9 at a write", "pwrite64", "signal=SIGKILL", ""],
+    ["EIO at a sync", "fsync", "error=EIO", ""],
+    ["a disk that is full from a write on", "pwrite64", "error=ENOSPC", "+"],
+  ] as const)(
+    "%s: what was answered is there once, and everything goes on after a start",
+    async (name, call, fault, andAfter) => {
+      const count = (await countCalls())[call];
+      expect(count).toBeGreaterThan(SAMPLES);
+      for (const number of callsToBreak(count, SAMPLES)) {
+        await playThrough({ call, fault, when: `${number}${andAfter}` }).catch((cause: unknown) => {
+          throw new Error(`${name}: ${call} ${number} of ${count}`, { cause });
+        });
+      }
+    },
+    3_600_000,
+  );
+});
+
+test("PostgreSQL is killed at every step: what was answered is there once, and the next attempts go on", async () => {
+  await using postgres = await openPostgres({ fsync: true });
+  await using server = new ServerProcess();
+  const databaseUrlFile = join(server.root, "database-url");
+  writeFileSync(databaseUrlFile, postgres.url(), { mode: 0o600 });
+  await server.start({ databaseUrlFile });
+  const story = storyOf(server);
+  const struck = new Set<string>();
+  let dying: Promise<void> | undefined;
+  const revive = async () => {
+    if (dying === undefined) return;
+    await dying;
+    dying = undefined;
+    await postgres.start();
+  };
+  const strike = async (name: string) => {
+    await revive();
+    if (struck.has(name)) return;
+    struck.add(name);
+    dying = postgres.stop("SIGKILL");
+  };
+  let failures = 0;
+  while (!(await story.play(strike).then(isDone, isFailed))) {
+    failures += 1;
+    expect(failures, server.output).toBeLessThan(MAX_FAILURES);
+    await revive();
+  }
+  await revive();
+  expect(failures).toBeGreaterThan(0);
+  const since = performance.now();
+  await story.expectAll();
+  expect(performance.now() - since).toBeLessThan(BACK_WITHIN_MS);
+  expect(server.isRunning).toBe(true);
+}, 240_000);
