@@ -130,7 +130,7 @@ function metricRows(table) {
 function renderMetrics() {
   return `# Metrics
 
-The daemon serves them to Prometheus at \`http://127.0.0.1:9465/metrics\` (\`metrics.port\`; when 9465 is taken, on a free port that \`gatehouse up\` prints and \`up --json\` names as \`metrics_port\`). \`/livez\`, \`/readyz\` and \`/healthz\` are there too. Loopback only, and only for requests whose Host says so. No label names a run, an agent, a host or a path. The gate's figures are up to a second old. Sources: \`packages/gate/src/metrics/gate-metrics.ts\`, \`packages/node/src/metrics/node-metrics.ts\`.
+The daemon serves them to Prometheus at \`http://127.0.0.1:9465/metrics\` (\`metrics.port\`; when 9465 is taken, on a free port that \`gatehouse up\` prints and \`up --json\` names as \`metrics_port\`). \`/livez\`, \`/readyz\` and \`/healthz\` are there too, and the [host's own page](../guide/fleet.md). Loopback only, and only for requests whose Host says so. No label names a run, an agent, a host or a path. The gate's figures are up to a second old. Sources: \`packages/gate/src/metrics/gate-metrics.ts\`, \`packages/node/src/metrics/node-metrics.ts\`.
 
 | name | kind | labels | |
 |---|---|---|---|

@@ -38,7 +38,8 @@ function addRunCommands(program: Command): void {
     .argument("<run>", "run id")
     .option("-f, --follow", "go on until the run ends");
   declare(program, "stop", "end a run", async () => (await import("./commands/stop.ts")).stop)
-    .argument("<run...>", "run ids")
+    .argument("[run...]", "run ids")
+    .option("--all", "every run of this host, whether its server is there or not")
     .option("--json", "print JSON");
   declare(program, "trace", "show what runs asked for", async () => (await import("./commands/trace.ts")).trace)
     .argument("[run]", "run id (default: every run); one that nobody knows ends with 5")

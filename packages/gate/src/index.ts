@@ -3,6 +3,7 @@ export { parseCredentialValue } from "./credentials/credential-value.ts";
 export { loadTemplates, type Template } from "./credentials/templates.ts";
 export { explainUnderPolicy } from "./explain/explain-policy.ts";
 export type { Explanation } from "./explain/explain-request.ts";
+export { readFleetState } from "./fleet/fleet-file.ts";
 export type {
   DaemonCalls,
   GateCalls,

@@ -63,6 +63,7 @@ export {
 } from "./guarded-fetch/guarded-fetch.ts";
 export { type Health, type HealthOptions, type HealthProbe, type HealthReport, openHealth } from "./health/health.ts";
 export { type WaitHealthyOptions, waitHealthy } from "./health/wait-healthy.ts";
+export { type Html, html } from "./html/html.ts";
 export {
   type IpcContext,
   type IpcHandlers,

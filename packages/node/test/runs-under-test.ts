@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Lifetime, systemClock } from "@gatehouse/core";
 import { createLog, serveUnix } from "@gatehouse/kit";
 import { nodeRoutes } from "../src/daemon/node-routes.ts";
+import { StopAll } from "../src/local-page/stop-all.ts";
 import { type CreateRequest, parseCreateRequest } from "../src/runs/create-request.ts";
 import { RunFiles } from "../src/runs/run-files.ts";
 import { Sandboxes, type SandboxesDeps } from "../src/runs/sandboxes.ts";
@@ -46,7 +47,8 @@ export async function openRuns(driver: DriverName) {
   const own = { stateDir, configDir: join(directory, "config"), sockets: [], programs: [] };
   const chooseDriver = () => Promise.resolve(driver);
   const runs = await Sandboxes.open({ gate, files, clock: systemClock, log, own, chooseDriver });
-  const routes = nodeRoutes({ sandboxes: runs, files, status: () => Promise.resolve({}) });
+  const stopAll = new StopAll({ sandboxes: runs, gate, log });
+  const routes = nodeRoutes({ sandboxes: runs, files, status: () => Promise.resolve({}), stopAll });
   const socketPath = join(stateDir, "node.sock");
   life.own(await serveUnix({ socketPath, routes, log, signal: life.signal }));
   // Closed first, for what it ends tells the socket.

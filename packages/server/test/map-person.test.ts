@@ -1,8 +1,8 @@
+import { html } from "@gatehouse/kit";
 import { expect, test } from "vitest";
 import { FailureBudget } from "../src/people/failure-budget.ts";
 import { type Claims, mapPerson, proposedName } from "../src/people/map-person.ts";
 import { readCookie } from "../src/web/browser-request.ts";
-import { html } from "../src/web/page.ts";
 import { TestClock } from "./fleet-under-test.ts";
 
 const rules = {

@@ -3,7 +3,7 @@ import type { ApiContext } from "./api-context.ts";
 
 /** Calls that are the daemon's: they pass through to its own socket, byte for byte. */
 export function nodeRoutes({ nodeSocketPath, nodeServes }: ApiContext): readonly Route[] {
-  return ["/v1/sandboxes/**", "/v1/routes/**", "/v1/status"].map((path) => ({
+  return ["/v1/sandboxes/**", "/v1/routes/**", "/v1/status", "/v1/stop-all"].map((path) => ({
     method: "*",
     path,
     relay: async ({ request, response }) => {

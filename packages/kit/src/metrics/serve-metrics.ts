@@ -12,6 +12,8 @@ export interface MetricsOptions {
   readonly render: () => Promise<string>;
   /** Told of what failed while a request was answered. */
   readonly onFault: (failure: unknown) => void;
+  /** Answers what else is served there; `undefined`: it is none of its own. */
+  readonly serveMore?: (request: IncomingMessage, response: ServerResponse) => Promise<void> | undefined;
 }
 
 export interface MetricsServer extends AsyncDisposable {
@@ -68,11 +70,14 @@ function busyText(port: number): string {
 }
 
 async function answer(
-  { method, url = "", headers }: IncomingMessage,
+  request: IncomingMessage,
   response: ServerResponse,
-  { health, render }: MetricsOptions,
+  { health, render, serveMore }: MetricsOptions,
 ): Promise<void> {
+  const { method, url = "", headers } = request;
   if (!isLoopbackName(headers.host)) return void response.writeHead(421).end();
+  const more = serveMore?.(request, response);
+  if (more !== undefined) return more;
   if (method !== "GET") return void response.writeHead(405, { allow: "GET" }).end();
   if (url === "/metrics") {
     const text = await render();

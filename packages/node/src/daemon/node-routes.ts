@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Problem } from "@gatehouse/core";
 import type { Route } from "@gatehouse/kit";
 import * as z from "zod";
+import type { StopAll } from "../local-page/stop-all.ts";
 import { parseCreateRequest } from "../runs/create-request.ts";
 import { parseRunEnd, type RunFiles, type RunRecord } from "../runs/run-files.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
@@ -12,12 +13,15 @@ export interface NodeApi {
   readonly sandboxes: Sandboxes;
   readonly files: RunFiles;
   readonly status: () => Promise<object>;
+  readonly stopAll: Pick<StopAll, "run">;
 }
 
 const signalSchema = z.object({ signal: z.enum(Object.keys(constants.signals)) });
 
+const stopAllSchema = z.strictObject({ idempotency_key: z.string().regex(/^[A-Za-z0-9-]{1,128}$/) });
+
 /** What `node.sock` answers: sandboxes and status. No credential value comes this way. */
-export function nodeRoutes({ sandboxes, files, status }: NodeApi): readonly Route[] {
+export function nodeRoutes({ sandboxes, files, status, stopAll }: NodeApi): readonly Route[] {
   return [
     {
       method: "POST",
@@ -80,6 +84,16 @@ export function nodeRoutes({ sandboxes, files, status }: NodeApi): readonly Rout
         const isRunning = () =>
           follows && sandboxes.list().some((one) => one.runId === runId && one.state !== "exited");
         await sendLog({ response, signal, isRunning, path: join(files.directory(record.keeper), "output.log") });
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/stop-all",
+      handle: async ({ body }) => {
+        const parsed = stopAllSchema.safeParse(body);
+        if (!parsed.success) throw new Problem("api.malformed", { detail: "idempotency_key is missing or malformed." });
+        const { idempotency_key: idempotencyKey } = parsed.data;
+        return { status: 200, body: await stopAll.run({ origin: "socket", idempotencyKey }) };
       },
     },
     { method: "GET", path: "/v1/status", handle: async () => ({ status: 200, body: await status() }) },

@@ -6,6 +6,7 @@ import {
   defaultConfigFile,
   type Health,
   type Log,
+  type MetricsOptions,
   type MetricsServer,
   openDaemonLock,
   openStateDirectory,
@@ -14,6 +15,8 @@ import {
   serveMetrics,
   serveUnix,
 } from "@gatehouse/kit";
+import { openLocalPage } from "../local-page/open-local-page.ts";
+import { StopAll } from "../local-page/stop-all.ts";
 import { type NodeFacts, renderNodeMetrics } from "../metrics/node-metrics.ts";
 import { Routes, type RoutesOptions } from "../routes/routes.ts";
 import { RunFiles } from "../runs/run-files.ts";
@@ -96,14 +99,19 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     const files = new RunFiles(state.path);
     const sandboxes = await openSandboxes(config, { gate, files, log, stateDir: state.path });
     const health = openNodeHealth(gate, state.path);
-    const status = () => describeNode({ health, gate, sandboxes, startedAt, commit, stateDir: state.path });
+    const stateDir = state.path;
+    const status = () => describeNode({ health, gate, sandboxes, startedAt, commit, stateDir, uplink });
+    const stopAll = new StopAll({ sandboxes, gate, log });
     routes = life.own(await openRoutes(config, { stateDir: state.path, gatePort: () => proxyPort, log }));
-    const api = [...nodeRoutes({ sandboxes, files, status }), ...routes.api()];
+    const api = [...nodeRoutes({ sandboxes, files, status, stopAll }), ...routes.api()];
     life.own(
       await serveUnix({ socketPath: state.file("node.sock"), routes: api, log, signal: life.signal, replaces: true }),
     );
     const sandboxStates = () => sandboxes.list().map(({ state: one }) => one);
-    const metrics = life.own(await openMetrics(config, { ...deps, health, gate, startedAt, sandboxStates }));
+    const serveMore = await openLocalPage({ stateDir, health, sandboxes, stopAll, uplink: () => uplink });
+    const metrics = life.own(
+      await openMetrics(config, { ...deps, health, gate, startedAt, sandboxStates, serveMore, uplink: () => uplink }),
+    );
     await gate.announceNode();
     if (deps.joinsServer)
       uplink = life.own(await joinServer(config, { state, sandboxes, files, gate, health, log, commit }));
@@ -129,9 +137,11 @@ interface DescribedNode {
   readonly startedAt: number;
   readonly commit: string;
   readonly stateDir: string;
+  readonly uplink: Uplink | undefined;
 }
 
-async function describeNode({ health, gate, sandboxes, startedAt, commit, stateDir }: DescribedNode): Promise<object> {
+async function describeNode({ health, gate, sandboxes, uplink, ...node }: DescribedNode): Promise<object> {
+  const { startedAt, commit, stateDir } = node;
   return {
     health: await health.report(),
     pid: process.pid,
@@ -141,6 +151,7 @@ async function describeNode({ health, gate, sandboxes, startedAt, commit, stateD
     gate: await gate.call("status", null),
     runs: sandboxes.list().length,
     drivers: await describeDrivers(),
+    server: await uplink?.describe(),
   };
 }
 
@@ -189,16 +200,21 @@ function openRoutes(config: Config, parts: Pick<RoutesOptions, "stateDir" | "gat
   return Routes.open({ ...parts, port: config.routes.port, mayMove: config.sources["routes.port"] === "default" });
 }
 
-/** Metrics and health on loopback; says so when they are not where they are expected. */
+type MetricsParts = NodeFacts &
+  Pick<NodeDeps, "takesOver" | "log"> &
+  Required<Pick<MetricsOptions, "health" | "serveMore">>;
+
+/** Metrics, health and the host's own page on loopback; says so when they are not where they are expected. */
 async function openMetrics(
   { metrics: { port }, sources }: Config,
-  { takesOver, log, health, ...facts }: NodeFacts & Pick<NodeDeps, "takesOver" | "log"> & { readonly health: Health },
+  { takesOver, log, health, serveMore, ...facts }: MetricsParts,
 ): Promise<MetricsServer> {
   const server = await serveMetrics({
     port,
     // The predecessor still has the port: that must not keep this daemon from serving.
     isExplicit: !takesOver && sources["metrics.port"] !== "default",
     health,
+    serveMore,
     render: () => renderNodeMetrics(facts),
     onFault: (failure) => log.error("metrics could not be served", { failure }),
   });

@@ -1,5 +1,9 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { formatFingerprint } from "@gatehouse/core";
+import { readFleetState } from "@gatehouse/gate";
 import { NodeFiles } from "./node-files.ts";
+import { readSeenHeads } from "./seen-heads.ts";
 
 /** What a host knows of its enrollment, for a person or a script. Never a secret. */
 export interface HostDescription {
@@ -15,6 +19,14 @@ export interface HostDescription {
   readonly key_set_epoch: number | null;
   /** RFC 3339. */
   readonly refused_since: string | null;
+  /** Of the bundle that is served, and when the server made it. */
+  readonly bundle_generation: number | null;
+  readonly bundle_issued_at: string | null;
+  /** Bytes of telemetry that wait for the server. */
+  readonly spool_bytes: number;
+  /** Entries of the organisation's audit log that this node has seen, and what is wrong with it. */
+  readonly org_log_seen: number | null;
+  readonly org_log_fault: "rewound" | "forked" | null;
 }
 
 /** Reads the state directory alone: works while the server, or this node's daemon, is away. */
@@ -22,9 +34,10 @@ export async function describeEnrolledHost(stateDir: string): Promise<HostDescri
   const files = new NodeFiles(stateDir);
   const [enrolled, pending] = [await files.enrolled(), await files.pending()];
   const known = enrolled ?? pending;
+  const served = await describeServed(stateDir);
   const alone = { server: null, node_id: null, name: null, org_id: null, fingerprint: null, key_set_epoch: null };
   if (known === undefined)
-    return { state: "alone", state_dir: stateDir, ...alone, roster_version: null, refused_since: null };
+    return { state: "alone", state_dir: stateDir, ...alone, roster_version: null, refused_since: null, ...served };
   const refusedSince = await files.refusedSince();
   return {
     state: enrolled === undefined ? "awaiting_confirmation" : refusedSince === undefined ? "enrolled" : "refused",
@@ -37,5 +50,29 @@ export async function describeEnrolledHost(stateDir: string): Promise<HostDescri
     roster_version: enrolled?.roster.version ?? null,
     key_set_epoch: known.key_set.epoch,
     refused_since: refusedSince === undefined ? null : new Date(refusedSince).toISOString(),
+    ...served,
   };
+}
+
+async function describeServed(stateDir: string) {
+  const [{ bundle }, { org }] = [await readFleetState(stateDir), await readSeenHeads(stateDir)];
+  return {
+    bundle_generation: bundle?.generation ?? null,
+    bundle_issued_at: bundle === undefined ? null : new Date(bundle.issuedAt).toISOString(),
+    spool_bytes: await bytesBelow(join(stateDir, "spool", "telemetry")),
+    org_log_seen: org?.head.size ?? null,
+    org_log_fault: org?.contradicted?.fault ?? null,
+  };
+}
+
+/** A file that goes meanwhile counts as nothing. */
+async function bytesBelow(directory: string): Promise<number> {
+  const names = await readdir(directory).catch(() => []);
+  const sizes = names.map((name) =>
+    stat(join(directory, name)).then(
+      ({ size }) => size,
+      () => 0,
+    ),
+  );
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }

@@ -18,6 +18,7 @@ import {
   toServerProblem,
 } from "@gatehouse/kit";
 import { EnrollmentState, NodeGatewayService } from "@gatehouse/wire";
+import { openLocalAdmin } from "../local-page/local-admin.ts";
 import { checkStillKnown } from "./change-key.ts";
 import { checkConfirmation } from "./check-confirmation.ts";
 import { type HostKeys, openHostKeys } from "./host-keys.ts";
@@ -64,6 +65,7 @@ export async function* enrollHost(input: EnrollInput, signal: AbortSignal): Asyn
     await files.forgetPending();
     throw new Problem("enroll.not_waiting", { detail: "Nobody confirmed it in time, or somebody cancelled it." });
   }
+  await openLocalAdmin(input.stateDir);
   await accept(sealed, { pending, keys, files });
   yield { state: "confirmed", nodeId: pending.node_id };
 }

@@ -1,3 +1,4 @@
+import { uptime } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Clock, Lifetime, linkSignals, makeUuid, type Random, toProblem } from "@gatehouse/core";
@@ -37,6 +38,15 @@ export interface UplinkOptions {
     serve(session: NodeSession, signal: AbortSignal): Promise<void>;
   };
   readonly handlers: (uplink: HandlerUplink) => CommandHandlers;
+}
+
+/** How a node stands with its server, for a person or a script. */
+export interface UplinkStatus {
+  readonly connected: boolean;
+  /** Of the session that is open; null: there is none. */
+  readonly session_expires_at: string | null;
+  /** So long credentials of the organisation are used without a further word of the server; 0: they are not. */
+  readonly fresh_for_seconds: number;
 }
 
 /** After so long a stream counts as one that worked: the next attempt waits no longer than the first one did. */
@@ -91,6 +101,23 @@ export class Uplink implements AsyncDisposable {
   /** Whether the server has greeted this node and the stream is open. */
   get isConnected(): boolean {
     return this.#stream !== undefined;
+  }
+
+  /** What is counted of it, asking nobody. */
+  get figures(): { readonly connected: boolean; readonly generation: number; readonly spoolBytes: number } {
+    const { generation } = this.#deps.fleet;
+    return { connected: this.isConnected, generation, spoolBytes: this.#options.reports.spoolDepth };
+  }
+
+  /** How this node stands with its server. Fails as the gate does when it does not answer. */
+  async describe(): Promise<UplinkStatus> {
+    const { freshUntilSeconds } = await this.#options.gate.call("fleetStatus", null);
+    const expiresAt = this.#session?.expiresAt;
+    return {
+      connected: this.isConnected,
+      session_expires_at: expiresAt === undefined ? null : new Date(expiresAt).toISOString(),
+      fresh_for_seconds: Math.max(0, Math.floor(freshUntilSeconds - uptime())),
+    };
   }
 
   async #stayConnected(signal: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
+import { type Html, html } from "@gatehouse/kit";
 import type { SessionCaller } from "../people/authenticate-session.ts";
 import type { Identity, MemberSession } from "../people/people-records.ts";
-import { type Html, html, renderPage } from "./page.ts";
+import { renderPage } from "./page.ts";
 import { complaint, newPasswordFields, shownTime } from "./people-pages.ts";
 
 /** What a member sees of their own account. */

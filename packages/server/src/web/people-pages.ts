@@ -1,8 +1,9 @@
+import { type Html, html } from "@gatehouse/kit";
 import type { SessionCaller } from "../people/authenticate-session.ts";
 import { MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from "../people/judge-password.ts";
 import type { DeviceGrant } from "../people/people-records.ts";
 import type { Destination } from "../people/sign-in-cookie.ts";
-import { type Html, html, renderPage } from "./page.ts";
+import { renderPage } from "./page.ts";
 
 /** Says what was wrong with what came before; nothing where nothing was. */
 export function complaint(text: string): Html {
