@@ -107,11 +107,12 @@ export class SimulatedNode implements Disposable {
     const known = { origin, identityKey: serverIdentityKey, ...org, keySet, saveKeySet };
     this.#channel = await openKnownChannel(known, { interceptors: [proofs.interceptor] });
     this.#gateway = createClient(NodeGatewayService, this.#channel.transport);
-    proofs.begin(await this.#shakeHands(this.#gateway, serverIdentityKey));
+    const { token, expiresAt } = await this.#shakeHands(this.#gateway, serverIdentityKey);
+    proofs.begin(token, expiresAt);
     await this.#hold(this.#gateway);
   }
 
-  async #shakeHands(gateway: Client<typeof NodeGatewayService>, serverIdentityKey: Uint8Array): Promise<Secret> {
+  async #shakeHands(gateway: Client<typeof NodeGatewayService>, serverIdentityKey: Uint8Array) {
     const clientNonce = systemRandom.bytes(32);
     const identityKey = this.#identity.publicKey;
     const { apiKey, nodeId } = this.#seed;
@@ -120,7 +121,7 @@ export class SimulatedNode implements Disposable {
     const own = { origin: this.#server.url, serverIdentityKey, nodeId, identityKey };
     const tuple = handshakeTuple({ ...own, challenge, clientNonce, serverNonce });
     const done = await gateway.completeAuthHandshake({ challenge, signature: this.#identity.sign(tuple) });
-    return new Secret(done.sessionToken);
+    return { token: new Secret(done.sessionToken), expiresAt: Number(done.expiresAt) };
   }
 
   /** A stream that is refused for want of a nonce is opened again with the one that came along. */

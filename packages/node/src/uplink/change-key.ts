@@ -7,7 +7,7 @@ import { type NodeSession, openNodeSession } from "./node-session.ts";
 /** Opens a session with the stored key, to see that it works. Answers when it would end, in Unix milliseconds. */
 export async function refreshSession(stateDir: string): Promise<number> {
   using session = await openNodeSession(stateDir);
-  return session.expiresAt;
+  return session.proofs.expiresAt;
 }
 
 /**

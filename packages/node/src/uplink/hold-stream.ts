@@ -118,7 +118,7 @@ class HeldStream {
       case "ackReceived":
         return journal.markReceived(message.value.commandId);
       case "sessionRenewed":
-        this.#session.proofs.begin(new Secret(message.value.sessionToken));
+        this.#session.proofs.begin(new Secret(message.value.sessionToken), Number(message.value.expiresAt));
         this.#lifeMs = Number(message.value.expiresAt) - this.#deps.time.now();
         this.#isRenewing = false;
         return;

@@ -15,7 +15,6 @@ export interface NodeSession extends Disposable {
   learnKeySet(epoch: number): Promise<unknown>;
   readonly identity: SigningKey;
   readonly gateway: Client<typeof NodeGatewayService>;
-  readonly expiresAt: number;
   readonly proofs: SessionProofs;
   readonly closed: Promise<void>;
 }
@@ -38,14 +37,13 @@ export async function openNodeSession(stateDir: string, signal?: AbortSignal): P
   try {
     const gateway = createClient(NodeGatewayService, channel.transport);
     const { token, expiresAt } = await shakeHands(gateway, { node, apiKey, keys, files });
-    proofs.begin(token);
+    proofs.begin(token, expiresAt);
     return {
       node,
       keySet: async () => (await files.require()).key_set,
       learnKeySet: (epoch) => channel.learnKeySet(epoch),
       identity: keys.identity,
       gateway,
-      expiresAt,
       proofs,
       closed: channel.closed,
       [Symbol.dispose]: () => channel[Symbol.dispose](),

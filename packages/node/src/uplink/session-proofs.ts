@@ -7,6 +7,7 @@ export class SessionProofs {
   readonly #origin: string;
   readonly #key: SigningKey;
   #token: Secret | undefined;
+  #expiresAt = 0;
   #nonce = "";
 
   constructor(origin: string, { identity }: { readonly identity: SigningKey }) {
@@ -14,9 +15,15 @@ export class SessionProofs {
     this.#key = identity;
   }
 
-  /** From here on calls are made in the session of this token. */
-  begin(token: Secret): void {
+  /** From here on calls are made in the session of this token, which ends then. */
+  begin(token: Secret, expiresAt: number): void {
     this.#token = token;
+    this.#expiresAt = expiresAt;
+  }
+
+  /** When the session ends unless it is renewed: Unix milliseconds of the server; 0 before it began. */
+  get expiresAt(): number {
+    return this.#expiresAt;
   }
 
   /** Takes the nonce that the server gave with something else than an answer. */

@@ -112,7 +112,7 @@ export class Uplink implements AsyncDisposable {
   /** How this node stands with its server. Fails as the gate does when it does not answer. */
   async describe(): Promise<UplinkStatus> {
     const { freshUntilSeconds } = await this.#options.gate.call("fleetStatus", null);
-    const expiresAt = this.#session?.expiresAt;
+    const expiresAt = this.#session?.proofs.expiresAt;
     return {
       connected: this.isConnected,
       session_expires_at: expiresAt === undefined ? null : new Date(expiresAt).toISOString(),
