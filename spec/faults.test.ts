@@ -121,12 +121,12 @@ test("an orderly stop of the daemon cuts no request: what has come is answered, 
   const loops = world.startRun(["sh", "-c", script], { grants: [granted.grant], policy: granted.policy });
   for (let round = 0; round < 4; round += 1) {
     const seen = fetches(loops, "a").length;
-    await eventually("traffic", () => fetches(loops, "a").length > seen + 20);
+    await eventually("traffic", () => fetches(loops, "a").length > seen + 20, { timeoutMs: 30_000 });
     await world.daemon.stop();
     await world.daemon.start();
   }
   const seen = fetches(loops, "a").length;
-  await eventually("traffic as before", () => fetches(loops, "a").length > seen + 20);
+  await eventually("traffic as before", () => fetches(loops, "a").length > seen + 20, { timeoutMs: 30_000 });
   expect(fetches(loops, "a").filter(({ exit, status }) => exit !== 0 || status !== 200)).toEqual([]);
 });
 
