@@ -1,5 +1,6 @@
 import { type FakeIdentityProvider, openFakeIdentityProvider, ScriptedBrowser } from "@gatehouse/testbed";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { MAX_SESSIONS } from "../src/people/open-session.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import { FleetUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
 import { oidcOf } from "./oidc-under-test.ts";
@@ -184,6 +185,22 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await org.org.addMember({ name: "bea", role: 1 }, org.headers);
     const back = await signIn(new ScriptedBrowser());
     expect(back.text).toContain("<strong>bea</strong>, with the role <strong>viewer</strong>");
+  });
+
+  test("a member's sessions are bounded: the oldest gives way", async () => {
+    provider.person = { sub: "u1", groups: ["admins"] };
+    const browsers = Array.from({ length: MAX_SESSIONS + 1 }, () => new ScriptedBrowser());
+    for (const browser of browsers) {
+      await signIn(browser);
+      fleet.clock.advance(1);
+    }
+    const { sessions: open } = await org.org.listSessions({ member: "bea" }, org.headers);
+    expect(open).toHaveLength(MAX_SESSIONS);
+    const statusOf = async (browser: ScriptedBrowser | undefined) =>
+      (await browser?.visitOnce(`${fleet.server.url}/account`))?.status;
+    expect([await statusOf(browsers[0]), await statusOf(browsers[1]), await statusOf(browsers.at(-1))]).toEqual([
+      303, 200, 200,
+    ]);
   });
 
   test("no line of the log holds a token, a code, a cookie or the client secret", async () => {

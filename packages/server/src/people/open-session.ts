@@ -34,6 +34,9 @@ export interface SignedIn {
 
 export const SESSION_TTL_MS = 12 * 3_600_000;
 
+/** Of one member at once; the oldest gives way. */
+export const MAX_SESSIONS = 32;
+
 /** Opens a session of a member in one browser. */
 export async function openSession(
   tx: OpenSessionTransaction,
@@ -43,6 +46,8 @@ export async function openSession(
   const token = base64url(random.bytes(32));
   const id = makeUuid(tx.now(), random);
   const times = { expiresAt: tx.now() + SESSION_TTL_MS };
+  const before = await tx.memberSessions.listOfMember(member.id);
+  for (const oldest of before.slice(MAX_SESSIONS - 1)) await tx.memberSessions.remove(oldest.id);
   await tx.memberSessions.insert({ id, memberId: member.id, tokenSha256: sha256(token), role, ...times, ...visitor });
   const data = { session: id, role: lesserRole(role, member.role), by };
   await tx.audit.append({ kind: "sign_in.succeeded", actor: `operator:${member.name}`, data });
