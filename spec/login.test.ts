@@ -80,6 +80,10 @@ test("an owner chooses a password by the link that org init prints, invites othe
   expect(link).toEqual({ member: "bob", expires_at: expect.any(String) });
   expect((await stat(out)).mode & 0o777).toBe(0o600);
   const url = (await readFile(out, "utf8")).trim();
+  expect(await fleet.operator(["members", "ls"])).toMatchObject([
+    { name: "ada", password: true, provider: false, link_until: null },
+    { name: "bob", password: false, provider: false, link_until: link.expires_at },
+  ]);
   const code = new URL(url).searchParams.get("code") ?? "";
   const bob = new ScriptedBrowser();
   expect((await bob.visit(url)).text).toContain("<strong>bob</strong>");
@@ -120,7 +124,7 @@ test("an owner chooses a password by the link that org init prints, invites othe
   ]) {
     expect(fleet.serverLog).not.toContain(secret);
   }
-});
+}, 60_000);
 
 test("a key that somebody made makes a machine a member's, and a wrong pin lets nothing out", async () => {
   await using fleet = await startFleet();

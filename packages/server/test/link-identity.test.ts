@@ -59,6 +59,10 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const other = await new ScriptedBrowser().visit(people.at("/sign-in/provider"));
     expect(other.text).toContain("<strong>bea</strong>, with the role <strong>admin</strong>");
     expect((await org.org.listMembers({}, org.headers)).members.map(({ name }) => name)).toEqual(["ada", "bea"]);
+    expect((await org.org.listMembers({}, org.headers)).members).toMatchObject([
+      { name: "ada", hasPassword: false, hasIdentity: false, linkExpiresAt: 0n },
+      { name: "bea", hasPassword: true, hasIdentity: true, linkExpiresAt: 0n },
+    ]);
     // The rules still say what a sign-in there is worth.
     provider.person = { sub: "u1", groups: ["staff"] };
     expect((await new ScriptedBrowser().visit(people.at("/sign-in/provider"))).text).toContain(

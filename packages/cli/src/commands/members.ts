@@ -7,18 +7,31 @@ import { printJson, printLine, printTable } from "../terminal/print.ts";
 /** Lists the people of the organisation. */
 export async function listMembers(invocation: Invocation): Promise<number> {
   const { members } = await asOperator(invocation.config.state.dir, ({ org }) => org.listMembers({}));
-  const rows = members.map(({ name, role, createdAt }) => ({
+  const rows = members.map(({ name, role, createdAt, hasPassword, hasIdentity, linkExpiresAt }) => ({
     name,
     role: roleName(role),
     created_at: new Date(Number(createdAt)).toISOString(),
+    password: hasPassword,
+    provider: hasIdentity,
+    link_until: linkExpiresAt === 0n ? null : new Date(Number(linkExpiresAt)).toISOString(),
   }));
   if (isSet(invocation, "json")) printJson(rows);
   else
     printTable(
-      ["NAME", "ROLE", "SINCE"],
-      rows.map((row) => [row.name, row.role, row.created_at]),
+      ["NAME", "ROLE", "SINCE", "SIGNS IN BY"],
+      rows.map((row) => [row.name, row.role, row.created_at, waysIn(row)]),
     );
   return 0;
+}
+
+/** How a member signs in by a browser. */
+function waysIn(row: { readonly password: boolean; readonly provider: boolean; readonly link_until: string | null }) {
+  const ways = [
+    ...(row.password ? ["password"] : []),
+    ...(row.provider ? ["provider"] : []),
+    ...(row.link_until === null ? [] : [`link until ${row.link_until}`]),
+  ];
+  return ways.length === 0 ? "-" : ways.join(", ");
 }
 
 /** Adds a person, who acts once they can sign in or a key was made for them. */

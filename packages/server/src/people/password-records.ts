@@ -13,10 +13,14 @@ export interface PasswordRecords {
   find(memberId: string): Promise<PasswordHash | undefined>;
   put(memberId: string, hash: PasswordHash): Promise<void>;
   remove(memberId: string): Promise<void>;
+  /** Members who have one. */
+  memberIds(): Promise<ReadonlySet<string>>;
 }
 
 export interface InvitationRecords {
   insert(invitation: Invitation): Promise<void>;
+  /** Those whose time is not up. */
+  list(): Promise<readonly Invitation[]>;
   /** Of those whose time is not up. */
   findBySecret(secretSha256: Uint8Array): Promise<Invitation | undefined>;
   /** False when it is gone: of two that take it at once one has it. */

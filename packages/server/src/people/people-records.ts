@@ -42,6 +42,8 @@ export interface IdentityRecords {
   find(issuer: string, subject: string): Promise<Identity | undefined>;
   insert(identity: Identity): Promise<void>;
   listOfMember(memberId: string): Promise<readonly Identity[]>;
+  /** Members who are somebody at a provider. */
+  memberIds(): Promise<ReadonlySet<string>>;
   /** Ends what a provider's word is worth for a member. False: it was worth nothing. */
   removeOfMember(memberId: string, issuer: string): Promise<boolean>;
   /** Hands the identities of removed members of this name to a new member. */

@@ -1,7 +1,8 @@
 import { Problem } from "@gatehouse/core";
 import { Role as WireRole } from "@gatehouse/wire";
-import type { ApiKey, Member, Role } from "../../orgs/org-records.ts";
+import type { ApiKey, Role } from "../../orgs/org-records.ts";
 import type { ListedSession } from "../../people/end-sessions.ts";
+import type { ListedMember } from "../../people/list-people.ts";
 
 /** Roles as they are sent. */
 export const ROLES = {
@@ -18,8 +19,9 @@ export function toRole(wire: WireRole): Role {
   return found;
 }
 
-export function describeMember({ name, role, createdAt }: Member) {
-  return { name, role: ROLES[role], createdAt: BigInt(createdAt) };
+export function describeMember({ name, role, createdAt, hasPassword, hasIdentity, linkExpiresAt }: ListedMember) {
+  const times = { createdAt: BigInt(createdAt), linkExpiresAt: BigInt(linkExpiresAt ?? 0) };
+  return { name, role: ROLES[role], hasPassword, hasIdentity, ...times };
 }
 
 export function describeSession({ createdAt, lastSeenAt, expiresAt, ...session }: ListedSession) {

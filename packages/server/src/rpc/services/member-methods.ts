@@ -5,6 +5,7 @@ import { addMember, removeMember, setMemberRole } from "../../orgs/change-member
 import { createMemberKey, revokeMemberKey } from "../../orgs/member-keys.ts";
 import { endSessions, listSessions } from "../../people/end-sessions.ts";
 import { inviteMember } from "../../people/invitations.ts";
+import { listPeople } from "../../people/list-people.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { describeKey, describeMember, describeSession, toRole } from "./describe-member.ts";
@@ -13,7 +14,7 @@ import { describeKey, describeMember, describeSession, toRole } from "./describe
 export function memberMethods({ store, bus, random, hasPasswords }: ServerContext) {
   return {
     listMembers: async (_, context) => {
-      const members = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.members.list());
+      const members = await store.inOrg(operatorCaller(context).orgId, listPeople);
       return { members: members.map(describeMember) };
     },
     addMember: async ({ name, role }, context) => {

@@ -14,6 +14,10 @@ export function passwordRecords(scope: RecordScope): PasswordRecords {
       const instead = { hash, updated_at: now() };
       await row.onConflict((on) => on.columns(["org_id", "member_id"]).doUpdateSet(instead)).execute();
     },
+    memberIds: async () => {
+      const all = db.selectFrom("passwords").select("member_id").where("org_id", "=", orgId);
+      return new Set((await all.execute()).map((row) => row.member_id));
+    },
     remove: async (memberId) => {
       await db.deleteFrom("passwords").where("org_id", "=", orgId).where("member_id", "=", memberId).execute();
     },
@@ -23,6 +27,7 @@ export function passwordRecords(scope: RecordScope): PasswordRecords {
 export function invitationRecords(scope: RecordScope): InvitationRecords {
   const { db, orgId, now } = scope;
   const all = () => db.selectFrom("invitations").selectAll().where("org_id", "=", orgId);
+  const live = () => all().where("expires_at", ">", now());
   const take = async (id: string) => {
     const row = await all().where("id", "=", id).executeTakeFirst();
     if (row === undefined) return false;
@@ -42,9 +47,9 @@ export function invitationRecords(scope: RecordScope): InvitationRecords {
         .execute();
       await addLookup(scope, "session", secretSha256);
     },
+    list: async () => (await live().execute()).map(toInvitation),
     findBySecret: async (hash) => {
-      const live = all().where("expires_at", ">", now());
-      return (await live.where("secret_sha256", "=", hash).execute()).map(toInvitation)[0];
+      return (await live().where("secret_sha256", "=", hash).execute()).map(toInvitation)[0];
     },
     take,
     removeOfMember: async (memberId) => takeAll(await all().where("member_id", "=", memberId).execute()),

@@ -26,6 +26,10 @@ export function identityRecords(scope: RecordScope): IdentityRecords {
       const own = db.selectFrom("identities").selectAll().where("org_id", "=", orgId).where("member_id", "=", memberId);
       return (await own.orderBy("issuer").execute()).map(({ issuer, subject }) => ({ issuer, subject, memberId }));
     },
+    memberIds: async () => {
+      const all = db.selectFrom("identities").select("member_id").where("org_id", "=", orgId);
+      return new Set((await all.execute()).map((row) => row.member_id));
+    },
     removeOfMember: async (memberId, issuer) => {
       const own = db.deleteFrom("identities").where("org_id", "=", orgId).where("member_id", "=", memberId);
       return (await own.where("issuer", "=", issuer).executeTakeFirst()).numDeletedRows > 0n;

@@ -283,6 +283,27 @@ export declare type Member = Message<"gatehouse.admin.v1.Member"> & {
    * @generated from field: int64 created_at = 3;
    */
   createdAt: bigint;
+
+  /**
+   * Whether they chose a password.
+   *
+   * @generated from field: bool has_password = 4;
+   */
+  hasPassword: boolean;
+
+  /**
+   * Whether they sign in at an identity provider.
+   *
+   * @generated from field: bool has_identity = 5;
+   */
+  hasIdentity: boolean;
+
+  /**
+   * Until when a link waits by which they may choose a password; 0: none does.
+   *
+   * @generated from field: int64 link_expires_at = 6;
+   */
+  linkExpiresAt: bigint;
 };
 
 /**
