@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { commandTuple, freshnessTuple } from "@gatehouse/core";
+import { bundleTuple, commandTuple, freshnessTuple } from "@gatehouse/core";
 import { checkKeySet, keysFor, verifySignature } from "@gatehouse/kit";
 import {
   Ack_Status,
@@ -16,8 +16,17 @@ import {
   SentCommand_State,
 } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openServerKeys } from "../src/keys/server-keys.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, HostUnderTest, hash, makePair, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import {
+  FleetUnderTest,
+  HostUnderTest,
+  hash,
+  makePair,
+  type OrgUnderTest,
+  refused,
+  signWith,
+} from "./fleet-under-test.ts";
 import { apiKeyOf } from "./host-session.ts";
 import { helloOf, SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
 
@@ -279,6 +288,35 @@ describe.each(DATABASES)("a node's control stream on $name", ({ open }) => {
     await using alternating = await StreamUnderTest.open(session, { hello: helloOf(bootB) });
     await alternating.next("accepted");
     expect((await nodeOf(host))?.quarantineReason).toBe("two_boots");
+  });
+
+  test("a node that serves a bundle which this server signed and lost gets nothing until an operator accepts it, then a newer one", async () => {
+    const host = await org.enroll("q2");
+    const session = await SessionUnderTest.open(host);
+    const { nodeId } = host.registered;
+    const own = { now: () => fleet.clock.now(), randomBytes: () => new Uint8Array(32) };
+    const { keySet, working } = await openServerKeys(fleet.directory, own);
+    const header = (signer: Pick<typeof working.bundle.key, "sign">, generation: number) => {
+      const [issuedAt, manifestSha256] = [fleet.clock.now(), new Uint8Array(32)];
+      const { epoch } = keySet;
+      const tuple = bundleTuple({ orgId: org.orgId, nodeId, epoch, generation }, issuedAt, manifestSha256);
+      const counted = { epoch: BigInt(epoch), generation: BigInt(generation), issuedAt: BigInt(issuedAt) };
+      return { lastBundle: { ...counted, manifestSha256, keyId: working.bundle.id, signature: signer.sign(tuple) } };
+    };
+    const forged = header({ sign: (bytes) => signWith(host.identity, bytes) }, 40);
+    await using liar = await StreamUnderTest.open(session, { hello: helloOf(randomUUID(), forged) });
+    await liar.next("accepted");
+    expect(await nodeOf(host)).toMatchObject({ quarantineReason: "", generation: 1n });
+    await using ahead = await StreamUnderTest.open(session, {
+      hello: helloOf(randomUUID(), header(working.bundle.key, 41)),
+    });
+    await ahead.next("accepted");
+    expect(await nodeOf(host)).toMatchObject({ quarantineReason: "bundle_ahead", generation: 41n });
+    await send(host, PING);
+    expect(ahead.count("command")).toBe(0);
+    await org.nodes.acceptNode({ nodeId }, org.headers);
+    await ahead.next("command");
+    expect(await nodeOf(host)).toMatchObject({ quarantineReason: "", generation: 42n });
   });
 
   test("another organisation's node can be sent nothing, as one that is nowhere", async () => {

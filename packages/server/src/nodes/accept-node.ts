@@ -1,4 +1,5 @@
 import { Problem } from "@gatehouse/core";
+import { raiseGeneration } from "../bundles/raise-generation.ts";
 import { type EndTransaction, endCommand } from "../commands/end-command.ts";
 import type { NodeRecords } from "./node-records.ts";
 
@@ -25,6 +26,8 @@ export async function acceptNode(
     await endCommand(tx, command, { state: "outcome_unknown", message, actor });
   }
   await tx.nodes.update(nodeId, { quarantineReason: null, acknowledgedSeq: 0, previousBootId: null });
+  // A bundle that was made meanwhile holds no credential.
+  await raiseGeneration(tx, [nodeId]);
   await tx.audit.append({
     kind: "node.accepted",
     actor,

@@ -36,7 +36,15 @@ export async function admitStream(
   const boots = bootId === node.bootId ? {} : { bootId, previousBootId: node.bootId ?? null };
   const lastSeenAt = tx.now();
   const seen = { lastSeenAt, connectedUntil: lastSeenAt + CONNECTED_FOR_MS, softwareVersion };
-  await tx.nodes.update(nodeId, { ...boots, ...seen, streamId, ...(reason && { quarantineReason: reason }) });
+  // What it serves was signed here: whatever it is to serve next must be newer.
+  const counted = reason === "bundle_ahead" && input.lastBundle ? { generation: input.lastBundle.generation } : {};
+  await tx.nodes.update(nodeId, {
+    ...boots,
+    ...seen,
+    ...counted,
+    streamId,
+    ...(reason && { quarantineReason: reason }),
+  });
   await setLiveness(tx, node, "online");
   if (reason !== undefined && reason !== node.quarantineReason) await report(tx, node, reason);
   await tx.commands.requeueSent(nodeId);

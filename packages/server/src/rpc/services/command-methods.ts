@@ -22,6 +22,7 @@ export function commandMethods(server: ServerContext) {
       const { orgId } = caller;
       await store.inOrg(orgId, (tx) => acceptNode(tx, { nodeId, actor: actorOf(caller) }));
       bus.publish({ kind: "commands", orgId, nodeId });
+      bus.publish({ kind: "bundle", orgId, nodeId });
       return {};
     },
     sendCommand: async ({ nodeIds, labels, payload, idempotencyKey, ttlMs }, context) => {

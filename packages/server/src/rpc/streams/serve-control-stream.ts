@@ -74,7 +74,7 @@ async function firstHello(incoming: AsyncIterator<ControlStreamRequest>): Promis
   }
 }
 
-function describeHello({ bootId, softwareVersion, lastCommand }: Hello) {
+function describeHello({ bootId, softwareVersion, lastCommand, lastBundle }: Hello) {
   const position =
     lastCommand === undefined
       ? undefined
@@ -84,5 +84,11 @@ function describeHello({ bootId, softwareVersion, lastCommand }: Hello) {
           seq: Number(lastCommand.seq),
           notAfter: Number(lastCommand.notAfter),
         };
-  return { bootId, softwareVersion, lastCommand: position };
+  const served = lastBundle && {
+    ...lastBundle,
+    epoch: Number(lastBundle.epoch),
+    generation: Number(lastBundle.generation),
+    issuedAt: Number(lastBundle.issuedAt),
+  };
+  return { bootId, softwareVersion, lastCommand: position, lastBundle: served };
 }
