@@ -88,11 +88,12 @@ function addGrantCommands(program: Command): void {
   declare(
     credentials,
     "reseal",
-    "seal a credential of the organisation to further nodes, by its key on this machine",
+    "seal a credential of the organisation to further nodes, by its key on this machine or by a node that has it",
     async () => (await import("./commands/sealed-credentials.ts")).resealHere,
   )
     .argument("<name>", "name of the credential")
     .requiredOption("--nodes <names>", "the nodes that may open it too, by comma")
+    .option("--via <node>", "the node that seals it onward, by your signature (default: this machine's key, else any)")
     .option("--json", "print JSON");
 }
 

@@ -106,10 +106,34 @@ function addOperatorCommands(program: Command): void {
     "print how another member's machine finds and knows the server",
     async () => (await import("./commands/org-pin.ts")).orgPin,
   ).option("--json", "print JSON");
+  addOperatorKeyCommands(org);
   const nodes = program.command("nodes").description("administer the nodes of your organisation");
   addCodeCommands(nodes);
   addNodeViews(nodes);
   addNodeCommands(nodes);
+}
+
+function addOperatorKeyCommands(org: Command): void {
+  declare(
+    org,
+    "operator-key",
+    "print the key that this machine signs with",
+    async () => (await import("./commands/org-operators.ts")).operatorKey,
+  ).option("--json", "print JSON");
+  declare(
+    org,
+    "operators",
+    "list the keys that may sign for the organisation",
+    async () => (await import("./commands/org-operators.ts")).listOperators,
+  ).option("--json", "print JSON");
+  for (const [verb, says] of [
+    ["certify", "let another operator's machine seal credentials; needs the organisation's key"],
+    ["decertify", "end what an operator's machine may sign; needs the organisation's key"],
+  ] as const) {
+    declare(org, verb, says, async () => (await import("./commands/org-operators.ts"))[verb])
+      .argument("<key>", "what org operator-key prints there")
+      .option("--json", "print JSON");
+  }
 }
 
 function addCodeCommands(nodes: Command): void {
@@ -199,6 +223,15 @@ function addNodeCommands(nodes: Command): void {
   )
     .argument("<node>", "name or id")
     .option("--within <time>", "how long its runs may take to end by themselves", "10m")
+    .option("--json", "print JSON");
+  declare(
+    nodes,
+    "transfer",
+    "hand a node's labels and credentials over to another one, and cordon it",
+    async () => (await import("./commands/nodes-transfer.ts")).transfer,
+  )
+    .argument("<from>", "name or id")
+    .argument("<to>", "name or id")
     .option("--json", "print JSON");
   for (const [verb, says] of [
     ["cordon", "admit no new run on a node"],

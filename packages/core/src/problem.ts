@@ -238,6 +238,18 @@ export const PROBLEMS = {
   },
 
   "credentials.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such credential." },
+  "roster.key_in_use": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "Credentials that this key sealed would count no more.",
+  },
+  "credentials.no_holder": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "No node that can open the credential is online, and the organisation's key is not on this machine.",
+  },
   "credentials.conflict": {
     rpc: "failed_precondition",
     http: 409,

@@ -21,7 +21,7 @@ export { openExclusiveFileLock, openFileLockInTurn } from "./files/exclusive-loc
 export { readPrivateFile, removeFile } from "./files/private-file.ts";
 export { openStateDirectory, type StateDirectory } from "./files/state-directory.ts";
 export { syncDirectory, type WriteFileOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
-export { addRecipients } from "./fleet/add-recipients.ts";
+export { addRecipients, joinRecipients, leaveOutRecipient, sealPart } from "./fleet/add-recipients.ts";
 export {
   type BundlePart,
   credentialPart,
@@ -36,6 +36,7 @@ export {
   rosterPart,
   writeManifest,
 } from "./fleet/bundle-document.ts";
+export { checkReseal, type SignedReseal } from "./fleet/check-reseal.ts";
 export { readBindings, writeBindings } from "./fleet/credential-bindings.ts";
 export { PartFolder } from "./fleet/part-folder.ts";
 export { readTrust, withNewer } from "./fleet/read-trust.ts";

@@ -1,7 +1,8 @@
-import { enrollmentTuple, isFingerprint, Problem, type Roster, rosterTuple } from "@gatehouse/core";
-import { type SignedRoster, type SigningKey, sha256 } from "@gatehouse/kit";
+import { enrollmentTuple, isFingerprint, Problem, type Roster } from "@gatehouse/core";
+import { type SignedRoster, sha256 } from "@gatehouse/kit";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { signRoster } from "../operator/sign-roster.ts";
 import { refuseTakenId } from "../operator/taken-id.ts";
 import { trustRoster } from "../operator/trusted-roster.ts";
 import { findWaitingHost, type WaitingHost } from "../operator/waiting-host.ts";
@@ -64,24 +65,6 @@ function nextRoster(before: SignedRoster, struckNodeIds: readonly string[], wait
     issuedAt: Date.now(),
     nodes: [...others, own],
     operatorKeys: before.operatorKeys,
-  };
-}
-
-function signRoster(roster: Roster, key: SigningKey) {
-  const signature = key.sign(rosterTuple(roster));
-  const { nodes, operatorKeys } = roster;
-  return {
-    version: BigInt(roster.version),
-    issuedAt: BigInt(roster.issuedAt),
-    nodes: nodes.map(({ nodeId, identityKey, encryptionKey, caKey }) => ({
-      nodeId,
-      identityKey,
-      encryptionKey,
-      caKey,
-    })),
-    operatorKeys: [...operatorKeys],
-    signer: key.publicKey,
-    signature,
   };
 }
 

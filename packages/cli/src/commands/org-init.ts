@@ -1,11 +1,12 @@
 import { createClient } from "@connectrpc/connect";
-import { base64url, newOrgTuple, Problem, parseCode, parseResourceName, rosterTuple, Secret } from "@gatehouse/core";
+import { base64url, newOrgTuple, Problem, parseCode, parseResourceName, Secret } from "@gatehouse/core";
 import { openPinnedChannel, parseServerUrl, sha256, toServerProblem } from "@gatehouse/kit";
 import { OrgAdminService } from "@gatehouse/wire";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { inviteTo } from "../operator/invitation-link.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { OperatorFiles } from "../operator/operator-files.ts";
+import { signRoster } from "../operator/sign-roster.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 import { readCode } from "../terminal/read-code.ts";
 
@@ -88,15 +89,7 @@ async function putFirstRoster(stateDir: string) {
       const signing = await files.requireOrgKey();
       const operatorKeys = [(await files.openOperatorKey()).publicKey];
       const first = { orgId, version: 1, issuedAt: Date.now(), nodes: [], operatorKeys };
-      const signature = signing.sign(rosterTuple(first));
-      const signed = {
-        version: 1n,
-        issuedAt: BigInt(first.issuedAt),
-        operatorKeys,
-        signer: signing.publicKey,
-        signature,
-      };
-      await org.putRoster({ roster: { ...signed, nodes: [] } });
+      await org.putRoster({ roster: signRoster(first, signing) });
     }
     return server;
   });

@@ -1,24 +1,19 @@
 import {
   type BoundCredential,
   type CredentialBinding,
-  constantTimeEqual,
   makeUuid,
   Problem,
   parseResourceName,
   systemRandom,
 } from "@gatehouse/core";
 import { loadTemplates, parseCredentialValue, requireBindings } from "@gatehouse/gate";
-import {
-  isSealedBy,
-  readBindings,
-  type SignedRoster,
-  type SigningKey,
-  sealCredential,
-  writeBindings,
-} from "@gatehouse/kit";
-import type { SealedCredential } from "@gatehouse/wire";
+import { readBindings, sealCredential } from "@gatehouse/kit";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { chooseSigner } from "../operator/choose-signer.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { putSealed } from "../operator/put-sealed.ts";
+import { resealCredential } from "../operator/reseal-credential.ts";
+import { findNodes } from "../operator/roster-nodes.ts";
 import { trustRoster } from "../operator/trusted-roster.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
 import { readValue } from "../terminal/read-value.ts";
@@ -51,32 +46,20 @@ export async function sealHere(invocation: Invocation): Promise<number> {
     const signer = await chooseSigner(operator, roster);
     const recipients = [...nodes.map(({ encryptionKey }) => encryptionKey), operator.server.orgEncryptionKey];
     const sealed = await sealCredential(credential, value, { recipients, signer });
-    await put(operator, credential, { ...sealed, nodeIds: nodes.map(({ nodeId }) => nodeId) });
+    await putSealed(operator, credential, { ...sealed, nodeIds: nodes.map(({ nodeId }) => nodeId) });
     report(invocation, credential, names);
     return 0;
   });
 }
 
-/** Seals a credential to further nodes by the organisation's key, without changing its value. */
+/** Seals a credential to further nodes without changing its value. */
 export async function resealHere(invocation: Invocation): Promise<number> {
   const name = invocation.args[0] ?? "";
   const names = nodeNames(invocation);
   return asOperator(invocation.config.state.dir, async (operator) => {
-    const { files, server, credentials } = operator;
     const roster = await trustRoster(await operator.org.getOrg({}), operator);
-    const nodes = await findNodes(operator, roster, names);
-    const { credential } = await credentials.getCredential({ name });
-    if (credential === undefined) throw new Problem("credentials.not_found");
-    const bound = { ...credential, ...boundOf(credential, server.orgId) };
-    const vouched = [server.orgKey, ...roster.operatorKeys].some((key) => constantTimeEqual(key, credential.signer));
-    if (!vouched || !isSealedBy(bound, credential)) throw new Problem("credentials.refused");
-    const { encryption } = await files.requireOrgKeys();
-    const jwe = encryption.sealOnward(
-      credential.jwe,
-      nodes.map(({ encryptionKey }) => encryptionKey),
-    );
-    const nodeIds = [...new Set([...credential.nodeIds, ...nodes.map(({ nodeId }) => nodeId)])];
-    await put(operator, bound, { jwe, nodeIds, signer: credential.signer, signature: credential.signature });
+    const to = await findNodes(operator, roster, names);
+    const bound = await resealCredential(operator, { name, roster, to, via: textOption(invocation, "via") });
     report(invocation, bound, names);
     return 0;
   });
@@ -160,48 +143,8 @@ function nodeNames(invocation: Invocation): readonly string[] {
   return names;
 }
 
-/** The roster's own records of the named nodes. Which name is whose, this machine remembers from when it confirmed. */
-async function findNodes({ files, nodes }: Operator, roster: SignedRoster, names: readonly string[]) {
-  const known = await files.nodeNames();
-  return Promise.all(
-    names.map(async (name) => {
-      const { node } = await nodes.getNode({ node: name });
-      const listed = roster.nodes.find(({ nodeId }) => nodeId === node?.id);
-      if (listed === undefined) throw new Problem("nodes.not_found", { detail: `${name} is not on the roster.` });
-      const remembered = known.get(node?.name ?? name);
-      if (remembered !== undefined && remembered !== listed.nodeId) {
-        throw new Problem("server.untrusted", {
-          detail: `It shows another node as ${name} than the one confirmed here.`,
-        });
-      }
-      return listed;
-    }),
-  );
-}
-
 async function findCredential({ credentials }: Operator, name: string) {
   return (await credentials.listCredentials({})).credentials.find((one) => one.name === name);
-}
-
-/** This operator's key where the roster lists it, else the org key. */
-async function chooseSigner({ files }: Operator, roster: SignedRoster): Promise<SigningKey> {
-  const own = await files.openOperatorKey();
-  const isListed = roster.operatorKeys.some((key) => constantTimeEqual(key, own.publicKey));
-  return isListed ? own : files.requireOrgKey();
-}
-
-function boundOf({ credentialId, name, version, kind, bindings }: SealedCredential, orgId: string): BoundCredential {
-  const own = { orgId, credentialId, name, kind, endpoints: [] };
-  return { ...own, version: Number(version), bindings: readBindings(bindings) };
-}
-
-async function put(
-  { credentials }: Operator,
-  { credentialId, name, version, kind, bindings }: BoundCredential,
-  sealed: Pick<SealedCredential, "jwe" | "signer" | "signature" | "nodeIds">,
-): Promise<void> {
-  const own = { credentialId, name, kind, version: BigInt(version), bindings: writeBindings(bindings) };
-  await credentials.putCredential({ credential: { ...own, ...sealed } });
 }
 
 function report(

@@ -73,10 +73,10 @@ export class OperatorFiles {
     return key;
   }
 
-  /** Both halves of the organisation's keys. Fails with `org.key_missing`. */
-  async requireOrgKeys(): Promise<OrgKeys> {
-    await this.requireOrgKey();
-    return this.openOrgKeys();
+  /** What opens every credential of the organisation, where it lies on this machine. */
+  async orgEncryptionKey(): Promise<SealingKey | undefined> {
+    const path = this.#path("org-encryption.key");
+    return (await readPrivateFile(path)) === undefined ? undefined : openSealingKey(path);
   }
 
   openOperatorKey(): Promise<SigningKey> {

@@ -26,6 +26,16 @@ export async function openNodeKey(stateDir: string): Promise<NodeKey> {
   }
 }
 
+/** The node's side of X25519 with another public key: 32 bytes. Fails with `credentials.unreadable`. */
+export async function agreeWith({ privateKey }: NodeKey, publicKey: Uint8Array): Promise<Uint8Array> {
+  try {
+    const other = await crypto.subtle.importKey("raw", Buffer.from(publicKey), "X25519", false, []);
+    return new Uint8Array(await crypto.subtle.deriveBits({ name: "X25519", public: other }, privateKey, 256));
+  } catch (cause) {
+    throw new Problem("credentials.unreadable", { cause });
+  }
+}
+
 async function makeKey(path: string): Promise<JWK> {
   const jwk = generateKeyPairSync("x25519").privateKey.export({ format: "jwk" }) as JWK;
   await writeFileAtomic(path, JSON.stringify(jwk));

@@ -1,5 +1,5 @@
-import { Problem, toProblem } from "@gatehouse/core";
-import type { Log, SignedBundle, SignedFreshness, SignedRevocation } from "@gatehouse/kit";
+import { base64url, Problem, toProblem } from "@gatehouse/core";
+import type { Log, SignedBundle, SignedFreshness, SignedReseal, SignedRevocation } from "@gatehouse/kit";
 import type { GateAudit } from "../audit/gate-audit.ts";
 import { auditText } from "../audit/run-events.ts";
 import type { WorkerPool } from "../holder/worker-pool.ts";
@@ -8,6 +8,12 @@ import type { FleetStatus } from "./fleet-status.ts";
 import type { FleetChange, FleetVault } from "./fleet-vault.ts";
 import type { FreshnessKeeper } from "./freshness-keeper.ts";
 import type { AllCredentials } from "./granted-credentials.ts";
+
+export interface ResealCall {
+  readonly order: SignedReseal;
+  /** The server's time, as the daemon counts it. */
+  readonly nowMs: number;
+}
 
 export interface FleetParts {
   readonly fleet: FleetVault;
@@ -46,6 +52,22 @@ export function fleetCalls(parts: FleetParts) {
       });
       await audit.settled();
       return null;
+    },
+    /** Seals to further nodes what an operator ordered; each order that is followed or refused is on record. */
+    resealCredential: async ({ order, nowMs }: ResealCall): Promise<string> => {
+      const id = auditText(order.credentialId);
+      const recipients = order.recipients.map((key) => base64url(key));
+      try {
+        // The server's signed word of the time stands where a slower clock is told.
+        const parts = await fleet.reseal(order, Math.max(nowMs, freshness.newestServerTime));
+        audit.note({ kind: "credential.resealed", data: { id, recipients } });
+        return parts;
+      } catch (failure) {
+        audit.note({ kind: "credential.reseal_refused", data: { id, recipients, code: toProblem(failure).code } });
+        throw failure;
+      } finally {
+        await audit.settled();
+      }
     },
     hearFreshness: async (heard: SignedFreshness): Promise<null> => {
       const [trust, bundle] = [await fleet.trust(), fleet.bundle];

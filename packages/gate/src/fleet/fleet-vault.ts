@@ -2,18 +2,21 @@ import { isDeepStrictEqual } from "node:util";
 import { type NetworkPolicyInput, Problem, type Secret, toProblem } from "@gatehouse/core";
 import {
   type BundleTrust,
+  checkReseal,
   isRevocationOf,
   PartFolder,
   readManifest,
   readTrust,
   type SignedBundle,
+  type SignedReseal,
   type SignedRevocation,
+  sealPart,
   type VerifiedBundle,
   verifyBundle,
   withNewer,
 } from "@gatehouse/kit";
 import type { CredentialInfo } from "../credentials/credential-store.ts";
-import type { NodeKey } from "../credentials/node-key.ts";
+import { agreeWith, type NodeKey } from "../credentials/node-key.ts";
 import { open } from "../credentials/seal.ts";
 import type { Template } from "../credentials/templates.ts";
 import { Turns } from "../registry/turns.ts";
@@ -142,6 +145,19 @@ export class FleetVault {
       const gone = onGone(change);
       await writeFleetState(this.#deps.stateDir, this.#state);
       await gone;
+    });
+  }
+
+  /**
+   * Seals a credential to further nodes, as an operator ordered: their parts of it, to be joined to it where all of it is.
+   * What is inside is not opened. Fails with `credentials.refused`, `grants.not_found`.
+   */
+  reseal(order: SignedReseal, nowMs: number): Promise<string> {
+    return this.#turns.take("", async () => {
+      checkReseal(order, await this.#requireTrust(), nowMs);
+      const entry = [...this.#entries.values()].find(({ id }) => id === order.credentialId);
+      if (entry === undefined) throw new Problem("grants.not_found", { detail: "This node cannot open it." });
+      return sealPart(entry.jwe, (publicKey) => agreeWith(this.#deps.key, publicKey), order.recipients);
     });
   }
 

@@ -71,6 +71,11 @@ export class FreshnessKeeper {
     return ageSeconds < 0 ? 0 : this.#clock.uptime() + this.#boundSeconds - ageSeconds;
   }
 
+  /** Unix milliseconds, as the server signed last; 0 when nothing was heard. */
+  get newestServerTime(): number {
+    return this.#heard?.server_time ?? 0;
+  }
+
   /**
    * Takes the server's word that a generation was the newest. Fails with `bundle.refused` for one that is not signed, is
    * not newer than the last, or is of a generation that is not served here yet.

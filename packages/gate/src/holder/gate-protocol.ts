@@ -1,5 +1,6 @@
 import type { NetworkPolicyInput } from "@gatehouse/core";
 import type { ListenAddress, SignedBundle, SignedFreshness, SignedRevocation } from "@gatehouse/kit";
+import type { ResealCall } from "../fleet/fleet-calls.ts";
 import type { FleetStatus } from "../fleet/fleet-status.ts";
 import type { WorkerTotals } from "../metrics/worker-totals.ts";
 
@@ -128,6 +129,11 @@ export interface GateCalls {
   readonly applyBundle: { readonly params: SignedBundle; readonly result: FleetStatus };
   /** Out of every run, and durable, when it answers. */
   readonly revokeCredentials: { readonly params: SignedRevocation; readonly result: null };
+  /**
+   * The parts of a credential for further nodes, as JSON, where an operator signed the order. Fails with
+   * `credentials.refused`, `grants.not_found`.
+   */
+  readonly resealCredential: { readonly params: ResealCall; readonly result: string };
   /** Takes the server's newest word on the bundle that is served. Fails with `bundle.refused`. */
   readonly hearFreshness: { readonly params: SignedFreshness; readonly result: null };
   readonly fleetStatus: { readonly params: null; readonly result: FleetStatus };

@@ -35,6 +35,7 @@ await runMain(
       nodeServes: (params) => running().nodeServes(params),
       applyBundle: (bundle) => running().applyBundle(bundle),
       revokeCredentials: (revocation) => running().revokeCredentials(revocation),
+      resealCredential: (call) => running().resealCredential(call),
       hearFreshness: (freshness) => running().hearFreshness(freshness),
       fleetStatus: (params) => running().fleetStatus(params),
       status: (params) => running().status(params),

@@ -9,6 +9,7 @@ import {
   keySetTuple,
   makeUuid,
   type Roster,
+  resealTuple,
   rosterTuple,
   Secret,
   systemRandom,
@@ -58,6 +59,13 @@ interface SealOptions {
   readonly signer?: Pair;
   readonly recipient?: Uint8Array;
   readonly bindings?: readonly CredentialBinding[];
+}
+
+interface RosterOptions {
+  readonly signer?: Pair;
+  readonly operators?: readonly Pair[];
+  /** Encryption keys of further nodes. */
+  readonly others?: readonly Uint8Array[];
 }
 
 /** An organisation and one of its nodes, at a server that holds every serving key and answers as it likes. */
@@ -119,12 +127,22 @@ export class HostileServer implements AsyncDisposable {
     return describeKeySet(keySet, this.identity.sign(keySetTuple(this.identity.publicKey, keySet)));
   }
 
-  roster(version: number, { signer = this.orgKey, operators = [this.operator] } = {}): SignedRoster {
-    const own = { nodeId: this.nodeId, identityKey: new Uint8Array(32), encryptionKey: this.nodeKey };
-    const nodes = [{ ...own, caKey: new Uint8Array(91) }];
+  roster(version: number, { signer = this.orgKey, operators = [this.operator], others = [] }: RosterOptions = {}) {
+    const own = { identityKey: new Uint8Array(32), caKey: new Uint8Array(91) };
+    const nodes = [this.nodeKey, ...others].map((encryptionKey, at) => {
+      return { ...own, nodeId: at === 0 ? this.nodeId : makeUuid(at + 2, systemRandom), encryptionKey };
+    });
     const operatorKeys = operators.map(({ publicKey }) => publicKey);
     const roster: Roster = { orgId: this.orgId, version, issuedAt: version, nodes, operatorKeys };
-    return { ...roster, signer: signer.publicKey, signature: signer.sign(rosterTuple(roster)) };
+    const signed: SignedRoster = { ...roster, signer: signer.publicKey, signature: signer.sign(rosterTuple(roster)) };
+    return signed;
+  }
+
+  /** An order to seal a credential onward, by whoever and for whomever. */
+  reseal(credentialId: string, recipients: readonly Uint8Array[], { signer = this.operator, notAfter = 2_000 } = {}) {
+    const order = { credentialId, recipients, notAfter };
+    const signature = signer.sign(resealTuple({ ...order, orgId: this.orgId }));
+    return { ...order, signer: signer.publicKey, signature };
   }
 
   /** A credential as an operator seals it to this node, unless something is said otherwise. */

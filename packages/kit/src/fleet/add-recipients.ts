@@ -17,20 +17,81 @@ const WRAP_IV = Buffer.from("a6a6a6a6a6a6a6a6", "hex");
 
 type Recipient = Pick<FlattenedJWE, "encrypted_key" | "header">;
 
+const MAX_PARTS_CHARACTERS = 131_072;
+/** 32 bytes, and the same wrapped (RFC 3394), in base64url. */
+const KEY = /^[A-Za-z0-9_-]{43}$/;
+const WRAPPED = /^[A-Za-z0-9_-]{54}$/;
+
 /**
  * Seals what a JWE in general JSON holds to further X25519 keys, by whoever can open it. The ciphertext stays as it is,
  * and with it the signature over it; nobody else's part changes. A key that it is for already is left out. Fails with
  * `sealed.unreadable` when this key cannot open it.
  */
 export function addRecipients(jwe: string, own: KeyObject, keys: readonly Uint8Array[]): string {
+  const { recipients } = JSON.parse(jwe) as GeneralJWE;
+  const kid = base64url(rawPublicKey(own));
+  const part = recipients.find(({ header }) => kidOf(header) === kid);
+  const contentKey = unwrap(part, agree(own, ephemeralOf(part)));
+  return joinRecipients(jwe, writeParts(contentKey, keys), keys);
+}
+
+/**
+ * The parts of further X25519 keys, by the part of whoever can open a JWE, to be joined to it elsewhere: JSON. `agreeWith`
+ * is that private key's side of X25519. Fails with `sealed.unreadable` when it cannot open it.
+ */
+export async function sealPart(
+  part: Recipient | undefined,
+  agreeWith: (publicKey: Uint8Array) => Promise<Uint8Array>,
+  keys: readonly Uint8Array[],
+): Promise<string> {
+  return writeParts(unwrap(part, await agreeWith(ephemeralOf(part))), keys);
+}
+
+function writeParts(contentKey: Buffer, keys: readonly Uint8Array[]): string {
+  return JSON.stringify(keys.map((key) => wrap(contentKey, key)));
+}
+
+/**
+ * Joins parts that `sealPart` made to a JWE in general JSON: of the keys that were asked for and no other; one that it is
+ * for already is left out. Fails with `sealed.unreadable` for parts of other keys, or not of all of them.
+ */
+export function joinRecipients(jwe: string, parts: string, keys: readonly Uint8Array[]): string {
   const { recipients, ...shared } = JSON.parse(jwe) as GeneralJWE;
-  const kids = new Set(recipients.map(({ header }) => kidOf(header)));
-  const contentKey = unwrap(
-    recipients.find(({ header }) => kidOf(header) === base64url(rawPublicKey(own))),
-    own,
-  );
-  const added = keys.filter((key) => !kids.has(base64url(key))).map((key) => wrap(contentKey, key));
-  return JSON.stringify({ ...shared, recipients: [...recipients, ...added] });
+  const known = new Set(recipients.map(({ header }) => kidOf(header)));
+  const made = readParts(parts);
+  const wanted = keys.map(base64url);
+  const added = wanted.map((kid) => made.find(({ header }) => kidOf(header) === kid));
+  if (added.includes(undefined) || made.length !== wanted.length) throw new Problem("sealed.unreadable");
+  const fresh = made.filter(({ header }) => !known.has(kidOf(header)));
+  return JSON.stringify({ ...shared, recipients: [...recipients, ...fresh] });
+}
+
+/** A JWE in general JSON without the part of one key. Nothing else of it changes. */
+export function leaveOutRecipient(jwe: string, key: Uint8Array): string {
+  const { recipients, ...shared } = JSON.parse(jwe) as GeneralJWE;
+  const kid = base64url(key);
+  return JSON.stringify({ ...shared, recipients: recipients.filter(({ header }) => kidOf(header) !== kid) });
+}
+
+/** Of each part what is needed of it, and nothing else that stands beside it. */
+function readParts(text: string): readonly Recipient[] {
+  if (text.length > MAX_PARTS_CHARACTERS) throw new Problem("sealed.unreadable");
+  try {
+    return (JSON.parse(text) as readonly Recipient[]).map(readPart);
+  } catch (cause) {
+    throw new Problem("sealed.unreadable", { cause });
+  }
+}
+
+function readPart({ encrypted_key, header }: Recipient): Recipient {
+  const { kid, epk } = header as { readonly kid: string; readonly epk: { readonly x: string } };
+  const isRead = WRAPPED.test(encrypted_key ?? "") && [kid, epk.x].every((text) => KEY.test(text));
+  if (!isRead) throw new TypeError("not a part");
+  return partOf({ kid, x: epk.x, wrapped: encrypted_key ?? "" });
+}
+
+function partOf({ kid, x, wrapped }: Readonly<Record<"kid" | "x" | "wrapped", string>>): Recipient {
+  return { encrypted_key: wrapped, header: { alg: ALGORITHM, kid, epk: { kty: "OKP", crv: "X25519", x } } };
 }
 
 function kidOf(header: unknown): unknown {
@@ -40,29 +101,41 @@ function kidOf(header: unknown): unknown {
 /** RFC 7518 §4.6, with the key that it is wrapped with agreed on anew for this recipient. */
 function wrap(contentKey: Buffer, recipient: Uint8Array): Recipient {
   const { privateKey, publicKey } = generateKeyPairSync("x25519");
-  const kek = agree(privateKey, importPublicKey("X25519", recipient));
+  const kek = deriveKey(agree(privateKey, recipient));
   const cipher = createCipheriv("id-aes256-wrap", kek, WRAP_IV);
   const wrapped = Buffer.concat([cipher.update(contentKey), cipher.final()]);
-  const epk = { kty: "OKP", crv: "X25519", x: base64url(rawPublicKey(publicKey)) };
-  return { encrypted_key: base64url(wrapped), header: { alg: ALGORITHM, kid: base64url(recipient), epk } };
+  const x = base64url(rawPublicKey(publicKey));
+  return partOf({ kid: base64url(recipient), x, wrapped: base64url(wrapped) });
 }
 
-function unwrap(recipient: Recipient | undefined, own: KeyObject): Buffer {
-  const { alg, epk } = (recipient?.header ?? {}) as { readonly alg?: unknown; readonly epk?: { readonly x?: unknown } };
-  const wrapped = fromBase64url(recipient?.encrypted_key ?? "");
-  const ephemeral = typeof epk?.x === "string" ? fromBase64url(epk.x) : undefined;
-  if (alg !== ALGORITHM || wrapped === undefined || ephemeral === undefined) throw new Problem("sealed.unreadable");
+function unwrap(part: Recipient | undefined, shared: Uint8Array): Buffer {
+  const wrapped = fromBase64url(part?.encrypted_key ?? "") ?? new Uint8Array();
   try {
-    const decipher = createDecipheriv("id-aes256-wrap", agree(own, importPublicKey("X25519", ephemeral)), WRAP_IV);
+    const decipher = createDecipheriv("id-aes256-wrap", deriveKey(shared), WRAP_IV);
     return Buffer.concat([decipher.update(wrapped), decipher.final()]);
   } catch (cause) {
     throw new Problem("sealed.unreadable", { cause });
   }
 }
 
+/** The key that a part was agreed on with. Fails with `sealed.unreadable`. */
+function ephemeralOf(part: Recipient | undefined): Uint8Array {
+  const { alg, epk } = (part?.header ?? {}) as { readonly alg?: unknown; readonly epk?: { readonly x?: unknown } };
+  const ephemeral = typeof epk?.x === "string" ? fromBase64url(epk.x) : undefined;
+  if (alg !== ALGORITHM || ephemeral?.length !== KEY_BYTES) throw new Problem("sealed.unreadable");
+  return ephemeral;
+}
+
+function agree(privateKey: KeyObject, publicKey: Uint8Array): Buffer {
+  try {
+    return diffieHellman({ privateKey, publicKey: importPublicKey("X25519", publicKey) });
+  } catch (cause) {
+    throw new Problem("sealed.unreadable", { cause });
+  }
+}
+
 /** The Concat KDF of RFC 7518 §4.6.2, one round, without party information. */
-function agree(privateKey: KeyObject, publicKey: KeyObject): Buffer {
-  const shared = diffieHellman({ privateKey, publicKey });
+function deriveKey(shared: Uint8Array): Buffer {
   const algorithm = Buffer.from(ALGORITHM);
   return createHash("sha256")
     .update(uint32(1))

@@ -21,7 +21,7 @@ export interface NodeHandlerDeps {
 export interface HandlerUplink {
   /** `undefined` while the server is away. */
   readonly session: () => NodeSession | undefined;
-  readonly fleet: Pick<FleetFollower, "refresh">;
+  readonly fleet: Pick<FleetFollower, "refresh" | "reseal">;
   /** The server's time. */
   readonly now: () => number;
 }
@@ -50,6 +50,8 @@ export function nodeHandlers(deps: NodeHandlerDeps, { session, fleet, now }: Han
       await fleet.refresh();
       return {};
     },
+    // Whoever ordered it joins the parts to the credential: nothing of it is kept here.
+    reseal: async (asked) => ({ payload: new TextEncoder().encode(await fleet.reseal(asked, now())) }),
     drain: (asked, { signal }) => draining.run(asked, { sandboxes, now, signal }),
     rotateApiKey: async () => {
       const open = session();

@@ -2,12 +2,19 @@ import type { Client } from "@connectrpc/connect";
 import { base64url, fromBase64url, Problem } from "@gatehouse/core";
 import type { GateCalls } from "@gatehouse/gate";
 import { PartFolder, readManifest, type SignedBundle, sha256, toServerProblem } from "@gatehouse/kit";
-import type { FetchBundleResponse, Freshness, NodeGatewayService, Revocation, SignedManifest } from "@gatehouse/wire";
+import type {
+  FetchBundleResponse,
+  Freshness,
+  NodeGatewayService,
+  Reseal,
+  Revocation,
+  SignedManifest,
+} from "@gatehouse/wire";
 import { NodeFiles } from "./node-files.ts";
 
 /** The gate's key-holder, as far as a courier needs it. */
 export interface FleetGate {
-  call<M extends "applyBundle" | "revokeCredentials" | "hearFreshness" | "fleetStatus">(
+  call<M extends "applyBundle" | "revokeCredentials" | "resealCredential" | "hearFreshness" | "fleetStatus">(
     method: M,
     params: GateCalls[M]["params"],
   ): Promise<GateCalls[M]["result"]>;
@@ -55,6 +62,12 @@ export class FleetCourier {
   async hear({ epoch, generation, serverTime, keyId, signature }: Freshness): Promise<void> {
     const counted = { epoch: Number(epoch), generation: Number(generation), serverTime: Number(serverTime) };
     await this.#gate.call("hearFreshness", { ...counted, keyId, signature });
+  }
+
+  /** The parts of a credential for further nodes, when the key-holder follows the order. Fails as `resealCredential` does. */
+  reseal({ credentialId, recipients, notAfter, signer, signature }: Reseal, nowMs: number): Promise<string> {
+    const order = { credentialId, recipients, notAfter: Number(notAfter), signer, signature };
+    return this.#gate.call("resealCredential", { order, nowMs });
   }
 
   /** What the key-holder serves. */

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { toProblem } from "@gatehouse/core";
 import { type Log, type SignedBundle, sha256 } from "@gatehouse/kit";
-import type { BundleHeaderSchema, Freshness, Revocation } from "@gatehouse/wire";
+import type { BundleHeaderSchema, Freshness, Reseal, Revocation } from "@gatehouse/wire";
 import type { FleetCourier } from "./fleet-courier.ts";
 import type { NodeSession } from "./node-session.ts";
 
@@ -72,6 +72,11 @@ export class FleetFollower {
   async revoke(revocation: Revocation): Promise<void> {
     await this.#try("revocation refused", () => this.#deps.courier.revoke(revocation));
     this.want(Number(revocation.generation));
+  }
+
+  /** Parts of a credential for further nodes. Fails as the key-holder refuses. */
+  reseal(order: Reseal, nowMs: number): Promise<string> {
+    return this.#deps.courier.reseal(order, nowMs);
   }
 
   /** Fetches and serves what is desired now, whatever is served. Fails as the key-holder refuses. */

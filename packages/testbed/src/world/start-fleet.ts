@@ -110,9 +110,12 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Enrolls a host as a person would: code, claim, fingerprint compared, confirmed. */
-  async enrollHost(name: string): Promise<{ readonly nodeId: string; readonly fingerprint: string }> {
+  async enrollHost(
+    name: string,
+    codeArgs: readonly string[] = [],
+  ): Promise<{ readonly nodeId: string; readonly fingerprint: string }> {
     const code = this.path(`${name}.code`);
-    await this.operator(["nodes", "enroll-code", "--out", code]);
+    await this.operator(["nodes", "enroll-code", "--out", code, ...codeArgs]);
     const claim = this.claim(name, code);
     const waiting = JSON.parse(await claim.line("the fingerprint", (line) => line.includes("fingerprint"))) as {
       node_id: string;

@@ -7,6 +7,7 @@ import { actorOf, operatorCaller } from "../caller.ts";
 import { commandMethods } from "./command-methods.ts";
 import { describeNode, describeWitnessed, toNodeState } from "./describe-node.ts";
 import { enrollmentMethods } from "./enrollment-methods.ts";
+import { placementMethods } from "./placement-methods.ts";
 import { reportMethods } from "./report-methods.ts";
 
 const DEFAULT_PAGE = 250;
@@ -18,6 +19,7 @@ export function nodeAdminService(server: ServerContext): Partial<ServiceImpl<typ
     ...enrollmentMethods(server),
     ...reportMethods(server),
     ...commandMethods(server),
+    ...placementMethods(server),
     listNodes: async ({ pageSize, pageToken, nameContains, labels, state }, context) => {
       const limit = pageSize === 0 ? DEFAULT_PAGE : pageSize;
       const filter = {
@@ -55,16 +57,6 @@ export function nodeAdminService(server: ServerContext): Partial<ServiceImpl<typ
       const rotationPending = await store.inOrg(orgId, (tx) => retireNode(tx, input));
       bus.publish({ kind: "session", orgId, nodeId });
       return { rotationPending: [...rotationPending] };
-    },
-    cordonNode: async ({ nodeId, cordoned }, context) => {
-      const caller = operatorCaller(context);
-      await store.inOrg(caller.orgId, async (tx) => {
-        const node = await findNode(tx, nodeId);
-        await tx.nodes.update(node.id, { isCordoned: cordoned });
-        const kind = cordoned ? "node.cordoned" : "node.uncordoned";
-        await tx.audit.append({ kind, actor: actorOf(caller), node: node.id });
-      });
-      return {};
     },
     rotateNodeApiKey: async ({ nodeId }, context) => {
       const caller = operatorCaller(context);
