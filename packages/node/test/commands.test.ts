@@ -2,6 +2,7 @@ import { createHash, generateKeyPairSync, randomUUID, sign } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { commandTuple } from "@gatehouse/core";
 import { createLog, type KeySetDocument } from "@gatehouse/kit";
@@ -197,6 +198,19 @@ describe("a node", () => {
     expect(node.acks).toMatchObject([{ status: Ack_Status.INTERNAL }]);
     expect(node.done).toEqual([]);
     expect(node.journal.position()).toBeUndefined();
+  });
+
+  test("whose disk refuses a command's end keeps it until it is written, and only then tells", async () => {
+    await using node = new Executing(directory, signer);
+    using beside = new DatabaseSync(join(directory, "journal.db"));
+    beside.exec("create trigger full before update on commands begin select raise(fail, 'full'); end");
+    const answer = node.answer(signer.command(1));
+    await expect.poll(() => node.done).toEqual(["ping"]);
+    expect(node.acks).toEqual([]);
+    beside.exec("drop trigger full");
+    expect(await answer).toMatchObject({ status: Ack_Status.OK, message: "ping" });
+    expect(node.journal.unreceived()).toHaveLength(1);
+    expect(node.done).toEqual(["ping"]);
   });
 
   test("forgets commands a day after their time, and no sooner", async () => {

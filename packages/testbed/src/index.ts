@@ -32,6 +32,7 @@ export { findInFiles } from "./system/find-in-files.ts";
 export { countInMemory } from "./system/memory-scan.ts";
 export { findProcessTree, isAlive, listProcesses, type ProcessEntry } from "./system/process-table.ts";
 export { type Finished, type RunProcessOptions, runProcess } from "./system/run-process.ts";
+export { shiftClock } from "./system/shift-clock.ts";
 export {
   type BrokenCall,
   breakCall,

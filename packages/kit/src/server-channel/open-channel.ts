@@ -27,6 +27,8 @@ export interface KnownChannel extends ServerChannel {
    * `server.untrusted` when it has none that is so new, or none that covers the connection.
    */
   learnKeySet(epoch: number): Promise<KeySetDocument>;
+  /** What time it is there, Unix milliseconds: this host's clock may be wrong. Fails with `server.untrusted`. */
+  serverTime(): Promise<number>;
 }
 
 /** What came back, whatever the status; a body that is no JSON is `undefined`. */
@@ -71,8 +73,9 @@ export async function openKnownChannel(
   // Read now: once HTTP/2 has the socket, it does not show the peer any more.
   const leaf = socket.getPeerX509Certificate();
   const { channel, manager } = toChannel(origin, socket, interceptors);
+  const pin = orgPin(server.identityKey, server.orgId, server.orgKey);
+  const serverTime = async () => (await fetchIdentity(manager, leaf, { origin, pin })).serverTime;
   const learnKeySet = async (epoch: number) => {
-    const pin = orgPin(server.identityKey, server.orgId, server.orgKey);
     const { keySet } = await fetchIdentity(manager, leaf, { origin, pin });
     if (keySet.epoch < epoch) throw untrustedLeaf();
     verifyLeaf(leaf, keySet, origin);
@@ -81,7 +84,7 @@ export async function openKnownChannel(
   };
   try {
     if (!isLeafOf(leaf, server.keySet, origin)) await learnKeySet(server.keySet.epoch + 1);
-    return { ...channel, learnKeySet };
+    return { ...channel, learnKeySet, serverTime };
   } catch (failure) {
     channel[Symbol.dispose]();
     throw failure;

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { Lifetime, type ProblemRow, toCanonicalText, toProblem } from "@gatehouse/core";
 import type { Log } from "@gatehouse/kit";
 import { Ack_Status, type Command, type CommandHeader, type CommandPayload } from "@gatehouse/wire";
@@ -28,6 +29,7 @@ export interface CommandEvent {
 }
 
 const MAX_IN_FLIGHT = 8;
+const KEEP_AGAIN_MS = 1_000;
 const MAX_MESSAGE_BYTES = 4_096;
 const MAX_ACTOR_CHARACTERS = 256;
 
@@ -102,16 +104,28 @@ export class CommandExecutor implements AsyncDisposable {
       // A failure that comes of the daemon's own end is no outcome: the journal says so at the next start.
       (failure: unknown) => (this.#life.signal.aborted ? undefined : outcomeOf(failure)),
     );
-    this.#inFlight -= 1;
     if (outcome === undefined) return;
     const { status, payload } = outcome;
     const kept = { status, message: shortened(outcome.message), payload };
-    this.#deps.journal.finish(commandId, kept);
+    await this.#keep(commandId, kept);
+    this.#inFlight -= 1;
     this.#deps.log.info("command finished", { commandId, status: Ack_Status[status] });
     this.#deps.sendAck({ commandId, ...kept });
     await this.#record("command.finished", header, { status: Ack_Status[status] }).catch((failure: unknown) => {
       this.#deps.log.error("command's end is not on record", { commandId, failure });
     });
+  }
+
+  /** An end that the disk refuses is tried again until it is there: until then nobody is told of it. */
+  async #keep(commandId: string, outcome: CommandOutcome): Promise<void> {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return this.#deps.journal.finish(commandId, outcome);
+      } catch (failure) {
+        if (attempt === 0) this.#deps.log.error("command's end could not be kept", { commandId, failure });
+        await delay(KEEP_AGAIN_MS, undefined, { signal: this.#life.signal });
+      }
+    }
   }
 
   #answerKnown({ commandId, outcome }: { readonly commandId: string; readonly outcome: CommandOutcome | undefined }) {

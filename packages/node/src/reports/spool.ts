@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { systemRandom, toHex } from "@gatehouse/core";
@@ -40,6 +40,8 @@ interface Segment {
 const SEGMENT_BYTES = 1_048_576;
 /** Length and CRC-32 of a batch, in front of it. */
 const HEADER_BYTES = 8;
+const SOURCE_BYTES = 8;
+const SOURCE = /^node-[0-9a-f]{16}$/;
 const NAME = /^(\d{16})\.spool$/;
 
 /**
@@ -67,11 +69,7 @@ export class Spool {
 
   static open(options: SpoolOptions): Spool {
     mkdirSync(options.directory, { recursive: true, mode: 0o700 });
-    const path = join(options.directory, "source");
-    const stored = readIfThere(path)?.toString();
-    const source = stored ?? `node-${toHex(systemRandom.bytes(8))}`;
-    if (stored === undefined) writeFileSync(path, source, { mode: 0o600 });
-    return new Spool(options, source);
+    return new Spool(options, openSource(join(options.directory, "source")));
   }
 
   /** Bytes that are not acknowledged yet. */
@@ -206,6 +204,16 @@ export class Spool {
   #path(name: string): string {
     return join(this.#options.directory, name);
   }
+}
+
+/** The name that was made with the directory. Half of one, of a full disk or a crash, has named nothing yet. */
+function openSource(path: string): string {
+  const stored = readIfThere(path)?.toString() ?? "";
+  if (SOURCE.test(stored)) return stored;
+  const source = `node-${toHex(systemRandom.bytes(SOURCE_BYTES))}`;
+  writeFileSync(`${path}.tmp`, source, { mode: 0o600 });
+  renameSync(`${path}.tmp`, path);
+  return source;
 }
 
 function frame(bytes: Uint8Array): Buffer {

@@ -9,10 +9,10 @@ import {
   parseResourceName,
 } from "@gatehouse/core";
 import {
+  type KnownChannel,
   openKnownChannel,
   openPinnedChannel,
   parseServerUrl,
-  type ServerChannel,
   type ServerIdentity,
   sha256,
   toServerProblem,
@@ -164,12 +164,12 @@ async function awaitSealed({ pending, keys, files }: Waiting, signal: AbortSigna
 }
 
 async function listen(
-  channel: ServerChannel,
+  channel: KnownChannel,
   { pending, keys }: { readonly pending: PendingEnrollment; readonly keys: HostKeys },
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { server_url: origin, enrollment_id: enrollmentId, tuple_sha256: tupleSha256 } = pending;
-  const signedAt = Date.now();
+  const signedAt = await channel.serverTime();
   const signature = keys.identity.sign(awaitTuple({ origin, enrollmentId, tupleSha256, signedAt }));
   const request = { enrollmentId, signedAt: BigInt(signedAt), signature };
   const client = createClient(NodeGatewayService, channel.transport);

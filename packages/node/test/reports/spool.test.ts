@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -79,4 +79,15 @@ test("a spool that was taken away begins a source of another name", () => {
   expect(before).toMatch(/^node-[0-9a-f]{16}$/);
   rmSync(directory, { recursive: true });
   expect(open().source).not.toBe(before);
+});
+
+test("a source whose name was half written when the disk was full gets another, and goes on", () => {
+  const before = open();
+  before.append(() => Buffer.from("a"));
+  writeFileSync(join(directory, "source"), "");
+  const after = open();
+  expect(after.source).toMatch(/^node-[0-9a-f]{16}$/);
+  expect(after.source).not.toBe(before.source);
+  expect(after.depth).toBe(before.depth);
+  expect(open().source).toBe(after.source);
 });
