@@ -1,13 +1,6 @@
 import { join } from "node:path";
 import { type Clock, Lifetime, type Random, type RunId } from "@gatehouse/core";
-import {
-  type CertificateAuthority,
-  type Log,
-  mintServerLeaf,
-  readAuthorities,
-  type ServeUnixOptions,
-  serveUnix,
-} from "@gatehouse/kit";
+import { type CertificateAuthority, type Log, readAuthorities, type ServeUnixOptions, serveUnix } from "@gatehouse/kit";
 import { GateAudit } from "../audit/gate-audit.ts";
 import { auditText } from "../audit/run-events.ts";
 import type { CredentialStore } from "../credentials/credential-store.ts";
@@ -23,6 +16,7 @@ import { type FollowedPredecessor, followPredecessor } from "./followed-predeces
 import type { GateCalls, GateConfig, GateStatus } from "./gate-protocol.ts";
 import { Handover, keepOrPass, type ToldByWorkers } from "./handover.ts";
 import type { IdleWatch } from "./idle-watch.ts";
+import { LeafMint } from "./leaf-mint.ts";
 import { openVault, type Vault } from "./open-vault.ts";
 import { startRun } from "./start-run.ts";
 import { watchRuns } from "./watch-runs.ts";
@@ -50,7 +44,6 @@ export interface Holder extends AsyncDisposable {
   };
 }
 
-const LEAF_TTL_MS = 72 * 3_600_000;
 // In each worker. An idle tunnel holds up to 80 KiB.
 const MAX_WORKER_CONNECTIONS = 16_384;
 const MAX_CONNECTIONS_PER_RUN = 1_024;
@@ -78,7 +71,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     const told = keepOrPass(() => handover, { records, audit });
     const predecessor = await followPredecessor(config.predecessor, { life, log, ...told });
     predecessor?.remember(registry.snapshots());
-    const parts = { ...vault, log, clock, registry, told, predecessor, audit };
+    const parts = { ...vault, log, clock, random: deps.random, registry, told, predecessor, audit };
     const workers = life.own(new WorkerPool(await poolOptions(config, parts)));
     publisher.followers = predecessor === undefined ? [workers] : [workers, predecessor];
     audit.onTaking = (isTaking) => life.run(() => workers.setAudit(isTaking));
@@ -265,6 +258,7 @@ interface PoolParts {
   readonly log: Log;
   readonly ca: CertificateAuthority;
   readonly clock: Clock;
+  readonly random: Random;
   readonly registry: RunRegistry;
   readonly told: ToldByWorkers;
   readonly predecessor: FollowedPredecessor | undefined;
@@ -273,7 +267,8 @@ interface PoolParts {
 }
 
 async function poolOptions(config: GateConfig, parts: PoolParts) {
-  const { log, ca, clock, registry, told, predecessor, audit, freshness } = parts;
+  const { log, ca, registry, told, predecessor, audit, freshness } = parts;
+  const leaves = new LeafMint(parts);
   const { upstreamCaFile, listen } = config;
   const inherited = predecessor === undefined ? undefined : config.predecessor;
   if (inherited === undefined) await requireFree(listen);
@@ -297,10 +292,7 @@ async function poolOptions(config: GateConfig, parts: PoolParts) {
       ownAddresses: [],
     },
     snapshots: () => registry.snapshots(),
-    mintLeaf: async ({ name, publicKey }: { readonly name: string; readonly publicKey: Uint8Array }) => ({
-      certificatePem: await mintServerLeaf({ ca, name, publicKey, ttlMs: LEAF_TTL_MS }),
-      notAfter: clock.now() + LEAF_TTL_MS,
-    }),
+    mintLeaf: leaves.mint.bind(leaves),
     audit: () => ({ node: audit.node, isTaken: audit.state.isTaking }),
     freshUntilSeconds: () => freshness.untilSeconds,
     ...told,

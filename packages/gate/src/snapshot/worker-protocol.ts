@@ -79,10 +79,17 @@ export interface WorkerStarted {
 
 /** What a worker asks of the key-holder. */
 export interface HolderCalls {
-  /** Signs a leaf for `name` (DNS name or IP) over the worker's own public key (SPKI DER). PEM answer, 72 h. */
+  /**
+   * Signs a leaf for `name` (DNS name or IP) over the worker's own public key (SPKI DER). PEM answer, 72 h. The ticket
+   * keys (48 bytes) are the same for every worker.
+   */
   readonly mintLeaf: {
     readonly params: { readonly name: string; readonly publicKey: Uint8Array };
-    readonly result: { readonly certificatePem: string; readonly notAfter: number };
+    readonly result: {
+      readonly certificatePem: string;
+      readonly notAfter: number;
+      readonly ticketKeys: Uint8Array;
+    };
   };
 }
 

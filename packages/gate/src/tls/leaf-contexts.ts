@@ -1,11 +1,10 @@
 import { generateKeyPairSync } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
+import type { HolderCalls } from "../snapshot/worker-protocol.ts";
 
+type MintCall = HolderCalls["mintLeaf"];
 /** Signs a leaf over this process's public key; the key-holder's part. */
-export type MintLeaf = (request: {
-  readonly name: string;
-  readonly publicKey: Uint8Array;
-}) => Promise<{ readonly certificatePem: string; readonly notAfter: number }>;
+export type MintLeaf = (request: MintCall["params"]) => Promise<MintCall["result"]>;
 
 interface Held {
   readonly context: Promise<SecureContext>;
@@ -46,11 +45,12 @@ export class LeafContexts {
 
   #mintContext(host: string): Held {
     const minted = this.#mint({ name: host, publicKey: this.#publicKey });
-    const context = minted.then(({ certificatePem, notAfter }) => {
+    const context = minted.then(({ certificatePem, notAfter, ticketKeys }) => {
       held.notAfter = notAfter;
       return createSecureContext({
         key: this.#privateKeyPem,
         cert: `${certificatePem.trimEnd()}\n${this.#caCertificatePem}`,
+        ticketKeys: Buffer.from(ticketKeys),
         minVersion: "TLSv1.2",
       });
     });

@@ -96,6 +96,7 @@ export function injection(host: string, value: string, more: Partial<Injection> 
 }
 
 const LEAF_TTL_MS = 24 * 3_600_000;
+const TICKET_KEYS = Buffer.alloc(48, "t");
 
 /** Every name of the world outside is a service on loopback. */
 const HOSTS = { "api.test": "127.0.0.1", "other.test": "127.0.0.1", "sub.api.test": "127.0.0.1" };
@@ -136,7 +137,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
       mintLeaf: async ({ name, publicKey }) => {
         minted.push(name);
         const certificatePem = await mintServerLeaf({ ca: interception, name, publicKey, ttlMs: LEAF_TTL_MS });
-        return { certificatePem, notAfter: Date.now() + LEAF_TTL_MS };
+        return { certificatePem, notAfter: Date.now() + LEAF_TTL_MS, ticketKeys: TICKET_KEYS };
       },
       sendRecords: (lines) => {
         records.push(...readLines(lines));

@@ -24,7 +24,7 @@ async function openContexts(onMint: (name: string) => void = () => undefined) {
       asked.push(name);
       onMint(name);
       certificatePem ??= await mintServerLeaf({ ca, name: "a.test", publicKey, ttlMs: DAY_MS });
-      return { certificatePem, notAfter: clock.nowMs + DAY_MS };
+      return { certificatePem, notAfter: clock.nowMs + DAY_MS, ticketKeys: Buffer.alloc(48) };
     },
   });
   return { contexts, asked, clock };

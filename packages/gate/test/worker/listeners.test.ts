@@ -96,6 +96,7 @@ async function forkWorker(hostsPort: number) {
     mintLeaf: async ({ name, publicKey }) => ({
       certificatePem: await mintServerLeaf({ ca, name, publicKey, ttlMs: 86_400_000 }),
       notAfter: Date.now() + 86_400_000,
+      ticketKeys: Buffer.alloc(48),
     }),
     records: (lines) => void records.push(...readLines(lines)),
     audit: () => undefined,
