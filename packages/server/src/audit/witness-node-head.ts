@@ -72,7 +72,7 @@ interface Case {
 
 async function judge(tx: WitnessTransaction, { node, said, known, copied }: Case): Promise<AuditFault | undefined> {
   const { log, head, sentAt } = said;
-  if (!isSigned(node, log, head)) return "unproven";
+  if (!isVerified(known, said) && !isSigned(node, log, head)) return "unproven";
   const isKnown = known === undefined || (known.log === log && agrees(known, head));
   if (!isKnown || !(await isInCopy(tx, node, { head, copied }))) return "forked";
   const isBehind = [known, copied].some(
@@ -95,6 +95,17 @@ async function isInCopy(
 /** Heads of one size are of one tree. */
 function agrees(one: AuditHead, other: AuditHead): boolean {
   return one.size !== other.size || constantTimeEqual(one.root, other.root);
+}
+
+/** The head that is kept was verified when it came; most heartbeats say the same one again. */
+function isVerified(known: WitnessedHead | undefined, { log, head }: SaidHead): boolean {
+  return (
+    known?.log === log &&
+    known.size === head.size &&
+    known.time === head.time &&
+    constantTimeEqual(known.root, head.root) &&
+    constantTimeEqual(known.signature, head.signature)
+  );
 }
 
 function isSigned({ identityKey }: Node, log: string, head: SignedHead): boolean {
