@@ -8,6 +8,7 @@ import {
   hashLeaf,
   headBytes,
   MerkleFrontier,
+  Problem,
   ProofBuilder,
   type SignedHead,
   systemClock,
@@ -125,6 +126,24 @@ test.each([
   const next = await openWitness();
   expect(next.isContradicted).toBe(true);
   expect(sizeOf(next)).toBe(5);
+});
+
+test("what cannot be put on record is judged again, and the node goes on", async () => {
+  let isWritable = false;
+  const putOnRecord = async (event: WitnessEvent) => {
+    if (!isWritable) throw new Problem("audit.unwritable");
+    events.push(event);
+  };
+  const witness = new HeadWitness({ stateDir: directory, auditFolder: join(directory, "audit"), log, putOnRecord });
+  await witness.begin(session());
+  await witness.hear(honest.answer(0, 5), session());
+  await witness.hear(other.answer(5, 8), session());
+  expect(witness.isContradicted).toBe(false);
+  expect(sizeOf(witness)).toBe(5);
+  isWritable = true;
+  await witness.hear(other.answer(5, 8), session());
+  expect(events.map(({ kind }) => kind)).toEqual(["org_log.forked"]);
+  expect(witness.isContradicted).toBe(true);
 });
 
 test("an epoch that the server's operators opened is followed, on record", async () => {

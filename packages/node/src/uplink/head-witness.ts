@@ -81,8 +81,19 @@ export class HeadWitness {
     return this.#logId === undefined ? undefined : { log: this.#logId, head };
   }
 
-  /** Takes what the server says of both logs. */
-  async hear(answer: HeartbeatAnswer, { node, identity }: WitnessSession): Promise<void> {
+  /**
+   * Takes what the server says of both logs. What cannot be put on record or kept, on a full disk say, is judged again
+   * with the next answer: the node stays connected.
+   */
+  async hear(answer: HeartbeatAnswer, session: WitnessSession): Promise<void> {
+    try {
+      await this.#hear(answer, session);
+    } catch (failure) {
+      this.#deps.log.error("what was seen of audit logs could not be kept", { failure });
+    }
+  }
+
+  async #hear(answer: HeartbeatAnswer, { node, identity }: WitnessSession): Promise<void> {
     const { orgAuditHead, auditHeadSeen, auditLogSeen } = answer;
     if (orgAuditHead !== undefined) await this.#hearOrg(fromWire(orgAuditHead), answer, node);
     if (auditHeadSeen === undefined) return;
@@ -120,20 +131,20 @@ export class HeadWitness {
 
   async #contradict(org: Org, contradicted: Contradiction): Promise<void> {
     if (org.contradicted !== undefined) return;
-    await this.#save({ ...this.#seen, org: { ...org, contradicted } });
     const { fault, head } = contradicted;
     await this.#report(`org_log.${fault}`, { seen: org.head.size, size: head.size, epoch: org.epoch });
+    await this.#save({ ...this.#seen, org: { ...org, contradicted } });
   }
 
   /** The server has what this node signed: a log that ends before it was cut here. */
   async #hearOwn(seen: SeenHead, { key_set: { epoch } }: EnrolledNode): Promise<void> {
     const before = this.#seen.own;
     if (!isSignedHead(seen) || (before !== undefined && isSameHead(before.head, seen.head))) return;
-    await this.#save({ ...this.#seen, own: seen });
     const own = await this.own();
     const fault = own && judgeOwn(seen, own);
     if (fault !== undefined)
       await this.#report(`own_log.${fault}`, { seen: seen.head.size, size: own?.head.size ?? 0, epoch });
+    await this.#save({ ...this.#seen, own: seen });
   }
 
   async #report(kind: WitnessEvent["kind"], data: WitnessEvent["data"]): Promise<void> {

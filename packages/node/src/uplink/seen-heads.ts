@@ -81,8 +81,11 @@ function describeContradiction(contradicted: Contradiction | undefined) {
   return { contradicted: { fault: contradicted.fault, head: headAsJson(contradicted.head) } };
 }
 
-/** Whether the log's key signed the head. */
+const ROOT_BYTES = 32;
+
+/** Whether the log's key signed the head, and it has the form of one. */
 export function isSignedHead({ log, key, head }: SeenHead): boolean {
+  if (head.root.length !== ROOT_BYTES) return false;
   return head.keyId === auditKeyId(sha256, key) && verifySignature(key, headBytes(log, head), head.signature);
 }
 
