@@ -29,7 +29,9 @@ function addRunCommands(program: Command): void {
     .option("--json", "print one ready line as JSON")
     .option("--take-over", "take over from the daemon that runs, without a connection lost")
     .option("--until-empty", "end when there have been no runs and calls for a while (node.emptyTimeoutMs)")
-    .option("--gate-port <port>", "loopback port of the gate (0: any free one)");
+    .option("--gate-port <port>", "loopback port of the gate (0: any free one)")
+    .option("--listen <address>", "be a server for further hosts too, on host:port")
+    .option("--url <url>", "https://name:port by which they, and this host, reach it");
   declareRun(program, async () => (await import("./commands/run.ts")).run);
   declare(program, "ls", "list runs", async () => (await import("./commands/ls.ts")).ls)
     .option("--node <node>", "runs of this node of your organisation")

@@ -81,6 +81,7 @@ export {
   wellKnownTuple,
 } from "./fleet/trust-tuples.ts";
 export {
+  isResourceName,
   type NameSegment,
   parseNameSegment,
   parseResourceName,

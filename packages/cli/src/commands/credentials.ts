@@ -1,23 +1,15 @@
 import { Problem } from "@gatehouse/core";
-import { requestUnixOk } from "@gatehouse/kit";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { looksAtFleet } from "../operator/fleet-runs.ts";
 import { isOperators } from "../operator/is-operators.ts";
+import { listOnNode } from "../operator/own-credentials.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
 import { storeGrant } from "./grant.ts";
-
-interface ListedCredential {
-  readonly id: string;
-  readonly name: string;
-  readonly service?: string;
-  readonly created_at: string;
-  readonly hosts: readonly string[];
-}
 
 /** Lists credentials by name; a value is never shown. */
 export async function listCredentials(invocation: Invocation): Promise<number> {
   if (isOperators(invocation)) return (await import("./sealed-credentials.ts")).listSealed(invocation);
-  const { socketPath } = invocation;
-  const listed = (await requestUnixOk({ socketPath, path: "/v1/credentials" })) as readonly ListedCredential[];
+  const listed = await listOnNode(invocation.socketPath);
   if (isSet(invocation, "json")) printJson(listed);
   else if (listed.length === 0) printLine("No credentials. Store one: gatehouse grant github");
   else {
@@ -36,8 +28,10 @@ export async function listCredentials(invocation: Invocation): Promise<number> {
 
 /** Stores a credential for hosts of one's own, or under a service's template. */
 export async function addCredential(invocation: Invocation): Promise<number> {
-  if (isOperators(invocation)) return (await import("./sealed-credentials.ts")).sealHere(invocation);
-  if (textOption(invocation, "nodes") !== undefined) throw new Problem("org.not_joined");
+  const hasNodes = textOption(invocation, "nodes") !== undefined;
+  const isForNodes = hasNodes || (await looksAtFleet(invocation.config.state.dir));
+  if (isForNodes && isOperators(invocation)) return (await import("./sealed-credentials.ts")).sealHere(invocation);
+  if (hasNodes) throw new Problem("org.not_joined");
   const name = invocation.args[0] ?? "";
   const service = textOption(invocation, "service");
   const hosts = listOption(invocation, "host");

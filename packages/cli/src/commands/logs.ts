@@ -2,15 +2,16 @@ import { request } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { PROBLEMS, Problem, type ProblemCode } from "@gatehouse/core";
 import { type Invocation, isSet } from "../invocation.ts";
-import { findRun, followFleetRun, looksAtFleet } from "../operator/fleet-runs.ts";
+import { findRun, followFleetRun, isElsewhere } from "../operator/fleet-runs.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { writeOut } from "../terminal/write-out.ts";
 
 /** Prints what a detached run wrote, byte for byte; with --follow until it ends. */
 export async function logs(invocation: Invocation): Promise<number> {
   const { dir } = invocation.config.state;
-  if (await looksAtFleet(dir)) return asOperator(dir, (operator) => fleetLogs(operator, invocation));
-  const runId = encodeURIComponent(invocation.args[0] ?? "");
+  const [asked = ""] = invocation.args;
+  if (await isElsewhere(invocation, asked)) return asOperator(dir, (operator) => fleetLogs(operator, invocation));
+  const runId = encodeURIComponent(asked);
   const path = `/v1/sandboxes/${runId}/logs${isSet(invocation, "follow") ? "?follow" : ""}`;
   const answer = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
     const call = request({ socketPath: invocation.socketPath, path }, resolve);

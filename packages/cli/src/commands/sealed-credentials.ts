@@ -11,6 +11,7 @@ import { readBindings, sealCredential } from "@gatehouse/kit";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
 import { chooseSigner } from "../operator/choose-signer.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { listOwn } from "../operator/own-credentials.ts";
 import { putSealed } from "../operator/put-sealed.ts";
 import { resealCredential } from "../operator/reseal-credential.ts";
 import { findNodes } from "../operator/roster-nodes.ts";
@@ -78,41 +79,37 @@ export async function listSealed(invocation: Invocation): Promise<number> {
       rotation_pending: one.rotationPending,
       updated_at: new Date(Number(one.updatedAt)).toISOString(),
     }));
-    if (isSet(invocation, "json")) printJson(listed);
-    else if (listed.length === 0)
+    const own = await listOwn(invocation);
+    if (isSet(invocation, "json")) printJson([...listed, ...own]);
+    else if (listed.length + own.length === 0)
       printLine("No credentials. Seal one: gatehouse credentials add NAME --service github --nodes N");
     else {
-      printTable(
-        ["NAME", "VERSION", "NODES", "ROTATE", "HOSTS"],
-        listed.map(({ name, version, nodes: at, rotation_pending, hosts }) => [
-          name,
-          String(version),
-          at.join(", "),
-          rotation_pending ? "pending" : "-",
-          hosts.join(", "),
-        ]),
-      );
+      const rows = listed.map(({ name, version, nodes: at, rotation_pending, hosts }) => [
+        name,
+        String(version),
+        at.join(", "),
+        rotation_pending ? "pending" : "-",
+        hosts.join(", "),
+      ]);
+      const ownRows = own.map(({ name, hosts }) => [name, "-", "this machine's own", "-", hosts.join(", ")]);
+      printTable(["NAME", "VERSION", "NODES", "ROTATE", "HOSTS"], [...rows, ...ownRows]);
     }
     return 0;
   });
 }
 
-/** Takes credentials and their grants back from every node. */
-export async function revokeSealed(invocation: Invocation): Promise<number> {
-  const isJson = isSet(invocation, "json");
-  const revoked: string[] = [];
-  try {
-    await asOperator(invocation.config.state.dir, async ({ credentials }) => {
-      for (const name of invocation.args) {
-        await credentials.revokeCredential({ name });
-        revoked.push(name);
-        if (!isJson) printLine(`Revoked ${name}: nodes that are connected let go of it now, the others when they are.`);
-      }
-    });
-  } finally {
-    if (isJson) printJson({ revoked });
-  }
-  return 0;
+/** Takes credentials and their grants back from every node; `done` hears of each. */
+export function revokeSealed(
+  { config }: Invocation,
+  names: readonly string[],
+  done: (name: string) => void,
+): Promise<void> {
+  return asOperator(config.state.dir, async ({ credentials }) => {
+    for (const name of names) {
+      await credentials.revokeCredential({ name });
+      done(name);
+    }
+  });
 }
 
 async function chooseBindings(invocation: Invocation): Promise<readonly CredentialBinding[]> {

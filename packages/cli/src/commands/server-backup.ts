@@ -3,8 +3,8 @@ import { systemClock, systemRandom } from "@gatehouse/core";
 import { openStateDirectory } from "@gatehouse/kit";
 import { createBackup, restoreBackup } from "@gatehouse/server";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { storeLocation } from "../server/store-location.ts";
 import { printJson, printLine } from "../terminal/print.ts";
-import { storeLocation } from "./server.ts";
 
 /** Writes rows and keys to one file; the server may run meanwhile. */
 export async function backup(invocation: Invocation): Promise<number> {

@@ -2,8 +2,8 @@ import { systemClock } from "@gatehouse/core";
 import { openStateDirectory } from "@gatehouse/kit";
 import { migrateDatabase } from "@gatehouse/server";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { storeLocation } from "../server/store-location.ts";
 import { printJson, printLine } from "../terminal/print.ts";
-import { storeLocation } from "./server.ts";
 
 /** Brings the database up to date, or shows by which SQL it would be. */
 export async function serverMigrate(invocation: Invocation): Promise<number> {

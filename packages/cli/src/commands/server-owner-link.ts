@@ -3,8 +3,8 @@ import { openStateDirectory, parseServerUrl, writeFileAtomic } from "@gatehouse/
 import { createOwnerLink } from "@gatehouse/server";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { joinUrl } from "../operator/invitation-link.ts";
+import { storeLocation } from "../server/store-location.ts";
 import { printJson, printLine } from "../terminal/print.ts";
-import { storeLocation } from "./server.ts";
 
 /** Lets an owner in again who can sign in no more; the server may run meanwhile. The link is shown once. */
 export async function serverOwnerLink(invocation: Invocation): Promise<number> {

@@ -3,8 +3,8 @@ import { openDaemonLock, openStateDirectory } from "@gatehouse/kit";
 import { recoverServer } from "@gatehouse/server";
 import { buildInfo } from "../build-info.ts";
 import { type Invocation, isSet } from "../invocation.ts";
+import { storeLocation } from "../server/store-location.ts";
 import { printJson, printLine } from "../terminal/print.ts";
-import { storeLocation } from "./server.ts";
 
 /** Opens a new epoch with new working keys on a server that does not run. */
 export async function recover(invocation: Invocation): Promise<number> {

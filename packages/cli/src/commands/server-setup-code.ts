@@ -2,8 +2,8 @@ import { systemClock, systemRandom } from "@gatehouse/core";
 import { openStateDirectory } from "@gatehouse/kit";
 import { createSetupCode } from "@gatehouse/server";
 import { type Invocation, isSet } from "../invocation.ts";
+import { storeLocation } from "../server/store-location.ts";
 import { printJson, printLine } from "../terminal/print.ts";
-import { storeLocation } from "./server.ts";
 
 /** Makes one more set-up code; the server may run meanwhile. It is shown once. */
 export async function serverSetupCode(invocation: Invocation): Promise<number> {

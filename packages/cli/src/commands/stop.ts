@@ -1,7 +1,7 @@
 import { makeUuid, Problem, systemClock, systemRandom } from "@gatehouse/core";
 import { requestUnixOk } from "@gatehouse/kit";
 import { type Invocation, isSet } from "../invocation.ts";
-import { looksAtFleet, stopFleetRun } from "../operator/fleet-runs.ts";
+import { isElsewhere, stopFleetRun } from "../operator/fleet-runs.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 
@@ -14,9 +14,9 @@ export async function stop(invocation: Invocation): Promise<number> {
   if (isSet(invocation, "all")) return stopAll(invocation);
   const stopped: string[] = [];
   try {
-    const isRemote = await looksAtFleet(config.state.dir);
     for (const runId of args) {
-      if (isRemote) await asOperator(config.state.dir, (operator) => stopFleetRun(operator, runId));
+      if (await isElsewhere(invocation, runId))
+        await asOperator(config.state.dir, (operator) => stopFleetRun(operator, runId));
       else await requestUnixOk({ socketPath, method: "DELETE", path: `/v1/sandboxes/${encodeURIComponent(runId)}` });
       stopped.push(runId);
     }

@@ -1,9 +1,11 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { Problem } from "@gatehouse/core";
-import { readDaemonLock } from "@gatehouse/kit";
+import { readDaemonLock, requestUnixOk } from "@gatehouse/kit";
 import type { Run } from "@gatehouse/wire";
+import type { Invocation } from "../invocation.ts";
 import { commandNode } from "./command-node.ts";
+import { isOperators } from "./is-operators.ts";
 import type { Operator } from "./open-operator.ts";
 
 /** Whether runs are looked for at a server: the state directory is an operator's and no daemon serves it. */
@@ -13,6 +15,19 @@ export async function looksAtFleet(stateDir: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** Whether a run is one of another node: an operator's daemon, if there is one, does not know it. */
+export async function isElsewhere({ config, socketPath }: Invocation, runId: string): Promise<boolean> {
+  if (!isOperators({ config })) return false;
+  if (await looksAtFleet(config.state.dir)) return true;
+  try {
+    await requestUnixOk({ socketPath, path: `/v1/sandboxes/${encodeURIComponent(runId)}` });
+    return false;
+  } catch (failure) {
+    if (failure instanceof Problem && failure.code === "runs.not_found") return true;
+    throw failure;
+  }
 }
 
 /** Which node has a run. Fails with `runs.not_found`. */

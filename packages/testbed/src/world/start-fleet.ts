@@ -10,6 +10,10 @@ export interface FleetOptions {
   readonly databaseUrl?: string;
   /** The origin by which all reach the server, when that is not where it listens. */
   readonly url?: string;
+  /** `gatehouse up --listen` instead of `gatehouse server`: server and node over one state directory. */
+  readonly isCombined?: boolean;
+  /** What happens on the machine before the server is started for the first time. */
+  readonly before?: (machine: Machine) => Promise<void>;
 }
 
 /** One process of several that serve the same fleet. */
@@ -23,12 +27,14 @@ export interface Replica {
 export class Fleet implements AsyncDisposable {
   readonly #machine: Machine;
   readonly #serverArgs: readonly string[];
+  readonly #isCombined: boolean;
   #server: Replica | undefined;
   #url = "";
 
-  constructor(machine: Machine, serverArgs: readonly string[]) {
+  constructor(machine: Machine, serverArgs: readonly string[], isCombined: boolean) {
     this.#machine = machine;
     this.#serverArgs = serverArgs;
+    this.#isCombined = isCombined;
   }
 
   get directory(): string {
@@ -76,7 +82,8 @@ export class Fleet implements AsyncDisposable {
 
   async #serve(name: string, port: number): Promise<Replica & { readonly url: string }> {
     const listen = ["--listen", `127.0.0.1:${port}`];
-    const command = this.start(["server", "--state-dir", this.path(name), ...listen, "--json", ...this.#serverArgs]);
+    const verb = this.#isCombined ? "up" : "server";
+    const command = this.start([verb, "--state-dir", this.path(name), ...listen, "--json", ...this.#serverArgs]);
     const ready = await command.line("the server's ready line", (line) => line.includes('"ready":true'));
     return { command, ...(JSON.parse(ready) as { url: string; port: number }) };
   }
@@ -106,7 +113,7 @@ export class Fleet implements AsyncDisposable {
 
   /** Runs an operator's command and returns the object that it printed. */
   operator(args: readonly string[]) {
-    return this.json([...args, "--state-dir", this.path("o")]);
+    return this.json([...args, "--state-dir", this.path(this.#isCombined ? "s" : "o")]);
   }
 
   /** Enrolls a host as a person would: code, claim, fingerprint compared, confirmed. */
@@ -160,7 +167,7 @@ export class Fleet implements AsyncDisposable {
 }
 
 /** Starts a server on loopback with everything around it below one directory. */
-export async function startFleet({ databaseUrl, url }: FleetOptions = {}): Promise<Fleet> {
+export async function startFleet({ databaseUrl, url, isCombined = false, before }: FleetOptions = {}): Promise<Fleet> {
   const directory = await mkdtemp(join(tmpdir(), "gatehouse-fleet-"));
   const machine = await Machine.open(directory);
   for (const name of ["s", "o"]) await mkdir(join(directory, name), { mode: 0o700 });
@@ -171,8 +178,9 @@ export async function startFleet({ databaseUrl, url }: FleetOptions = {}): Promi
     await chmod(file, 0o600);
     args.push("--database-url-file", file);
   }
-  const fleet = new Fleet(machine, args);
+  const fleet = new Fleet(machine, args, isCombined);
   try {
+    await before?.(machine);
     await fleet.startServer();
     return fleet;
   } catch (failure) {
