@@ -1,5 +1,6 @@
 export { type Balancer, openBalancer } from "./services/balancer.ts";
 export { type ContactCounter, openContactCounter } from "./services/contact-counter.ts";
+export { type DockerEngine, startDocker } from "./services/docker-engine.ts";
 export {
   type FakeApi,
   type FakeApiOptions,

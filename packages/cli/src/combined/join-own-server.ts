@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { hostname, userInfo } from "node:os";
+import { hostname } from "node:os";
 import { isResourceName, Problem } from "@gatehouse/core";
 import { describeEnrolledHost, enrollHost } from "@gatehouse/node";
 import { confirmHost } from "../operator/confirm-host.ts";
@@ -14,6 +14,7 @@ export interface OwnServer {
 }
 
 const ORG = "local";
+const OWNER = "owner";
 const CLAIM_TTL_MS = 60_000n;
 
 /**
@@ -32,7 +33,8 @@ export async function joinOwnServer(
   if (host.state === "enrolled") return;
   await ensureOrg(await OperatorFiles.open(stateDir), { origin, setupCodeFile });
   await putFirstRoster(stateDir);
-  const name = nameOr(hostname().toLowerCase(), "local");
+  const machine = hostname().toLowerCase();
+  const name = isResourceName(machine) ? machine : "local";
   const input = { stateDir, serverUrl: origin, name: host.name ?? name, code: () => makeCode(stateDir, name) };
   for await (const progress of enrollHost(input, signal)) {
     if (progress.state === "awaiting_confirmation") await confirmOnce(stateDir, progress);
@@ -51,8 +53,7 @@ async function ensureOrg(files: OperatorFiles, { origin, setupCodeFile }: Omit<O
       cause,
     });
   });
-  const owner = nameOr(userInfo().username.toLowerCase(), "owner");
-  await createOrg({ files, origin, name: ORG, owner, setupCode: setupCode.trim() });
+  await createOrg({ files, origin, name: ORG, owner: OWNER, setupCode: setupCode.trim() });
 }
 
 async function makeCode(stateDir: string, name: string): Promise<string> {
@@ -67,8 +68,4 @@ async function confirmOnce(stateDir: string, host: { readonly nodeId: string; re
   } catch (failure) {
     if (!(failure instanceof Problem) || failure.code !== "enroll.not_waiting") throw failure;
   }
-}
-
-function nameOr(text: string, otherwise: string): string {
-  return isResourceName(text) ? text : otherwise;
 }

@@ -2,14 +2,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type DockerEngine, startDocker } from "@gatehouse/testbed";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { dockerEngine } from "../../src/engines/docker-engine.ts";
-import { type DockerUnderTest, startDocker } from "./docker-under-test.ts";
 
 const never = new AbortController().signal;
 
 describe("a real Docker Engine", () => {
-  let host: DockerUnderTest;
+  let host: DockerEngine;
   beforeAll(async () => {
     host = await startDocker();
   }, 40_000);

@@ -5,12 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { requestUnix } from "@gatehouse/kit";
-import { eventually } from "@gatehouse/testbed";
+import { eventually } from "../system/eventually.ts";
 
 const execute = promisify(execFile);
 
 /** A Docker Engine of the test's own: state, socket and network namespace. */
-export interface DockerUnderTest extends AsyncDisposable {
+export interface DockerEngine extends AsyncDisposable {
   readonly socketPath: string;
   /** `docker …` against it; returns what it printed. */
   docker(...args: readonly string[]): Promise<string>;
@@ -19,7 +19,7 @@ export interface DockerUnderTest extends AsyncDisposable {
 }
 
 /** Starts an engine in a network namespace of its own, with one image, `tiny`, whose programs are busybox's. */
-export async function startDocker(): Promise<DockerUnderTest> {
+export async function startDocker(): Promise<DockerEngine> {
   const directory = await mkdtemp(join(tmpdir(), "gh-docker-"));
   const namespace = `gh-docker-${process.pid}`;
   await execute("ip", ["netns", "add", namespace]);
@@ -66,7 +66,7 @@ export async function startDocker(): Promise<DockerUnderTest> {
   return { socketPath, docker, kill: () => end(engine), [Symbol.asyncDispose]: dispose };
 }
 
-async function importImage(directory: string, docker: DockerUnderTest["docker"]): Promise<void> {
+async function importImage(directory: string, docker: DockerEngine["docker"]): Promise<void> {
   const root = join(directory, "image");
   await mkdir(join(root, "bin"), { recursive: true });
   await execute("cp", ["/bin/busybox", join(root, "bin/busybox")]);
