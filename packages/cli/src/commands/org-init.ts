@@ -5,7 +5,6 @@ import { createOrg, putFirstRoster } from "../operator/create-org.ts";
 import { inviteTo } from "../operator/invitation-link.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { OperatorFiles } from "../operator/operator-files.ts";
-import { signRoster } from "../operator/sign-roster.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 import { readCode } from "../terminal/read-code.ts";
 
