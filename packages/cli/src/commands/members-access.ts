@@ -56,7 +56,7 @@ export async function listSessions(invocation: Invocation): Promise<number> {
   else
     printTable(
       ["SESSION", "MEMBER", "BROWSER", "ADDRESS", "SINCE", "LAST SEEN"],
-      rows.map((row) => [row.id, row.member, shown(row.browser), row.address, row.created_at, row.last_seen]),
+      rows.map((row) => [row.id, row.member, row.browser, row.address, row.created_at, row.last_seen].map(shown)),
     );
   return 0;
 }
