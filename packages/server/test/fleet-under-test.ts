@@ -16,7 +16,7 @@ import {
   rosterTuple,
   systemRandom,
 } from "@gatehouse/core";
-import { createLog } from "@gatehouse/kit";
+import { createLog, type LogLevel } from "@gatehouse/kit";
 import {
   CredentialAdminService,
   NodeAdminService,
@@ -63,6 +63,8 @@ export interface OpenOptions {
   /** Of a server that was there before. */
   readonly directory?: string;
   readonly oidc?: OidcConfig;
+  /** Default: all of it. */
+  readonly level?: LogLevel;
   /** Whether people sign in by a password. */
   readonly hasPasswords?: boolean;
 }
@@ -87,13 +89,15 @@ export class FleetUnderTest implements AsyncDisposable {
     this.serverKey = new Uint8Array(Buffer.from(jwk.x, "base64url"));
   }
 
-  static async open(
-    store: StoreLocation,
-    { directory = mkdtempSync(join(tmpdir(), "gatehouse-server-")), oidc, hasPasswords = false }: OpenOptions = {},
-  ): Promise<FleetUnderTest> {
+  static async open(store: StoreLocation, options: OpenOptions = {}): Promise<FleetUnderTest> {
+    const { directory = mkdtempSync(join(tmpdir(), "gatehouse-server-")), oidc, hasPasswords = false } = options;
     const clock = new TestClock();
     const lines: string[] = [];
-    const log = createLog({ level: "debug", format: "json", write: (line: string) => void lines.push(line) });
+    const log = createLog({
+      level: options.level ?? "debug",
+      format: "json",
+      write: (line: string) => void lines.push(line),
+    });
     const config = {
       directory,
       setupCodeFile: join(directory, "setup-code"),
