@@ -1,3 +1,4 @@
+import type { Http2ServerRequest } from "node:http2";
 import { type ConnectRouter, createContextValues } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { PROBLEMS, toProblem } from "@gatehouse/core";
@@ -32,6 +33,8 @@ import { nodeAdminService } from "./services/node-admin-service.ts";
 import { orgAdminService } from "./services/org-admin-service.ts";
 import { policyAdminService } from "./services/policy-admin-service.ts";
 import { reflectionService } from "./services/reflection-service.ts";
+import { controlStream } from "./services/session-methods.ts";
+import { isPlainGrpc, plainGrpcStream } from "./streams/plain-grpc-stream.ts";
 
 export interface HandleOptions {
   /** SHA-256 of the SPKI of the TLS leaf. */
@@ -55,25 +58,39 @@ const STREAMED_IN: ReadonlySet<string> = new Set(
     .map(({ typeName, name }) => `/${typeName}/${name}`),
 );
 
+const CONTROL_STREAM = NodeGatewayService.method.controlStream;
+const CONTROL_STREAM_PATH = `/${NodeGatewayService.typeName}/${CONTROL_STREAM.name}`;
+
 /** Everything that the server answers: RPCs, the well-known document, health. What is not there is 404. */
 export function handleRequests(server: ServerContext, options: HandleOptions): Handle {
   const { store, keys, log, clock, origin } = server;
   const now = () => clock.now();
   const seeOnce = (hash: Uint8Array, expiresAt: number) => store.insertOnce("seen_proofs", hash, expiresAt);
+  const interceptors = [
+    logCalls({ log, clock, counters: options.counters }),
+    admitCalls(options.admission),
+    authenticate({ store, origin, now, seeOnce, macKey: keys.macKey }),
+    checkMessages(server.check),
+  ];
+  const contextValues = ({ socket }: Pick<Http2ServerRequest, "socket">) =>
+    createContextValues().set(PEER_ADDRESS, socket.remoteAddress ?? "");
+  const plainStream = plainGrpcStream(
+    { method: CONTROL_STREAM, serve: controlStream(server) },
+    { interceptors, contextValues, maxMessageBytes: MAX_MESSAGE_BYTES, signal: options.signal },
+  );
   const adapter = connectNodeAdapter({
     routes: (router) => addServices(router, server, options),
-    interceptors: [
-      logCalls({ log, clock, counters: options.counters }),
-      admitCalls(options.admission),
-      authenticate({ store, origin, now, seeOnce, macKey: keys.macKey }),
-      checkMessages(server.check),
-    ],
-    contextValues: ({ socket }) => createContextValues().set(PEER_ADDRESS, socket.remoteAddress ?? ""),
+    interceptors,
+    contextValues,
     readMaxBytes: MAX_MESSAGE_BYTES,
     writeMaxBytes: MAX_MESSAGE_BYTES,
     shutdownSignal: options.signal,
     fallback: (_request, response) => answerUnknownPath(response),
   });
+  const answerCall: Handle = (request, response) =>
+    request.url === CONTROL_STREAM_PATH && isPlainGrpc(request)
+      ? plainStream(request, response)
+      : adapter(request, response);
   const plain: Readonly<Record<string, (url: URL, address: string) => Promise<PlainAnswer>>> = {
     "/.well-known/gatehouse": async (url, address) => {
       const own = { store, keys, origin, now, tlsSpkiSha256: options.tlsSpkiSha256 };
@@ -94,7 +111,7 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     const forPeople = people(request.method, url.pathname);
     if (forPeople !== undefined) return forPeople(request, response);
     const answer = Object.hasOwn(plain, url.pathname) ? plain[url.pathname] : undefined;
-    if (answer === undefined || request.method !== "GET") return adapter(request, response);
+    if (answer === undefined || request.method !== "GET") return answerCall(request, response);
     void answer(url, request.socket.remoteAddress ?? "")
       .catch(asProblem)
       .then(({ status, body }) => {

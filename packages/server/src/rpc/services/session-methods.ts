@@ -1,6 +1,6 @@
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { Problem } from "@gatehouse/core";
-import type { NodeGatewayService } from "@gatehouse/wire";
+import type { ControlStreamRequest, NodeGatewayService } from "@gatehouse/wire";
 import type { ServerContext } from "../../server-context.ts";
 import { signFreshness } from "../../streams/sign-freshness.ts";
 import { nodeCaller } from "../caller.ts";
@@ -19,7 +19,14 @@ export function sessionMethods(server: ServerContext) {
       const own = { orgId, nodeId, generation: Number(answer.bundleGeneration), serverTime };
       return { answer, freshness: signFreshness(own, server.keys) };
     },
-    controlStream: (requests, context) =>
-      serveControlStream(requests, nodeCaller(context), { server, signal: context.signal }),
+    controlStream: controlStream(server),
   } satisfies Partial<ServiceImpl<typeof NodeGatewayService>>;
+}
+
+/** A node's control stream, whichever way it came. */
+export function controlStream(server: ServerContext) {
+  return (
+    requests: AsyncIterable<ControlStreamRequest>,
+    { values, signal }: Pick<HandlerContext, "values" | "signal">,
+  ) => serveControlStream(requests, nodeCaller({ values }), { server, signal });
 }
