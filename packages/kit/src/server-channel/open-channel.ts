@@ -1,10 +1,12 @@
 import type { X509Certificate } from "node:crypto";
+import type { ClientHttp2Session } from "node:http2";
 import type { TLSSocket } from "node:tls";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { base64url, Problem, systemRandom } from "@gatehouse/core";
 import type { KeySetDocument } from "../keys/key-set-document.ts";
 import { sha256 } from "../keys/sha256.ts";
+import { keepAlive } from "./keep-alive.ts";
 import { openSocket } from "./open-socket.ts";
 import { orgPin } from "./pins.ts";
 import { problemsOf } from "./problem-of-error.ts";
@@ -40,7 +42,7 @@ export interface FormAnswer {
 const REQUEST_TIMEOUT_MS = 30_000;
 const MAX_ANSWER_BYTES = 262_144;
 const NONCE_BYTES = 24;
-const PING_EVERY_MS = 30_000;
+const PINGS = { everyMs: 30_000, withinMs: 15_000 } as const;
 
 export interface ChannelOptions {
   readonly signal?: AbortSignal | undefined;
@@ -136,13 +138,12 @@ function toChannel(
     isTaken = true;
     return socket;
   };
-  const ping = { pingIntervalMs: PING_EVERY_MS, pingIdleConnection: true };
-  const manager = new Http2SessionManager(origin, ping, { createConnection });
+  const manager = new Http2SessionManager(origin, {}, { createConnection });
   const closed = new Promise<void>((resolve) => void socket.once("close", () => resolve()));
   socket.on("error", () => undefined);
   const transport = createGrpcTransport({
     baseUrl: origin,
-    sessionManager: manager,
+    sessionManager: pinging(manager, socket),
     interceptors: [...interceptors, problemsOf],
     defaultTimeoutMs: REQUEST_TIMEOUT_MS,
   });
@@ -155,6 +156,23 @@ function toChannel(
     return { status, body: parseJson(text) };
   };
   return { channel: { transport, closed, postForm, [Symbol.dispose]: dispose }, manager };
+}
+
+type SessionManager = Pick<Http2SessionManager, "authority" | "request" | "notifyResponseByteRead">;
+
+/** The manager, of whose one connection pings tell whether it is alive from the first call on. */
+function pinging(manager: Http2SessionManager, socket: TLSSocket): SessionManager {
+  let isKept = false;
+  return {
+    authority: manager.authority,
+    request: async (...call: Parameters<SessionManager["request"]>) => {
+      const stream = await manager.request(...call);
+      if (!isKept && stream.session !== undefined) keepAlive(stream.session as ClientHttp2Session, socket, PINGS);
+      isKept = true;
+      return stream;
+    },
+    notifyResponseByteRead: (stream) => manager.notifyResponseByteRead(stream),
+  };
 }
 
 async function getJson(manager: Http2SessionManager, path: string): Promise<unknown> {
