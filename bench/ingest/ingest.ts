@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { openPostgres, startFleet } from "@gatehouse/testbed";
+import { openPostgres, type PostgresServer, startFleet } from "@gatehouse/testbed";
 import { UploadTelemetryRequestSchema } from "@gatehouse/wire";
 import { type NodeSession, openNodeSession } from "../../packages/node/src/uplink/node-session.ts";
 import { sendStream } from "../../packages/node/src/uplink/send-stream.ts";
@@ -10,6 +10,8 @@ const NODES = 4;
 const SAMPLES_A_BATCH = 1_000;
 const BATCHES_A_STREAM = 16;
 const ROUND_MS = 3_000;
+const BARE_INSERTS = 10;
+const BARE_NODE = "01975b2e-6c1e-7c3a-8000-000000000001";
 const RUN_ID = "01975b2e6c1e7c3a";
 
 /** Uploads samples from several nodes, over TLS and with proofs, into a server of its own process: stored and answered. */
@@ -17,8 +19,28 @@ export async function benchIngest({ isShort }: { readonly isShort: boolean }): P
   const rounds = isShort ? 2 : 5;
   const rows = [await measure("the embedded database", { rounds, atLeast: 20_000 })];
   await using postgres = await openPostgres({ fsync: true });
-  rows.push(await measure("PostgreSQL", { rounds, atLeast: 50_000, databaseUrl: postgres.url() }));
+  const stored = await measure("PostgreSQL", { rounds, atLeast: 50_000, databaseUrl: postgres.url() });
+  rows.push({ ...stored, peers: await insertBareRows(postgres) });
   return rows;
+}
+
+/** What the same database takes in rows of one sample each, made by itself: without anything, and with two indexes and a reference. */
+async function insertBareRows(postgres: PostgresServer): Promise<Readonly<Record<string, number>>> {
+  const columns = "org_id text, node_id text, name text, run_id text, time bigint, value double precision";
+  await postgres.sql(`create table bare (${columns});
+    create table node (id text, org_id text, primary key (id, org_id));
+    insert into node values ('${BARE_NODE}', '${BARE_NODE}');
+    create table held (${columns}, foreign key (node_id, org_id) references node (id, org_id));
+    create index on held (org_id, node_id, name, time);
+    create index on held (org_id, time)`);
+  const perSecond = async (table: string) => {
+    const own = `'${BARE_NODE}', '${BARE_NODE}', 'gate.requests', '${RUN_ID}'`;
+    const insert = `insert into ${table} select ${own}, at, at from generate_series(1, ${SAMPLES_A_BATCH * BATCHES_A_STREAM}) at;`;
+    const began = performance.now();
+    await postgres.sql(insert.repeat(BARE_INSERTS));
+    return (BARE_INSERTS * SAMPLES_A_BATCH * BATCHES_A_STREAM * 1_000) / (performance.now() - began);
+  };
+  return { "bare rows": await perSecond("bare"), "rows with two indexes and a reference": await perSecond("held") };
 }
 
 interface Measurement {

@@ -225,6 +225,35 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect((await stored(n3.nodeId)).values).toEqual([1]);
   });
 
+  test("samples are read in the order of time, within a time, by name and up to a limit, however they were packed", async () => {
+    await using store = await connectStore(database.location, fleet.clock);
+    const { nodeId } = n2;
+    const at = (series: number, index: number) => NOW - 100_000 + index * 70 + series;
+    const all = Array.from({ length: 70 }, (_, series) =>
+      Array.from({ length: series === 0 ? 1_300 : 20 }, (_, index) => ({ series, index })),
+    )
+      .flat()
+      .map(({ series, index }) => {
+        const own = { name: `s${series % 35}`, runId: series < 35 ? "" : "r1" };
+        return { ...own, nodeId, time: at(series, index), value: series + index / 2_048 };
+      });
+    await store.inOrg(org.orgId, (tx) => tx.samples.insert(all.toReversed()));
+    const windows = [
+      { name: "", from: NOW - 100_000, to: NOW - 99_000, limit: 10_000 },
+      { name: "", from: NOW - 100_000, to: NOW, limit: 37 },
+      { name: "", from: NOW - 99_500, to: NOW, limit: 900 },
+      { name: "s0", from: NOW - 60_000, to: NOW - 30_000, limit: 300 },
+      { name: "s7", from: 0, to: NOW, limit: 10_000 },
+      { name: "s7", from: 0, to: at(7, 0), limit: 10_000 },
+    ];
+    for (const window of windows) {
+      const { name, from, to, limit } = window;
+      const within = all.filter((one) => (name === "" || one.name === name) && one.time >= from && one.time < to);
+      const expected = within.toSorted((a, b) => a.time - b.time).slice(0, limit);
+      expect(await store.inOrg(org.orgId, (tx) => tx.samples.list({ nodeId, ...window }))).toEqual(expected);
+    }
+  });
+
   test("samples and events are forgotten when they are old, cursors go on", async () => {
     await using store = await connectStore(database.location, fleet.clock);
     const newest = await store.inOrg(org.orgId, ({ events }) => events.newestCursor());

@@ -2,6 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Log } from "@gatehouse/kit";
 import type { EventRecords } from "./event-records.ts";
 import type { RunRecords } from "./run-records.ts";
+import type { SampleRecords } from "./sample-records.ts";
 import type { UploadRecords } from "./upload-records.ts";
 
 const DAY_MS = 86_400_000;
@@ -15,6 +16,7 @@ const AT_ONCE = 5_000;
 interface ForgetTransaction {
   readonly now: () => number;
   readonly uploads: UploadRecords;
+  readonly samples: SampleRecords;
   readonly events: EventRecords;
   readonly runs: RunRecords;
 }
@@ -42,9 +44,10 @@ async function forgetOf(orgId: string, store: ForgetDeps["store"], signal: Abort
 }
 
 /** One transaction's share. Returns whether there may be more: how many rows the fullest table gave. */
-export async function forgetSome({ now, uploads, events, runs }: ForgetTransaction): Promise<number> {
+export async function forgetSome({ now, uploads, samples, events, runs }: ForgetTransaction): Promise<number> {
+  await uploads.removeGapsBefore(now() - SAMPLES_KEPT_MS);
   const removed = [
-    await uploads.removeBefore(now() - SAMPLES_KEPT_MS, AT_ONCE),
+    await samples.removeBefore(now() - SAMPLES_KEPT_MS, AT_ONCE),
     await events.removeBefore(now() - EVENTS_KEPT_MS, AT_ONCE),
     await runs.removeEndedBefore(now() - EVENTS_KEPT_MS, AT_ONCE),
   ];

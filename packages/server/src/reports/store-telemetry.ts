@@ -2,11 +2,13 @@ import { Problem } from "@gatehouse/core";
 import { SourceOffsets } from "./accept-batches.ts";
 import type { Acknowledged, Upload } from "./batch.ts";
 import type { RunRecords } from "./run-records.ts";
-import type { StoredSample, UploadRecords } from "./upload-records.ts";
+import type { SampleRecords, StoredSample } from "./sample-records.ts";
+import type { UploadRecords } from "./upload-records.ts";
 
 export interface TelemetryTransaction {
   readonly now: () => number;
   readonly uploads: UploadRecords;
+  readonly samples: SampleRecords;
   readonly runs: RunRecords;
 }
 
@@ -40,7 +42,7 @@ export async function storeTelemetry(
       outcomes.push({ refused });
     }
   }
-  await tx.uploads.insertSamples(samples);
+  await tx.samples.insert(samples);
   await tx.uploads.insertGaps(accepted.flatMap(({ gaps }) => gaps));
   await tx.uploads.saveOffsets("telemetry", newest(accepted.flatMap(({ moved }) => moved)));
   return outcomes;

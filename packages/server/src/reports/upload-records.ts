@@ -1,3 +1,5 @@
+import type { TelemetryQuery } from "./sample-records.ts";
+
 /** The two kinds of batches that nodes keep until they are acknowledged. */
 export type UploadStream = "telemetry" | "events";
 
@@ -22,36 +24,14 @@ export interface UploadGap {
   readonly capturedAt: number;
 }
 
-export interface StoredSample {
-  readonly nodeId: string;
-  readonly name: string;
-  /** Empty: of the node as a whole. */
-  readonly runId: string;
-  readonly time: number;
-  readonly value: number;
-}
-
-export interface TelemetryQuery {
-  readonly nodeId: string;
-  /** Empty: every name. */
-  readonly name: string;
-  readonly from: number;
-  /** Not included. */
-  readonly to: number;
-  readonly limit: number;
-}
-
 export interface UploadRecords {
   /** Holds the nodes until the transaction ends: nobody else takes the same offsets. Returns those that are confirmed. */
   lockNodes(nodeIds: readonly string[]): Promise<ReadonlySet<string>>;
   offsets(stream: UploadStream, nodeIds: readonly string[]): Promise<readonly SourceOffset[]>;
   saveOffsets(stream: UploadStream, offsets: readonly SourceOffset[]): Promise<void>;
   insertGaps(gaps: readonly UploadGap[]): Promise<void>;
-  insertSamples(samples: readonly StoredSample[]): Promise<void>;
-  /** The oldest first. */
-  samples(query: TelemetryQuery): Promise<readonly StoredSample[]>;
   /** What was dropped of telemetry in a time. */
   gaps(query: Omit<TelemetryQuery, "name">): Promise<readonly UploadGap[]>;
-  /** Forgets at most `limit` samples and gaps that are older than this. Returns how many. */
-  removeBefore(time: number, limit: number): Promise<number>;
+  /** Forgets gaps that are older than this. */
+  removeGapsBefore(time: number): Promise<void>;
 }

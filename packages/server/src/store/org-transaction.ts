@@ -13,6 +13,7 @@ import type { DeviceGrantRecords, IdentityRecords, MemberSessionRecords } from "
 import type { PolicyRecords } from "../policies/policy-records.ts";
 import type { EventRecords } from "../reports/event-records.ts";
 import type { RunRecords } from "../reports/run-records.ts";
+import type { SampleRecords } from "../reports/sample-records.ts";
 import type { UploadRecords } from "../reports/upload-records.ts";
 import type { SessionRecords } from "../sessions/session-records.ts";
 import { addLookup, type RecordScope } from "./record-scope.ts";
@@ -30,6 +31,7 @@ import { policyRecords } from "./records/policy-records.ts";
 import { revocationRecords } from "./records/revocation-records.ts";
 import { rosterRecords } from "./records/roster-records.ts";
 import { runRecords } from "./records/run-records.ts";
+import { sampleRecords } from "./records/sample-records.ts";
 import { sessionRecords } from "./records/session-records.ts";
 import { spendSetupCode } from "./records/setup-codes.ts";
 import { uploadRecords } from "./records/upload-records.ts";
@@ -62,6 +64,7 @@ export interface OrgTransaction {
   readonly events: EventRecords;
   readonly commands: CommandRecords;
   readonly uploads: UploadRecords;
+  readonly samples: SampleRecords;
   readonly runs: RunRecords;
   /** Lets whoever knows the secret find the organisation. */
   addLookup(kind: LookupKind, sha256: Uint8Array): Promise<void>;
@@ -94,6 +97,7 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
     events: eventRecords(scope),
     commands: commandRecords(scope),
     uploads: uploadRecords(scope),
+    samples: sampleRecords(scope),
     runs: runRecords(scope),
     addLookup: (kind, hash) => addLookup(scope, kind, hash),
     spendSetupCode: (hash) => spendSetupCode(scope, hash),

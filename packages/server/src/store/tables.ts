@@ -229,13 +229,15 @@ interface UploadOffsets extends Tenant {
   next_offset: number;
 }
 
-interface TelemetrySamples {
+interface TelemetryChunks {
   org_id: string;
   node_id: string;
   name: string;
   run_id: string;
-  time: Time;
-  value: number;
+  first_time: Time;
+  last_time: Time;
+  /** JSON: `[[time, value], …]` in the order of time. */
+  samples: string;
 }
 
 /** Batches that a node had to drop before they were acknowledged. */
@@ -332,7 +334,7 @@ export interface Tables {
   revocations: Revocations;
   events: Events;
   upload_offsets: UploadOffsets;
-  telemetry_samples: TelemetrySamples;
+  telemetry_chunks: TelemetryChunks;
   upload_gaps: UploadGaps;
   runs: Runs;
   audit_logs: AuditLogs;

@@ -3,7 +3,8 @@ import { Problem } from "@gatehouse/core";
 import type { NodeAdminService } from "@gatehouse/wire";
 import type { StoredEvent } from "../../reports/event-records.ts";
 import type { ReportedRun } from "../../reports/run-records.ts";
-import type { StoredSample, UploadGap } from "../../reports/upload-records.ts";
+import type { StoredSample } from "../../reports/sample-records.ts";
+import type { UploadGap } from "../../reports/upload-records.ts";
 import { watchEvents } from "../../reports/watch-events.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { operatorCaller } from "../caller.ts";
@@ -41,7 +42,7 @@ export function reportMethods({ store, bus }: ServerContext) {
       return { runs: runs.map(describeRun) };
     },
     queryTelemetry: async ({ nodeId, name, from, to, limit }, context) =>
-      store.inOrg(operatorCaller(context).orgId, async ({ uploads }) => {
+      store.inOrg(operatorCaller(context).orgId, async ({ uploads, samples: stored }) => {
         const query = {
           nodeId,
           name,
@@ -49,7 +50,7 @@ export function reportMethods({ store, bus }: ServerContext) {
           to: toSafeNumber(to),
           limit: limit === 0 ? DEFAULT_SAMPLES : limit,
         };
-        const [samples, gaps] = [await uploads.samples(query), await uploads.gaps(query)];
+        const [samples, gaps] = [await stored.list(query), await uploads.gaps(query)];
         return { samples: samples.map(describeSample), gaps: gaps.map(describeGap) };
       }),
   } satisfies Partial<ServiceImpl<typeof NodeAdminService>>;

@@ -229,17 +229,18 @@ const reports = (d: StoreDialect): readonly string[] => [
     primary key (org_id, node_id, stream, source),
     ${NODE}
   )`,
-  `create table telemetry_samples (
+  `create table telemetry_chunks (
     org_id ${d.text} not null,
     node_id ${d.text} not null,
     name ${d.text} not null,
     run_id ${d.text} not null,
-    time ${d.integer} not null,
-    value ${d.real} not null,
+    first_time ${d.integer} not null,
+    last_time ${d.integer} not null check (last_time >= first_time),
+    samples ${d.text} not null,
     ${NODE}
   )`,
-  "create index telemetry_samples_by_name on telemetry_samples (org_id, node_id, name, time)",
-  "create index telemetry_samples_by_time on telemetry_samples (org_id, time)",
+  "create index telemetry_chunks_by_node on telemetry_chunks (org_id, node_id, last_time)",
+  "create index telemetry_chunks_by_time on telemetry_chunks (org_id, last_time)",
   `create table upload_gaps (
     ${tenantColumns(d)},
     node_id ${d.text} not null,
@@ -315,7 +316,7 @@ export const foundation: Migration = {
     "revocations",
     "events",
     "upload_offsets",
-    "telemetry_samples",
+    "telemetry_chunks",
     "upload_gaps",
     "runs",
     "audit_logs",

@@ -1,5 +1,5 @@
-import { type Selectable, sql } from "kysely";
-import type { StoredSample, UploadGap, UploadRecords } from "../../reports/upload-records.ts";
+import type { Selectable } from "kysely";
+import type { UploadGap, UploadRecords } from "../../reports/upload-records.ts";
 import { insertRows } from "../insert-rows.ts";
 import type { RecordScope } from "../record-scope.ts";
 import type { Tables } from "../tables.ts";
@@ -25,27 +25,13 @@ export function uploadRecords(scope: RecordScope): UploadRecords {
         rows: offsets.map(({ nodeId, source, nextOffset }) => [nodeId, source, nextOffset]),
       }),
     insertGaps: (gaps) => insertRows(scope, GAP_COLUMNS, { shared: [orgId, now(), now()], rows: gaps.map(gapValues) }),
-    insertSamples: (samples) => insertRows(scope, SAMPLE_COLUMNS, { shared: [orgId], rows: samples.map(sampleValues) }),
-    samples: async ({ nodeId, name, from, to, limit }) => {
-      const own = db.selectFrom("telemetry_samples").selectAll().where("org_id", "=", orgId);
-      const named = name === "" ? own : own.where("name", "=", name);
-      const some = named.where("node_id", "=", nodeId).where("time", ">=", from).where("time", "<", to);
-      return (await some.orderBy("time").limit(limit).execute()).map(toSample);
-    },
     gaps: async ({ nodeId, from, to, limit }) => {
       const own = db.selectFrom("upload_gaps").selectAll().where("org_id", "=", orgId).where("node_id", "=", nodeId);
       const some = own.where("stream", "=", "telemetry").where("captured_at", ">=", from).where("captured_at", "<", to);
       return (await some.orderBy("captured_at").limit(limit).execute()).map(toGap);
     },
-    removeBefore: async (time, limit) => {
-      // Rows have no key of their own: the databases' hidden one serves.
-      const rowId = dialect.name === "postgres" ? sql`ctid` : sql`rowid`;
-      const old = sql`select ${rowId} from telemetry_samples where org_id = ${orgId} and time < ${time} limit ${limit}`;
-      const done = await sql`delete from telemetry_samples where org_id = ${orgId} and ${rowId} in (${old})`.execute(
-        db,
-      );
-      await sql`delete from upload_gaps where org_id = ${orgId} and captured_at < ${time}`.execute(db);
-      return Number(done.numAffectedRows ?? 0n);
+    removeGapsBefore: async (time) => {
+      await db.deleteFrom("upload_gaps").where("org_id", "=", orgId).where("captured_at", "<", time).execute();
     },
   };
 }
@@ -75,23 +61,9 @@ const GAP_COLUMNS = {
   },
 } as const;
 
-const SAMPLE_COLUMNS = {
-  table: "telemetry_samples",
-  shared: { org_id: "text" },
-  own: { node_id: "text", name: "text", run_id: "text", time: "integer", value: "real" },
-} as const;
-
-function sampleValues({ nodeId, name, runId, time, value }: StoredSample): readonly (string | number)[] {
-  return [nodeId, name, runId, time, value];
-}
-
 function gapValues(gap: UploadGap): readonly (string | number)[] {
   const { nodeId, stream, source, firstOffset, throughOffset, batches, bytes, capturedAt } = gap;
   return [nodeId, stream, source, firstOffset, throughOffset, batches, bytes, capturedAt];
-}
-
-function toSample({ node_id, name, run_id, time, value }: Selectable<Tables["telemetry_samples"]>): StoredSample {
-  return { nodeId: node_id, name, runId: run_id, time, value };
 }
 
 function toGap(row: Selectable<Tables["upload_gaps"]>): UploadGap {
