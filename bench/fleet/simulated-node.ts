@@ -54,6 +54,7 @@ export class SimulatedNode implements Disposable {
   readonly #server: ServerSeed;
   readonly #identity: SigningKey;
   readonly #bootId = randomUUID();
+  #proofs: SessionProofs | undefined;
   #channel: ServerChannel | undefined;
   #gateway: Client<typeof NodeGatewayService> | undefined;
   #outgoing = new MessageQueue<ControlStreamRequest>(MAX_WAITING);
@@ -100,6 +101,7 @@ export class SimulatedNode implements Disposable {
   async connect(): Promise<void> {
     this[Symbol.dispose]();
     const proofs = new SessionProofs(this.#server.url, { identity: this.#identity });
+    this.#proofs = proofs;
     const serverIdentityKey = new Uint8Array(Buffer.from(this.#server.identityKey, "base64url"));
     const { url: origin, keySet } = this.#server;
     const saveKeySet = () => Promise.reject(new Error("the server of a bench changes no keys"));
@@ -124,20 +126,15 @@ export class SimulatedNode implements Disposable {
     return { token: new Secret(done.sessionToken), expiresAt: Number(done.expiresAt) };
   }
 
-  /** A stream that is refused for want of a nonce is opened again with the one that came along. */
   async #hold(gateway: Client<typeof NodeGatewayService>): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      const accepted = this.#next("accepted");
-      this.#outgoing = new MessageQueue(MAX_WAITING);
-      const own = { protocolVersions: [1], softwareVersion: "bench", bootId: this.#bootId };
-      this.#send({ case: "hello", value: own });
-      void this.#read(gateway.controlStream(this.#outgoing, { timeoutMs: 0 }));
-      try {
-        return await accepted;
-      } catch (failure) {
-        if (attempt > 1) throw failure;
-      }
-    }
+    const accepted = this.#next("accepted");
+    this.#outgoing = new MessageQueue(MAX_WAITING);
+    this.#send({
+      case: "hello",
+      value: { protocolVersions: [1], softwareVersion: "bench", bootId: this.#bootId },
+    });
+    void this.#read(gateway.controlStream(this.#outgoing, { timeoutMs: 0 }));
+    await accepted;
   }
 
   async #read(messages: AsyncIterable<ControlStreamResponse>): Promise<void> {
@@ -153,7 +150,8 @@ export class SimulatedNode implements Disposable {
     if (message.case === "command") {
       const { commandId } = message.value.header ?? { commandId: "" };
       this.#send({ case: "ack", value: { commandId, status: Ack_Status.OK } });
-    } else if (message.case === "bundleChanged") void this.#follow(Number(message.value.generation));
+    } else if (message.case === "accepted") this.#proofs?.useNonce(message.value.dpopNonce);
+    else if (message.case === "bundleChanged") void this.#follow(Number(message.value.generation));
     this.#expected.get(message.case ?? "")?.();
     this.#expected.delete(message.case ?? "");
   }
