@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { fromBinary } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { linkSignals, Problem } from "@gatehouse/core";
@@ -12,6 +13,7 @@ import { nextChange } from "../next-change.ts";
 import { describeCommand } from "./describe-command.ts";
 
 const DEFAULT_TTL_MS = 600_000;
+const LOOK_AGAIN_MS = 100;
 
 /** Commands, as operators give and follow them. */
 export function commandMethods(server: ServerContext) {
@@ -90,7 +92,13 @@ async function untilEnded(
     if (isOver) round.abort();
     await changed;
     if (isOver) return commands;
+    if (commands.length > 1) await pause(signal);
   }
+}
+
+/** The ends of a batch come in a crowd, and each look reads all of it. */
+async function pause(signal: AbortSignal): Promise<void> {
+  await wait(LOOK_AGAIN_MS, undefined, { signal }).catch(() => undefined);
 }
 
 /** By the name of the state. */
