@@ -1,5 +1,8 @@
+import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { request as httpsRequest } from "node:https";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { requestUnix } from "@gatehouse/kit";
@@ -130,6 +133,25 @@ test("it moves to another machine by backup and restore: its own host and the ot
   expect(await fleet.operator(["stop", runId])).toEqual({ stopped: [runId] });
 });
 
+test.each(["operator/org.key", "operator/server.json", "enrollment.json", "operator/node-names.json"])(
+  "its first start may be killed anywhere, as here once %s is there: the next one goes on",
+  async (file) => {
+    const directory = await mkdtemp(join(tmpdir(), "gh-modes-"));
+    await using machine = await Machine.open(directory);
+    const own = ["--listen", `127.0.0.1:${await freePort()}`, "--state-dir", machine.path("s"), "--json"];
+    const killed = machine.start(["up", ...own]);
+    await eventually(file, () => existsSync(machine.path("s", file)) || undefined, { everyMs: 1 });
+    killed.kill("SIGKILL");
+    await killed.finished;
+    await isConnected(machine.start(["up", ...own]));
+    expect(await machine.json(["nodes", "ls", "--state-dir", machine.path("s")])).toMatchObject([
+      { state: "confirmed", connected: true },
+    ]);
+    await machine[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true });
+  },
+);
+
 test("options that contradict one another, and a host of another server, are refused before anything is opened", async () => {
   const directory = await mkdtemp(join(tmpdir(), "gh-modes-"));
   await using machine = await Machine.open(directory);
@@ -183,6 +205,15 @@ async function growUp() {
       await fleet[Symbol.asyncDispose]();
     },
   };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
 }
 
 async function isConnected(daemon: RunningCommand): Promise<void> {
