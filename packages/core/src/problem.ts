@@ -299,6 +299,12 @@ export const PROBLEMS = {
     exit: 1,
     say: "A control stream begins with a Hello, within five seconds.",
   },
+  "stream.broken": {
+    rpc: "invalid_argument",
+    http: 400,
+    exit: 1,
+    say: "The stream sent what its protocol does not allow.",
+  },
   "stream.version": {
     rpc: "failed_precondition",
     http: 409,
@@ -515,6 +521,18 @@ export const PROBLEMS = {
     say: "Another node owns that run: no other may report on it.",
   },
   "runs.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such run." },
+  "runs.away": {
+    rpc: "unavailable",
+    http: 503,
+    exit: 6,
+    say: "The run's node has no stream at this server now.",
+  },
+  "runs.taken_over": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "Somebody else attached to the run's input.",
+  },
   "runs.id_taken": { rpc: "already_exists", http: 409, exit: 1, say: "A live run has this id." },
   "runs.token_conflict": { rpc: "already_exists", http: 409, exit: 1, say: "That token belongs to another run." },
   "runs.token_revoked": { rpc: "permission_denied", http: 410, exit: 4, say: "That run was deleted." },

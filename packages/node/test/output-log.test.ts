@@ -22,15 +22,15 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 
 test("closing waits for what a stream still holds", async () => {
   const log = new OutputLog(directory);
-  log.follow(Readable.from([Buffer.from("one "), Buffer.from("two ")]));
-  log.follow(Readable.from([Buffer.from("three ")]));
+  log.follow(Readable.from([Buffer.from("one "), Buffer.from("two ")]), "stdout");
+  log.follow(Readable.from([Buffer.from("three ")]), "stdout");
   await log[Symbol.asyncDispose]();
   expect(read("output.log").trim().split(" ").sort()).toEqual(["one", "three", "two"]);
 });
 
 test("the newest is kept, in two files of a bounded size", async () => {
   const log = new OutputLog(directory, 100);
-  log.follow(Readable.from(Array.from({ length: 100 }, (_, index) => Buffer.from(`line ${index}\n`))));
+  log.follow(Readable.from(Array.from({ length: 100 }, (_, index) => Buffer.from(`line ${index}\n`))), "stdout");
   await log[Symbol.asyncDispose]();
   expect(read("output.log").length).toBeLessThan(120);
   expect(read("output.log.1").length).toBeLessThan(120);
@@ -41,7 +41,7 @@ test("a full disk loses output and holds nobody up", async () => {
   symlinkSync("/dev/full", path());
   const log = new OutputLog(directory);
   const source = Readable.from(Array.from({ length: 200 }, () => Buffer.alloc(65_536)));
-  log.follow(source);
+  log.follow(source, "stdout");
   await finished(source);
   await log[Symbol.asyncDispose]();
 });
@@ -49,7 +49,7 @@ test("a full disk loses output and holds nobody up", async () => {
 test("a follower gets what is written, over a rotation, and the end with the run", async () => {
   const log = new OutputLog(directory, 10);
   const output = new PassThrough();
-  log.follow(output);
+  log.follow(output, "stdout");
   let isRunning = true;
   const server = createServer((_, response) => {
     const signal = new AbortController().signal;

@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import type { DescService } from "@bufbuild/protobuf";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, createClient } from "@connectrpc/connect";
@@ -61,6 +62,7 @@ const NODES: Row<typeof NodeAdminService> = {
   sendCommand: ({ node }) => ({ nodeIds: [node], payload: ping, idempotencyKey: "k", ttlMs: 60_000n }),
   listCommands: ({ batch }) => ({ batchId: batch }),
   watchEvents: NAMES_NOTHING,
+  attachRun: ({ node }) => ({ message: { case: "open", value: { nodeId: node, runId: "r1" } } }),
   listRuns: ({ node }) => ({ nodeId: node }),
   queryTelemetry: ({ node }) => ({ nodeId: node, from: 0n, to: 1n }),
 };
@@ -172,7 +174,9 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     >;
     let text: string;
     try {
-      const called = client[method]?.(ask(ids, stranger), stranger.headers);
+      const isStreamed = service.method[method]?.methodKind === "bidi_streaming";
+      const asked = ask(ids, stranger);
+      const called = client[method]?.(isStreamed ? Readable.from([asked]) : asked, stranger.headers);
       const whole =
         Symbol.asyncIterator in Object(called) ? await Array.fromAsync(called as AsyncIterable<unknown>) : await called;
       text = JSON.stringify(whole, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));

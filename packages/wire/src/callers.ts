@@ -111,6 +111,7 @@ export const CALLERS = {
     sendCommand: operator("node:command", "suppress"),
     listCommands: operator("node:read", "suppress"),
     watchEvents: operator("node:read"),
+    attachRun: operator("node:command", "suppress"),
     listRuns: operator("run:read"),
     queryTelemetry: operator("node:read"),
   } satisfies Rows<typeof NodeAdminService>,

@@ -22,4 +22,11 @@ export {
   type ServerReflectionResponseSchema,
 } from "./gen/grpc/reflection/v1/reflection_pb.js";
 export { loggable } from "./loggable.ts";
+export {
+  affordableBytes,
+  MAX_RUN_STREAM_MESSAGES,
+  RUN_STREAM_WINDOW_BYTES,
+  RunStreamCredit,
+  runStreamCost,
+} from "./run-stream-credit.ts";
 export { SERVICES } from "./services.ts";

@@ -3,14 +3,15 @@ import { pipeline } from "node:stream/promises";
 import { PROBLEMS, Problem, type ProblemCode } from "@gatehouse/core";
 import { type Invocation, isSet } from "../invocation.ts";
 import { findRun, followFleetRun, isElsewhere } from "../operator/fleet-runs.ts";
-import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { watchRun } from "../operator/hold-run.ts";
+import { asOperator } from "../operator/open-operator.ts";
 import { writeOut } from "../terminal/write-out.ts";
 
 /** Prints what a detached run wrote, byte for byte; with --follow until it ends. */
 export async function logs(invocation: Invocation): Promise<number> {
   const { dir } = invocation.config.state;
   const [asked = ""] = invocation.args;
-  if (await isElsewhere(invocation, asked)) return asOperator(dir, (operator) => fleetLogs(operator, invocation));
+  if (await isElsewhere(invocation, asked)) return fleetLogs(dir, invocation);
   const runId = encodeURIComponent(asked);
   const path = `/v1/sandboxes/${runId}/logs${isSet(invocation, "follow") ? "?follow" : ""}`;
   const answer = await new Promise<import("node:http").IncomingMessage>((resolve, reject) => {
@@ -24,9 +25,14 @@ export async function logs(invocation: Invocation): Promise<number> {
 }
 
 /** The same of a run on a node of the organisation. */
-async function fleetLogs(operator: Operator, invocation: Invocation): Promise<number> {
-  const { runId, nodeId } = await findRun(operator, invocation.args[0] ?? "");
-  await followFleetRun(operator, { runId, nodeId, follows: isSet(invocation, "follow"), write: writeOut });
+async function fleetLogs(stateDir: string, invocation: Invocation): Promise<number> {
+  const follows = isSet(invocation, "follow");
+  const { runId, nodeId } = await asOperator(stateDir, async (operator) => {
+    const run = await findRun(operator, invocation.args[0] ?? "");
+    if (!follows) await followFleetRun(operator, { ...run, follows, write: writeOut });
+    return run;
+  });
+  if (follows) await watchRun({ stateDir, runId, nodeId });
   return 0;
 }
 

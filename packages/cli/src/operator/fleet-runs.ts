@@ -47,6 +47,8 @@ export async function stopFleetRun(operator: Pick<Operator, "nodes">, runId: str
 export interface FollowOptions {
   readonly nodeId: string;
   readonly runId: string;
+  /** Begins here; default: where the run began. */
+  readonly from?: number;
   /** Goes on until the run ends. */
   readonly follows: boolean;
   readonly write: (bytes: Uint8Array) => Promise<void>;
@@ -58,9 +60,9 @@ const LONGEST_PAUSE_MS = 2_000;
 /** Writes what a run wrote, piece by piece. Answers its exit code; `null` while it runs. */
 export async function followFleetRun(
   operator: Pick<Operator, "nodes">,
-  { nodeId, runId, follows, write }: FollowOptions,
+  { nodeId, runId, from = 0, follows, write }: FollowOptions,
 ): Promise<number | null> {
-  let offset = 0;
+  let offset = from;
   let pauseMs = FIRST_PAUSE_MS;
   for (;;) {
     const value = { runId, offset: BigInt(offset), maxBytes: 0 };

@@ -1,6 +1,6 @@
-/** Writes bytes to standard output, no faster than it takes them. */
-export function writeOut(bytes: Uint8Array): Promise<void> {
+/** Writes bytes to standard output, or to standard error, no faster than it takes them. */
+export function writeOut(bytes: Uint8Array, stream: "stdout" | "stderr" = "stdout"): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.write(bytes, (failure) => (failure ? reject(failure) : resolve()));
+    process[stream].write(bytes, (failure) => (failure ? reject(failure) : resolve()));
   });
 }

@@ -1,4 +1,5 @@
 import { Problem, parseRunId } from "@gatehouse/core";
+import type { Attachments } from "../attachments/attachments.ts";
 import type { RunFiles } from "../runs/run-files.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
 import { fetchApiKey } from "../uplink/change-key.ts";
@@ -22,12 +23,16 @@ export interface HandlerUplink {
   /** `undefined` while the server is away. */
   readonly session: () => NodeSession | undefined;
   readonly fleet: Pick<FleetFollower, "refresh" | "reseal">;
+  readonly attachments: Pick<Attachments, "open">;
   /** The server's time. */
   readonly now: () => number;
 }
 
 /** What this node does on command. A kind that is not here is answered with INCAPABLE. */
-export function nodeHandlers(deps: NodeHandlerDeps, { session, fleet, now }: HandlerUplink): CommandHandlers {
+export function nodeHandlers(
+  deps: NodeHandlerDeps,
+  { session, fleet, attachments, now }: HandlerUplink,
+): CommandHandlers {
   const { sandboxes, stateDir } = deps;
   const draining = new Draining();
   return {
@@ -46,6 +51,10 @@ export function nodeHandlers(deps: NodeHandlerDeps, { session, fleet, now }: Han
       return {};
     },
     collectLogs: (asked) => collectLogs(asked, deps),
+    openRunStream: async (asked) => {
+      attachments.open(asked);
+      return {};
+    },
     applyBundle: async () => {
       await fleet.refresh();
       return {};

@@ -13,9 +13,6 @@ export interface StartRunDeps {
 
 /** Starts a run that a command asks for, below the node's own ceiling. Returns when its command runs. */
 export async function startRun(asked: StartRun, { sandboxes, ceiling }: StartRunDeps): Promise<void> {
-  if (asked.attachmentId !== "") {
-    throw new Problem("api.not_supported", { detail: "Runs that are started by command are detached." });
-  }
   const driver = await allowedDriver(asked.driver, ceiling);
   const ownsWorkspace = asked.workspace === "";
   const workspace = ownsWorkspace ? await makeWorkspace(asked.runId, ceiling) : asked.workspace;
@@ -36,7 +33,8 @@ export async function startRun(asked: StartRun, { sandboxes, ceiling }: StartRun
     });
     requirePublic(request.policy, ceiling);
     const { workspaceRoots } = ceiling;
-    await sandboxes.create(request, { runId: parseRunId(asked.runId), workspaceRoots, ownsWorkspace });
+    const takesInput = asked.attachmentId !== "";
+    await sandboxes.create(request, { runId: parseRunId(asked.runId), workspaceRoots, ownsWorkspace, takesInput });
   } catch (failure) {
     if (ownsWorkspace) await rm(workspace, { recursive: true, force: true });
     throw failure;

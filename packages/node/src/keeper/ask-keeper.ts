@@ -3,6 +3,12 @@ import { Problem } from "@gatehouse/core";
 import { errorCode } from "@gatehouse/kit";
 
 const ANSWER_TIMEOUT_MS = 3_000;
+export interface AskOptions {
+  readonly timeoutMs?: number;
+  /** Aborting hangs up: the answer is `undefined`. */
+  readonly signal?: AbortSignal;
+}
+
 const MAX_ANSWER_BYTES = 65_536;
 /** What connecting says when nobody listens; whatever else it says, somebody may. */
 const GONE: readonly (string | undefined)[] = ["ENOENT", "ECONNREFUSED", "ECONNRESET", "EPIPE"];
@@ -11,7 +17,11 @@ const GONE: readonly (string | undefined)[] = ["ENOENT", "ECONNREFUSED", "ECONNR
  * Sends one line to a keeper and reads its answer; `undefined` when there is no keeper. One that is there and does not
  * answer in time fails with `process.timeout`: on a busy machine a run is not over because its keeper is slow.
  */
-export async function askKeeper(socketPath: string, request: object, timeoutMs = ANSWER_TIMEOUT_MS): Promise<unknown> {
+export async function askKeeper(
+  socketPath: string,
+  request: object,
+  { timeoutMs = ANSWER_TIMEOUT_MS, signal }: AskOptions = {},
+): Promise<unknown> {
   const socket = connect(socketPath);
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   let text = "";
@@ -28,9 +38,13 @@ export async function askKeeper(socketPath: string, request: object, timeoutMs =
   socket.on("error", (error) => {
     failure = error;
   });
+  const hangUp = () => void socket.destroy();
+  signal?.addEventListener("abort", hangUp, { once: true });
+  if (signal?.aborted) hangUp();
   socket.write(`${JSON.stringify(request)}\n`);
   await closed;
   clearTimeout(timer);
+  signal?.removeEventListener("abort", hangUp);
   if (isLate || (failure !== undefined && !GONE.includes(errorCode(failure)))) throw new Problem("process.timeout");
   try {
     return JSON.parse(text);

@@ -3,12 +3,21 @@ import { createServer, type Socket } from "node:net";
 import { constants } from "node:os";
 import { native, removeFile, socketDescriptor } from "@gatehouse/kit";
 import * as z from "zod";
+import type { InputPiece } from "./run-input.ts";
 import type { ExitStatus } from "./sandbox-process.ts";
 
+/** A piece of input of 64 KiB. */
+const MAX_INPUT_TEXT = 87_384;
 const requestSchema = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("take-listener") }),
   z.strictObject({ op: z.literal("status") }),
   z.strictObject({ op: z.literal("signal"), signal: z.enum(Object.keys(constants.signals)) }),
+  z.strictObject({
+    op: z.literal("input"),
+    offset: z.number().int().min(0),
+    data: z.base64().max(MAX_INPUT_TEXT),
+    last: z.boolean(),
+  }),
   z.strictObject({ op: z.literal("stop"), graceMs: z.number().int().min(0).max(600_000) }),
 ]);
 
@@ -19,11 +28,13 @@ export interface KeeperActions {
   readonly listenerFd: () => number | undefined;
   readonly status: () => object;
   readonly signal: (name: NodeJS.Signals) => void;
+  /** Resolves when the run takes more. False: bytes before these are missing, or it has no input that is open. */
+  readonly give: (piece: InputPiece) => Promise<boolean>;
   /** Resolves, with how the command ended, when the sandbox is gone. */
   readonly stop: (graceMs: number) => Promise<ExitStatus>;
 }
 
-const MAX_LINE_BYTES = 4_096;
+const MAX_LINE_BYTES = MAX_INPUT_TEXT + 4_096;
 const LINE_TIMEOUT_MS = 5_000;
 
 /** Serves one JSON line per connection on a socket of mode 0600, to the same user or root. */
@@ -70,6 +81,10 @@ async function answer(socket: Socket, line: string, actions: KeeperActions): Pro
 async function act(request: Exclude<KeeperRequest, { op: "take-listener" }>, actions: KeeperActions): Promise<object> {
   if (request.op === "status") return actions.status();
   if (request.op === "stop") return { ok: true, ...(await actions.stop(request.graceMs)) };
+  if (request.op === "input") {
+    const { offset, data, last: isLast } = request;
+    return { ok: await actions.give({ offset, data: Buffer.from(data, "base64"), isLast }) };
+  }
   actions.signal(request.signal as NodeJS.Signals);
   return { ok: true };
 }

@@ -16,6 +16,8 @@ export const launchSchema = z.strictObject({
   isTerminal: z.boolean(),
   /** Output goes to `output.log` of the run's directory. */
   isDetached: z.boolean(),
+  /** Its standard input stays open for whoever attaches; else a detached run has none. */
+  takesInput: z.boolean(),
 });
 
 export type Launch = Readonly<z.infer<typeof launchSchema>>;

@@ -11,6 +11,7 @@ import { serveKeeper } from "./keeper-socket.ts";
 import { type Launch, launchSchema } from "./launch-file.ts";
 import { RecordedStreams } from "./recorded-streams.ts";
 import { reportExited, reportStarted } from "./report.ts";
+import { RunInput } from "./run-input.ts";
 import { type ExitStatus, type SandboxProcess, spawnSandbox } from "./sandbox-process.ts";
 import type { SandboxStreams } from "./sandbox-streams.ts";
 import { type HeldListener, takeListener } from "./take-listener.ts";
@@ -41,7 +42,8 @@ async function keep(launchPath: string): Promise<number> {
 
 async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   // Closed last: what the command said is in its pipes when it is gone.
-  const streams = openStreams(launch);
+  const input = launch.takesInput ? life.own(new RunInput(launch.runDir)) : undefined;
+  const streams = openStreams(launch, input);
   if (streams !== undefined) life.own(streams);
   const { sandbox } = await spawnSandbox(
     launchSandbox(launch.driver, {
@@ -67,8 +69,9 @@ async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   life.own(
     await serveKeeper(join(launch.stateDir, "keepers", `${launch.keeper}.sock`), {
       listenerFd: () => (listener as HeldListener | undefined)?.fd,
-      status: () => ({ runId: launch.runId, pid: process.pid, startedAt, state }),
+      status: () => ({ runId: launch.runId, pid: process.pid, startedAt, state, inputOffset: input?.offset }),
       signal: (name) => sandbox.signal(name),
+      give: async (piece) => (await input?.give(piece)) === true,
       stop: (graceMs) => stop(sandbox, graceMs),
     }),
   );
@@ -84,8 +87,8 @@ async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
 }
 
 /** A detached run has none of the caller's; without a sandbox they are its own as everything else is. */
-function openStreams({ isDetached, driver, runDir }: Launch): SandboxStreams | undefined {
-  if (isDetached) return new RecordedStreams(runDir);
+function openStreams({ isDetached, driver, runDir }: Launch, input: RunInput | undefined): SandboxStreams | undefined {
+  if (isDetached) return new RecordedStreams(runDir, input?.fd);
   return driver === "process" ? undefined : new CallerStreams(runDir);
 }
 

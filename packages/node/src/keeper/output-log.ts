@@ -5,20 +5,30 @@ import { setTimeout as delay } from "node:timers/promises";
 
 /** What a detached run wrote, in its directory; the part before it is beside it, with `.1`. */
 export const OUTPUT_FILE = "output.log";
-/** How many bytes before both are gone, as text. */
+/** Where in that file another stream begins: 8 bytes each, twice the place, one more for standard error. */
+export const STREAMS_FILE = "output.streams";
+/** How many bytes before both are gone, and the inode of the part before: text. Another inode there is about to change. */
 export const LOST_FILE = "output.lost";
+export const SWITCH_BYTES = 8;
+
+export type OutputStream = "stdout" | "stderr";
 
 const MAX_FILE_BYTES = 8 * 1_048_576;
+const MAX_SWITCHES = 131_072;
 /** How long what is still in a pipe is waited for; a child that left its run may hold one open for ever. */
 const DRAIN_MS = 2_000;
 
 /** What a detached run writes, in `output.log`; at its bound the file moves to `output.log.1`, the one before goes. */
 export class OutputLog implements AsyncDisposable {
   readonly #path: string;
+  readonly #streamsPath: string;
   readonly #lostPath: string;
   readonly #maxBytes: number;
   readonly #followed: Promise<void>[] = [];
   #file: FileHandle | undefined;
+  #switches: FileHandle | undefined;
+  #switchCount = 0;
+  #stream: OutputStream = "stdout";
   #bytes = 0;
   /** Of the file before, and of all before that. */
   #keptBytes = 0;
@@ -27,19 +37,20 @@ export class OutputLog implements AsyncDisposable {
 
   constructor(runDir: string, maxBytes = MAX_FILE_BYTES) {
     this.#path = join(runDir, OUTPUT_FILE);
+    this.#streamsPath = join(runDir, STREAMS_FILE);
     this.#lostPath = join(runDir, LOST_FILE);
     this.#maxBytes = maxBytes;
   }
 
   /** Follows a stream to its end, holding it up while the disk is slower. */
-  follow(source: Readable): void {
-    this.#followed.push(this.#drain(source));
+  follow(source: Readable, stream: OutputStream): void {
+    this.#followed.push(this.#drain(source, stream));
   }
 
-  async #drain(source: Readable): Promise<void> {
+  async #drain(source: Readable, stream: OutputStream): Promise<void> {
     try {
       for await (const chunk of source) {
-        this.#turn = this.#turn.then(() => this.#write(chunk as Buffer));
+        this.#turn = this.#turn.then(() => this.#write(chunk as Buffer, stream));
         await this.#turn;
       }
     } catch {
@@ -47,10 +58,11 @@ export class OutputLog implements AsyncDisposable {
     }
   }
 
-  async #write(chunk: Buffer): Promise<void> {
+  async #write(chunk: Buffer, stream: OutputStream): Promise<void> {
     try {
-      if (this.#bytes >= this.#maxBytes) await this.#rotate();
+      if (this.#bytes >= this.#maxBytes || this.#switchCount >= MAX_SWITCHES) await this.#rotate();
       this.#file ??= await open(this.#path, "a", 0o600);
+      if (stream !== this.#stream) await this.#switchTo(stream);
       await this.#file.appendFile(chunk);
       this.#bytes += chunk.length;
     } catch {
@@ -58,16 +70,32 @@ export class OutputLog implements AsyncDisposable {
     }
   }
 
+  /** Whoever reads a byte of the file finds whose it is: this is written before. */
+  async #switchTo(stream: OutputStream): Promise<void> {
+    this.#switches ??= await open(this.#streamsPath, "a", 0o600);
+    const record = Buffer.alloc(SWITCH_BYTES);
+    record.writeBigUInt64BE(BigInt(this.#bytes * 2 + (stream === "stderr" ? 1 : 0)));
+    await this.#switches.appendFile(record);
+    this.#switchCount += 1;
+    this.#stream = stream;
+  }
+
+  /** The move of the file itself comes last: a reader sees by its inode whether all of this was done. */
   async #rotate(): Promise<void> {
-    if (this.#keptBytes > 0) {
-      this.#lostBytes += this.#keptBytes;
-      await writeFile(this.#lostPath, String(this.#lostBytes), { mode: 0o600 });
-    }
-    this.#keptBytes = this.#bytes;
+    const inode = (await this.#file?.stat())?.ino ?? 0;
+    this.#lostBytes += this.#keptBytes;
+    await writeFile(this.#lostPath, `${this.#lostBytes} ${inode}`, { mode: 0o600 });
+    await (await open(this.#streamsPath, "a", 0o600)).close();
+    await rename(this.#streamsPath, `${this.#streamsPath}.1`);
     await rename(this.#path, `${this.#path}.1`);
-    await this.#file?.close();
-    this.#file = undefined;
+    this.#keptBytes = this.#bytes;
     this.#bytes = 0;
+    await this.#file?.close();
+    await this.#switches?.close();
+    this.#file = undefined;
+    this.#switches = undefined;
+    this.#switchCount = 0;
+    this.#stream = "stdout";
   }
 
   /** Waits a moment for what the followed streams still hold. */
@@ -80,5 +108,6 @@ export class OutputLog implements AsyncDisposable {
     late.abort();
     await this.#turn;
     await this.#file?.close();
+    await this.#switches?.close();
   }
 }

@@ -4,7 +4,7 @@ import { makePipe, type PipeEnds } from "./make-pipe.ts";
 import { OutputLog } from "./output-log.ts";
 import type { SandboxStreams } from "./sandbox-streams.ts";
 
-/** The standard streams of a detached run: no input, and pipes into its output log. */
+/** The standard streams of a detached run: an input where somebody may attach to it, and pipes into its output log. */
 export class RecordedStreams implements SandboxStreams {
   readonly stdio: SandboxStreams["stdio"];
   readonly errors: Socket;
@@ -12,10 +12,11 @@ export class RecordedStreams implements SandboxStreams {
   readonly #log: OutputLog;
   readonly #given: Set<number>;
 
-  constructor(runDir: string) {
+  /** Takes the sandbox's end of its input over. */
+  constructor(runDir: string, input: number | undefined) {
     const [out, errors] = [makePipe(runDir, "read"), makePipe(runDir, "read")];
-    this.stdio = ["ignore", out.write, errors.write];
-    this.#given = new Set([out.write, errors.write]);
+    this.stdio = [input ?? "ignore", out.write, errors.write];
+    this.#given = new Set([out.write, errors.write, ...(input === undefined ? [] : [input])]);
     this.#output = open(out);
     this.errors = open(errors);
     this.#log = new OutputLog(runDir);
@@ -27,7 +28,8 @@ export class RecordedStreams implements SandboxStreams {
   }
 
   follow(): void {
-    for (const pipe of [this.#output, this.errors]) this.#log.follow(pipe);
+    this.#log.follow(this.#output, "stdout");
+    this.#log.follow(this.errors, "stderr");
   }
 
   /** Waits a moment for what the pipes still hold. */

@@ -15,6 +15,7 @@ export interface PlannedRun {
   readonly workspace: CheckedDirectory;
   readonly mounts: readonly CheckedDirectory[];
   readonly request: CreateRequest;
+  readonly takesInput: boolean;
   readonly createdAt: number;
 }
 
@@ -38,7 +39,7 @@ export function recordOf({ request, workspace, ...plan }: PlannedRun): RunRecord
 
 /** What its keeper is told. */
 export function launchOf(plan: PlannedRun, started: StartedRun, place: { stateDir: string; runDir: string }): Launch {
-  const { runId, keeper, driver, workspace, mounts, request } = plan;
+  const { runId, keeper, driver, workspace, mounts, request, takesInput } = plan;
   const parts = { ...started, placeholders: started.env, asked: request.env };
   const exposed = {
     ...parts,
@@ -58,5 +59,6 @@ export function launchOf(plan: PlannedRun, started: StartedRun, place: { stateDi
     env: driver === "process" ? gateEnvironment(exposed) : sandboxEnvironment(parts),
     isTerminal: request.tty,
     isDetached: request.detach,
+    takesInput,
   };
 }

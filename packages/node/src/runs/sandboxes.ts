@@ -7,6 +7,7 @@ import { type Log, removeFile, writeFileAtomic } from "@gatehouse/kit";
 import * as z from "zod";
 import type { GateLink } from "../daemon/gate-link.ts";
 import { askKeeper } from "../keeper/ask-keeper.ts";
+import type { InputPiece } from "../keeper/run-input.ts";
 import type { DriverName } from "../sandbox/driver.ts";
 import type { CreateRequest } from "./create-request.ts";
 import { launchOf, type PlannedRun, recordOf } from "./plan-run.ts";
@@ -42,6 +43,8 @@ export interface CreateOptions {
   readonly workspaceRoots?: readonly string[];
   /** The workspace was made for this run and goes with it. */
   readonly ownsWorkspace?: boolean;
+  /** Its standard input stays open for whoever attaches to it. */
+  readonly takesInput?: boolean;
 }
 
 const STOP_GRACE_MS = 5_000;
@@ -49,6 +52,10 @@ const START_WITHIN_MS = 30_000;
 /** What is said of a command whose end nobody saw. */
 const KILLED = 137;
 const stoppedSchema = z.object({ ok: z.literal(true), code: z.number().int().min(0).max(255) });
+const inputSchema = z.object({ inputOffset: z.number().int().min(0).optional() });
+const doneSchema = z.object({ ok: z.literal(true) });
+/** A command may read its input a day later. */
+const INPUT_WITHIN_MS = 86_400_000;
 /** Ended detached runs whose output is kept. */
 const MAX_KEPT = 50;
 
@@ -117,8 +124,9 @@ export class Sandboxes {
     const mounts = request.mounts.map((path) => checkMount(path, own));
     refuseNested([workspace, ...mounts]);
     const driver = await chooseDriver(request.driver);
+    const { takesInput = false } = options;
     const runId = options.runId ?? parseRunId(randomBytes(8).toString("hex"));
-    return { runId, keeper: keeperOf(runId), driver, workspace, mounts, request, createdAt: clock.now() };
+    return { runId, keeper: keeperOf(runId), driver, workspace, mounts, request, takesInput, createdAt: clock.now() };
   }
 
   /** Writes what the sandbox reads and what the keeper is told. Returns the path of the launch file. */
@@ -174,7 +182,7 @@ export class Sandboxes {
     const record = this.get(runId);
     if (record.state === "exited") return;
     const timeoutMs = STOP_GRACE_MS + 3_000;
-    const asked = askKeeper(this.#keeperSocket(record), { op: "stop", graceMs: STOP_GRACE_MS }, timeoutMs);
+    const asked = askKeeper(this.#keeperSocket(record), { op: "stop", graceMs: STOP_GRACE_MS }, { timeoutMs });
     const answer = await asked.catch(async (failure: unknown) => {
       // A keeper that hangs keeps its sandbox, but not what the gate gave it.
       await this.#deps.gate.call("endRun", { runId });
@@ -188,6 +196,23 @@ export class Sandboxes {
   async signal(runId: string, signal: string): Promise<void> {
     const answer = await askKeeper(this.#keeperSocket(this.get(runId)), { op: "signal", signal });
     if (answer === undefined) throw new Problem("runs.not_found");
+  }
+
+  /** How much input a run was given so far; `undefined` where it has none that is open. */
+  async inputOffset(runId: string): Promise<number | undefined> {
+    const record = this.get(runId);
+    if (record.state === "exited") return undefined;
+    return inputSchema.safeParse(await askKeeper(this.#keeperSocket(record), { op: "status" })).data?.inputOffset;
+  }
+
+  /**
+   * Gives a run a piece of its input, which it may take long to read; bytes that it was given before are left out. False
+   * where it takes none, or the signal aborts.
+   */
+  async giveInput(runId: string, { offset, data, isLast }: InputPiece, signal: AbortSignal): Promise<boolean> {
+    const asked = { op: "input", offset, data: Buffer.from(data).toString("base64"), last: isLast };
+    const answer = await askKeeper(this.#keeperSocket(this.get(runId)), asked, { timeoutMs: INPUT_WITHIN_MS, signal });
+    return doneSchema.safeParse(answer).success;
   }
 
   /** Ends every run whose keeper is gone, here and at the gate, and removes what it left. */

@@ -31,6 +31,8 @@ export async function openUplink(parts: UplinkParts): Promise<Uplink> {
   const reports = Reports.open({ stateDir, log, clock, runs, sample: () => gateFigures(gate) });
   return Uplink.open({
     reports,
+    sandboxes,
+    files: parts.files,
     ...{ stateDir, journalFile, softwareVersion, gate, log, clock, random: systemRandom },
     isWell: async () => (await parts.health.report()).status === "ok",
     putOnRecord: async (event) => {

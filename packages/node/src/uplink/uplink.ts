@@ -4,10 +4,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Clock, Lifetime, linkSignals, makeUuid, type Random, toProblem } from "@gatehouse/core";
 import type { Log } from "@gatehouse/kit";
 import { createMessageCheck, Goaway_Reason } from "@gatehouse/wire";
+import { Attachments } from "../attachments/attachments.ts";
 import { type CommandEvent, CommandExecutor, type ExecutorDeps } from "../commands/command-executor.ts";
 import type { CommandHandlers } from "../commands/command-handlers.ts";
 import { CommandJournal } from "../commands/command-journal.ts";
 import type { HandlerUplink } from "../commands/node-handlers.ts";
+import type { RunFiles } from "../runs/run-files.ts";
+import type { Sandboxes } from "../runs/sandboxes.ts";
 import { FleetCourier, type FleetGate } from "./fleet-courier.ts";
 import { FleetFollower } from "./fleet-follower.ts";
 import { HeadWitness, type WitnessEvent } from "./head-witness.ts";
@@ -37,6 +40,8 @@ export interface UplinkOptions {
     readonly spoolDepth: number;
     serve(session: NodeSession, signal: AbortSignal): Promise<void>;
   };
+  readonly sandboxes: Sandboxes;
+  readonly files: RunFiles;
   readonly handlers: (uplink: HandlerUplink) => CommandHandlers;
 }
 
@@ -80,7 +85,11 @@ export class Uplink implements AsyncDisposable {
       session: () => this.#session,
       onApplied: () => void this.#beat(),
     });
-    const handlers = options.handlers({ session: () => this.#session, fleet, now: () => time.now() });
+    const check = createMessageCheck();
+    const session = () => this.#session;
+    const { sandboxes, files } = options;
+    const attachments = this.#life.own(new Attachments({ sandboxes, files, check, session, log }));
+    const handlers = options.handlers({ session, fleet, attachments, now: () => time.now() });
     const executor = this.#life.own(new CommandExecutor({ journal, handlers, log, putOnRecord, sendAck }));
     const bootId = makeUuid(clock.now(), random);
     const witness = new HeadWitness({ stateDir, auditFolder: join(stateDir, "audit"), log, putOnRecord });
@@ -88,7 +97,7 @@ export class Uplink implements AsyncDisposable {
     const said = { runCount, isWell, spoolDepth: () => reports.spoolDepth, fleet, witness };
     const heartbeat = () => makeHeartbeat(said);
     const own = { journal, executor, log, bootId, softwareVersion, heartbeat, fleet, witness };
-    this.#deps = { ...own, time, check: createMessageCheck() };
+    this.#deps = { ...own, time, check };
   }
 
   /** Fails with `state.…` where the journal cannot be opened. */

@@ -10,6 +10,8 @@ import { mayDo } from "../../orgs/roles.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { nextChange } from "../next-change.ts";
+import { serveAttachment } from "../streams/serve-attachment.ts";
+import { whileAllowed } from "../while-allowed.ts";
 import { describeCommand } from "./describe-command.ts";
 
 const DEFAULT_TTL_MS = 600_000;
@@ -44,6 +46,10 @@ export function commandMethods(server: ServerContext) {
       for (const { nodeId } of commands) bus.publish({ kind: "commands", orgId, nodeId });
       bus.publish({ kind: "events", orgId });
       return { batchId, commands: commands.map(describeCommand) };
+    },
+    attachRun: (requests, context) => {
+      const caller = operatorCaller(context);
+      return whileAllowed(context, bus, (signal) => serveAttachment(requests, caller, { server, signal }));
     },
     listCommands: async ({ batchId, commandId, waitMs }, context) => {
       const { orgId, role } = operatorCaller(context);

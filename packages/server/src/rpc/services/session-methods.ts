@@ -6,6 +6,7 @@ import { signFreshness } from "../../streams/sign-freshness.ts";
 import { nodeCaller } from "../caller.ts";
 import { answerHeartbeat } from "../streams/answer-heartbeat.ts";
 import { serveControlStream } from "../streams/serve-control-stream.ts";
+import { serveRunStream } from "../streams/serve-run-stream.ts";
 
 /** How a node in its session is heard and spoken to. */
 export function sessionMethods(server: ServerContext) {
@@ -19,6 +20,8 @@ export function sessionMethods(server: ServerContext) {
       const own = { orgId, nodeId, generation: Number(answer.bundleGeneration), serverTime };
       return { answer, freshness: signFreshness(own, server.keys) };
     },
+    runStream: (requests, context) =>
+      serveRunStream(requests, nodeCaller(context), { streams: server.streams, signal: context.signal }),
     controlStream: controlStream(server),
   } satisfies Partial<ServiceImpl<typeof NodeGatewayService>>;
 }

@@ -1,4 +1,5 @@
 import type { Bus, BusMessage } from "../../bus/bus.ts";
+import { Attachments } from "./attachments.ts";
 import type { ControlMessage, NodeStream } from "./node-stream.ts";
 
 const DRAIN_MS = 5_000;
@@ -7,6 +8,8 @@ const RETRY_AFTER_MS = 1_000;
 
 /** The control streams that are open at this replica, one for each node. */
 export class NodeStreams implements Disposable {
+  /** Who is attached to runs of these nodes. */
+  readonly attachments = new Attachments();
   readonly #streams = new Map<string, NodeStream>();
   readonly #subscription: Disposable;
   #onEmpty: (() => void) | undefined;
@@ -18,6 +21,10 @@ export class NodeStreams implements Disposable {
         for (const stream of this.#streams.values()) stream.lookAgain();
       },
     });
+  }
+
+  isHere(orgId: string, nodeId: string): boolean {
+    return this.#streams.get(nodeId)?.orgId === orgId;
   }
 
   /** Sends to a node of an organisation; false when its stream is not here, or takes no more. */
@@ -33,11 +40,15 @@ export class NodeStreams implements Disposable {
 
   add(stream: NodeStream): void {
     this.#streams.get(stream.nodeId)?.goAway("replaced");
+    this.attachments.leave(stream.nodeId);
     this.#streams.set(stream.nodeId, stream);
   }
 
   remove(stream: NodeStream): void {
-    if (this.#streams.get(stream.nodeId) === stream) this.#streams.delete(stream.nodeId);
+    if (this.#streams.get(stream.nodeId) === stream) {
+      this.#streams.delete(stream.nodeId);
+      this.attachments.leave(stream.nodeId);
+    }
     if (this.#streams.size === 0) this.#onEmpty?.();
   }
 

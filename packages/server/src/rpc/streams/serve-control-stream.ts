@@ -9,6 +9,7 @@ import {
 import type { ServerContext } from "../../server-context.ts";
 import type { NodeCaller } from "../../sessions/authenticate-node.ts";
 import { admitStream, leaveStream } from "../../streams/admit-stream.ts";
+import { firstMessage, takeRest } from "./first-message.ts";
 import { NodeStream } from "./node-stream.ts";
 
 const HELLO_WITHIN_MS = 5_000;
@@ -24,7 +25,8 @@ export async function* serveControlStream(
   const { store, streams, bus, clock, random } = server;
   const { orgId, nodeId, fence } = caller;
   const incoming = requests[Symbol.asyncIterator]();
-  const hello = await firstHello(incoming);
+  const hello = await firstMessage(incoming, { read: readHello, withinMs: HELLO_WITHIN_MS, code: "stream.no_hello" });
+  if (!hello.protocolVersions.includes(PROTOCOL_VERSION)) throw new Problem("stream.version");
   const own = { nodeId, fence, streamId: makeUuid(clock.now(), random) };
   const input = { ...own, ...describeHello(hello) };
   const node = await store.inOrg(orgId, (tx) => admitStream(tx, input, server.keys));
@@ -37,7 +39,9 @@ export async function* serveControlStream(
   bus.publish({ kind: "events", orgId });
   try {
     stream.begin(node.generation);
-    void readAll(incoming, stream);
+    // A connection that broke after the stream's end is nobody's failure.
+    const ends = { onEnd: end, onFault: (failure: unknown) => stream.fail(failure) };
+    void takeRest(incoming, (message) => stream.receive(message), ends);
     for await (const message of stream.outgoing) yield create(ControlStreamResponseSchema, { message });
   } finally {
     signal.removeEventListener("abort", end);
@@ -47,31 +51,8 @@ export async function* serveControlStream(
   }
 }
 
-/** Acts on what comes, one message after the other; the end of the messages, or a fault, is the stream's. */
-async function readAll(incoming: AsyncIterator<ControlStreamRequest>, stream: NodeStream): Promise<void> {
-  try {
-    for (let item = await incoming.next(); item.done !== true; item = await incoming.next()) {
-      await stream.receive(item.value);
-    }
-    stream.end();
-  } catch (failure) {
-    // A connection that broke after the stream's end is nobody's failure.
-    stream.fail(failure);
-  }
-}
-
-async function firstHello(incoming: AsyncIterator<ControlStreamRequest>): Promise<Hello> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Problem("stream.no_hello")), HELLO_WITHIN_MS);
-  try {
-    const first = await Promise.race([incoming.next(), late.promise]);
-    const message = first.done === true ? undefined : first.value.message;
-    if (message?.case !== "hello") throw new Problem("stream.no_hello");
-    if (!message.value.protocolVersions.includes(PROTOCOL_VERSION)) throw new Problem("stream.version");
-    return message.value;
-  } finally {
-    clearTimeout(timer);
-  }
+function readHello({ message }: ControlStreamRequest): Hello | undefined {
+  return message.case === "hello" ? message.value : undefined;
 }
 
 function describeHello({ bootId, softwareVersion, lastCommand, lastBundle }: Hello) {

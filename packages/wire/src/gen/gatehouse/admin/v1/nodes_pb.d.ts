@@ -7,6 +7,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Roster } from "./org_pb.js";
+import type { RunExited, RunInput, RunInputEnd, RunOutput } from "../../gateway/v1/control_pb.js";
 
 /**
  * Describes the file gatehouse/admin/v1/nodes.proto.
@@ -1100,6 +1101,166 @@ export declare type WatchEventsResponse = Message<"gatehouse.admin.v1.WatchEvent
 export declare const WatchEventsResponseSchema: GenMessage<WatchEventsResponse>;
 
 /**
+ * Each side sends no more than the other has given credit for; a message costs its bytes and 64 more.
+ *
+ * @generated from message gatehouse.admin.v1.AttachRunRequest
+ */
+export declare type AttachRunRequest = Message<"gatehouse.admin.v1.AttachRunRequest"> & {
+  /**
+   * @generated from oneof gatehouse.admin.v1.AttachRunRequest.message
+   */
+  message: {
+    /**
+     * First, within five seconds.
+     *
+     * @generated from field: gatehouse.admin.v1.AttachOpen open = 1;
+     */
+    value: AttachOpen;
+    case: "open";
+  } | {
+    /**
+     * @generated from field: gatehouse.gateway.v1.RunInput input = 2;
+     */
+    value: RunInput;
+    case: "input";
+  } | {
+    /**
+     * @generated from field: gatehouse.gateway.v1.RunInputEnd input_end = 3;
+     */
+    value: RunInputEnd;
+    case: "inputEnd";
+  } | {
+    /**
+     * A name as `SIGINT`.
+     *
+     * @generated from field: string signal = 4;
+     */
+    value: string;
+    case: "signal";
+  } | {
+    /**
+     * How much further output is taken.
+     *
+     * @generated from field: uint64 output_credit_bytes = 5;
+     */
+    value: bigint;
+    case: "outputCreditBytes";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.AttachRunRequest.
+ * Use `create(AttachRunRequestSchema)` to create a new message.
+ */
+export declare const AttachRunRequestSchema: GenMessage<AttachRunRequest>;
+
+/**
+ * @generated from message gatehouse.admin.v1.AttachOpen
+ */
+export declare type AttachOpen = Message<"gatehouse.admin.v1.AttachOpen"> & {
+  /**
+   * @generated from field: string node_id = 1;
+   */
+  nodeId: string;
+
+  /**
+   * @generated from field: string run_id = 2;
+   */
+  runId: string;
+
+  /**
+   * Output from this byte on, counted from the run's start.
+   *
+   * @generated from field: uint64 offset = 3;
+   */
+  offset: bigint;
+
+  /**
+   * Writes to the run's standard input, in place of whoever did before.
+   *
+   * @generated from field: bool wants_input = 4;
+   */
+  wantsInput: boolean;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.AttachOpen.
+ * Use `create(AttachOpenSchema)` to create a new message.
+ */
+export declare const AttachOpenSchema: GenMessage<AttachOpen>;
+
+/**
+ * @generated from message gatehouse.admin.v1.AttachRunResponse
+ */
+export declare type AttachRunResponse = Message<"gatehouse.admin.v1.AttachRunResponse"> & {
+  /**
+   * @generated from oneof gatehouse.admin.v1.AttachRunResponse.message
+   */
+  message: {
+    /**
+     * First.
+     *
+     * @generated from field: gatehouse.admin.v1.AttachOpened opened = 1;
+     */
+    value: AttachOpened;
+    case: "opened";
+  } | {
+    /**
+     * @generated from field: gatehouse.gateway.v1.RunOutput output = 2;
+     */
+    value: RunOutput;
+    case: "output";
+  } | {
+    /**
+     * Last: the run is over and all of its output was sent.
+     *
+     * @generated from field: gatehouse.gateway.v1.RunExited exited = 3;
+     */
+    value: RunExited;
+    case: "exited";
+  } | {
+    /**
+     * How much further input is taken.
+     *
+     * @generated from field: uint64 input_credit_bytes = 4;
+     */
+    value: bigint;
+    case: "inputCreditBytes";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.AttachRunResponse.
+ * Use `create(AttachRunResponseSchema)` to create a new message.
+ */
+export declare const AttachRunResponseSchema: GenMessage<AttachRunResponse>;
+
+/**
+ * @generated from message gatehouse.admin.v1.AttachOpened
+ */
+export declare type AttachOpened = Message<"gatehouse.admin.v1.AttachOpened"> & {
+  /**
+   * Bytes of input that the run has been given so far.
+   *
+   * @generated from field: uint64 input_offset = 1;
+   */
+  inputOffset: bigint;
+
+  /**
+   * Its standard input is open.
+   *
+   * @generated from field: bool takes_input = 2;
+   */
+  takesInput: boolean;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.AttachOpened.
+ * Use `create(AttachOpenedSchema)` to create a new message.
+ */
+export declare const AttachOpenedSchema: GenMessage<AttachOpened>;
+
+/**
  * @generated from message gatehouse.admin.v1.ListRunsRequest
  */
 export declare type ListRunsRequest = Message<"gatehouse.admin.v1.ListRunsRequest"> & {
@@ -1562,6 +1723,16 @@ export declare const NodeAdminService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchEventsRequestSchema;
     output: typeof WatchEventsResponseSchema;
+  },
+  /**
+   * The streams of a run, both ways, until it is over: output from an offset on, input, signals, exit code.
+   *
+   * @generated from rpc gatehouse.admin.v1.NodeAdminService.AttachRun
+   */
+  attachRun: {
+    methodKind: "bidi_streaming";
+    input: typeof AttachRunRequestSchema;
+    output: typeof AttachRunResponseSchema;
   },
   /**
    * @generated from rpc gatehouse.admin.v1.NodeAdminService.ListRuns

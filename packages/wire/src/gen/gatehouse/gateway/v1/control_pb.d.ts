@@ -523,7 +523,7 @@ export declare type StartRun = Message<"gatehouse.gateway.v1.StartRun"> & {
   agent: string;
 
   /**
-   * Somebody waits for the streams: the run starts when they are attached.
+   * Not empty: somebody attaches to its streams, and its standard input stays open for them.
    *
    * @generated from field: string attachment_id = 11;
    */
@@ -723,6 +723,20 @@ export declare type OpenRunStream = Message<"gatehouse.gateway.v1.OpenRunStream"
    * @generated from field: string attachment_id = 2;
    */
   attachmentId: string;
+
+  /**
+   * Output from this byte on, counted from the run's start.
+   *
+   * @generated from field: uint64 offset = 3;
+   */
+  offset: bigint;
+
+  /**
+   * Whoever is attached writes to the run's standard input, in place of whoever did before.
+   *
+   * @generated from field: bool wants_input = 4;
+   */
+  wantsInput: boolean;
 };
 
 /**
@@ -990,6 +1004,8 @@ export enum Goaway_Reason {
 export declare const Goaway_ReasonSchema: GenEnum<Goaway_Reason>;
 
 /**
+ * Each side sends no more than the other has given credit for; a message costs its bytes and 64 more.
+ *
  * @generated from message gatehouse.gateway.v1.RunStreamRequest
  */
 export declare type RunStreamRequest = Message<"gatehouse.gateway.v1.RunStreamRequest"> & {
@@ -998,6 +1014,8 @@ export declare type RunStreamRequest = Message<"gatehouse.gateway.v1.RunStreamRe
    */
   message: {
     /**
+     * First.
+     *
      * @generated from field: gatehouse.gateway.v1.RunStreamOpen open = 1;
      */
     value: RunStreamOpen;
@@ -1010,13 +1028,15 @@ export declare type RunStreamRequest = Message<"gatehouse.gateway.v1.RunStreamRe
     case: "output";
   } | {
     /**
+     * Last: the run is over and all of its output was sent.
+     *
      * @generated from field: gatehouse.gateway.v1.RunExited exited = 3;
      */
     value: RunExited;
     case: "exited";
   } | {
     /**
-     * How many further bytes of input the node takes.
+     * How much further input the node takes.
      *
      * @generated from field: uint64 input_credit_bytes = 4;
      */
@@ -1044,6 +1064,20 @@ export declare type RunStreamOpen = Message<"gatehouse.gateway.v1.RunStreamOpen"
    * @generated from field: string attachment_id = 2;
    */
   attachmentId: string;
+
+  /**
+   * Bytes of input that the run has been given so far, by whomever.
+   *
+   * @generated from field: uint64 input_offset = 3;
+   */
+  inputOffset: bigint;
+
+  /**
+   * Its standard input is open for whoever is attached.
+   *
+   * @generated from field: bool takes_input = 4;
+   */
+  takesInput: boolean;
 };
 
 /**
@@ -1062,7 +1096,7 @@ export declare type RunOutput = Message<"gatehouse.gateway.v1.RunOutput"> & {
   stream: RunOutput_Stream;
 
   /**
-   * Of the first byte, counted from the run's start.
+   * Of the first byte, counted from the run's start. More than was sent before: what lies between is no longer kept.
    *
    * @generated from field: uint64 offset = 2;
    */
@@ -1147,13 +1181,15 @@ export declare type RunStreamResponse = Message<"gatehouse.gateway.v1.RunStreamR
     case: "inputEnd";
   } | {
     /**
+     * A name as `SIGINT`.
+     *
      * @generated from field: string signal = 3;
      */
     value: string;
     case: "signal";
   } | {
     /**
-     * How many further bytes of output are taken.
+     * How much further output is taken.
      *
      * @generated from field: uint64 output_credit_bytes = 4;
      */
@@ -1176,6 +1212,13 @@ export declare type RunInput = Message<"gatehouse.gateway.v1.RunInput"> & {
    * @generated from field: bytes data = 1;
    */
   data: Uint8Array;
+
+  /**
+   * Of the first byte, counted from the run's start: what the run was given before is not given again.
+   *
+   * @generated from field: uint64 offset = 2;
+   */
+  offset: bigint;
 };
 
 /**

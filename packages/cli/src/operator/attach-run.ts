@@ -1,0 +1,125 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { MessageQueue, Problem, type ProblemCode, systemClock, toProblem } from "@gatehouse/core";
+import { toServerProblem } from "@gatehouse/kit";
+import {
+  type AttachOpened,
+  type AttachRunRequest,
+  AttachRunRequestSchema,
+  type AttachRunResponse,
+  MAX_RUN_STREAM_MESSAGES,
+  RUN_STREAM_WINDOW_BYTES,
+  type RunOutput,
+  RunOutput_Stream,
+  runStreamCost,
+} from "@gatehouse/wire";
+import { note } from "../terminal/print.ts";
+import { asOperator, type Operator } from "./open-operator.ts";
+import type { FeedTurn, RunInputFeed } from "./run-input.ts";
+
+type Outgoing = NonNullable<MessageInitShape<typeof AttachRunRequestSchema>["message"]>;
+
+export interface AttachOptions {
+  readonly stateDir: string;
+  readonly nodeId: string;
+  readonly runId: string;
+  /** Absent: somebody who only looks. */
+  readonly input?: RunInputFeed;
+  readonly write: (stream: "stdout" | "stderr", bytes: Uint8Array) => Promise<void>;
+}
+
+/** What another attempt may bring, on another connection or at another server. */
+const PASSING: ReadonlySet<ProblemCode> = new Set(["runs.away", "server.unreachable", "server.timeout", "server.busy"]);
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 1_000;
+/** How long a stream that broke, or does not come, is asked for again. */
+const GIVE_UP_MS = 30_000;
+
+/**
+ * The streams of a run on a node, held over broken connections until it ends: each byte is written once and, of the
+ * input, given once.
+ */
+export class RunAttachment {
+  readonly #options: AttachOptions;
+  #offset = 0;
+  #outgoing: MessageQueue<AttachRunRequest> | undefined;
+  #lastOpenMs = systemClock.monotonicMs();
+
+  constructor(options: AttachOptions) {
+    this.#options = options;
+  }
+
+  /** Of the next byte of output. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Sends a signal to the run; false while no stream is open. */
+  signal(name: string): boolean {
+    return this.#outgoing !== undefined && this.#send({ case: "signal", value: name });
+  }
+
+  /**
+   * Answers the run's exit code. Fails with `runs.away`, `server.…` when its streams could not be reached for a while;
+   * with `runs.taken_over`, `commands.refused` and whatever else the server says at once.
+   */
+  async untilEnded(): Promise<number> {
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+      const openedMs = this.#lastOpenMs;
+      try {
+        return await asOperator(this.#options.stateDir, (operator) => this.#attach(operator));
+      } catch (failure) {
+        const { code } = toProblem(failure);
+        if (!PASSING.has(code) || systemClock.monotonicMs() - this.#lastOpenMs > GIVE_UP_MS) throw failure;
+      }
+      if (this.#lastOpenMs !== openedMs) pauseMs = FIRST_PAUSE_MS;
+      await delay(Math.random() * pauseMs);
+    }
+  }
+
+  async #attach({ nodes }: Operator): Promise<number> {
+    const { nodeId, runId, input } = this.#options;
+    this.#outgoing = new MessageQueue<AttachRunRequest>(MAX_RUN_STREAM_MESSAGES);
+    const open = { nodeId, runId, offset: BigInt(this.#offset), wantsInput: input !== undefined };
+    this.#send({ case: "open", value: open });
+    this.#send({ case: "outputCreditBytes", value: BigInt(RUN_STREAM_WINDOW_BYTES) });
+    try {
+      return await this.#read(nodes.attachRun(this.#outgoing, { timeoutMs: 0 }));
+    } catch (failure) {
+      throw toServerProblem(failure);
+    } finally {
+      this.#outgoing.end();
+      this.#outgoing = undefined;
+    }
+  }
+
+  async #read(answers: AsyncIterable<AttachRunResponse>): Promise<number> {
+    using turns = new DisposableStack();
+    let turn: FeedTurn | undefined;
+    for await (const { message } of answers) {
+      if (message.case === "opened") turn = turns.use(this.#begin(message.value));
+      else if (message.case === "inputCreditBytes") turn?.grant(message.value);
+      else if (message.case === "output") await this.#write(message.value);
+      else if (message.case === "exited") return message.value.code;
+    }
+    throw new Problem("runs.away");
+  }
+
+  #begin({ inputOffset, takesInput }: AttachOpened): FeedTurn | undefined {
+    this.#lastOpenMs = systemClock.monotonicMs();
+    if (!takesInput) return undefined;
+    return this.#options.input?.begin(Number(inputOffset), (value) => void this.#send(value));
+  }
+
+  async #write({ stream, offset, data }: RunOutput): Promise<void> {
+    const lost = Number(offset) - this.#offset;
+    if (lost > 0) note(`${lost} bytes of the run's output are no longer kept`);
+    await this.#options.write(stream === RunOutput_Stream.STDERR ? "stderr" : "stdout", data);
+    this.#offset = Number(offset) + data.length;
+    this.#send({ case: "outputCreditBytes", value: BigInt(runStreamCost(data)) });
+  }
+
+  #send(message: Outgoing): boolean {
+    return this.#outgoing?.push(create(AttachRunRequestSchema, { message })) ?? false;
+  }
+}

@@ -1,0 +1,57 @@
+import { toProblem } from "@gatehouse/core";
+import { note } from "../terminal/print.ts";
+import { writeOut } from "../terminal/write-out.ts";
+import { type AttachOptions, RunAttachment } from "./attach-run.ts";
+import { commandNode } from "./command-node.ts";
+import { followFleetRun } from "./fleet-runs.ts";
+import { asOperator } from "./open-operator.ts";
+import { RunInputFeed } from "./run-input.ts";
+
+export type HeldRun = Pick<AttachOptions, "stateDir" | "nodeId" | "runId">;
+
+/** Signals that go on to the run's command. */
+const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
+
+/** Joins this process's streams and signals to a run on a node until it ends; answers its exit code. */
+export async function holdRun(run: HeldRun): Promise<number> {
+  using input = new RunInputFeed(process.stdin);
+  const attachment = new RunAttachment({ ...run, input, write: (stream, bytes) => writeOut(bytes, stream) });
+  const listeners = FORWARDED.map((name) => {
+    const listener = () => {
+      if (!attachment.signal(name)) stop(run);
+    };
+    return [name, listener] as const;
+  });
+  for (const [name, listener] of listeners) process.on(name, listener);
+  try {
+    return await untilEnded(attachment, run, "its output follows from its log, and it gets no more input");
+  } finally {
+    for (const [name, listener] of listeners) process.off(name, listener);
+  }
+}
+
+/** Writes all that a run wrote, by either stream, to standard output, and what it writes until it ends. */
+export async function watchRun(run: HeldRun): Promise<void> {
+  const attachment = new RunAttachment({ ...run, write: (_, bytes) => writeOut(bytes) });
+  await untilEnded(attachment, run, "its output follows from its log");
+}
+
+/** Behind a balancer that leads to another replica than its node's the log can still be asked for, as a command. */
+async function untilEnded(attachment: RunAttachment, run: HeldRun, instead: string): Promise<number> {
+  try {
+    return await attachment.untilEnded();
+  } catch (failure) {
+    if (toProblem(failure).code !== "runs.away") throw failure;
+    note(`the run's streams cannot be reached here: ${instead}`);
+    const followed = { ...run, from: attachment.offset, follows: true, write: (bytes: Uint8Array) => writeOut(bytes) };
+    return (await asOperator(run.stateDir, (operator) => followFleetRun(operator, followed))) ?? 1;
+  }
+}
+
+/** Where no stream is open a signal cannot be passed on; the run is ended by a command then. */
+function stop({ stateDir, nodeId, runId }: HeldRun): void {
+  note("stopping the run");
+  const kind = { case: "stopRun", value: { runId } } as const;
+  const stopping = asOperator(stateDir, (operator) => commandNode(operator, nodeId, { kind }));
+  void stopping.catch((failure: unknown) => note(toProblem(failure).message));
+}

@@ -1,0 +1,63 @@
+import { Lifetime, linkSignals, Problem, parseRunId, toProblem } from "@gatehouse/core";
+import type { Log } from "@gatehouse/kit";
+import type { OpenRunStream } from "@gatehouse/wire";
+import type { NodeSession } from "../uplink/node-session.ts";
+import { sendStream } from "../uplink/send-stream.ts";
+import { Attachment, type AttachmentDeps } from "./attachment.ts";
+
+export interface AttachmentsDeps extends AttachmentDeps {
+  readonly session: () => NodeSession | undefined;
+  readonly log: Log;
+}
+
+/** Streams that are open at a time on one node. */
+const MAX_OPEN = 64;
+
+/** The runs that somebody is attached to. Each stream is opened by the node, when a command asks for it. */
+export class Attachments implements AsyncDisposable {
+  readonly #deps: AttachmentsDeps;
+  readonly #life = new Lifetime();
+  /** Who writes to a run's input; a later one takes its place. */
+  readonly #writers = new Map<string, AbortController>();
+  #open = 0;
+
+  constructor(deps: AttachmentsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Begins to stream a run. Fails with `runs.not_found`, `server.busy`, `server.unreachable`. */
+  open(asked: OpenRunStream): void {
+    const { sandboxes, session } = this.#deps;
+    const record = sandboxes.get(parseRunId(asked.runId));
+    if (!record.isDetached) throw new Problem("runs.not_found", { detail: "A foreground run has its own streams." });
+    const current = session();
+    if (current === undefined) throw new Problem("server.unreachable");
+    if (this.#open >= MAX_OPEN) throw new Problem("server.busy", { detail: `${MAX_OPEN} streams are open.` });
+    this.#open += 1;
+    this.#life.run((signal) => this.#serve(asked, current, signal));
+  }
+
+  async #serve(asked: OpenRunStream, session: NodeSession, signal: AbortSignal): Promise<void> {
+    const { log } = this.#deps;
+    const { runId, attachmentId } = asked;
+    const replaced = new AbortController();
+    using linked = linkSignals(signal, replaced.signal);
+    if (asked.wantsInput) {
+      this.#writers.get(runId)?.abort(new Problem("runs.taken_over"));
+      this.#writers.set(runId, replaced);
+    }
+    try {
+      await sendStream(() => new Attachment(asked, this.#deps).serve(session, linked.signal));
+      log.debug("attachment ended", { runId, attachmentId });
+    } catch (failure) {
+      log.info("attachment ended", { runId, attachmentId, code: toProblem(failure).code });
+    } finally {
+      this.#open -= 1;
+      if (this.#writers.get(runId) === replaced) this.#writers.delete(runId);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#life[Symbol.asyncDispose]();
+  }
+}
