@@ -9,6 +9,7 @@ import { finished } from "node:stream/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { sendLog } from "../src/daemon/send-log.ts";
 import { OutputLog } from "../src/keeper/output-log.ts";
+import { readOutput } from "../src/runs/read-output.ts";
 import { until } from "./until.ts";
 
 let directory = "";
@@ -35,6 +36,37 @@ test("the newest is kept, in two files of a bounded size", async () => {
   expect(read("output.log").length).toBeLessThan(120);
   expect(read("output.log.1").length).toBeLessThan(120);
   expect(read("output.log.1") + read("output.log")).toMatch(/line 98\nline 99\n$/);
+});
+
+test("whoever reads it finds each byte once, in its order and of its stream, over rotations", async () => {
+  const log = new OutputLog(directory, 500);
+  const [output, errors] = [new PassThrough(), new PassThrough()];
+  log.follow(output, "stdout");
+  log.follow(errors, "stderr");
+  const read = { stdout: "", stderr: "" };
+  const written = { stdout: "", stderr: "" };
+  let from = 0;
+  const readOn = async () => {
+    const piece = await readOutput(directory, { from, limit: 64 });
+    expect(piece.offset).toBe(from);
+    for (const { stream, data } of piece.parts) {
+      read[stream] += Buffer.from(data).toString();
+      from += data.length;
+    }
+  };
+  for (let round = 0; round < 300; round += 1) {
+    const stream = round % 3 === 0 ? "stderr" : "stdout";
+    const line = `${stream} ${round}\n`;
+    written[stream] += line;
+    (stream === "stderr" ? errors : output).write(line);
+    while (from < written.stdout.length + written.stderr.length) await readOn();
+  }
+  expect(read).toEqual(written);
+  output.end();
+  errors.end();
+  await log[Symbol.asyncDispose]();
+  expect(await readOutput(directory, { from: 0, limit: 10 })).toMatchObject({ isAtEnd: false });
+  expect((await readOutput(directory, { from: 0, limit: 10 })).offset).toBeGreaterThan(0);
 });
 
 test("a full disk loses output and holds nobody up", async () => {

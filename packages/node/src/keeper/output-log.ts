@@ -61,8 +61,10 @@ export class OutputLog implements AsyncDisposable {
   async #write(chunk: Buffer, stream: OutputStream): Promise<void> {
     try {
       if (this.#bytes >= this.#maxBytes || this.#switchCount >= MAX_SWITCHES) await this.#rotate();
+      // First: whoever finds the file of the bytes finds that of their streams.
+      this.#switches ??= await open(this.#streamsPath, "a", 0o600);
       this.#file ??= await open(this.#path, "a", 0o600);
-      if (stream !== this.#stream) await this.#switchTo(stream);
+      if (stream !== this.#stream) await this.#switchTo(stream, this.#switches);
       await this.#file.appendFile(chunk);
       this.#bytes += chunk.length;
     } catch {
@@ -71,11 +73,10 @@ export class OutputLog implements AsyncDisposable {
   }
 
   /** Whoever reads a byte of the file finds whose it is: this is written before. */
-  async #switchTo(stream: OutputStream): Promise<void> {
-    this.#switches ??= await open(this.#streamsPath, "a", 0o600);
+  async #switchTo(stream: OutputStream, switches: FileHandle): Promise<void> {
     const record = Buffer.alloc(SWITCH_BYTES);
     record.writeBigUInt64BE(BigInt(this.#bytes * 2 + (stream === "stderr" ? 1 : 0)));
-    await this.#switches.appendFile(record);
+    await switches.appendFile(record);
     this.#switchCount += 1;
     this.#stream = stream;
   }
@@ -85,7 +86,6 @@ export class OutputLog implements AsyncDisposable {
     const inode = (await this.#file?.stat())?.ino ?? 0;
     this.#lostBytes += this.#keptBytes;
     await writeFile(this.#lostPath, `${this.#lostBytes} ${inode}`, { mode: 0o600 });
-    await (await open(this.#streamsPath, "a", 0o600)).close();
     await rename(this.#streamsPath, `${this.#streamsPath}.1`);
     await rename(this.#path, `${this.#path}.1`);
     this.#keptBytes = this.#bytes;
