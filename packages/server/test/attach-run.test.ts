@@ -1,0 +1,145 @@
+import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { MessageQueue } from "@gatehouse/core";
+import {
+  type AttachRunRequest,
+  AttachRunRequestSchema,
+  type AttachRunResponse,
+  CommandPayloadSchema,
+  type OpenRunStream,
+  Role,
+  RunOutput_Stream,
+  type RunStreamRequest,
+  RunStreamRequestSchema,
+} from "@gatehouse/wire";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { DATABASES, type TestDatabase } from "./databases.ts";
+import { FleetUnderTest, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import { SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
+
+let database: TestDatabase | undefined;
+let fleet: FleetUnderTest;
+let org: OrgUnderTest;
+
+beforeAll(async () => {
+  database = await DATABASES[0]?.open();
+  if (database === undefined) throw new Error("there is no database");
+  fleet = await FleetUnderTest.open(database.location);
+  org = await fleet.createOrg("acme");
+});
+afterAll(async () => {
+  await fleet[Symbol.asyncDispose]();
+  await database?.[Symbol.asyncDispose]();
+});
+
+test("output passes within the credit that was given, and the run's end ends both streams", async () => {
+  await using node = await openNode("a1");
+  const operator = attach(node.nodeId);
+  const run = await node.join(await node.asked());
+  operator.send({ case: "outputCreditBytes", value: 1_000n });
+  run.send({ case: "output", value: { stream: RunOutput_Stream.STDERR, offset: 0n, data: Buffer.from("hello") } });
+  run.send({ case: "exited", value: { code: 3 } });
+  expect(await operator.ended).toBeUndefined();
+  expect(operator.received.map(({ case: kind }) => kind)).toEqual(["opened", "output", "exited"]);
+  expect(await run.ended).toBeUndefined();
+});
+
+test("who sends more than there is credit for loses the stream, and nothing of it is passed on", async () => {
+  await using node = await openNode("a2");
+  const operator = attach(node.nodeId);
+  const run = await node.join(await node.asked());
+  run.send({ case: "output", value: { stream: RunOutput_Stream.STDOUT, offset: 0n, data: Buffer.from("too much") } });
+  expect(await operator.ended).toEqual(refused("stream.broken"));
+  expect(operator.received.map(({ case: kind }) => kind)).toEqual(["opened"]);
+  await run.ended;
+});
+
+test("another node's stream for an attachment is refused, and the operator hears nothing of it", async () => {
+  await using node = await openNode("a3");
+  await using other = await openNode("a4");
+  const operator = attach(node.nodeId);
+  const asked = await node.asked();
+  const stolen = await other.join(asked);
+  expect(await stolen.ended).toEqual(refused("runs.away"));
+  expect(operator.received).toEqual([]);
+  const run = await node.join(asked);
+  run.send({ case: "exited", value: { code: 0 } });
+  expect(await operator.ended).toBeUndefined();
+});
+
+test("a node whose stream is elsewhere is not asked; when its stream ends, whoever is attached is told", async () => {
+  const { nodeId } = (await org.enroll("a5")).registered;
+  expect(await attach(nodeId).ended).toEqual(refused("runs.away"));
+  const node = await openNode("a6");
+  const operator = attach(node.nodeId);
+  const run = await node.join(await node.asked());
+  await node[Symbol.asyncDispose]();
+  expect(await operator.ended).toEqual(refused("runs.away"));
+  await run.ended;
+});
+
+test("a later one who writes to a run takes its input over", async () => {
+  await using node = await openNode("a7");
+  const first = attach(node.nodeId, { wantsInput: true });
+  await node.join(await node.asked());
+  const second = attach(node.nodeId, { wantsInput: true });
+  expect(await first.ended).toEqual(refused("runs.taken_over"));
+  const run = await node.join(await node.asked());
+  run.send({ case: "exited", value: { code: 0 } });
+  expect(await second.ended).toBeUndefined();
+});
+
+test("a viewer attaches to nothing, and no command is given", async () => {
+  await using node = await openNode("a8");
+  const { apiKey } = await org.org.createApiKey({ label: "v", role: Role.VIEWER, ttlMs: 0n }, org.headers);
+  const headers = { headers: { Authorization: `Bearer ${apiKey}` } };
+  expect(await attach(node.nodeId, {}, headers).ended).toEqual(refused("auth.forbidden"));
+  expect(node.stream.count("command")).toBe(0);
+});
+
+type Said = NonNullable<MessageInitShape<typeof AttachRunRequestSchema>["message"]>;
+type NodeSaid = NonNullable<MessageInitShape<typeof RunStreamRequestSchema>["message"]>;
+
+/** An operator who attaches to the run `r1` of a node. */
+function attach(nodeId: string, more: { readonly wantsInput?: boolean } = {}, options = org.headers) {
+  const outgoing = new MessageQueue<AttachRunRequest>(100);
+  const send = (message: Said) => void outgoing.push(create(AttachRunRequestSchema, { message }));
+  send({ case: "open", value: { nodeId, runId: "r1", ...more } });
+  const received: AttachRunResponse["message"][] = [];
+  const answers = org.nodes.attachRun(outgoing, { ...options, timeoutMs: 0 });
+  return { send, received, ended: readAll(answers, ({ message }) => void received.push(message)) };
+}
+
+async function openNode(name: string) {
+  const session = await SessionUnderTest.open(await org.enroll(name));
+  const stream = await StreamUnderTest.open(session);
+  await stream.next("accepted");
+  const { nodeId } = session.host.registered;
+  return {
+    nodeId,
+    stream,
+    /** What the next command asks for. */
+    asked: async (): Promise<OpenRunStream> => {
+      const { kind } = fromBinary(CommandPayloadSchema, (await stream.next("command")).payload);
+      if (kind.case !== "openRunStream") throw new Error(`it asks for ${kind.case}`);
+      return kind.value;
+    },
+    join: async ({ runId, attachmentId }: OpenRunStream) => {
+      const outgoing = new MessageQueue<RunStreamRequest>(100);
+      const send = (message: NodeSaid) => void outgoing.push(create(RunStreamRequestSchema, { message }));
+      send({ case: "open", value: { runId, attachmentId, takesInput: true } });
+      const options = { ...(await session.proofOf("RunStream")), timeoutMs: 0 };
+      return { send, ended: readAll(fleet.gateway.runStream(outgoing, options), () => undefined) };
+    },
+    [Symbol.asyncDispose]: () => stream[Symbol.asyncDispose](),
+  };
+}
+
+/** Resolves with why a stream failed; `undefined` where it just ended. */
+async function readAll<T>(answers: AsyncIterable<T>, take: (answer: T) => void): Promise<unknown> {
+  try {
+    for await (const answer of answers) take(answer);
+    return undefined;
+  } catch (failure) {
+    return failure;
+  }
+}
