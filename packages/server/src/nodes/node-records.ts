@@ -104,6 +104,7 @@ export interface NodeRecords {
   /** The same, locked until the transaction ends. */
   lock(id: string): Promise<Node | undefined>;
   findByName(name: string): Promise<Node | undefined>;
+  findByIdentity(identityKey: Uint8Array): Promise<Node | undefined>;
   /** Nodes of this liveness that were last seen before a time. */
   listQuiet(liveness: Liveness, seenBefore: number): Promise<readonly Node[]>;
   list(filter: NodeFilter): Promise<readonly Node[]>;

@@ -1,11 +1,12 @@
 import { base64url, handshakeTuple, Problem, type Random, Secret } from "@gatehouse/core";
-import { sealTo, sha256, verifySignature } from "@gatehouse/kit";
+import { type KeySetDocument, sealTo, sha256, verifySignature } from "@gatehouse/kit";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { EnrollmentRecords } from "../enrollment/enrollment-records.ts";
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
 import { API_KEY_TTL_MS, issueApiKey } from "../orgs/api-key.ts";
 import type { ApiKey, ApiKeyRecords } from "../orgs/org-records.ts";
 import { type Challenge, openChallenge } from "./challenge.ts";
+import { findWithLostKey, NO_API_KEY } from "./lost-key.ts";
 import type { SessionRecords } from "./session-records.ts";
 
 export interface CompleteInput {
@@ -38,6 +39,8 @@ export interface CompleteDeps {
   readonly macKey: Uint8Array;
   readonly origin: string;
   readonly serverIdentityKey: Uint8Array;
+  /** The present epoch, and when it was opened. */
+  readonly keySet: Pick<KeySetDocument, "epoch" | "issued_at">;
   readonly random: Random;
   readonly now: () => number;
 }
@@ -71,23 +74,27 @@ interface Answer extends CompleteInput {
 async function open(tx: CompleteTransaction, answer: Answer, deps: CompleteDeps): Promise<Completed | undefined> {
   const { sent, signature } = answer;
   const node = await tx.nodes.lock(sent.nodeId);
-  const key = await tx.apiKeys.find(sent.apiKeyId);
-  const isKnown = node?.state === "confirmed" && key !== undefined && key.revokedAt === undefined;
-  if (!isKnown) return undefined;
+  if (node?.state !== "confirmed") return undefined;
+  const isLost = sent.apiKeyId === NO_API_KEY;
+  if (isLost && (await findWithLostKey(tx, node.identityKey, deps.keySet))?.id !== node.id) return undefined;
+  const known = isLost ? undefined : await tx.apiKeys.find(sent.apiKeyId);
+  if (!isLost && (known === undefined || known.revokedAt !== undefined)) return undefined;
   const { origin, serverIdentityKey, random } = deps;
   const { clientNonce, serverNonce, nodeId, orgId } = sent;
   const { identityKey } = node;
   const own = { origin, serverIdentityKey, challenge: answer.challenge };
   const tuple = handshakeTuple({ ...own, clientNonce, serverNonce, nodeId, identityKey });
   if (!verifySignature(identityKey, tuple, signature)) return undefined;
-  await settleKeys(tx, node, key);
+  if (known !== undefined) await settleKeys(tx, node, known);
+  const isFreshNeeded = known === undefined || known.expiresAt <= tx.now();
+  const fresh = isFreshNeeded ? await freshKey(tx, { node, aad: sha256(tuple) }, random) : undefined;
   const sessionToken = base64url(random.bytes(TOKEN_BYTES));
   const expiresAt = tx.now() + SESSION_TTL_MS;
   const fence = ((await tx.sessions.find(nodeId))?.fence ?? 0) + 1;
   const tokenSha256 = sha256(sessionToken);
-  await tx.sessions.put({ nodeId, apiKeyId: key.id, fence, tokenSha256, expiresAt, previous: undefined });
-  const sealedApiKey = key.expiresAt > tx.now() ? undefined : await freshKey(tx, { node, aad: sha256(tuple) }, random);
-  return { orgId, nodeId, sessionToken, expiresAt, sealedApiKey };
+  const apiKeyId = known?.id ?? fresh?.id ?? NO_API_KEY;
+  await tx.sessions.put({ nodeId, apiKeyId, fence, tokenSha256, expiresAt, previous: undefined });
+  return { orgId, nodeId, sessionToken, expiresAt, sealedApiKey: fresh?.sealed };
 }
 
 /** The key was used: older ones are done with, and the enrollment's answer has arrived. */
@@ -103,7 +110,7 @@ export async function freshKey(
   tx: Pick<CompleteTransaction, "now" | "apiKeys">,
   { node, aad }: { readonly node: Node; readonly aad: Uint8Array },
   random: Random,
-): Promise<string> {
+): Promise<{ readonly id: string; readonly sealed: string }> {
   const { text, stored } = issueApiKey("ghn", tx.now(), random);
   const expiresAt = tx.now() + API_KEY_TTL_MS;
   await tx.apiKeys.insert({
@@ -114,5 +121,5 @@ export async function freshKey(
     role: undefined,
     expiresAt,
   });
-  return sealTo(node.encryptionKey, new Secret(text), aad);
+  return { id: stored.id, sealed: await sealTo(node.encryptionKey, new Secret(text), aad) };
 }

@@ -16,7 +16,7 @@ import type { RunRecords } from "../reports/run-records.ts";
 import type { SampleRecords } from "../reports/sample-records.ts";
 import type { UploadRecords } from "../reports/upload-records.ts";
 import type { SessionRecords } from "../sessions/session-records.ts";
-import { addLookup, type RecordScope } from "./record-scope.ts";
+import { addLookup, keepLookup, type RecordScope } from "./record-scope.ts";
 import { auditLogRecords } from "./records/audit-log-records.ts";
 import { auditTrail } from "./records/audit-trail.ts";
 import { commandRecords } from "./records/command-records.ts";
@@ -68,6 +68,7 @@ export interface OrgTransaction {
   readonly runs: RunRecords;
   /** Lets whoever knows the secret find the organisation. */
   addLookup(kind: LookupKind, sha256: Uint8Array): Promise<void>;
+  keepLookup(kind: LookupKind, sha256: Uint8Array): Promise<void>;
   /** Marks a set-up code as this organisation's. Fails with `org.setup_code_spent`. */
   spendSetupCode(secretSha256: Uint8Array): Promise<void>;
 }
@@ -100,6 +101,7 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
     samples: sampleRecords(scope),
     runs: runRecords(scope),
     addLookup: (kind, hash) => addLookup(scope, kind, hash),
+    keepLookup: (kind, hash) => keepLookup(scope, kind, hash),
     spendSetupCode: (hash) => spendSetupCode(scope, hash),
   };
 }

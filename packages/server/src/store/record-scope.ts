@@ -22,6 +22,12 @@ export async function addLookup({ db, orgId }: RecordScope, kind: LookupKind, ha
   await db.insertInto("lookups").values({ kind, sha256: hash, org_id: orgId }).execute();
 }
 
+/** The same where it may be there already; who was first stays. */
+export async function keepLookup({ db, orgId }: RecordScope, kind: LookupKind, hash: Uint8Array): Promise<void> {
+  const own = db.insertInto("lookups").values({ kind, sha256: hash, org_id: orgId });
+  await own.onConflict((conflict) => conflict.doNothing()).execute();
+}
+
 /** Forgets what can no longer be looked up. */
 export async function removeLookup({ db, orgId }: RecordScope, kind: LookupKind, hash: Uint8Array): Promise<void> {
   await db

@@ -22,7 +22,8 @@ type Gateway = ServiceImpl<typeof NodeGatewayService>;
 export function gatewayService(server: ServerContext): Partial<Gateway> {
   const { store, keys, bus, clock, random, origin } = server;
   const now = () => clock.now();
-  const own = { store, random, now, origin, macKey: keys.macKey, serverIdentityKey: keys.identityKey };
+  const { macKey, keySet, identityKey: serverIdentityKey } = keys;
+  const own = { store, random, now, origin, macKey, keySet, serverIdentityKey };
   return {
     ...sessionMethods(server),
     ...uploadMethods(server),
@@ -59,7 +60,7 @@ export function gatewayService(server: ServerContext): Partial<Gateway> {
         const node = await tx.nodes.lock(nodeId);
         if (node === undefined) throw new Problem("auth.refused");
         await tx.audit.append({ kind: "node.api_key_issued", actor: `node:${node.name}`, node: nodeId });
-        return freshKey(tx, { node, aad: sha256(apiKeyTuple(nodeId, issuedAt)) }, random);
+        return (await freshKey(tx, { node, aad: sha256(apiKeyTuple(nodeId, issuedAt)) }, random)).sealed;
       });
       return { sealedApiKey, issuedAt: BigInt(issuedAt), expiresAt: BigInt(issuedAt + API_KEY_TTL_MS) };
     },

@@ -32,6 +32,7 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
       return find(id);
     },
     findByName: async (name) => (await live(scope).where("name", "=", name).execute()).map(toNode)[0],
+    findByIdentity: async (key) => (await live(scope).where("identity_key", "=", key).execute()).map(toNode)[0],
     listQuiet: async (liveness, seenBefore) => {
       const quiet = live(scope).where("liveness", "=", liveness).where("last_seen_at", "<", seenBefore);
       return (await quiet.execute()).map(toNode);
