@@ -47,6 +47,12 @@ const DATABASE = [
   "--database-url-file <file>",
   "file that holds a PostgreSQL URL (default: the embedded database)",
 ] as const;
+const EXPORTED = [
+  "--audit <file>",
+  "an organisation's exported audit log: what it says was revoked is revoked again (repeat)",
+  collect,
+  [] as string[],
+] as const;
 
 function addUpkeepCommands(server: Command): void {
   declare(
@@ -76,6 +82,7 @@ function addUpkeepCommands(server: Command): void {
   )
     .argument("<file>", "the backup")
     .option(...DATABASE)
+    .option(...EXPORTED)
     .option("--json", "print JSON");
   declare(
     server,
@@ -84,6 +91,7 @@ function addUpkeepCommands(server: Command): void {
     async () => (await import("./commands/server-recover.ts")).recover,
   )
     .option(...DATABASE)
+    .option(...EXPORTED)
     .option("--json", "print JSON");
 }
 

@@ -43,7 +43,7 @@ describe.each(DATABASES)("a server on $name that was put back from a backup", ({
     again = await FleetUnderTest.open(location, { directory: restored });
     again.clock.advance(fleet.clock.now() - again.clock.now() + 1_000);
     Object.assign(org, { fleet: again });
-  });
+  }, 60_000);
 
   afterAll(async () => {
     await again[Symbol.asyncDispose]();

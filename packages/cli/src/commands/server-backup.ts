@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { systemClock, systemRandom } from "@gatehouse/core";
 import { openStateDirectory } from "@gatehouse/kit";
 import { createBackup, restoreBackup } from "@gatehouse/server";
-import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
 import { storeLocation } from "../server/store-location.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 
@@ -24,11 +24,17 @@ export async function restore(invocation: Invocation): Promise<number> {
   const location = await storeLocation(invocation, directory);
   const postgresUrl = location.kind === "postgres" ? location.url : undefined;
   const file = resolve(invocation.args[0] ?? "");
-  const epoch = await restoreBackup({ file, directory, postgresUrl }, { clock: systemClock, random: systemRandom });
+  const auditFiles = listOption(invocation, "audit");
+  const given = { file, directory, postgresUrl, auditFiles };
+  const epoch = await restoreBackup(given, { clock: systemClock, random: systemRandom });
   if (isSet(invocation, "json")) printJson({ epoch });
   else {
     printLine(`Restored, in epoch ${epoch}. Codes and sessions of before are void; nodes come back by themselves.`);
-    printLine("What was revoked after the backup was made must be revoked again.");
+    printLine(
+      auditFiles.length === 0
+        ? "What was revoked after the backup was made must be revoked again."
+        : "What the audit logs say was revoked is revoked again.",
+    );
   }
   return 0;
 }

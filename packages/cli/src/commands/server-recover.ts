@@ -2,7 +2,7 @@ import { systemClock, systemRandom } from "@gatehouse/core";
 import { openDaemonLock, openStateDirectory } from "@gatehouse/kit";
 import { recoverServer } from "@gatehouse/server";
 import { buildInfo } from "../build-info.ts";
-import { type Invocation, isSet } from "../invocation.ts";
+import { type Invocation, isSet, listOption } from "../invocation.ts";
 import { storeLocation } from "../server/store-location.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 
@@ -18,7 +18,10 @@ export async function recover(invocation: Invocation): Promise<number> {
     commit: buildInfo().commit,
   });
   const store = await storeLocation(invocation, directory);
-  const epoch = await recoverServer({ directory, store }, { clock: systemClock, random: systemRandom });
+  const epoch = await recoverServer(
+    { directory, store, auditFiles: listOption(invocation, "audit") },
+    { clock: systemClock, random: systemRandom },
+  );
   if (isSet(invocation, "json")) printJson({ epoch });
   else {
     printLine(

@@ -1,4 +1,4 @@
-import type { Random } from "@gatehouse/core";
+import { Problem, type Random } from "@gatehouse/core";
 import { cancelEnrollment } from "../enrollment/end-enrollment.ts";
 import { claimDatabase } from "../keys/claim-database.ts";
 import { rotateKeys } from "../keys/rotate-keys.ts";
@@ -6,6 +6,7 @@ import { openServerKeys } from "../keys/server-keys.ts";
 import { identityLookup } from "../sessions/lost-key.ts";
 import type { OrgTransaction } from "../store/org-transaction.ts";
 import type { Store } from "../store/store.ts";
+import { readTakenBack, takeBackAgain } from "./taken-back.ts";
 
 export interface EpochOptions {
   readonly directory: string;
@@ -13,25 +14,36 @@ export interface EpochOptions {
   readonly now: () => number;
   readonly random: Random;
   readonly reason: "restored" | "recovered";
+  /** Exported logs of organisations: what they say was taken back is taken back again. */
+  readonly auditFiles: readonly string[];
 }
 
 /**
  * Opens a new epoch: what was under way is void (codes, enrollments that wait, sessions), each organisation's log says
- * so, and new working keys take the old ones' place. Killed in between, the same again goes on. Answers the epoch.
+ * so, what exported logs say was revoked since is revoked again, and new working keys take the old ones' place. Killed in
+ * between, the same again goes on. Answers the epoch. Fails, and changes nothing, with `audit.…` for a log that this
+ * server did not sign, `org.not_found` for one of an organisation that it does not have.
  */
-export async function openEpoch({ directory, store, now, random, reason }: EpochOptions): Promise<number> {
+export async function openEpoch(options: EpochOptions): Promise<number> {
+  const { directory, store, now, random, reason, auditFiles } = options;
   const deps = { now, randomBytes: (length: number) => random.bytes(length) };
   const before = await openServerKeys(directory, deps);
   const epoch = before.keySet.epoch + 1;
+  const orgIds = await store.orgIds();
+  const back = await Promise.all(auditFiles.map((file) => readTakenBack(file, before.working.audit.key.publicKey)));
+  const stranger = back.find(({ orgId }) => !orgIds.includes(orgId));
+  if (stranger !== undefined) throw new Problem("org.not_found", { detail: `An export is of ${stranger.orgId}.` });
   await store.forgetSetupCodes();
-  for (const orgId of await store.orgIds()) {
+  for (const orgId of orgIds) {
     await store.inOrg(orgId, async (tx) => {
+      const size = await tx.auditLogs.size(orgId);
       for (const { id } of await tx.enrollments.listOpen()) await cancelEnrollment(tx, { id, actor: "server" });
       await tx.sessions.removeAll();
       await tx.memberSessions.removeAll();
       await tx.deviceGrants.removeAll();
       await tx.invitations.removeAll();
       await tx.nodes.raiseEpoch(epoch);
+      for (const one of back) if (one.orgId === orgId) await takeBackAgain(tx, one, size);
       await letIdentitiesIn(tx);
       await tx.audit.append({ kind: "server.epoch_opened", actor: "server", data: { epoch, reason } });
     });

@@ -20,6 +20,8 @@ export interface RestoreOptions {
   readonly directory: string;
   /** An empty PostgreSQL database; absent: the embedded one. */
   readonly postgresUrl: string | undefined;
+  /** Exported audit logs: what they say was revoked since the backup is revoked again. */
+  readonly auditFiles?: readonly string[];
 }
 
 const KEY_FILE = /^(identity\.key|keys\/[a-z0-9-]+\.(key|json))$/;
@@ -30,7 +32,7 @@ const DATABASE_FILE = "server.db";
  * there when it fails. Answers the epoch. Fails with `backup.unreadable`, `backup.occupied`, `store.…`.
  */
 export async function restoreBackup(
-  { file, directory, postgresUrl }: RestoreOptions,
+  { file, directory, postgresUrl, auditFiles = [] }: RestoreOptions,
   { clock, random }: { readonly clock: Clock; readonly random: Random },
 ): Promise<number> {
   if (existsSync(directory)) throw new Problem("backup.occupied", { detail: `${directory} is there.` });
@@ -42,7 +44,7 @@ export async function restoreBackup(
       ? { kind: "sqlite", path: join(partial, DATABASE_FILE) }
       : { kind: "postgres", url: postgresUrl };
   try {
-    const epoch = await fill(location, { file, partial, clock, random });
+    const epoch = await fill(location, { file, partial, clock, random, auditFiles });
     await rename(partial, directory);
     await syncDirectory(dirname(directory));
     return epoch;
@@ -55,11 +57,12 @@ export async function restoreBackup(
 interface Filling {
   readonly file: string;
   readonly partial: string;
+  readonly auditFiles: readonly string[];
   readonly clock: Clock;
   readonly random: Random;
 }
 
-async function fill(location: StoreLocation, { file, partial, clock, random }: Filling): Promise<number> {
+async function fill(location: StoreLocation, { file, partial, clock, random, auditFiles }: Filling): Promise<number> {
   await using store = await connectForMaintenance(location, clock);
   await migrate(store.shared, store.dialect, true);
   if ((await store.orgIds()).length > 0) throw new Problem("backup.occupied", { detail: "The database has rows." });
@@ -68,7 +71,8 @@ async function fill(location: StoreLocation, { file, partial, clock, random }: F
     for await (const line of readBackupFile(file)) await take(line, { partial, store, tx, numbers });
     await numbers.goOn();
   });
-  return await openEpoch({ directory: partial, store, now: () => clock.now(), random, reason: "restored" });
+  const now = () => clock.now();
+  return await openEpoch({ directory: partial, store, now, random, reason: "restored", auditFiles });
 }
 
 interface Target {

@@ -2,7 +2,6 @@ import { makeUuid, Problem, type Random } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { InvitationRecords, PasswordRecords } from "../people/password-records.ts";
 import type { IdentityRecords, MemberSessionRecords } from "../people/people-records.ts";
-import type { OperatorCaller } from "./authenticate-operator.ts";
 import type { ApiKeyRecords, Member, MemberRecords, Role } from "./org-records.ts";
 
 export interface MemberTransaction {
@@ -17,7 +16,8 @@ export interface MemberTransaction {
 }
 
 export interface MemberChange {
-  readonly caller: OperatorCaller;
+  /** Who does it, as the log says it. */
+  readonly actor: string;
   readonly name: string;
 }
 
@@ -27,30 +27,30 @@ export interface MemberChange {
  */
 export async function addMember(
   tx: MemberTransaction,
-  { caller, name, role }: MemberChange & { readonly role: Role },
+  { actor, name, role }: MemberChange & { readonly role: Role },
   random: Random,
 ): Promise<void> {
   if ((await tx.members.findByName(name)) !== undefined) throw new Problem("members.exists");
   const id = makeUuid(tx.now(), random);
   await tx.members.insert({ id, name, role });
   await tx.identities.adopt(name, id);
-  await report(tx, "member.added", { caller, name, role });
+  await report(tx, "member.added", { actor, name, role });
 }
 
 /** Changes what a person may do, from their next call on. Fails with `members.not_found`, `members.last_owner`. */
 export async function setMemberRole(
   tx: MemberTransaction,
-  { caller, name, role }: MemberChange & { readonly role: Role },
+  { actor, name, role }: MemberChange & { readonly role: Role },
 ): Promise<void> {
   const members = await tx.members.listForUpdate();
   const member = findMember(members, name);
   if (role !== "owner") keepOwner(members, member);
   await tx.members.setRole(member.id, role);
-  await report(tx, "member.role_changed", { caller, name, role });
+  await report(tx, "member.role_changed", { actor, name, role });
 }
 
 /** Removes a person, and ends their keys, sessions, password and link. Fails with `members.not_found`, `members.last_owner`. */
-export async function removeMember(tx: MemberTransaction, { caller, name }: MemberChange): Promise<void> {
+export async function removeMember(tx: MemberTransaction, { actor, name }: MemberChange): Promise<void> {
   const members = await tx.members.listForUpdate();
   const member = findMember(members, name);
   keepOwner(members, member);
@@ -61,7 +61,7 @@ export async function removeMember(tx: MemberTransaction, { caller, name }: Memb
   await tx.passwords.remove(member.id);
   await tx.invitations.removeOfMember(member.id);
   await tx.members.remove(member.id);
-  await report(tx, "member.removed", { caller, name });
+  await report(tx, "member.removed", { actor, name });
 }
 
 function findMember(members: readonly Member[], name: string): Member {
@@ -78,7 +78,7 @@ function keepOwner(members: readonly Member[], member: Member): void {
 async function report(
   tx: MemberTransaction,
   kind: string,
-  { caller, name, role }: MemberChange & { readonly role?: Role },
+  { actor, name, role }: MemberChange & { readonly role?: Role },
 ) {
-  await tx.audit.append({ kind, actor: `operator:${caller.member}`, data: { member: name, role: role ?? null } });
+  await tx.audit.append({ kind, actor, data: { member: name, role: role ?? null } });
 }

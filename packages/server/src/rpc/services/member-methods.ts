@@ -19,18 +19,20 @@ export function memberMethods({ store, bus, random, hasPasswords }: ServerContex
     },
     addMember: async ({ name, role }, context) => {
       const caller = operatorCaller(context);
-      await store.inOrg(caller.orgId, (tx) => addMember(tx, { caller, name, role: toRole(role) }, random));
+      await store.inOrg(caller.orgId, (tx) =>
+        addMember(tx, { actor: actorOf(caller), name, role: toRole(role) }, random),
+      );
       return {};
     },
     setMemberRole: async ({ name, role }, context) => {
       const caller = operatorCaller(context);
-      await store.inOrg(caller.orgId, (tx) => setMemberRole(tx, { caller, name, role: toRole(role) }));
+      await store.inOrg(caller.orgId, (tx) => setMemberRole(tx, { actor: actorOf(caller), name, role: toRole(role) }));
       bus.publish({ kind: "people", orgId: caller.orgId });
       return {};
     },
     removeMember: async ({ name }, context) => {
       const caller = operatorCaller(context);
-      await store.inOrg(caller.orgId, (tx) => removeMember(tx, { caller, name }));
+      await store.inOrg(caller.orgId, (tx) => removeMember(tx, { actor: actorOf(caller), name }));
       bus.publish({ kind: "people", orgId: caller.orgId });
       return {};
     },

@@ -1,0 +1,48 @@
+import { readFile, rename, stat, writeFile } from "node:fs/promises";
+import { startFleet } from "@gatehouse/testbed";
+import { expect, test } from "vitest";
+
+test("what was revoked after a backup is revoked again by the exported log; nobody else's log counts", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  for (const name of ["n1", "n2"]) await fleet.enrollHost(name);
+  await writeFile(fleet.path("value"), "no-real-value", { mode: 0o600 });
+  const own = ["--service", "github", "--value-file", fleet.path("value")];
+  for (const name of ["keep", "gone"]) await fleet.operator(["credentials", "add", name, "--nodes", "n1,n2", ...own]);
+  for (const name of ["bob", "eve", "max"]) await fleet.operator(["members", "add", name, "--role", "admin"]);
+  const makeKey = (member: string) => {
+    const made = ["--label", member, "--member", member, "--role", "admin", "--out", fleet.path(`${member}.key`)];
+    return fleet.operator(["api-keys", "create", ...made]);
+  };
+  const { id: bobsKey } = await makeKey("bob");
+  await makeKey("max");
+  const backup = fleet.path("backup");
+  await fleet.json(["server", "backup", "--state-dir", fleet.path("s"), "--out", backup]);
+  await fleet.operator(["nodes", "revoke", "n2"]);
+  await fleet.operator(["revoke", "gone"]);
+  await fleet.operator(["api-keys", "revoke", bobsKey]);
+  await fleet.operator(["members", "remove", "eve"]);
+  await fleet.operator(["members", "add", "eve", "--role", "owner"]);
+  await fleet.operator(["members", "set-role", "max", "viewer"]);
+  const log = fleet.path("audit.jsonl");
+  await fleet.operator(["audit", "export", "--out", log]);
+  await fleet.stopServer();
+  await rename(fleet.path("s"), fleet.path("lost"));
+  const restore = ["server", "restore", backup, "--state-dir", fleet.path("s")];
+  const forged = fleet.path("forged.jsonl");
+  const text = await readFile(log, "utf8");
+  await writeFile(forged, text.replace('"node.revoked"', '"node.removed"'));
+  expect(await fleet.run([...restore, "--audit", forged])).toMatchObject({ code: 4 });
+  await expect(stat(fleet.path("s", "server"))).rejects.toMatchObject({ code: "ENOENT" });
+  expect(await fleet.json([...restore, "--audit", log])).toEqual({ epoch: 2 });
+  await fleet.startServer();
+  expect(await fleet.operator(["nodes", "ls"])).toMatchObject([{ name: "n1", state: "confirmed" }]);
+  expect(await fleet.operator(["credentials", "ls"])).toMatchObject([{ name: "keep", nodes: ["n1"] }]);
+  const members = (await fleet.operator(["members", "ls"])) as { name: string; role: string }[];
+  expect(members.map(({ name, role }) => `${name} ${role}`).sort()).toEqual(["ada owner", "bob admin", "max viewer"]);
+  const keys = (await fleet.operator(["api-keys", "ls"])) as { label: string }[];
+  expect(keys.map(({ label }) => label)).not.toContain("bob");
+  const refused = await fleet.run(["node", "refresh", "--state-dir", fleet.path("n2")]);
+  expect(refused.code).toBe(4);
+  await fleet.json(["node", "refresh", "--state-dir", fleet.path("n1")]);
+});
