@@ -34,30 +34,54 @@ interface Entry {
   readonly data?: Readonly<Record<string, unknown>>;
 }
 
-/** Kinds after which a node is one no more. */
-const ENDED: ReadonlySet<string> = new Set(["node.revoked", "node.replaced", "node.left"]);
 const ROLES: ReadonlySet<string> = new Set(["viewer", "operator", "admin", "owner"] satisfies readonly Role[]);
+
+class Reading implements TakenBack {
+  readonly orgId: string;
+  readonly nodes = new Set<string>();
+  readonly credentials = new Set<string>();
+  readonly apiKeys = new Set<string>();
+  readonly members: MemberEntry[] = [];
+
+  constructor(orgId: string) {
+    this.orgId = orgId;
+  }
+
+  note({ seq = 0, kind = "", node, data = {} }: Entry): void {
+    const name = String(data.member);
+    switch (kind) {
+      case "node.revoked":
+      case "node.replaced":
+      case "node.left":
+        this.nodes.add(String(node));
+        return;
+      case "credential.revoked":
+        this.credentials.add(String(data.credential));
+        return;
+      case "api_key.revoked":
+        this.apiKeys.add(String(data.key));
+        return;
+      case "member.removed":
+        this.members.push({ seq, name, role: undefined });
+        return;
+      case "member.role_changed":
+        if (ROLES.has(String(data.role))) this.members.push({ seq, name, role: data.role as Role });
+        return;
+      default:
+        return; // heads, and what gives rather than takes
+    }
+  }
+}
 
 /** Reads an export that the server's own audit key signed, as a whole. Fails with `audit.tampered`, `audit.not_found`. */
 export async function readTakenBack(file: string, auditKey: Uint8Array): Promise<TakenBack> {
   const source = await openLogSource(file);
-  const { log: orgId } = await verifyLog(source, { pinned: auditKey });
-  const read = { nodes: new Set<string>(), credentials: new Set<string>(), apiKeys: new Set<string>() };
-  const members: MemberEntry[] = [];
+  const { log } = await verifyLog(source, { pinned: auditKey });
+  const reading = new Reading(log);
   for await (const part of source.read()) {
-    for (const line of "lines" in part ? part.lines : []) {
-      const { seq = 0, kind = "", node, data = {} } = JSON.parse(line) as Entry;
-      if (ENDED.has(kind) && typeof node === "string") read.nodes.add(node);
-      if (kind === "credential.revoked") read.credentials.add(String(data.credential));
-      if (kind === "api_key.revoked") read.apiKeys.add(String(data.key));
-      const name = String(data.member);
-      if (kind === "member.removed") members.push({ seq, name, role: undefined });
-      if (kind === "member.role_changed" && ROLES.has(String(data.role))) {
-        members.push({ seq, name, role: data.role as Role });
-      }
-    }
+    for (const line of "lines" in part ? part.lines : []) reading.note(JSON.parse(line) as Entry);
   }
-  return { orgId, ...read, members };
+  return reading;
 }
 
 /**
@@ -66,18 +90,23 @@ export async function readTakenBack(file: string, auditKey: Uint8Array): Promise
  * member before is part of it. The last owner stays, on record: without one nobody could go on.
  */
 export async function takeBackAgain(tx: OrgTransaction, back: TakenBack, size: number): Promise<void> {
-  for (const nodeId of back.nodes) {
-    if ((await tx.nodes.find(nodeId)) !== undefined)
-      await retireNode(tx, { nodeId, actor: "server", reason: "revoked" });
-  }
+  for (const nodeId of back.nodes) await endNode(tx, nodeId);
   for (const { id, name } of await tx.credentials.list()) {
     if (back.credentials.has(id)) await revokeCredential(tx, { actor: "server", name });
   }
-  for (const { id, prefix } of await tx.apiKeys.listOfMembers()) {
-    if (!back.apiKeys.has(prefix) || !(await tx.apiKeys.revoke(id))) continue;
-    await tx.audit.append({ kind: "api_key.revoked", actor: "server", data: { key: prefix } });
-  }
+  for (const { id, prefix } of await tx.apiKeys.listOfMembers())
+    if (back.apiKeys.has(prefix)) await endKey(tx, { id, prefix });
   for (const change of back.members) if (change.seq >= size) await lessen(tx, change);
+}
+
+async function endNode(tx: OrgTransaction, nodeId: string): Promise<void> {
+  if ((await tx.nodes.find(nodeId)) === undefined) return;
+  await retireNode(tx, { nodeId, actor: "server", reason: "revoked" });
+}
+
+async function endKey(tx: OrgTransaction, { id, prefix }: Readonly<Record<"id" | "prefix", string>>): Promise<void> {
+  if (!(await tx.apiKeys.revoke(id))) return;
+  await tx.audit.append({ kind: "api_key.revoked", actor: "server", data: { key: prefix } });
 }
 
 async function lessen(tx: OrgTransaction, { name, role }: MemberEntry): Promise<void> {

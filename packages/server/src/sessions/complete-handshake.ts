@@ -74,11 +74,9 @@ interface Answer extends CompleteInput {
 async function open(tx: CompleteTransaction, answer: Answer, deps: CompleteDeps): Promise<Completed | undefined> {
   const { sent, signature } = answer;
   const node = await tx.nodes.lock(sent.nodeId);
-  if (node?.state !== "confirmed") return undefined;
-  const isLost = sent.apiKeyId === NO_API_KEY;
-  if (isLost && (await findWithLostKey(tx, node.identityKey, deps.keySet))?.id !== node.id) return undefined;
-  const known = isLost ? undefined : await tx.apiKeys.find(sent.apiKeyId);
-  if (!isLost && (known === undefined || known.revokedAt !== undefined)) return undefined;
+  const used = node?.state === "confirmed" ? await findUsedKey(tx, { node, sent }, deps) : undefined;
+  if (node === undefined || used === undefined) return undefined;
+  const known = used === "lost" ? undefined : used;
   const { origin, serverIdentityKey, random } = deps;
   const { clientNonce, serverNonce, nodeId, orgId } = sent;
   const { identityKey } = node;
@@ -95,6 +93,19 @@ async function open(tx: CompleteTransaction, answer: Answer, deps: CompleteDeps)
   const apiKeyId = known?.id ?? fresh?.id ?? NO_API_KEY;
   await tx.sessions.put({ nodeId, apiKeyId, fence, tokenSha256, expiresAt, previous: undefined });
   return { orgId, nodeId, sessionToken, expiresAt, sealedApiKey: fresh?.sealed };
+}
+
+/** The key that a challenge was given for, as it stands now. `lost`: the server knows none that its node has. */
+async function findUsedKey(
+  tx: CompleteTransaction,
+  { node, sent }: { readonly node: Node; readonly sent: Challenge },
+  { keySet }: CompleteDeps,
+): Promise<ApiKey | "lost" | undefined> {
+  if (sent.apiKeyId === NO_API_KEY) {
+    return (await findWithLostKey(tx, node.identityKey, keySet))?.id === node.id ? "lost" : undefined;
+  }
+  const key = await tx.apiKeys.find(sent.apiKeyId);
+  return key?.revokedAt === undefined ? key : undefined;
 }
 
 /** The key was used: older ones are done with, and the enrollment's answer has arrived. */
