@@ -8,12 +8,14 @@ import { median, quantile } from "../median.ts";
 import type { Measured } from "../process.ts";
 import type { Row } from "../row.ts";
 import { type BenchOperator, openBenchOperator } from "./bench-operator.ts";
+import { measureBare } from "./measure-bare.ts";
 import { prepareFleet, startServer } from "./measured-server.ts";
 import { Simulators } from "./simulators.ts";
 
 const SIMULATORS = 2;
 const CONCURRENCY = 32;
 const KIB = 1_024;
+const BARE = "bare node:http2";
 const SINGLE_COMMANDS = 50;
 const WAIT_MS = 30_000;
 const PROBE_EVERY_MS = 100;
@@ -65,10 +67,11 @@ async function measureReturn({ server, nodes, operator, count, label }: Parts): 
   );
   const others = await probe.stop();
   const held = (server.residentBytes() - idleBytes) / count / KIB;
+  const bare = await measureBare(count);
   return [
     { case: label("all back after a restart"), value: seconds, unit: "s", target: { atMost: 60 } },
     { case: label("TLS, handshake, control stream, per second"), value: count / seconds, unit: "nodes/s" },
-    { case: label("the same"), value: (cpuSeconds / count) * 1e3, unit: "ms CPU" },
+    { case: label("the same"), value: (cpuSeconds / count) * 1e3, unit: "ms CPU", peers: { [BARE]: bare.cpuMsEach } },
     { case: label("the same, p99"), value: quantile(values, 0.99), unit: "ms" },
     {
       case: label("an operator's call meanwhile, p99"),
@@ -76,7 +79,13 @@ async function measureReturn({ server, nodes, operator, count, label }: Parts): 
       unit: "ms",
       target: { atMost: 500 },
     },
-    { case: label("resident of an idle control stream"), value: held, unit: "KiB", target: { atMost: 120 } },
+    {
+      case: label("resident of an idle control stream"),
+      value: held,
+      unit: "KiB",
+      target: { atMost: 120 },
+      peers: { [BARE]: bare.bytesEach / KIB },
+    },
   ];
 }
 

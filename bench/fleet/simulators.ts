@@ -33,10 +33,22 @@ export class Simulators implements AsyncDisposable {
   }
 }
 
+type Answer = readonly [{ readonly kind: string; readonly values: readonly number[]; readonly why?: string }];
+
 async function tell({ child }: Measured, order: object): Promise<readonly number[]> {
-  const answered = once(child, "message") as Promise<[{ kind: string; values: readonly number[]; why?: string }]>;
-  child.send(order);
-  const [{ kind, values, why }] = await answered;
-  if (kind !== "done") throw new Error(`a simulator failed: ${why}`);
-  return values;
+  const settled = new AbortController();
+  const { signal } = settled;
+  const ended = once(child, "exit", { signal }).then((): never => {
+    throw new Error("a simulator ended");
+  });
+  try {
+    const answered = once(child, "message", { signal }) as Promise<unknown> as Promise<Answer>;
+    child.send(order);
+    const [{ kind, values, why }] = await Promise.race([answered, ended]);
+    if (kind !== "done") throw new Error(`a simulator failed: ${why}`);
+    return values;
+  } finally {
+    ended.catch(() => undefined);
+    settled.abort();
+  }
 }
