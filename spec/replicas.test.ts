@@ -68,6 +68,35 @@ test("the replica that holds a node's stream is killed before it hears that a co
   expect(await fleet.operator(["stop", runId])).toEqual({ stopped: [runId] });
 });
 
+test("replica and daemon are killed in the middle of a command: the other hears that nobody knows what came of it", async () => {
+  await using world = await startReplicas();
+  const { fleet, balancer, b } = world;
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  const start = async () => {
+    const node = fleet.start(["node", "run", "--state-dir", fleet.path("n1"), "--json"]);
+    const isConnected = () => node.stderr.includes("connected to the server");
+    await eventually("the node is connected", isConnected, { timeoutMs: 30_000 });
+    return node;
+  };
+  const node = await start();
+  const own = ["--state-dir", fleet.path("o")];
+  await fleet.run(["run", "--node", "n1", ...own, "--detach", "--", "sleep", "300"]);
+  balancer.pointTo(b.port);
+  const drain = fleet.start(["nodes", "drain", "n1", "--within", "5m", ...own]);
+  const isBegun = () => node.stderr.split("command accepted").length > 2;
+  await eventually("the node began", isBegun, { timeoutMs: 30_000 });
+  await fleet.stopServer("SIGKILL");
+  node.kill("SIGKILL");
+  await node.finished;
+  const again = await start();
+  expect(await drain.finished).toMatchObject({ code: 1, stderr: expect.stringContaining("outcome unknown") });
+  expect(again.stderr).not.toContain("command accepted");
+  const [run] = await fleet.json(["ls", "--state-dir", fleet.path("n1")]);
+  expect(run).toMatchObject({ state: "running" });
+  await fleet.json(["stop", run.run_id, "--state-dir", fleet.path("n1")]);
+});
+
 test("a server with other keys does not start on the database of another; nothing there changes", async () => {
   await using world = await startReplicas();
   const { fleet, postgres } = world;

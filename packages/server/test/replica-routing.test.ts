@@ -1,0 +1,44 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { Ack_Status, CommandPayloadSchema, NodeAdminService, SentCommand_State } from "@gatehouse/wire";
+import { expect, test } from "vitest";
+import { DATABASES } from "./databases.ts";
+import { FleetUnderTest } from "./fleet-under-test.ts";
+import { SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
+
+const PING = toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind: { case: "ping", value: {} } }));
+const COMMANDS = 50;
+/** A waiter that missed the bus looks again after five seconds: this many wake-ups would not do without it. */
+const LONGEST_MEDIAN_MS = 500;
+
+test("a command given at one replica goes out at once on the node's stream at another, and its end comes back", async () => {
+  const postgres = DATABASES.find(({ name }) => name === "PostgreSQL");
+  if (postgres === undefined) throw new Error("PostgreSQL is not tested");
+  await using database = await postgres.open();
+  await using a = await FleetUnderTest.open(database.location);
+  await using b = await FleetUnderTest.open(database.location, { directory: a.directory });
+  const org = await a.createOrg("acme");
+  const host = await org.enroll("n1");
+  await using stream = await StreamUnderTest.open(await SessionUnderTest.open(host));
+  await stream.next("accepted");
+  const atB = createClient(NodeAdminService, b.transport);
+  const took: number[] = [];
+  for (let index = 0; index < COMMANDS; index += 1) {
+    const startedMs = performance.now();
+    const asked = { nodeIds: [host.registered.nodeId], payload: PING, idempotencyKey: `k${index}`, ttlMs: 60_000n };
+    const { batchId, commands } = await atB.sendCommand(asked, org.headers);
+    const { header } = await stream.next("command");
+    expect(header?.commandId).toBe(commands[0]?.commandId);
+    // Twice, as after a connection that broke: the first one counts.
+    for (const message of ["pong", "again"]) {
+      const ack = { commandId: header?.commandId ?? "", status: Ack_Status.OK, message };
+      stream.send({ case: "ack", value: ack });
+    }
+    const ended = await atB.listCommands({ batchId, waitMs: 10_000n }, org.headers);
+    expect(ended.commands).toMatchObject([{ state: SentCommand_State.OK, message: "pong" }]);
+    took.push(performance.now() - startedMs);
+  }
+  expect(stream.count("command")).toBe(COMMANDS);
+  const median = took.toSorted((one, other) => one - other)[COMMANDS / 2];
+  expect(median).toBeLessThan(LONGEST_MEDIAN_MS);
+});
