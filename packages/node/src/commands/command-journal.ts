@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { Problem } from "@gatehouse/core";
 import { Ack_Status, type CommandHeader, CommandHeaderSchema } from "@gatehouse/wire";
 
 /** How a command ended here. */
@@ -48,14 +49,20 @@ export class CommandJournal implements Disposable {
     this.#database = database;
   }
 
+  /** Fails with `state.write_failed`. */
   static open(path: string): CommandJournal {
     closeSync(openSync(path, "a", 0o600));
     const database = new DatabaseSync(path, { timeout: 5_000 });
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF");
-    database.exec(SCHEMA);
-    const lost = database.prepare("update commands set status = ?, message = ? where status = 0");
-    lost.run(Ack_Status.OUTCOME_UNKNOWN, LOST);
-    return new CommandJournal(database);
+    try {
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF");
+      database.exec(SCHEMA);
+      const lost = database.prepare("update commands set status = ?, message = ? where status = 0");
+      lost.run(Ack_Status.OUTCOME_UNKNOWN, LOST);
+      return new CommandJournal(database);
+    } catch (cause) {
+      database.close();
+      throw new Problem("state.write_failed", { detail: `${path} cannot be opened.`, cause });
+    }
   }
 
   find(commandId: string): JournalEntry | undefined {

@@ -1,6 +1,7 @@
 import { type Clock, Problem, systemRandom } from "@gatehouse/core";
 import type { Health, Log } from "@gatehouse/kit";
 import type { Ceiling } from "../commands/ceiling.ts";
+import { CommandJournal } from "../commands/command-journal.ts";
 import { nodeHandlers } from "../commands/node-handlers.ts";
 import type { GateLink } from "../daemon/gate-link.ts";
 import { gateFigures } from "../reports/gate-figures.ts";
@@ -28,12 +29,15 @@ export async function openUplink(parts: UplinkParts): Promise<Uplink> {
   const { stateDir, journalFile, softwareVersion, sandboxes, gate, log, clock } = parts;
   if ((await new NodeFiles(stateDir).enrolled()) === undefined) throw new Problem("enroll.not_enrolled");
   const runs = () => sandboxes.list();
+  // Before the reports: their timers would keep a daemon alive that cannot start.
+  const journal = CommandJournal.open(journalFile);
   const reports = Reports.open({ stateDir, log, clock, runs, sample: () => gateFigures(gate) });
   return Uplink.open({
     reports,
+    journal,
     sandboxes,
     files: parts.files,
-    ...{ stateDir, journalFile, softwareVersion, gate, log, clock, random: systemRandom },
+    ...{ stateDir, softwareVersion, gate, log, clock, random: systemRandom },
     isWell: async () => (await parts.health.report()).status === "ok",
     putOnRecord: async (event) => {
       await gate.call("putOnRecord", event);

@@ -7,7 +7,7 @@ import { createMessageCheck, Goaway_Reason } from "@gatehouse/wire";
 import { Attachments } from "../attachments/attachments.ts";
 import { type CommandEvent, CommandExecutor, type ExecutorDeps } from "../commands/command-executor.ts";
 import type { CommandHandlers } from "../commands/command-handlers.ts";
-import { CommandJournal } from "../commands/command-journal.ts";
+import type { CommandJournal } from "../commands/command-journal.ts";
 import type { HandlerUplink } from "../commands/node-handlers.ts";
 import type { RunFiles } from "../runs/run-files.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
@@ -23,7 +23,8 @@ import { ServerTime } from "./server-time.ts";
 
 export interface UplinkOptions {
   readonly stateDir: string;
-  readonly journalFile: string;
+  /** Closed with the uplink. */
+  readonly journal: CommandJournal;
   readonly softwareVersion: string;
   readonly log: Log;
   readonly clock: Clock;
@@ -76,7 +77,7 @@ export class Uplink implements AsyncDisposable {
     this.#files = new NodeFiles(options.stateDir);
     const { log, clock, random, putOnRecord, softwareVersion, runCount, reports, stateDir } = options;
     this.#life.own(reports);
-    const journal = this.#life.own(CommandJournal.open(options.journalFile));
+    const journal = this.#life.own(options.journal);
     const sendAck: ExecutorDeps["sendAck"] = (ack) => this.#stream?.send({ case: "ack", value: ack });
     const time = new ServerTime(clock);
     const fleet = new FleetFollower({
@@ -100,7 +101,6 @@ export class Uplink implements AsyncDisposable {
     this.#deps = { ...own, time, check };
   }
 
-  /** Fails with `state.…` where the journal cannot be opened. */
   static open(options: UplinkOptions): Uplink {
     const uplink = new Uplink(options);
     uplink.#life.run((signal) => uplink.#stayConnected(signal));
