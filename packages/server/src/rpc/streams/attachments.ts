@@ -8,10 +8,6 @@ const MAX_OPEN_OF_ORG = 64;
 export class Attachments {
   readonly #open = new Map<string, Attachment>();
 
-  get size(): number {
-    return this.#open.size;
-  }
-
   /** Who wrote to the same run's input before does so no more. Fails with `api.too_many`. */
   add(key: AttachmentKey): Attachment {
     const ofOrg = [...this.#open.values()].filter((one) => one.key.orgId === key.orgId);
