@@ -84,7 +84,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       return done.code === 0 ? done : undefined;
     });
     expect(ran.stdout).toMatch(/200$/);
-    expect(api.requests.at(-1)?.headers["authorization"]).toBe(`Bearer ${site.value}`);
+    expect(api.requests.at(-1)?.headers.authorization).toBe(`Bearer ${site.value}`);
     expect(`${ran.stdout}${ran.stderr}`).not.toContain(site.value);
     const detached = await say(
       operator,
