@@ -8,7 +8,7 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type HostUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
+import { FleetUnderTest, type HostUnderTest, type OrgUnderTest, refused } from "./fleet-under-test.ts";
 import { openSession } from "./host-session.ts";
 import { LogUnderTest, toItem } from "./log-under-test.ts";
 
@@ -16,11 +16,6 @@ const directory = mkdtempSync(join(tmpdir(), "gatehouse-copy-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 let folders = 0;
-
-const refused = (code: string) =>
-  expect.objectContaining({
-    metadata: expect.toSatisfy((metadata: Headers) => metadata.get("gatehouse-problem") === code),
-  });
 
 describe.each(DATABASES)("on $name", ({ open }) => {
   let database: TestDatabase;
