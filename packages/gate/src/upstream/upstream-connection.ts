@@ -9,8 +9,8 @@ export interface UpstreamUser {
 }
 
 /**
- * One connection to an origin, used by one exchange at a time and only by the client connection that opened it. Bytes
- * that come while nobody uses it are a framing doubt: it is closed.
+ * One connection to an origin, used by one exchange at a time and only for the run that opened it. Bytes that come
+ * while nobody uses it are a framing doubt: it is closed.
  */
 export class UpstreamConnection implements Disposable {
   readonly socket: Socket;
@@ -33,6 +33,11 @@ export class UpstreamConnection implements Disposable {
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** Open, tried, and used by nobody. */
+  get isIdle(): boolean {
+    return this.#isOpen && this.#user === undefined && this.served > 0;
   }
 
   attach(user: UpstreamUser): void {

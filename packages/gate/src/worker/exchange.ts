@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { ProblemCode } from "@gatehouse/core";
 import { BodyReader } from "../http1/body-reader.ts";
 import { getAllFields, getField } from "../http1/fields.ts";
-import type { ResponseHead } from "../http1/messages.ts";
+import type { RequestHead, ResponseHead } from "../http1/messages.ts";
 import { ResponseHeadReader } from "../http1/response-head-reader.ts";
 import type { Refusal, RequestContext } from "../pipeline/request-context.ts";
 import { type OwnAnswer, transformAnswer } from "../pipeline/transform-answer.ts";
@@ -39,6 +39,11 @@ export interface ExchangeOwner {
 
 const MAX_INTERIM_HEADS = 16;
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"]);
+
+/** Whether the request may be sent once more when its connection closed before any answer. */
+export function isRepeatable({ method, framing }: RequestHead): boolean {
+  return framing.kind === "none" && IDEMPOTENT.has(method);
+}
 
 /** One request and its response between a client and an upstream, streamed both ways with back-pressure. */
 export class Exchange implements UpstreamUser, RecodingOwner {
@@ -278,14 +283,12 @@ export class Exchange implements UpstreamUser, RecodingOwner {
 
   #fail(code: ProblemCode, detail: string): void {
     if (this.#ended) return;
-    const { framing, method } = this.#context.head;
     // A kept connection may have been closed by the origin just as we used it: nothing was processed.
     const mayRetry =
       !this.#sawBytes &&
       code === "gate.upstream_unreachable" &&
       this.#upstream.served > 0 &&
-      framing.kind === "none" &&
-      IDEMPOTENT.has(method);
+      isRepeatable(this.#context.head);
     this.#upstream[Symbol.dispose]();
     const { rest } = this.#request;
     const hasBegun = this.#responseHead !== undefined;

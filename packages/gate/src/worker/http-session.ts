@@ -10,6 +10,7 @@ import { runStages } from "../pipeline/stages.ts";
 import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
 import type { CompiledRun } from "./compile-run.ts";
 import { Exchange, type ExchangeEnd, type ExchangeOwner } from "./exchange.ts";
+import { UPSTREAM_IDLE_MS } from "./idle-upstreams.ts";
 import { KeptUpstream } from "./kept-upstream.ts";
 import { problemResponse } from "./problem-response.ts";
 import type { RecodingSlots } from "./recoded-body.ts";
@@ -18,13 +19,7 @@ import { recordOf, type Timing } from "./request-record.ts";
 import type { RunConnection, RunEntry } from "./run-table.ts";
 import type { SessionRole } from "./session-role.ts";
 import { WaitingBytes } from "./waiting-bytes.ts";
-import {
-  HEAD_TIMEOUT_MS,
-  LAST_REQUEST_MS,
-  type Swept,
-  UPSTREAM_IDLE_MS,
-  type WorkerContext,
-} from "./worker-context.ts";
+import { HEAD_TIMEOUT_MS, LAST_REQUEST_MS, type Swept, type WorkerContext } from "./worker-context.ts";
 
 interface Current extends Timing {
   readonly head: RequestHead;
@@ -62,7 +57,7 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
     this.recodings = worker.recodings;
     this.#worker = worker;
     this.#role = role;
-    this.#upstream = new KeptUpstream(worker.dialer);
+    this.#upstream = new KeptUpstream(worker);
     this.#lastProgressMs = worker.clock.monotonicMs();
     this.#headSince = this.#lastProgressMs;
     worker.swept.add(this);

@@ -10,6 +10,7 @@ import type { LookUp } from "../upstream/resolve-checked.ts";
 import { AuditBatcher } from "./audit-batcher.ts";
 import { CountedRecords } from "./counted-records.ts";
 import { FreedMemory } from "./freed-memory.ts";
+import { IdleUpstreams } from "./idle-upstreams.ts";
 import { Listeners } from "./listeners.ts";
 import { RecodingSlots } from "./recoded-body.ts";
 import { RecordBatcher } from "./record-batcher.ts";
@@ -49,7 +50,8 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
     const { config } = start;
     const freshness = new FreshUntil();
     freshness.set(start.freshUntilSeconds);
-    const runs = new RunTable(freshness);
+    const idleUpstreams = new IdleUpstreams();
+    const runs = new RunTable(freshness, idleUpstreams);
     for (const run of start.runs) runs.put(run);
     life.defer(() => runs.dropAll());
     const batcher = life.own(new RecordBatcher(deps.sendRecords));
@@ -61,6 +63,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
       config,
       clock: deps.clock,
       runs,
+      idleUpstreams,
       records,
       audit,
       onFault: deps.onFault,
@@ -102,6 +105,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
 function sweep(worker: WorkerContext): void {
   const nowMs = worker.clock.monotonicMs();
   for (const one of worker.swept) one.sweep(nowMs);
+  worker.idleUpstreams.sweep(nowMs);
 }
 
 interface Parts {

@@ -3,6 +3,7 @@ import type { Freshness } from "../fleet/freshness.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import type { SessionCache } from "../upstream/open-upstream.ts";
 import { CompiledRun } from "./compile-run.ts";
+import type { IdleUpstreams } from "./idle-upstreams.ts";
 
 /** A connection of a run, which is cut when the run ends. */
 export interface RunConnection extends Disposable {
@@ -26,9 +27,11 @@ export class RunTable {
   readonly #byTokenHash = new Map<string, RunEntry>();
 
   readonly #freshness: Freshness;
+  readonly #idleUpstreams: IdleUpstreams;
 
-  constructor(freshness: Freshness) {
+  constructor(freshness: Freshness, idleUpstreams: IdleUpstreams) {
     this.#freshness = freshness;
+    this.#idleUpstreams = idleUpstreams;
   }
 
   get size(): number {
@@ -60,6 +63,7 @@ export class RunTable {
       return;
     }
     this.#byTokenHash.delete(entry.current.snapshot.tokenHash);
+    this.#idleUpstreams.forget(entry.current);
     entry.current = compiled;
     this.#byTokenHash.set(snapshot.tokenHash, entry);
     for (const connection of [...entry.connections]) connection.recheck?.(compiled);
@@ -72,6 +76,7 @@ export class RunTable {
     this.#byId.delete(runId);
     this.#byTokenHash.delete(entry.current.snapshot.tokenHash);
     for (const connection of [...entry.connections]) connection[Symbol.dispose]();
+    this.#idleUpstreams.forget(entry.current);
   }
 
   dropAll(): void {

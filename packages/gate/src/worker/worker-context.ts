@@ -2,6 +2,7 @@ import type { AuditEvent, Clock } from "@gatehouse/core";
 import type { RequestRecord, WorkerConfig } from "../snapshot/worker-protocol.ts";
 import type { LeafContexts } from "../tls/leaf-contexts.ts";
 import type { UpstreamDialer } from "../upstream/open-upstream.ts";
+import type { IdleUpstreams } from "./idle-upstreams.ts";
 import type { RecodingSlots } from "./recoded-body.ts";
 import type { RunTable } from "./run-table.ts";
 
@@ -12,6 +13,7 @@ export interface WorkerContext {
   readonly runs: RunTable;
   readonly leaves: LeafContexts;
   readonly dialer: UpstreamDialer;
+  readonly idleUpstreams: IdleUpstreams;
   readonly recodings: RecodingSlots;
   /** Connections that the sweeper looks at, so that no request needs a timer of its own. */
   readonly swept: Set<Swept>;
@@ -36,8 +38,6 @@ export interface Swept {
 }
 
 export const SWEEP_EVERY_MS = 2_000;
-/** An idle tunnel gives its upstream connection back after this long. */
-export const UPSTREAM_IDLE_MS = 10_000;
 /** A head must be whole this long after its first byte; so must a TLS handshake. */
 export const HEAD_TIMEOUT_MS = 30_000;
 /** A client that came while the worker was about to end has this long to say what it came for. */

@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import { eventually } from "@gatehouse/testbed";
 import { expect } from "vitest";
+import type { RunSnapshot } from "../../src/snapshot/run-snapshot.ts";
 import { type GateUnderTest, injection, openGate, outside } from "../worker/gate-under-test.ts";
 import type { ConfusionCase, Forwarded, Way } from "./confusion-case.ts";
 import { wayOf } from "./confusion-case.ts";
@@ -11,23 +12,30 @@ import { openRecordingOrigin, type RecordingOrigin, whatWasSeen } from "./record
 
 const REAL = "Bearer real-value-of-the-grant";
 
+interface PutRun {
+  readonly run: Partial<RunSnapshot>;
+  readonly token: string;
+}
+
 /** A gate between clients and a granted service, with and without TLS, and an allowed one without a grant. */
 export class GateInTheMiddle implements AsyncDisposable {
   readonly gate: GateUnderTest;
   readonly #origin: RecordingOrigin;
   readonly #clearOrigin: RecordingOrigin;
   readonly #other: RecordingOrigin;
+  readonly #run: Partial<RunSnapshot>;
   readonly #token: string;
   /** Method and body of each request that was to be forwarded, in order. */
   readonly #expected: string[] = [];
 
-  private constructor(gate: GateUnderTest, origins: readonly RecordingOrigin[], token: string) {
+  private constructor(gate: GateUnderTest, origins: readonly RecordingOrigin[], { run, token }: PutRun) {
     const [origin, clearOrigin, other] = origins;
     if (origin === undefined || clearOrigin === undefined || other === undefined) throw new Error("three origins");
     this.gate = gate;
     this.#origin = origin;
     this.#clearOrigin = clearOrigin;
     this.#other = other;
+    this.#run = run;
     this.#token = token;
   }
 
@@ -37,7 +45,7 @@ export class GateInTheMiddle implements AsyncDisposable {
     const gate = await openGate();
     const cidr = ["127.0.0.0/8"];
     const granted = [`api.test:${port}`, `sub.api.test:${port}`, `api.test:${clearPort}`];
-    const token = await gate.put({
+    const run: Partial<RunSnapshot> = {
       policy: {
         mode: "strict",
         rules: [
@@ -47,8 +55,8 @@ export class GateInTheMiddle implements AsyncDisposable {
       },
       injections: granted.map((host) => injection(host, REAL, { allowCleartext: true })),
       scrub: [{ value: REAL, overwrite: "*".repeat(REAL.length) }],
-    });
-    return new GateInTheMiddle(gate, origins, token);
+    };
+    return new GateInTheMiddle(gate, origins, { run, token: await gate.put(run) });
   }
 
   way(kind: Way["kind"], name = "api.test"): Way {
@@ -128,8 +136,12 @@ export class GateInTheMiddle implements AsyncDisposable {
     for (const origin of [this.#origin, this.#clearOrigin, this.#other]) await origin[Symbol.asyncDispose]();
   }
 
-  /** Waits for events alone: thousands of connections are opened. */
+  /**
+   * Waits for events alone: thousands of connections are opened. The run has a new form each time, so that each case
+   * has connections to the service of its own.
+   */
   async #connect({ kind, host }: Way): Promise<PlainStream> {
+    await this.gate.put(this.#run);
     const socket = connect({ port: this.gate.port, host: "127.0.0.1" });
     const front = new PlainStream(socket);
     if (kind === "front") return front;

@@ -46,7 +46,6 @@ beforeAll(async () => {
     injections: [injection(host, `Bearer ${SECRET}`)],
     scrub: [{ value: SECRET, overwrite: STAND_IN }],
   };
-  await gate.put(granted);
 });
 afterAll(async () => {
   await gate[Symbol.asyncDispose]();
@@ -65,7 +64,9 @@ interface Opening {
   readonly token?: string;
 }
 
+/** A request on a connection of its own: the run is new each time. */
 async function begin(start: string, { fields = [], ...opening }: Opening = {}): Promise<UnderWay> {
+  await gate.put(granted);
   const client = await gate.tunnel(host, opening);
   client.send([start, `Host: ${host}`, ...fields, "", ""].join("\r\n"));
   const service = await origin.accept();

@@ -12,19 +12,19 @@ beforeAll(async () => {
   origin = await openRawOrigin(outside);
   gate = await openGate();
   host = `api.test:${origin.port}`;
-  await gate.put({ policy: allowing(host) });
 });
 afterAll(async () => {
   await gate[Symbol.asyncDispose]();
   await origin[Symbol.asyncDispose]();
 });
 
-/** A tunnel whose first request has arrived at the service, unanswered. */
+/** A tunnel whose first request has arrived at the service, unanswered, on a connection of its own: the run is new. */
 async function openExchange(
   start: string = "GET / HTTP/1.1",
   fields: readonly string[] = [],
   body: string = "",
 ): Promise<{ readonly client: ProxyClient; readonly service: ByteStream; readonly head: string }> {
+  await gate.put({ policy: allowing(host) });
   const client = await gate.tunnel(host);
   client.send([start, `Host: ${host}`, ...fields, "", body].join("\r\n"));
   const service = await origin.accept();

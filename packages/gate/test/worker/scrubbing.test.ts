@@ -17,18 +17,19 @@ beforeAll(async () => {
   gate = await openGate();
   granted = `api.test:${origin.port}`;
   plain = `other.test:${origin.port}`;
-  await gate.put({
-    policy: allowing(granted, plain),
-    injections: [injection(granted, `Bearer ${SECRET}`)],
-    scrub: [{ value: SECRET, overwrite: STAND_IN }],
-  });
 });
 afterAll(async () => {
   await gate[Symbol.asyncDispose]();
   await origin[Symbol.asyncDispose]();
 });
 
+/** A request on a connection of its own: the run is new each time. */
 async function openExchange(host: string): Promise<{ readonly client: ProxyClient; readonly service: ByteStream }> {
+  await gate.put({
+    policy: allowing(granted, plain),
+    injections: [injection(granted, `Bearer ${SECRET}`)],
+    scrub: [{ value: SECRET, overwrite: STAND_IN }],
+  });
   const client = await gate.tunnel(host);
   client.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
   const service = await origin.accept();
