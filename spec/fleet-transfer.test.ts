@@ -82,6 +82,21 @@ test("a transfer gives labels and credentials to another node and takes them fro
   expect(await fleet.operator(["nodes", "show", "n2"])).toMatchObject({ cordoned: false });
 });
 
+test("a credential that a revoked node could open is sealed to its replacement without a new value, and stays pending", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  await fleet.enrollHost("n2");
+  await sealTo(fleet, "gh", "n1");
+  await fleet.operator(["nodes", "revoke", "n1"]);
+  await fleet.operator(["credentials", "reseal", "gh", "--nodes", "n2"]);
+  expect(await fleet.operator(["credentials", "ls"])).toMatchObject([
+    { version: 1, nodes: ["n2"], rotation_pending: true },
+  ]);
+  await startNode(fleet, "n2");
+  await eventually("n2 serves it", async () => (await grantsOf(fleet, "n2")).includes("gh"));
+});
+
 test("an operator whose key the organisation certified seals on a machine without its key, until that ends", async () => {
   await using fleet = await startFleet();
   await fleet.initOrg();

@@ -21,7 +21,7 @@ export { openExclusiveFileLock, openFileLockInTurn } from "./files/exclusive-loc
 export { readPrivateFile, removeFile } from "./files/private-file.ts";
 export { openStateDirectory, type StateDirectory } from "./files/state-directory.ts";
 export { syncDirectory, type WriteFileOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
-export { addRecipients, joinRecipients, leaveOutRecipient, sealPart } from "./fleet/add-recipients.ts";
+export { addRecipients, joinRecipients, keepRecipients, type SealingOnward, sealPart } from "./fleet/add-recipients.ts";
 export {
   type BundlePart,
   credentialPart,

@@ -133,7 +133,10 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await put(sealed);
     const { nodeId } = lost.registered;
     expect((await org.nodes.revokeNode({ nodeId }, org.headers)).rotationPending).toEqual(["rotate"]);
-    const resealed = addRecipients(sealed.jwe, org.encryption.privateKey, [second.encryption.publicKey]);
+    const resealed = addRecipients(sealed.jwe, org.encryption.privateKey, {
+      aad: aadOf(sealed),
+      keys: [second.encryption.publicKey],
+    });
     const jwe = JSON.parse(resealed);
     const lostKid = base64url(lost.encryption.publicKey);
     jwe.recipients = jwe.recipients.filter(({ header }: { header: { kid: string } }) => header.kid !== lostKid);

@@ -10,8 +10,9 @@ import { loadTemplates, parseCredentialValue, requireBindings } from "@gatehouse
 import { readBindings, sealCredential } from "@gatehouse/kit";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
 import { chooseSigner } from "../operator/choose-signer.ts";
-import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { asOperator } from "../operator/open-operator.ts";
 import { listOwn } from "../operator/own-credentials.ts";
+import { provenCredential } from "../operator/proven-credential.ts";
 import { putSealed } from "../operator/put-sealed.ts";
 import { resealCredential } from "../operator/reseal-credential.ts";
 import { findNodes } from "../operator/roster-nodes.ts";
@@ -28,7 +29,7 @@ export async function sealHere(invocation: Invocation): Promise<number> {
   return asOperator(invocation.config.state.dir, async (operator) => {
     const roster = await trustRoster(await operator.org.getOrg({}), operator);
     const nodes = await findNodes(operator, roster, names);
-    const before = await findCredential(operator, name);
+    const before = (await provenCredential(operator, roster, name))?.bound;
     const isReplaced = isSet(invocation, "replace");
     if (before !== undefined && !isReplaced) {
       throw new Problem("grants.exists", {
@@ -39,7 +40,7 @@ export async function sealHere(invocation: Invocation): Promise<number> {
       orgId: operator.server.orgId,
       credentialId: before?.credentialId ?? makeUuid(Date.now(), systemRandom),
       name,
-      version: Number(before?.version ?? 0n) + 1,
+      version: (before?.version ?? 0) + 1,
       kind: "static",
       bindings,
       endpoints: [],
@@ -138,10 +139,6 @@ function nodeNames(invocation: Invocation): readonly string[] {
   const names = (textOption(invocation, "nodes") ?? "").split(",").filter((name) => name !== "");
   if (names.length === 0) throw new Problem("usage.invalid", { detail: "Say which nodes may open it: --nodes n1,n2." });
   return names;
-}
-
-async function findCredential({ credentials }: Operator, name: string) {
-  return (await credentials.listCredentials({})).credentials.find((one) => one.name === name);
 }
 
 function report(

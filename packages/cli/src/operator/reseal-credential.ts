@@ -1,9 +1,10 @@
-import { type BoundCredential, constantTimeEqual, Problem, resealTuple } from "@gatehouse/core";
-import { isSealedBy, joinRecipients, leaveOutRecipient, readBindings, type SignedRoster } from "@gatehouse/kit";
+import { type BoundCredential, credentialTuple, Problem, resealTuple } from "@gatehouse/core";
+import { joinRecipients, keepRecipients, type SignedRoster } from "@gatehouse/kit";
 import { Liveness, type SealedCredential } from "@gatehouse/wire";
 import { chooseSigner } from "./choose-signer.ts";
 import { commandNode } from "./command-node.ts";
 import type { Operator } from "./open-operator.ts";
+import { type ProvenCredential, provenCredential } from "./proven-credential.ts";
 import { putSealed } from "./put-sealed.ts";
 
 export interface Resealing {
@@ -31,30 +32,29 @@ export async function resealCredential(
   operator: Operator,
   { name, roster, to, via, from }: Resealing,
 ): Promise<BoundCredential> {
-  const { server, credentials } = operator;
-  const { credential } = await credentials.getCredential({ name });
-  if (credential === undefined) throw new Problem("credentials.not_found");
-  const bound = boundOf(credential, server.orgId);
-  const vouched = [server.orgKey, ...roster.operatorKeys].some((key) => constantTimeEqual(key, credential.signer));
-  if (!vouched || !isSealedBy(bound, credential)) throw new Problem("credentials.refused");
+  const proven = await provenCredential(operator, roster, name);
+  if (proven === undefined) throw new Problem("credentials.not_found");
+  const { credential, bound } = proven;
   const fresh = to.filter(({ nodeId }) => !credential.nodeIds.includes(nodeId));
   const keys = fresh.map(({ encryptionKey }) => encryptionKey);
-  const sealed = keys.length === 0 ? credential.jwe : await sealOnward(operator, { credential, roster, keys, via });
-  const jwe = from === undefined ? sealed : leaveOutRecipient(sealed, from.encryptionKey);
+  const sealed = keys.length === 0 ? credential.jwe : await sealOnward(operator, { ...proven, roster, keys, via });
   const nodeIds = [...credential.nodeIds, ...fresh.map(({ nodeId }) => nodeId)].filter((id) => id !== from?.nodeId);
-  await putSealed(operator, bound, { jwe, nodeIds, signer: credential.signer, signature: credential.signature });
+  // Parts of nodes that ended since stay in the document until it is put again.
+  const holders = roster.nodes.filter(({ nodeId }) => nodeIds.includes(nodeId));
+  const kept = [...holders.map(({ encryptionKey }) => encryptionKey), operator.server.orgEncryptionKey];
+  const { signer, signature } = credential;
+  await putSealed(operator, bound, { jwe: keepRecipients(sealed, kept), nodeIds, signer, signature });
   return bound;
 }
 
 async function sealOnward(operator: Operator, order: Order): Promise<string> {
-  const { credential, keys, via } = order;
+  const { credential, bound, keys, via } = order;
   const own = via === undefined ? await operator.files.orgEncryptionKey() : undefined;
-  if (own !== undefined) return own.sealOnward(credential.jwe, keys);
+  if (own !== undefined) return own.sealOnward(credential.jwe, { aad: credentialTuple(bound), keys });
   return joinRecipients(credential.jwe, await orderParts(operator, order), keys);
 }
 
-interface Order {
-  readonly credential: SealedCredential;
+interface Order extends ProvenCredential {
   readonly roster: SignedRoster;
   readonly keys: readonly Uint8Array[];
   readonly via: string | undefined;
@@ -82,9 +82,4 @@ async function chooseHolder({ nodes }: Operator, { nodeIds }: SealedCredential, 
   const holder = listed.find(({ id, liveness }) => nodeIds.includes(id) && liveness === Liveness.ONLINE);
   if (holder === undefined) throw new Problem("credentials.no_holder");
   return holder.id;
-}
-
-function boundOf({ credentialId, name, version, kind, bindings }: SealedCredential, orgId: string): BoundCredential {
-  const own = { orgId, credentialId, name, kind, endpoints: [] };
-  return { ...own, version: Number(version), bindings: readBindings(bindings) };
 }

@@ -12,6 +12,7 @@ import { importPublicKey, rawPublicKey } from "../keys/signing-key.ts";
 
 const ALGORITHM = "ECDH-ES+A256KW";
 const KEY_BYTES = 32;
+const TAG_BYTES = 16;
 /** RFC 3394 §2.2.3.1. */
 const WRAP_IV = Buffer.from("a6a6a6a6a6a6a6a6", "hex");
 
@@ -22,17 +23,39 @@ const MAX_PARTS_CHARACTERS = 131_072;
 const KEY = /^[A-Za-z0-9_-]{43}$/;
 const WRAPPED = /^[A-Za-z0-9_-]{54}$/;
 
+export interface SealingOnward {
+  /** What it is bound to. */
+  readonly aad: Uint8Array;
+  /** X25519; one that it is for already is left out. */
+  readonly keys: readonly Uint8Array[];
+}
+
 /**
- * Seals what a JWE in general JSON holds to further X25519 keys, by whoever can open it. The ciphertext stays as it is,
- * and with it the signature over it; nobody else's part changes. A key that it is for already is left out. Fails with
- * `sealed.unreadable` when this key cannot open it.
+ * Seals what a JWE in general JSON holds to further keys, by whoever can open it. The ciphertext stays as it is, and
+ * with it the signature over it; nobody else's part changes. Fails with `sealed.unreadable` when this key's part does
+ * not open exactly this: parts are signed by nobody, and one of another JWE would hand out that one's content key.
  */
-export function addRecipients(jwe: string, own: KeyObject, keys: readonly Uint8Array[]): string {
-  const { recipients } = JSON.parse(jwe) as GeneralJWE;
+export function addRecipients(jwe: string, own: KeyObject, { aad, keys }: SealingOnward): string {
+  const whole = JSON.parse(jwe) as GeneralJWE;
   const kid = base64url(rawPublicKey(own));
-  const part = recipients.find(({ header }) => kidOf(header) === kid);
+  const part = whole.recipients.find(({ header }) => kidOf(header) === kid);
   const contentKey = unwrap(part, agree(own, ephemeralOf(part)));
+  requireOpens(whole, contentKey, aad);
   return joinRecipients(jwe, writeParts(contentKey, keys), keys);
+}
+
+/** RFC 7516 §5.2, with A256GCM: the tag holds what is inside, the protected header and what it is bound to together. */
+function requireOpens({ protected: head = "", iv, ciphertext, tag }: GeneralJWE, key: Buffer, aad: Uint8Array): void {
+  const bytesOf = (text: string | undefined) => fromBase64url(text ?? "") ?? new Uint8Array();
+  try {
+    const decipher = createDecipheriv("aes-256-gcm", key, bytesOf(iv), { authTagLength: TAG_BYTES });
+    decipher.setAAD(Buffer.from(`${head}.${base64url(aad)}`));
+    decipher.setAuthTag(bytesOf(tag));
+    decipher.update(bytesOf(ciphertext)).fill(0);
+    decipher.final();
+  } catch (cause) {
+    throw new Problem("sealed.unreadable", { cause });
+  }
 }
 
 /**
@@ -66,11 +89,11 @@ export function joinRecipients(jwe: string, parts: string, keys: readonly Uint8A
   return JSON.stringify({ ...shared, recipients: [...recipients, ...fresh] });
 }
 
-/** A JWE in general JSON without the part of one key. Nothing else of it changes. */
-export function leaveOutRecipient(jwe: string, key: Uint8Array): string {
+/** A JWE in general JSON with the parts of these keys alone. Nothing else of it changes. */
+export function keepRecipients(jwe: string, keys: readonly Uint8Array[]): string {
   const { recipients, ...shared } = JSON.parse(jwe) as GeneralJWE;
-  const kid = base64url(key);
-  return JSON.stringify({ ...shared, recipients: recipients.filter(({ header }) => kidOf(header) !== kid) });
+  const kept = new Set<unknown>(keys.map(base64url));
+  return JSON.stringify({ ...shared, recipients: recipients.filter(({ header }) => kept.has(kidOf(header))) });
 }
 
 /** Of each part what is needed of it, and nothing else that stands beside it. */

@@ -3,7 +3,7 @@ import { Problem, Secret } from "@gatehouse/core";
 import { FlattenedEncrypt, flattenedDecrypt } from "jose";
 import { readPrivateFile } from "../files/private-file.ts";
 import { writeFileAtomic } from "../files/write-file-atomic.ts";
-import { addRecipients } from "../fleet/add-recipients.ts";
+import { addRecipients, type SealingOnward } from "../fleet/add-recipients.ts";
 import { importPublicKey, parsePrivateJwk, rawPublicKey } from "./signing-key.ts";
 
 /** An X25519 pair to which others seal. */
@@ -13,7 +13,7 @@ export interface SealingKey {
   /** Opens JWE JSON that was sealed to this key with this associated data. Fails with `sealed.unreadable`. */
   open(jwe: string, aad: Uint8Array): Promise<Secret>;
   /** Seals what a JWE in general JSON holds to further keys, as `addRecipients` does. Fails with `sealed.unreadable`. */
-  sealOnward(jwe: string, keys: readonly Uint8Array[]): string;
+  sealOnward(jwe: string, onward: SealingOnward): string;
 }
 
 const MAX_JWE_BYTES = 4 * 1_048_576;
@@ -61,7 +61,7 @@ export async function sealTo(publicKey: Uint8Array, text: Secret, aad: Uint8Arra
 function toSealingKey(privateKey: KeyObject): SealingKey {
   return {
     publicKey: rawPublicKey(privateKey),
-    sealOnward: (jwe, keys) => addRecipients(jwe, privateKey, keys),
+    sealOnward: (jwe, onward) => addRecipients(jwe, privateKey, onward),
     open: async (jwe, aad) => {
       if (jwe.length > MAX_JWE_BYTES) throw new Problem("sealed.unreadable");
       try {

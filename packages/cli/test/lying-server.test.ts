@@ -1,0 +1,113 @@
+import { base64url } from "@gatehouse/core";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { provenCredential } from "../src/operator/proven-credential.ts";
+import { resealCredential } from "../src/operator/reseal-credential.ts";
+import { findNodes } from "../src/operator/roster-nodes.ts";
+import { type ListedNode, LyingServer, openedBy, type Sealed } from "./lying-server.ts";
+
+const MILD = "mild_0123456789abcdefghijklmnopqrstuvwxyz";
+const GRAVE = "grave_0123456789abcdefghijklmnopqrstuvwxyz";
+
+let server: LyingServer;
+let good: ListedNode;
+let taken: ListedNode;
+let mild: Sealed;
+let grave: Sealed;
+
+beforeEach(async () => {
+  server = await LyingServer.open(2);
+  [good, taken] = server.nodes as [ListedNode, ListedNode];
+  mild = await server.seal("mild", MILD, [good]);
+  grave = await server.seal("grave", GRAVE, [good]);
+  server.shown.set("mild", mild).set("grave", grave);
+});
+
+afterEach(() => server[Symbol.asyncDispose]());
+
+describe("an operator who seals one credential to a further node has no other one sealed to it", () => {
+  const reseal = () => resealCredential(server.operator, { name: "mild", roster: server.roster, to: [taken] });
+  const reads = (of: Sealed) => openedBy(taken, server.operator.server.orgId, { of, part: server.put[0] });
+  const nothing = async () => {
+    expect(server.put).toEqual([]);
+    expect(await reads(grave)).toBeUndefined();
+  };
+
+  test("by a server that tells the truth", async () => {
+    await reseal();
+    expect(await reads(mild)).toBe(MILD);
+    expect(await reads(grave)).toBeUndefined();
+  });
+
+  test("by a server that shows the other one under its name", async () => {
+    server.shown.set("mild", grave);
+    await expect(reseal()).rejects.toMatchObject({ code: "credentials.refused" });
+    await nothing();
+  });
+
+  test("by a server that puts the organisation's part of the other one into its document", async () => {
+    const kid = base64url(server.operator.server.orgEncryptionKey);
+    type Parts = readonly { readonly header: { readonly kid: string } }[];
+    const partsOf = ({ jwe }: Sealed): Parts => JSON.parse(jwe).recipients;
+    const others = partsOf(mild).filter(({ header }) => header.kid !== kid);
+    const recipients = [...others, partsOf(grave).find(({ header }) => header.kid === kid)];
+    server.shown.set("mild", { ...mild, jwe: JSON.stringify({ ...JSON.parse(mild.jwe), recipients }) });
+    await expect(reseal()).rejects.toMatchObject({ code: "sealed.unreadable" });
+    await nothing();
+  });
+
+  test("by parts of nodes that it may not be for any more, which are left out", async () => {
+    server.shown.set("mild", { ...mild, nodeIds: [] });
+    await reseal();
+    expect(await reads(mild)).toBe(MILD);
+    const put = JSON.parse(server.put[0]?.jwe ?? "");
+    expect(put.recipients).toHaveLength(2);
+    expect(await openedBy(good, server.operator.server.orgId, { of: mild, part: server.put[0] })).toBeUndefined();
+  });
+});
+
+describe("the document of a credential is taken", () => {
+  const find = () => provenCredential(server.operator, server.roster, "mild");
+
+  test("under the name and id that it was sealed under", async () => {
+    expect(await find()).toMatchObject({ bound: { name: "mild", credentialId: mild.credentialId, version: 1 } });
+    server.shown.delete("mild");
+    expect(await find()).toBeUndefined();
+  });
+
+  test.each<[string, () => Sealed]>([
+    ["another name", () => grave],
+    ["another's id", () => ({ ...mild, credentialId: grave.credentialId })],
+    ["another version", () => ({ ...mild, version: 2n })],
+    ["another's signature", () => ({ ...mild, signature: grave.signature })],
+  ])("not under %s", async (_, lie) => {
+    server.shown.set("mild", lie());
+    await expect(find()).rejects.toMatchObject({ code: "credentials.refused" });
+  });
+});
+
+describe("a node that an operator names is the one that was confirmed by that name", () => {
+  const find = (text: string) => findNodes(server.operator, server.roster, [text]);
+  const untrusted = { code: "server.untrusted" };
+
+  beforeEach(async () => {
+    await server.operator.files.rememberNode("n1", good.nodeId);
+    await server.operator.files.rememberNode("n2", taken.nodeId);
+    server.shownNodes.set("n1", { id: good.nodeId, name: "n1" });
+  });
+
+  test("by name and by id", async () => {
+    expect(await find("n1")).toMatchObject([{ nodeId: good.nodeId }]);
+    server.shownNodes.set(good.nodeId, { id: taken.nodeId, name: "n2" });
+    expect(await find(good.nodeId)).toMatchObject([{ nodeId: good.nodeId }]);
+  });
+
+  test.each(["n1", "n2"])("and not another one that the server shows under its name, calling it %s", async (name) => {
+    server.shownNodes.set("n1", { id: taken.nodeId, name });
+    await expect(find("n1")).rejects.toMatchObject(untrusted);
+  });
+
+  test("and not one that is known here by another name, where this name is not known", async () => {
+    server.shownNodes.set("n3", { id: taken.nodeId, name: "n3" });
+    await expect(find("n3")).rejects.toMatchObject(untrusted);
+  });
+});
