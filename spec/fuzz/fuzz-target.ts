@@ -1,5 +1,5 @@
+import { type RandomNumber, seededRandom } from "@gatehouse/testbed";
 import { Problem } from "../../packages/core/src/index.ts";
-import { type RandomNumber, seededRandom } from "../../packages/gate/test/http1/mutate.ts";
 
 /** A parser, inputs for it, and what must hold of it whatever the input. */
 export interface FuzzTarget {

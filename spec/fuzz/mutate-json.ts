@@ -1,4 +1,4 @@
-import type { RandomNumber } from "../../packages/gate/test/http1/mutate.ts";
+import type { RandomNumber } from "@gatehouse/testbed";
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 

@@ -18,6 +18,8 @@ export {
 } from "./services/fake-identity-provider.ts";
 export { type FakeNpmRegistryOptions, openFakeNpmRegistry } from "./services/fake-npm-registry.ts";
 export { type FakePypiOptions, openFakePypi } from "./services/fake-pypi.ts";
+export type { LaneFaults } from "./services/fault-lane.ts";
+export { type Direction, type FaultProxy, type FaultProxyOptions, openFaultProxy } from "./services/fault-proxy.ts";
 export {
   type ListeningHandle,
   type LoopbackPlace,
@@ -33,6 +35,7 @@ export { findInFiles } from "./system/find-in-files.ts";
 export { countInMemory } from "./system/memory-scan.ts";
 export { findProcessTree, isAlive, listProcesses, type ProcessEntry } from "./system/process-table.ts";
 export { type Finished, type RunProcessOptions, runProcess } from "./system/run-process.ts";
+export { type RandomNumber, seededRandom } from "./system/seeded-random.ts";
 export { shiftClock } from "./system/shift-clock.ts";
 export {
   type BrokenCall,

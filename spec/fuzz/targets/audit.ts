@@ -1,5 +1,6 @@
 import { ok } from "node:assert";
 import { createHash, createPrivateKey, createPublicKey, sign, verify } from "node:crypto";
+import type { RandomNumber } from "@gatehouse/testbed";
 import {
   AuditVerifier,
   auditKeyId,
@@ -10,7 +11,7 @@ import {
   isHeadLine,
   MerkleFrontier,
 } from "../../../packages/core/src/index.ts";
-import { mutate, type RandomNumber } from "../../../packages/gate/test/http1/mutate.ts";
+import { mutate } from "../../../packages/gate/test/http1/mutate.ts";
 import { type FuzzTarget, unlessRefused } from "../fuzz-target.ts";
 
 const LOG = "node-1";

@@ -1,7 +1,7 @@
 import { strictEqual as equal, match, ok } from "node:assert";
 import { isIPv4, isIPv6 } from "node:net";
+import type { RandomNumber } from "@gatehouse/testbed";
 import { isIpAddress, mayDial, normaliseHost, parseAuthority, parseCidr } from "../../../packages/core/src/index.ts";
-import type { RandomNumber } from "../../../packages/gate/test/http1/mutate.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";
 
 const PARTS = [

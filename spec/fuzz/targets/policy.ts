@@ -1,4 +1,5 @@
 import { deepStrictEqual as same } from "node:assert";
+import type { RandomNumber } from "@gatehouse/testbed";
 import {
   type CompiledPolicy,
   compilePolicy,
@@ -9,7 +10,6 @@ import {
   type PolicyRule,
   parseHostPattern,
 } from "../../../packages/core/src/index.ts";
-import type { RandomNumber } from "../../../packages/gate/test/http1/mutate.ts";
 import { type FuzzTarget, unlessRefused } from "../fuzz-target.ts";
 import { mutateJson } from "../mutate-json.ts";
 

@@ -1,6 +1,7 @@
 import { doesNotMatch, ok, deepStrictEqual as same } from "node:assert";
+import type { RandomNumber } from "@gatehouse/testbed";
 import { ACCEPTED_REQUESTS } from "../../../packages/gate/test/http1/accepted-requests.ts";
-import { mutate, type RandomNumber } from "../../../packages/gate/test/http1/mutate.ts";
+import { mutate } from "../../../packages/gate/test/http1/mutate.ts";
 import { readRequestsWithNode } from "../../../packages/gate/test/http1/node-reading.ts";
 import { cutAt, type ReadStream, readRequests } from "../../../packages/gate/test/http1/read-requests.ts";
 import { REFUSED_REQUESTS } from "../../../packages/gate/test/http1/refused-requests.ts";

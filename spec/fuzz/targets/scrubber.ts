@@ -1,7 +1,8 @@
 import { equal, ok, deepStrictEqual as same } from "node:assert";
+import type { RandomNumber } from "@gatehouse/testbed";
 import { Scrubber } from "../../../packages/gate/src/scrub/scrubber.ts";
 import { SoughtValues } from "../../../packages/gate/src/scrub/sought-values.ts";
-import { mutate, type RandomNumber } from "../../../packages/gate/test/http1/mutate.ts";
+import { mutate } from "../../../packages/gate/test/http1/mutate.ts";
 import { cutAt } from "../../../packages/gate/test/http1/read-requests.ts";
 import type { FuzzTarget } from "../fuzz-target.ts";
 

@@ -1,5 +1,6 @@
+import { seededRandom } from "@gatehouse/testbed";
 import { afterAll, describe, expect, test } from "vitest";
-import { mutate, seededRandom } from "../http1/mutate.ts";
+import { mutate } from "../http1/mutate.ts";
 import { type ReadStream, readRequests } from "../http1/read-requests.ts";
 import type { Way } from "./confusion-case.ts";
 import { GateInTheMiddle } from "./gate-in-the-middle.ts";
