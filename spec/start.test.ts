@@ -1,7 +1,10 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findLeftovers, REPOSITORY, runProcess } from "@gatehouse/testbed";
+import { eventually, findLeftovers, REPOSITORY, runProcess } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 
 const CHECKS = [
@@ -22,8 +25,8 @@ async function temporaryDirectory() {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-async function start(repository: string, home: string, timeoutMs: number) {
-  const env = {
+function hostEnv(home: string) {
+  return {
     // The host's own Node, as a newcomer has it.
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     HOME: home,
@@ -31,6 +34,10 @@ async function start(repository: string, home: string, timeoutMs: number) {
     npm_config_cache: join(process.env.HOME ?? "/root", ".npm"),
     npm_config_prefer_offline: "true",
   };
+}
+
+async function start(repository: string, home: string, timeoutMs: number) {
+  const env = hostEnv(home);
   const before = performance.now();
   const finished = await runProcess("npm", ["start", "--", "--once", "--json"], { cwd: repository, env, timeoutMs });
   return { ...finished, tookMs: performance.now() - before };
@@ -58,7 +65,25 @@ test("npm start runs the demo, passes every check and ends by itself", async () 
   expect([processes, mounts, sockets]).toEqual([[], [], []]);
 });
 
-test("npm start on a fresh clone installs what it needs first", async () => {
+/** Stops the start while it installs, as Ctrl-C does. */
+async function interruptInstall(repository: string, env: NodeJS.ProcessEnv): Promise<string> {
+  const child = spawn("node", ["tools/start.mjs", "--once"], {
+    cwd: repository,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let said = "";
+  child.stderr.on("data", (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  const isUnpacking = () => existsSync(join(repository, "node_modules/pg-types"));
+  await eventually("the install under way", isUnpacking, { timeoutMs: 60_000 });
+  child.kill("SIGINT");
+  await once(child, "close");
+  return said;
+}
+
+test("npm start on a fresh clone installs what it needs first, also after it was interrupted", async () => {
   await using home = await temporaryDirectory();
   const clone = join(home.path, "clone");
   for (const name of await readdir(REPOSITORY)) {
@@ -66,6 +91,7 @@ test("npm start on a fresh clone installs what it needs first", async () => {
     const filter = (path: string) => !/\/(?:node_modules|dist)(?:\/|$)/.test(path.slice(REPOSITORY.length));
     await cp(join(REPOSITORY, name), join(clone, name), { recursive: true, filter });
   }
+  expect(await interruptInstall(clone, hostEnv(home.path))).toContain("npm install was interrupted");
   const { code, stdout, stderr, tookMs } = await start(clone, home.path, 180_000);
   expect(code, stderr.slice(-3_000)).toBe(0);
   expectAllChecks(stdout);

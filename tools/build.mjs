@@ -33,6 +33,7 @@ await mkdir(outdir, { recursive: true });
 process.on("exit", (code) => {
   if (code !== 0) rmSync(outdir, { recursive: true, force: true });
 });
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 const options = {
   absWorkingDir: root,
   outdir,
