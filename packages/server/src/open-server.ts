@@ -53,6 +53,8 @@ export interface Server extends AsyncDisposable {
   readonly port: number;
   /** Loopback port of metrics and health; absent when they were not asked for. */
   readonly metricsPort: number | undefined;
+  /** Whether it had no organisation when it was opened. */
+  readonly isEmpty: boolean;
 }
 
 const LEAF_TTL_MS = 7 * 86_400_000;
@@ -107,11 +109,13 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
     life.run((signal) => sweepForever({ store, bus, log, counters }, signal));
     life.run((signal) => keepHeads({ store, key: keys.working.audit.key }, log, signal));
     life.run((signal) => keepLeaf({ mint, listener, ttlMs: LEAF_TTL_MS, log }, signal));
+    const isEmpty = (await store.orgIds()).length === 0;
     health.setReady();
     return {
       url: origin,
       port: listener.port,
       metricsPort: metrics?.port,
+      isEmpty,
       [Symbol.asyncDispose]: async () => {
         listener.refuseNew();
         await streams.drain();

@@ -10,11 +10,12 @@ export async function server(invocation: Invocation): Promise<number> {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => stopped.resolve());
   const log = createLog({ level: logs.level, format: logs.format });
   await using running = await openControlPlane(invocation, log);
-  const { url, port, metricsPort, setupCodeFile } = running;
+  const { url, port, metricsPort, setupCodeFile, isEmpty } = running;
   if (isSet(invocation, "json")) printJson({ ready: true, url, port, metrics_port: metricsPort, pid: process.pid });
   else {
     printLine(`${colour("The Gatehouse server is up", "bold")} at ${url}.`);
-    printLine(`To make an organisation: gatehouse org init --server ${url} --setup-code-file ${setupCodeFile} …`);
+    const init = `gatehouse org init --server ${url} --setup-code-file ${setupCodeFile} --org NAME --owner NAME`;
+    if (isEmpty) printLine(`next: ${init}`);
   }
   await stopped.promise;
   return 0;

@@ -40,8 +40,8 @@ export async function openControlPlane(invocation: Invocation, log: Log): Promis
     const setupCodeFile = state.file("setup-code");
     const options = { directory, setupCodeFile, host, port, url, store, oidc, hasPasswords, metrics };
     const server = life.own(await openServer(options, { log, clock: systemClock, random: systemRandom }));
-    const { url: origin, port: at, metricsPort } = server;
-    const facts = { url: origin, port: at, metricsPort, setupCodeFile };
+    const { url: origin, port: at, metricsPort, isEmpty } = server;
+    const facts = { url: origin, port: at, metricsPort, isEmpty, setupCodeFile };
     return { ...facts, [Symbol.asyncDispose]: () => life[Symbol.asyncDispose]() };
   } catch (failure) {
     await life[Symbol.asyncDispose]();

@@ -1,6 +1,6 @@
 import type { Stats } from "node:fs";
 import { lstat, mkdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { Problem } from "@gatehouse/core";
 import { errorCode } from "./error-code.ts";
 
@@ -68,10 +68,14 @@ async function statDirectory(path: string): Promise<Stats | undefined> {
   }
 }
 
+/** One level after the other: Node.js's own recursion never ends where a parent refuses by saying that it is not there. */
 async function makeDirectory(path: string): Promise<void> {
+  const parent = dirname(path);
+  if (parent !== path && (await statDirectory(parent)) === undefined) await makeDirectory(parent);
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await mkdir(path, { mode: 0o700 });
   } catch (failure) {
+    if (errorCode(failure) === "EEXIST") return;
     throw new Problem("state.write_failed", {
       detail: `${path} cannot be created (${errorCode(failure)}).`,
       cause: failure,

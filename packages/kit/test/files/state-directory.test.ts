@@ -13,6 +13,13 @@ test("a state directory that is not there is created for its user alone", async 
   await expect(openStateDirectory(state.path)).resolves.toMatchObject({ path: state.path });
 });
 
+test("a place where nothing can be created is refused, and not tried for ever", async () => {
+  await expect(openStateDirectory("/proc/gatehouse/state")).rejects.toMatchObject({
+    code: "state.write_failed",
+    detail: expect.stringContaining("/proc/gatehouse cannot be created"),
+  });
+});
+
 test("a symbolic link, a file and an open directory are refused and left as they are", async () => {
   await using place = await temporaryDirectory();
   const real = join(place.path, "real");

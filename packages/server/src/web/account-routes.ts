@@ -34,6 +34,7 @@ export function accountRoutes(context: PeopleContext): WebRoutes {
     "POST /account/link": perform(context, beginLink),
   };
   return {
+    "GET /": async () => goTo("/account"),
     "GET /account": async (request, url) => {
       const done = url.searchParams.get("done") ?? "";
       const caller = await findSession(context, request);
