@@ -36,7 +36,10 @@ export async function takeListener(initPid: number): Promise<HeldListener> {
     complaint = (complaint + chunk.toString()).slice(-2_000);
   });
   const handle = await new Promise<NativeHandle | undefined>((resolve) => {
-    opener.once("message", (_message, sent) => resolve(sent as unknown as NativeHandle));
+    opener.once("message", ({ failed }: { readonly failed?: string }, sent) => {
+      complaint = failed ?? complaint;
+      resolve(sent as unknown as NativeHandle | undefined);
+    });
     opener.once("error", () => resolve(undefined));
     // Not the exit: the message may still be on its way then.
     opener.once("disconnect", () => resolve(undefined));
