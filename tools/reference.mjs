@@ -74,7 +74,7 @@ function renderCommands(command, names = []) {
 function renderCli() {
   return `# Commands
 
-Every command takes \`--state-dir DIR\` (\`GATEHOUSE_STATE_DIR\`), \`--config FILE\` and \`--help\`. Colours obey \`NO_COLOR\`. With \`--json\` the result is JSON on standard output; messages to people go to standard error. A failure is one line that says what is wrong, and where there is something to do about it a second one that says what. Source: \`packages/cli/src/command-tree.ts\`.
+Every command takes \`--state-dir DIR\` (\`GATEHOUSE_STATE_DIR\`), \`--config FILE\`, both before its name too, and \`--help\`. Colours obey \`NO_COLOR\`. With \`--json\` the result is JSON on standard output; messages to people go to standard error. A failure is one line that says what is wrong, and where there is something to do about it a second one that says what. Source: \`packages/cli/src/command-tree.ts\`.
 
 ${renderCommands(commandTree()).join("\n")}
 ## Exit codes

@@ -37,7 +37,7 @@ export async function callCommand(command: Command, run: (invocation: Invocation
   const name = command.name();
   const group = command.parent?.parent === null ? name : (command.parent?.name() ?? "");
   try {
-    const options = command.opts();
+    const options = { ...rootOf(command).opts(), ...command.opts() };
     const settings = name === "doctor" ? readAnyConfig(options) : { config: readConfig(options, process.env) };
     const stateDir = settings.config.state.dir;
     const asksServer = OF_EITHER.has(group) && isOperators(settings);
@@ -47,6 +47,11 @@ export async function callCommand(command: Command, run: (invocation: Invocation
   } catch (failure) {
     return reportFailure(failure, group === "run" ? OWN_FAILURE : undefined);
   }
+}
+
+/** What stands before the command's name counts as if it stood behind it. */
+function rootOf(command: Command): Command {
+  return command.parent === null ? command : rootOf(command.parent);
 }
 
 function readConfig(options: OptionValues, env: NodeJS.ProcessEnv): Config {

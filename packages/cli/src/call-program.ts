@@ -6,12 +6,16 @@ const WRONG_USAGE = 2;
 
 /** Carries out what the command line asks for. */
 export async function callProgram(program: Command): Promise<void> {
+  let called = "";
+  program.hook("preSubcommand", (_, subcommand) => {
+    called ||= subcommand.name();
+  });
   try {
     await program.parseAsync();
   } catch (failure) {
     // Commander has printed what is wrong; its own codes for help and version are no failures.
     if (!(failure instanceof CommanderError)) throw failure;
-    const failed = process.argv[2] === "run" ? OWN_FAILURE : WRONG_USAGE;
+    const failed = called === "run" ? OWN_FAILURE : WRONG_USAGE;
     process.exitCode = failure.exitCode === 0 ? 0 : failed;
   }
 }

@@ -3,8 +3,16 @@ import { collect, declare } from "./declare-command.ts";
 import { declareRun } from "./declare-run.ts";
 import { addFleetCommands } from "./fleet-commands.ts";
 import { addFleetPolicyCommands } from "./fleet-policy-commands.ts";
+import { MACHINE, withExamples } from "./help-pages.ts";
 import { addPeopleCommands } from "./people-commands.ts";
 import { rootCommand } from "./root-command.ts";
+
+const FIRST_STEPS = `
+First steps:
+  gatehouse demo                          see on real processes what it promises
+  gatehouse grant github                  store a token, typed at a prompt
+  gatehouse run --grant github -- COMMAND
+  gatehouse COMMAND --help                what a command takes, with examples`;
 
 const SHELLS = ["bash", "zsh", "fish"];
 
@@ -14,15 +22,20 @@ const SHELLS = ["bash", "zsh", "fish"];
  */
 export function commandTree(): Command {
   const program = rootCommand();
-  addRunCommands(program);
-  addGrantCommands(program);
-  addPolicyCommands(program);
-  addAuditCommands(program);
-  addFleetCommands(program);
-  addPeopleCommands(program);
-  addMachineCommands(program);
-  return program;
+  for (const [heading, add] of GROUPS) {
+    program.commandsGroup(heading);
+    for (const one of add) one(program);
+  }
+  return program.addHelpText("after", FIRST_STEPS);
 }
+
+/** Commands as the first help page shows them. */
+const GROUPS: readonly (readonly [heading: string, add: readonly ((program: Command) => void)[]])[] = [
+  ["Runs on this machine:", [addRunCommands]],
+  ["What runs may do, and what they did:", [addGrantCommands, addPolicyCommands, addAuditCommands]],
+  ["Many machines and people:", [addFleetCommands, addPeopleCommands]],
+  [MACHINE, [addMachineCommands]],
+];
 
 function addRunCommands(program: Command): void {
   declare(program, "up", "run the daemon and the gate, and stay", async () => (await import("./commands/up.ts")).up)
@@ -53,13 +66,14 @@ function addRunCommands(program: Command): void {
 function addGrantCommands(program: Command): void {
   const replaceSays = "give a grant that exists this value: runs use it from their next request on";
   const store = "store a service's credential, to be granted to runs";
-  declare(program, "grant", store, async () => (await import("./commands/grant.ts")).grant)
+  const grant = declare(program, "grant", store, async () => (await import("./commands/grant.ts")).grant)
     .argument("<service>", "github, anthropic, npm, …")
     .allowExcessArguments() // refused by the command itself, which does not repeat a value
     .option("--name <name>", "name of the grant (default: the service)")
     .option("--value-file <file>", "read the value from a file, - for standard input")
     .option("--replace", replaceSays)
     .option("--json", "print JSON");
+  withExamples(grant, "grant github", "grant anthropic --value-file - < key.txt", "grant github --replace");
   const takeBack = "take a grant back from every run and delete its credential";
   declare(program, "revoke", takeBack, async () => (await import("./commands/revoke.ts")).revoke)
     .argument("<grant...>", "names of grants")
@@ -71,7 +85,7 @@ function addGrantCommands(program: Command): void {
     "list credentials; values are never shown",
     async () => (await import("./commands/credentials.ts")).listCredentials,
   ).option("--json", "print JSON");
-  declare(
+  const add = declare(
     credentials,
     "add",
     "store a credential for hosts of your own, or for a service",
@@ -87,6 +101,12 @@ function addGrantCommands(program: Command): void {
     .option("--value-file <file>", "read the value from a file, - for standard input")
     .option("--replace", replaceSays)
     .option("--json", "print JSON");
+  withExamples(
+    add,
+    "credentials add internal --host api.example.com --value-file key.txt",
+    'credentials add feed --host feed.example.com --header X-Api-Key --format "{value}"',
+    "credentials add github --service github --nodes n1,n2",
+  );
   declare(
     credentials,
     "reseal",
@@ -103,7 +123,7 @@ function addPolicyCommands(program: Command): void {
   const policy = program
     .command("policy")
     .description("ask, test, check or propose network policies, and put those of your organisation");
-  declare(
+  const explain = declare(
     policy,
     "explain",
     "say what the gate would do with a request, and by which rule",
@@ -117,6 +137,11 @@ function addPolicyCommands(program: Command): void {
     .option("--run <run>", "ask with the policy and grants of this run instead")
     .option("--resolve", "look the host's addresses up and check them too")
     .option("--json", "print JSON");
+  withExamples(
+    explain,
+    "policy explain GET https://api.github.com/user --grant github",
+    "policy explain POST https://example.com/ --policy policy.yaml",
+  );
   declare(
     policy,
     "test",

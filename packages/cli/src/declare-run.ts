@@ -1,11 +1,12 @@
 import { type Command, Option } from "commander";
 import { collect, declare, type Load } from "./declare-command.ts";
+import { withExamples } from "./help-pages.ts";
 
 const DRIVERS = ["bubblewrap", "unshare", "process"];
 
 /** Declares `gatehouse run`, which stands in the whole tree and in a program of its own. */
 export function declareRun(program: Command, load: Load): Command {
-  return declare(program, "run", "run a command in a sandbox", load)
+  const run = declare(program, "run", "run a command in a sandbox", load)
     .argument("<command...>", "the command and its arguments, after --")
     .option("--node <nodes>", "run on a node of your organisation: the first of these names that is online")
     .option("--grant <grant>", "let the run use a grant (repeat)", collect, [])
@@ -21,4 +22,11 @@ export function declareRun(program: Command, load: Load): Command {
     .option("--json", "with --detach: print the run as JSON")
     .option("-v, --verbose", "say which hosts the grants opened")
     .passThroughOptions();
+  return withExamples(
+    run,
+    "run --grant github -- claude",
+    "run --allow registry.npmjs.org -- npm install",
+    "run -d --policy policy.yaml --env CI=1 -- ./build.sh",
+    "run --node n1 --grant github -- gh pr list",
+  );
 }

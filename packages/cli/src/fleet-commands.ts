@@ -1,5 +1,7 @@
 import type { Command } from "commander";
 import { collect, declare } from "./declare-command.ts";
+import { withExamples } from "./help-pages.ts";
+import { addHostCommands } from "./host-commands.ts";
 
 /** What servers, operators and hosts of a fleet are run and administered with. */
 export function addFleetCommands(program: Command): void {
@@ -97,7 +99,7 @@ function addUpkeepCommands(server: Command): void {
 
 function addOperatorCommands(program: Command): void {
   const org = program.command("org").description("make an organisation on a server, and say how others find it");
-  declare(
+  const init = declare(
     org,
     "init",
     "make an organisation, its key and its owner",
@@ -108,6 +110,7 @@ function addOperatorCommands(program: Command): void {
     .requiredOption("--owner <name>", "name of its first member, who is its owner")
     .option("--setup-code-file <file>", "read the set-up code from a file, - for standard input (default: ask)")
     .option("--json", "print JSON");
+  withExamples(init, "org init --server https://gatehouse.example:8443 --org acme --owner ada");
   declare(
     org,
     "pin",
@@ -208,7 +211,7 @@ function addNodeCommands(nodes: Command): void {
   declare(
     nodes,
     "revoke",
-    "end a node; its host opens nothing any more",
+    "revoke a node at once: keys, session, and what it may open",
     async () => (await import("./commands/nodes-change.ts")).revokeNode,
   )
     .argument("<node>", "name or id")
@@ -250,48 +253,4 @@ function addNodeCommands(nodes: Command): void {
       .argument("<node>", "name or id")
       .option("--json", "print JSON");
   }
-}
-
-function addHostCommands(program: Command): void {
-  const node = program.command("node").description("make this host a node of a server, and look after it");
-  declare(
-    node,
-    "enroll",
-    "ask to become a node, and wait until a person confirmed it",
-    async () => (await import("./commands/node-enroll.ts")).enroll,
-  )
-    .requiredOption("--server <url>", "https://name:port")
-    .requiredOption("--name <name>", "name of the node")
-    .option("--code-file <file>", "read the code from a file, - for standard input (default: ask)")
-    .option("--json", "print one JSON object at each step");
-  declare(
-    node,
-    "run",
-    "run the daemon of this host, joined to its server, and stay",
-    async () => (await import("./commands/node-run.ts")).runNode,
-  ).option("--json", "print one ready line as JSON");
-  declare(
-    node,
-    "status",
-    "say which node this host is",
-    async () => (await import("./commands/node-status.ts")).status,
-  ).option("--json", "print JSON");
-  declare(
-    node,
-    "refresh",
-    "open a session with the stored key, to see that it works",
-    async () => (await import("./commands/node-session.ts")).refresh,
-  ).option("--json", "print JSON");
-  declare(
-    node,
-    "rotate",
-    "fetch a new API key",
-    async () => (await import("./commands/node-session.ts")).rotate,
-  ).option("--json", "print JSON");
-  declare(
-    node,
-    "leave",
-    "leave the server; this node is revoked there",
-    async () => (await import("./commands/node-session.ts")).leave,
-  ).option("--json", "print JSON");
 }

@@ -13,7 +13,12 @@ export function addPeopleCommands(program: Command): void {
 }
 
 function addLoginCommands(program: Command): void {
-  declare(program, "login", "make this machine yours", async () => (await import("./commands/login.ts")).login)
+  declare(
+    program,
+    "login",
+    "sign in to a server as a member, so that this machine may administer its organisation",
+    async () => (await import("./commands/login.ts")).login,
+  )
     .requiredOption("--server <url>", "https://name:port")
     .requiredOption("--pin <pin>", "what gatehouse org pin prints on another member's machine")
     .option(
@@ -24,7 +29,7 @@ function addLoginCommands(program: Command): void {
   declare(
     program,
     "logout",
-    "end this machine's key",
+    "sign out: end this machine's key, and forget it",
     async () => (await import("./commands/logout.ts")).logout,
   ).option("--json", "print JSON");
 }

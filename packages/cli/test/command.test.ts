@@ -51,6 +51,15 @@ describe("help", () => {
   });
 });
 
+test("says where things are before or behind a command's name; behind it counts", () => {
+  const place = join(directory, "elsewhere");
+  const asked = (...args: string[]) => gatehouse([...args, "--json"]).out;
+  const show = ["config", "show"];
+  expect(asked("--state-dir", place, ...show)).toContain(place);
+  expect(asked("--state-dir", "/nowhere", ...show, "--state-dir", place)).toBe(asked(...show, "--state-dir", place));
+  expect(gatehouse(["--state-dir", place, "run", "--no-such-option"]).code).toBe(125);
+});
+
 describe("exit codes", () => {
   test.each([
     ["an unknown command", ["no-such-command"], 2],
