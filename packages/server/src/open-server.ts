@@ -9,13 +9,13 @@ import { openPostgresBus } from "./bus/postgres-bus.ts";
 import { keepLeaf, leafMint } from "./keep-leaf.ts";
 import { checkClaim, claimDatabase } from "./keys/claim-database.ts";
 import { openServerKeys, spkiOf } from "./keys/server-keys.ts";
+import { AdmissionQueue } from "./limits/admission-queue.ts";
+import { FailureBudget } from "./limits/failure-budget.ts";
 import { SERVER_METRICS, ServerCounters } from "./metrics.ts";
 import { makeFirstSetupCode } from "./orgs/setup-codes.ts";
 import { type OidcConfig, openSignIn } from "./people/open-sign-in.ts";
 import { forgetReports } from "./reports/forget-reports.ts";
-import { AdmissionQueue } from "./rpc/admission-queue.ts";
 import type { AdmitDeps } from "./rpc/admit-calls.ts";
-import { FailureBudget } from "./rpc/failure-budget.ts";
 import { handleRequests } from "./rpc/handle-requests.ts";
 import { openListener } from "./rpc/open-listener.ts";
 import { NodeStreams } from "./rpc/streams/node-streams.ts";
@@ -60,6 +60,8 @@ export interface Server extends AsyncDisposable {
 const LEAF_TTL_MS = 7 * 86_400_000;
 /** A handshake is a few milliseconds of one core: so many at once keep it busy, the queue holds a whole fleet. */
 const ADMISSION = { running: 32, waiting: 16_384 } as const;
+/** Ten failures a second of one network, fifty at once. */
+const BOOTSTRAP_BUDGET = { burst: 50, forgiveEveryMs: 100 } as const;
 
 /** Opens keys, store and port, in this order; ready when it returns. Fails with `state.…`, `store.…`, `config.…`. */
 export async function openServer(config: ServerConfig, { log, clock, random }: ServerDeps): Promise<Server> {
@@ -129,7 +131,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
 }
 
 function openAdmission(clock: Clock): AdmitDeps {
-  return { queue: new AdmissionQueue(ADMISSION), budget: new FailureBudget(() => clock.monotonicMs()) };
+  return { queue: new AdmissionQueue(ADMISSION), budget: new FailureBudget(BOOTSTRAP_BUDGET, clock) };
 }
 
 interface MetricsParts {

@@ -4,8 +4,10 @@ import { createCa, createLog } from "@gatehouse/kit";
 import { eventually } from "@gatehouse/testbed";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { keepLeaf, leafMint } from "../src/keep-leaf.ts";
-import { AdmissionQueue } from "../src/rpc/admission-queue.ts";
-import { FailureBudget } from "../src/rpc/failure-budget.ts";
+import { AdmissionQueue } from "../src/limits/admission-queue.ts";
+import { FailureBudget } from "../src/limits/failure-budget.ts";
+import { networkOf } from "../src/limits/network-of.ts";
+import { StreamPlaces } from "../src/limits/stream-places.ts";
 import { openListener } from "../src/rpc/open-listener.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import { FleetUnderTest, makePair } from "./fleet-under-test.ts";
@@ -13,10 +15,10 @@ import { FleetUnderTest, makePair } from "./fleet-under-test.ts";
 describe("the failure budget", () => {
   test("fifty failures at once are borne, then ten a second; other addresses do not notice", () => {
     let now = 0;
-    const budget = new FailureBudget(() => now);
+    const budget = new FailureBudget({ burst: 50, forgiveEveryMs: 100 }, { monotonicMs: () => now });
     for (let at = 0; at < 50; at += 1) {
       budget.check("192.0.2.1");
-      budget.fail("192.0.2.1");
+      budget.spend("192.0.2.1");
     }
     expect(() => budget.check("192.0.2.1")).toThrow(
       expect.objectContaining({ code: "auth.slow_down", retryAfterMs: 100 }),
@@ -24,24 +26,41 @@ describe("the failure budget", () => {
     expect(() => budget.check("192.0.2.2")).not.toThrow();
     now += 100;
     budget.check("192.0.2.1");
-    budget.fail("192.0.2.1");
+    budget.spend("192.0.2.1");
     expect(() => budget.check("192.0.2.1")).toThrow();
     now += 60_000;
-    for (let at = 0; at < 50; at += 1) budget.fail("192.0.2.1");
+    for (let at = 0; at < 50; at += 1) budget.spend("192.0.2.1");
     expect(() => budget.check("192.0.2.1")).toThrow();
   });
 
-  test.each([
-    ["2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true],
-    ["2001:db8:1:2::1", "2001:db8:1:3::1", false],
-    ["::1", "::2", true],
-    ["::ffff:192.0.2.1", "::ffff:192.0.2.2", false],
-  ])("%s and %s share a budget: %s", (a, b, isShared) => {
-    const budget = new FailureBudget(() => 0);
-    for (let at = 0; at < 50; at += 1) budget.fail(a);
-    if (isShared) expect(() => budget.check(b)).toThrow();
-    else expect(() => budget.check(b)).not.toThrow();
+  test("what succeeded is given back; whoever failed longest ago is forgotten first", () => {
+    const budget = new FailureBudget({ burst: 1, forgiveEveryMs: 1_000 }, { monotonicMs: () => 0 });
+    budget.spend("a");
+    budget.forgive("a");
+    expect(() => budget.check("a")).not.toThrow();
+    for (let who = 0; who <= 65_536; who += 1) budget.spend(String(who));
+    expect(() => budget.check("0")).not.toThrow();
+    expect(() => budget.check("65536")).toThrow("Too many attempts");
   });
+});
+
+test.each([
+  ["2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true],
+  ["2001:db8:1:2::1", "2001:db8:1:3::1", false],
+  ["::1", "::2", true],
+  ["::ffff:192.0.2.1", "::ffff:192.0.2.2", false],
+])("%s and %s are one network: %s", (a, b, isOne) => {
+  expect(networkOf(a) === networkOf(b)).toBe(isOne);
+});
+
+test("a network takes its own places of streams, not those of others; a place that is left is free again", () => {
+  const places = new StreamPlaces({ total: 3, ofNetwork: 2 });
+  const leave = [places.take("a"), places.take("a")];
+  expect(() => places.take("a")).toThrow(expect.objectContaining({ code: "server.busy" }));
+  places.take("b");
+  expect(() => places.take("c")).toThrow(expect.objectContaining({ code: "server.busy", retryAfterMs: 5_000 }));
+  leave[0]?.();
+  expect(() => places.take("a")).not.toThrow();
 });
 
 test("what finishes something is admitted ahead of what begins; a full queue refuses", async () => {

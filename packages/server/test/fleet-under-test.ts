@@ -29,11 +29,12 @@ import { type OidcConfig, openServer, type Server, type StoreLocation } from "..
 
 /** Time that a test moves. */
 export class TestClock implements Clock {
-  #now = Date.now();
-  now = () => this.#now;
-  monotonicMs = () => performance.now();
+  readonly #startedAt = Date.now();
+  #advancedMs = 0;
+  now = () => this.#startedAt + this.#advancedMs;
+  monotonicMs = () => performance.now() + this.#advancedMs;
   advance(ms: number): void {
-    this.#now += ms;
+    this.#advancedMs += ms;
   }
 }
 

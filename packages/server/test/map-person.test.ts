@@ -1,9 +1,7 @@
 import { html } from "@gatehouse/kit";
 import { expect, test } from "vitest";
-import { FailureBudget } from "../src/people/failure-budget.ts";
 import { type Claims, mapPerson, proposedName } from "../src/people/map-person.ts";
 import { readCookie } from "../src/web/browser-request.ts";
-import { TestClock } from "./fleet-under-test.ts";
 
 const rules = {
   roleClaim: "groups",
@@ -36,29 +34,6 @@ test.each([
   [{}, "person"],
 ] as const)("%j is called %s", (claims, name) => {
   expect(proposedName(claims)).toBe(name);
-});
-
-test("failures are counted for each who, forgiven with time, and forgotten from the oldest on", () => {
-  const clock = new TestClock();
-  const budget = new FailureBudget({ burst: 2, forgiveEveryMs: 1_000 }, clock);
-  const isOpen = (who: string) => {
-    try {
-      budget.check(who);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  budget.spend("a");
-  expect(isOpen("a")).toBe(true);
-  budget.spend("a");
-  expect([isOpen("a"), isOpen("b")]).toEqual([false, true]);
-  clock.advance(1_000);
-  expect(isOpen("a")).toBe(true);
-  const full = new FailureBudget({ burst: 1, forgiveEveryMs: 1_000 }, clock);
-  for (let who = 0; who <= 10_000; who += 1) full.spend(String(who));
-  expect(() => full.check("0")).not.toThrow();
-  expect(() => full.check("10000")).toThrow("Too many attempts");
 });
 
 test.each([

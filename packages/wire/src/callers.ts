@@ -1,13 +1,4 @@
-import type { NodeAdminService } from "./gen/gatehouse/admin/v1/nodes_pb.js";
-import type { OrgAdminService } from "./gen/gatehouse/admin/v1/org_pb.js";
-import type {
-  AuditAdminService,
-  CredentialAdminService,
-  PolicyAdminService,
-} from "./gen/gatehouse/admin/v1/vault_pb.js";
-import type { NodeGatewayService } from "./gen/gatehouse/gateway/v1/gateway_pb.js";
-import type { Health } from "./gen/grpc/health/v1/health_pb.js";
-import type { ServerReflection } from "./gen/grpc/reflection/v1/reflection_pb.js";
+import type { SERVICES } from "./services.ts";
 
 /**
  * How a caller proves who it is. `bootstrap`: by what the request itself carries (a code, a signature), within the
@@ -48,7 +39,8 @@ interface Row {
 export type CallerRow = Row &
   ({ readonly auth: Exclude<CallerAuth, "operator"> } | { readonly auth: "operator"; readonly permission: Permission });
 
-type Rows<Service extends { readonly method: object }> = { readonly [M in keyof Service["method"]]: CallerRow };
+type Services = typeof SERVICES;
+type Rows = { readonly [S in keyof Services]: { readonly [M in keyof Services[S]["method"]]: CallerRow } };
 
 const MODES = ["server", "combined"] as const;
 
@@ -79,7 +71,7 @@ export const CALLERS = {
     fetchBundle: node("suppress"),
     controlStream: node("suppress"),
     runStream: node("suppress"),
-  } satisfies Rows<typeof NodeGatewayService>,
+  },
   "gatehouse.admin.v1.OrgAdminService": {
     createOrg: { auth: "setup", log: "redact", modes: MODES },
     getOrg: operator("org:read"),
@@ -94,7 +86,7 @@ export const CALLERS = {
     listApiKeys: operator("org:read"),
     createApiKey: operator("key:own", "redact"),
     revokeApiKey: operator("key:own"),
-  } satisfies Rows<typeof OrgAdminService>,
+  },
   "gatehouse.admin.v1.NodeAdminService": {
     createEnrollmentCode: operator("node:manage", "redact"),
     listEnrollmentCodes: operator("node:read"),
@@ -114,13 +106,13 @@ export const CALLERS = {
     attachRun: operator("node:command", "suppress"),
     listRuns: operator("run:read"),
     queryTelemetry: operator("node:read"),
-  } satisfies Rows<typeof NodeAdminService>,
+  },
   "gatehouse.admin.v1.CredentialAdminService": {
     putCredential: operator("credential:manage", "suppress"),
     listCredentials: operator("credential:read"),
     getCredential: operator("credential:manage", "suppress"),
     revokeCredential: operator("credential:manage"),
-  } satisfies Rows<typeof CredentialAdminService>,
+  },
   "gatehouse.admin.v1.PolicyAdminService": {
     putPolicy: operator("policy:manage"),
     listPolicies: operator("policy:read"),
@@ -128,22 +120,22 @@ export const CALLERS = {
     listPolicyVersions: operator("policy:read"),
     assignPolicy: operator("policy:manage"),
     deletePolicy: operator("policy:manage"),
-  } satisfies Rows<typeof PolicyAdminService>,
+  },
   "gatehouse.admin.v1.AuditAdminService": {
     exportAudit: operator("audit:read", "suppress"),
     proveAuditEntry: operator("audit:read", "suppress"),
-  } satisfies Rows<typeof AuditAdminService>,
+  },
   "grpc.health.v1.Health": {
     check: ANYONE,
     watch: ANYONE,
-  } satisfies Rows<typeof Health>,
+  },
   "grpc.reflection.v1.ServerReflection": {
     serverReflectionInfo: operator("org:read", "suppress"),
-  } satisfies Rows<typeof ServerReflection>,
-} as const;
+  },
+} as const satisfies Rows;
 
-/** The full names of the services that have rows. */
-export type ServiceName = keyof typeof CALLERS;
+/** The full names of the services. */
+export type ServiceName = keyof Services;
 
 /** The row of an RPC; `undefined` where there is none, which nobody may call. */
 export function callerRow(service: string, method: string): CallerRow | undefined {

@@ -1,5 +1,4 @@
 import type { DescService } from "@bufbuild/protobuf";
-import type { ServiceName } from "./callers.ts";
 import { NodeAdminService } from "./gen/gatehouse/admin/v1/nodes_pb.js";
 import { OrgAdminService } from "./gen/gatehouse/admin/v1/org_pb.js";
 import { AuditAdminService, CredentialAdminService, PolicyAdminService } from "./gen/gatehouse/admin/v1/vault_pb.js";
@@ -17,4 +16,4 @@ export const SERVICES = {
   "gatehouse.admin.v1.AuditAdminService": AuditAdminService,
   "grpc.health.v1.Health": Health,
   "grpc.reflection.v1.ServerReflection": ServerReflection,
-} as const satisfies Record<ServiceName, DescService>;
+} as const satisfies Readonly<Record<string, DescService>>;

@@ -1,8 +1,8 @@
 import { Problem, type Secret } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { FailureBudget } from "../limits/failure-budget.ts";
 import type { OrgRecords } from "../orgs/org-records.ts";
 import type { SessionCaller } from "./authenticate-session.ts";
-import type { FailureBudget } from "./failure-budget.ts";
 import { judgePassword } from "./judge-password.ts";
 import type { PasswordRecords } from "./password-records.ts";
 import type { Passwords } from "./passwords.ts";

@@ -1,10 +1,10 @@
 import { base64url, makeUuid, Problem, type Random } from "@gatehouse/core";
 import { hmacSha256, sha256 } from "@gatehouse/kit";
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import { networkOf } from "../limits/network-of.ts";
 import { issueApiKey } from "../orgs/api-key.ts";
 import type { ApiKeyRecords, MemberRecords } from "../orgs/org-records.ts";
 import { lesserRole } from "../orgs/roles.ts";
-import { networkOf } from "../rpc/network-of.ts";
 import type { SessionCaller } from "./authenticate-session.ts";
 import type { DeviceGrant, DeviceGrantRecords } from "./people-records.ts";
 

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Problem, type Random, type Secret } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
+import type { FailureBudget } from "../limits/failure-budget.ts";
 import type { Member, MemberRecords } from "../orgs/org-records.ts";
-import type { FailureBudget } from "./failure-budget.ts";
 import { readKnownBrowser } from "./known-browser.ts";
 import { type OpenSessionTransaction, openSession, type SignedIn, type Visitor } from "./open-session.ts";
 import type { PasswordRecords } from "./password-records.ts";

@@ -2,64 +2,68 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { type ProblemRow, toProblem } from "@gatehouse/core";
 import { callerRow } from "@gatehouse/wire";
-import type { AdmissionQueue } from "./admission-queue.ts";
+import type { AdmissionQueue } from "../limits/admission-queue.ts";
+import type { FailureBudget } from "../limits/failure-budget.ts";
+import { networkOf } from "../limits/network-of.ts";
+import { StreamPlaces } from "../limits/stream-places.ts";
 import { PEER_ADDRESS } from "./caller.ts";
-import { type FailureBudget, SlowDownProblem } from "./failure-budget.ts";
 
 export interface AdmitDeps {
   readonly budget: FailureBudget;
   readonly queue: AdmissionQueue;
 }
 
-/**
- * Streams of callers that are not known: hosts that wait for a confirmation, each of which costs a look at the store
- * every few seconds, and whoever watches the server's health.
- */
-const MAX_STREAMS = { bootstrap: 4_096, setup: 0, anyone: 256 } as const;
-const RETRY_AFTER_MS = 5_000;
+/** Hosts that wait for a confirmation, each of which costs a look at the store every few seconds; many share an address. */
+const WAITING_HOSTS = { total: 4_096, ofNetwork: 1_024 } as const;
+/** Whoever watches the server's health. */
+const HEALTH_WATCHERS = { total: 256, ofNetwork: 32 } as const;
+const NO_STREAMS = { total: 0, ofNetwork: 0 } as const;
 /** What a guess fails with. A name that is taken, say, is found out by nobody without a valid code. */
 const GUESSES: ReadonlySet<ProblemRow["rpc"]> = new Set(["unauthenticated", "invalid_argument", "not_found"]);
 
-/** Does for a caller who is not known yet what anybody may ask for; a failure is counted by address. */
+/** Does for a caller who is not known yet what anybody may ask for; a failure is counted by network. */
 export async function admit<T>({ budget, queue }: AdmitDeps, address: string, work: () => Promise<T>): Promise<T> {
-  budget.check(address);
+  const network = networkOf(address);
+  budget.check(network);
   try {
     return await queue.run(false, work);
   } catch (failure) {
-    if (GUESSES.has(toProblem(failure).row.rpc)) budget.fail(address);
-    throw failure;
+    throw counted(failure, { budget, network });
   }
 }
 
-/** Calls of callers that are not known yet: failures are budgeted by address, and so many run at once. */
+/** Calls of callers that are not known yet: failures are budgeted by network, and so many run at once. */
 export function admitCalls({ budget, queue }: AdmitDeps): Interceptor {
-  const streams = { bootstrap: 0, setup: 0, anyone: 0 };
+  const places = {
+    bootstrap: new StreamPlaces(WAITING_HOSTS),
+    setup: new StreamPlaces(NO_STREAMS),
+    anyone: new StreamPlaces(HEALTH_WATCHERS),
+  };
   return (next) => async (request) => {
     const kind = kindOfUnknown(request);
     if (kind === undefined) return next(request);
-    const address = request.contextValues.get(PEER_ADDRESS);
-    const count = (failure: unknown) => {
-      if (GUESSES.has(toProblem(failure).row.rpc)) budget.fail(address);
-      return failure;
-    };
-    budget.check(address);
-    if (request.stream) checkRoom(streams[kind], MAX_STREAMS[kind]);
+    const network = networkOf(request.contextValues.get(PEER_ADDRESS));
+    budget.check(network);
+    using place = new DisposableStack();
+    if (request.stream) place.defer(places[kind].take(network));
     try {
       const response = await queue.run(request.method.localName === "completeAuthHandshake", () => next(request));
       if (!response.stream) return response;
-      streams[kind] += 1;
-      const message = counted(response.message, count, () => {
-        streams[kind] -= 1;
-      });
-      return { ...response, message };
+      return { ...response, message: untilEnded(response.message, { budget, network }, place.move()) };
     } catch (failure) {
-      throw count(failure);
+      throw counted(failure, { budget, network });
     }
   };
 }
 
-function checkRoom(open: number, limit: number): void {
-  if (open >= limit) throw new SlowDownProblem("server.busy", RETRY_AFTER_MS);
+interface Guesser {
+  readonly budget: FailureBudget;
+  readonly network: string;
+}
+
+function counted(failure: unknown, { budget, network }: Guesser): unknown {
+  if (GUESSES.has(toProblem(failure).row.rpc)) budget.spend(network);
+  return failure;
 }
 
 /** By which row the caller is not known; `undefined`: it is about to be. */
@@ -68,16 +72,15 @@ function kindOfUnknown({ service, method }: Parameters<ReturnType<Interceptor>>[
   return auth === "node" || auth === "operator" ? undefined : auth;
 }
 
-async function* counted(
+async function* untilEnded(
   messages: AsyncIterable<Message>,
-  count: (failure: unknown) => unknown,
-  onEnd: () => void,
+  guesser: Guesser,
+  place: Disposable,
 ): AsyncGenerator<Message> {
+  using _ = place;
   try {
     yield* messages;
   } catch (failure) {
-    throw count(failure);
-  } finally {
-    onEnd();
+    throw counted(failure, guesser);
   }
 }

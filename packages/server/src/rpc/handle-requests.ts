@@ -1,19 +1,9 @@
 import type { Http2ServerRequest } from "node:http2";
-import { type ConnectRouter, createContextValues } from "@connectrpc/connect";
+import { type ConnectRouter, createContextValues, type ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { PROBLEMS, toProblem } from "@gatehouse/core";
 import type { HealthReport } from "@gatehouse/kit";
-import {
-  AuditAdminService,
-  CredentialAdminService,
-  Health,
-  NodeAdminService,
-  NodeGatewayService,
-  OrgAdminService,
-  PolicyAdminService,
-  SERVICES,
-  ServerReflection,
-} from "@gatehouse/wire";
+import { NodeGatewayService, SERVICES, type ServiceName } from "@gatehouse/wire";
 import type { ServerCounters } from "../metrics.ts";
 import { answerWellKnown } from "../orgs/well-known.ts";
 import type { SignInConfig } from "../people/sign-in-config.ts";
@@ -161,13 +151,19 @@ async function reportHealth({ health }: HandleOptions): Promise<PlainAnswer> {
   return { status: report.status === "ok" ? 200 : 503, body: report };
 }
 
+type Services = { readonly [S in ServiceName]: ServiceImpl<(typeof SERVICES)[S]> };
+
+/** A service or an RPC that is missing here is a type error. */
 function addServices(router: ConnectRouter, server: ServerContext, { health }: HandleOptions): void {
-  router.service(NodeGatewayService, gatewayService(server));
-  router.service(OrgAdminService, orgAdminService(server));
-  router.service(NodeAdminService, nodeAdminService(server));
-  router.service(CredentialAdminService, credentialAdminService(server));
-  router.service(PolicyAdminService, policyAdminService(server));
-  router.service(AuditAdminService, auditAdminService(server));
-  router.service(Health, healthService(health));
-  router.service(ServerReflection, reflectionService(server));
+  const services: Services = {
+    "gatehouse.gateway.v1.NodeGatewayService": gatewayService(server),
+    "gatehouse.admin.v1.OrgAdminService": orgAdminService(server),
+    "gatehouse.admin.v1.NodeAdminService": nodeAdminService(server),
+    "gatehouse.admin.v1.CredentialAdminService": credentialAdminService(server),
+    "gatehouse.admin.v1.PolicyAdminService": policyAdminService(server),
+    "gatehouse.admin.v1.AuditAdminService": auditAdminService(server),
+    "grpc.health.v1.Health": healthService(health),
+    "grpc.reflection.v1.ServerReflection": reflectionService(server),
+  };
+  for (const name of Object.keys(SERVICES) as ServiceName[]) router.service(SERVICES[name], services[name]);
 }

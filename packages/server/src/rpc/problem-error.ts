@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ProblemRow, toProblem } from "@gatehouse/core";
 import { NONCE_HEADER, PROBLEM_HEADER } from "@gatehouse/kit";
-import { SlowDownProblem } from "./failure-budget.ts";
+import { SlowDownProblem } from "../limits/slow-down-problem.ts";
 import { NonceProblem } from "./nonce-problem.ts";
 
 const CODES: Readonly<Record<ProblemRow["rpc"], Code>> = {

@@ -1,13 +1,13 @@
 import type { Http2ServerRequest } from "node:http2";
 import { PROBLEMS, Problem, Secret } from "@gatehouse/core";
-import { FailureBudget } from "../people/failure-budget.ts";
+import { FailureBudget } from "../limits/failure-budget.ts";
+import { networkOf } from "../limits/network-of.ts";
 import { acceptInvitation, findInvited, findInvitingOrg } from "../people/invitations.ts";
 import { KNOWN_BROWSER_TTL_MS, makeKnownBrowser } from "../people/known-browser.ts";
 import { SESSION_TTL_MS, type SignedIn } from "../people/open-session.ts";
 import type { Passwords } from "../people/passwords.ts";
 import { signInByPassword } from "../people/sign-in-by-password.ts";
 import type { Destination } from "../people/sign-in-cookie.ts";
-import { networkOf } from "../rpc/network-of.ts";
 import {
   cookie,
   KNOWN_BROWSER_COOKIE,

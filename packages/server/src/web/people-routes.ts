@@ -1,9 +1,9 @@
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { PROBLEMS, toProblem } from "@gatehouse/core";
-import { FailureBudget } from "../people/failure-budget.ts";
+import { AdmissionQueue } from "../limits/admission-queue.ts";
+import { FailureBudget } from "../limits/failure-budget.ts";
 import { Passwords } from "../people/passwords.ts";
 import type { SignInConfig } from "../people/sign-in-config.ts";
-import { AdmissionQueue } from "../rpc/admission-queue.ts";
 import type { Handle } from "../rpc/open-listener.ts";
 import type { ServerContext } from "../server-context.ts";
 import { accountRoutes } from "./account-routes.ts";

@@ -1,6 +1,7 @@
 import type { Http2ServerRequest } from "node:http2";
 import { Problem } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
+import { networkOf } from "../limits/network-of.ts";
 import { completeSignIn, signOut } from "../people/complete-sign-in.ts";
 import { linkIdentity } from "../people/link-identity.ts";
 import { mapPerson } from "../people/map-person.ts";
@@ -13,7 +14,6 @@ import {
   readSignInCookie,
   SIGN_IN_TTL_MS,
 } from "../people/sign-in-cookie.ts";
-import { networkOf } from "../rpc/network-of.ts";
 import {
   cookie,
   readCookie,

@@ -1,8 +1,8 @@
 import type { Http2ServerRequest } from "node:http2";
 import { fromBase64url, PIN_BYTES, Problem } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
+import { networkOf } from "../limits/network-of.ts";
 import { beginDeviceGrant, redeemDeviceGrant } from "../people/device-grants.ts";
-import { networkOf } from "../rpc/network-of.ts";
 import { readForm } from "./browser-request.ts";
 import { type PeopleContext, peerOf, type WebAnswer, type WebRoutes } from "./web-answer.ts";
 

@@ -1,5 +1,5 @@
 import type { Http2ServerRequest } from "node:http2";
-import type { FailureBudget } from "../people/failure-budget.ts";
+import type { FailureBudget } from "../limits/failure-budget.ts";
 import type { Visitor } from "../people/open-session.ts";
 import type { Passwords } from "../people/passwords.ts";
 import type { SignInConfig } from "../people/sign-in-config.ts";

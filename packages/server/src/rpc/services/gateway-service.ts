@@ -16,10 +16,8 @@ import { toEnrollmentState } from "./describe-enrollment.ts";
 import { sessionMethods } from "./session-methods.ts";
 import { uploadMethods } from "./upload-methods.ts";
 
-type Gateway = ServiceImpl<typeof NodeGatewayService>;
-
 /** What nodes call to enroll and to open their session. */
-export function gatewayService(server: ServerContext): Partial<Gateway> {
+export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGatewayService> {
   const { store, keys, bus, clock, random, origin } = server;
   const now = () => clock.now();
   const { macKey, keySet, identityKey: serverIdentityKey } = keys;

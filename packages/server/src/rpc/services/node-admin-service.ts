@@ -13,7 +13,7 @@ import { reportMethods } from "./report-methods.ts";
 const DEFAULT_PAGE = 250;
 
 /** Nodes, as operators administer them. */
-export function nodeAdminService(server: ServerContext): Partial<ServiceImpl<typeof NodeAdminService>> {
+export function nodeAdminService(server: ServerContext): ServiceImpl<typeof NodeAdminService> {
   const { store, bus, clock } = server;
   return {
     ...enrollmentMethods(server),

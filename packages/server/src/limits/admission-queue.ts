@@ -1,4 +1,4 @@
-import { SlowDownProblem } from "./failure-budget.ts";
+import { SlowDownProblem } from "./slow-down-problem.ts";
 
 const RETRY_AFTER_MS = 2_000;
 
