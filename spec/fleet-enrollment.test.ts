@@ -93,6 +93,13 @@ test("every step may be killed and called again: server and host go on where the
   const first = fleet.claim("n1", code);
   const said = JSON.parse(await first.line("the fingerprint", (line) => line.includes("fingerprint")));
   first.kill("SIGKILL");
+  const interrupted = fleet.claim("n1", code);
+  await interrupted.line("the fingerprint", (line) => line.includes("fingerprint"));
+  interrupted.kill("SIGINT");
+  expect(await interrupted.finished).toMatchObject({
+    code: 130,
+    stderr: expect.stringContaining("The same command goes on from here."),
+  });
   await fleet.stopServer("SIGKILL");
   await fleet.startServer();
   const second = fleet.claim("n1", code);

@@ -14,9 +14,10 @@ export async function listCredentials(invocation: Invocation): Promise<number> {
   else if (listed.length === 0) printLine("No credentials. Store one: gatehouse grant github");
   else {
     printTable(
-      ["NAME", "SERVICE", "STORED", "HOSTS"],
-      listed.map(({ name, service, created_at, hosts }) => [
+      ["NAME", "ORIGIN", "SERVICE", "STORED", "HOSTS"],
+      listed.map(({ name, origin, service, created_at, hosts }) => [
         name,
+        origin,
         service ?? "-",
         created_at.slice(0, 19).replace("T", " "),
         hosts.join(", "),

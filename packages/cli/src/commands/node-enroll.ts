@@ -1,5 +1,6 @@
 import { openStateDirectory } from "@gatehouse/kit";
 import { type EnrollProgress, enrollHost } from "@gatehouse/node";
+import { EXIT_INTERRUPTED } from "../call-program.ts";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 import { readCode } from "../terminal/read-code.ts";
@@ -8,7 +9,7 @@ import { readCode } from "../terminal/read-code.ts";
 export async function enroll(invocation: Invocation): Promise<number> {
   const { path: stateDir } = await openStateDirectory(invocation.config.state.dir);
   const abort = new AbortController();
-  process.once("SIGINT", () => abort.abort(new Error("interrupted")));
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => abort.abort());
   const input = {
     stateDir,
     serverUrl: textOption(invocation, "server") ?? "",
@@ -16,8 +17,14 @@ export async function enroll(invocation: Invocation): Promise<number> {
     code: () => readCode(textOption(invocation, "codeFile"), "Enrollment code"),
   };
   const report = isSet(invocation, "json") ? reportAsJson : reportToPerson(input.name);
-  for await (const progress of enrollHost(input, abort.signal)) report(progress);
-  return 0;
+  try {
+    for await (const progress of enrollHost(input, abort.signal)) report(progress);
+    return 0;
+  } catch (failure) {
+    if (!abort.signal.aborted) throw failure;
+    process.stderr.write("gatehouse: Interrupted. The same command goes on from here.\n");
+    return EXIT_INTERRUPTED;
+  }
 }
 
 function reportAsJson(progress: EnrollProgress): void {

@@ -1,11 +1,9 @@
 import { Problem } from "@gatehouse/core";
 import type { RequestRecord } from "@gatehouse/gate";
 import { requestUnix, requestUnixOk, streamUnix } from "@gatehouse/kit";
+import { EXIT_INTERRUPTED } from "../call-program.ts";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { colour, printLine, shown } from "../terminal/print.ts";
-
-/** As shells say it of a command that Ctrl-C ended. */
-const EXIT_INTERRUPTED = 130;
 
 /** Shows request records, one on a line; with --follow as they happen. */
 export async function trace(invocation: Invocation): Promise<number> {
