@@ -1,6 +1,6 @@
 // `npm test`: install what the lockfile names where it is missing, build, check, run every test. Runs on Node 20 and
 // newer; the tests themselves run on the Node that the lockfile brings. The last line is `N passed, N failed, N skipped`.
-// Arguments are vitest's file filters; with some, the static checks are left out. `--soak` runs the long forms of the leak and fault tests alone.
+// Arguments are vitest's file filters; with some, the static checks are left out. `--soak` runs the long forms of the leak, fault and partition tests alone.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +11,9 @@ import { setUp } from "./set-up.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = join(root, "node_modules/.bin");
 const isSoak = process.argv.includes("--soak");
-const filters = isSoak ? ["spec/leaks", "holder/faults", "server/test/faults"] : process.argv.slice(2);
+const filters = isSoak
+  ? ["spec/leaks", "holder/faults", "server/test/faults", "spec/partitions"]
+  : process.argv.slice(2);
 /** Hosts preset variables that load code, trust or proxies into every process; tests start without them. */
 const KEPT = ["HOME", "USER", "LOGNAME", "LANG", "TERM", "TMPDIR", "TZ", "CI"];
 

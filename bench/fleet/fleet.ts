@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { CommandPayloadSchema } from "@gatehouse/wire";
 import { median, quantile } from "../median.ts";
@@ -19,6 +20,8 @@ const BARE = "bare node:http2";
 const SINGLE_COMMANDS = 50;
 const WAIT_MS = 30_000;
 const PROBE_EVERY_MS = 100;
+/** So long nobody says anything but that connections live. */
+const REST_MS = 30_000;
 
 /** A server and simulated nodes with real keys, connections and protocol, at growing sizes. */
 export async function benchFleet({ isShort }: { readonly isShort: boolean }): Promise<readonly Row[]> {
@@ -97,7 +100,7 @@ function probeOther({ nodes }: BenchOperator) {
       const startedMs = performance.now();
       await nodes.listNodes({ pageSize: 1 });
       took.push(performance.now() - startedMs);
-      await new Promise((resolve) => setTimeout(resolve, PROBE_EVERY_MS));
+      await wait(PROBE_EVERY_MS);
     }
   })();
   return {
@@ -112,7 +115,13 @@ function probeOther({ nodes }: BenchOperator) {
 async function measureHeartbeats({ server, nodes, count, label }: Parts): Promise<readonly Row[]> {
   await nodes.all({ kind: "heartbeat", concurrency: CONCURRENCY });
   const { cpuSeconds } = await timed(server, () => nodes.all({ kind: "heartbeat", concurrency: CONCURRENCY }));
+  const rest = await timed(server, () => wait(REST_MS, []));
   return [
+    {
+      case: label("streams at rest, pings and greetings alone, of one core"),
+      value: (rest.cpuSeconds / rest.seconds) * 100,
+      unit: "%",
+    },
     { case: label("a heartbeat"), value: (cpuSeconds / count) * 1e6, unit: "µs CPU" },
     {
       case: label("heartbeats every 30 s, of one core"),

@@ -122,6 +122,7 @@ export {
 export { parseServerUrl } from "./server-channel/parse-server-url.ts";
 export { orgPin, setupPin } from "./server-channel/pins.ts";
 export { NONCE_HEADER, PROBLEM_HEADER, ServerProblem, toServerProblem } from "./server-channel/problem-of-error.ts";
+export { SILENCE, SilentPeers } from "./server-channel/silent-peers.ts";
 export type { ServerIdentity } from "./server-channel/well-known.ts";
 export { proxyToUnix } from "./unix-http/proxy-to-unix.ts";
 export { requestUnix, requestUnixOk, streamUnix, type UnixAnswer, type UnixRequest } from "./unix-http/request-unix.ts";

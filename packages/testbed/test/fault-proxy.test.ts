@@ -9,7 +9,7 @@ async function openPath(seed = 1) {
   const ends: End[] = [];
   const server = createServer({ allowHalfOpen: true }, (socket) => ends.push(new End(socket)));
   const { port } = stack.use(await listenOnLoopback(server));
-  const proxy: FaultProxy = stack.use(await openFaultProxy({ host: "127.0.0.1", port }, { seed }));
+  const proxy: FaultProxy = stack.use(await openFaultProxy(() => ({ host: "127.0.0.1", port }), { seed }));
   const dialPort = async (to: number) => {
     const count = ends.length;
     const client = new End(connect({ host: "127.0.0.1", port: to, allowHalfOpen: true }));
@@ -149,6 +149,36 @@ test("cut both ways, new connections hang and ends are not heard of; both come a
   await eventually("the new connection", () => path.ends.some(({ heard }) => heard.includes("hello")));
 });
 
+test("a cut of what is open lets new connections through", async () => {
+  await using path = await openPath();
+  const { client, arrived } = await path.dial();
+  const server = await arrived();
+  path.proxy.cut("both", "open");
+  client.socket.write("held");
+  await eventually("something is held back", () => path.proxy.holdsBack);
+  await roundTrip(path);
+  expect(server.heard.length).toBe(0);
+  path.proxy.heal();
+  await server.hears("held");
+  expect(path.proxy.holdsBack).toBe(false);
+});
+
+test("a connection that is cut after so many bytes passes these and no more", async () => {
+  await using path = await openPath();
+  path.proxy.impair("up", { cutAfterBytes: 5 });
+  const { client, arrived } = await path.dial();
+  const server = await arrived();
+  client.socket.write("abc");
+  client.socket.write("defg");
+  await eventually("something is held back", () => path.proxy.holdsBack);
+  await server.hears("abcde");
+  server.socket.write("down");
+  await client.hears("down");
+  expect(server.heard.toString()).toBe("abcde");
+  path.proxy.heal();
+  await server.hears("abcdefg");
+});
+
 test("a reset reaches both ends of open connections; new ones pass", async () => {
   await using path = await openPath();
   const { client, arrived } = await path.dial();
@@ -164,6 +194,22 @@ test("a reset by one end reaches the other", async () => {
   const server = await arrived();
   client.socket.resetAndDestroy();
   await eventually("the other hears of it", () => server.error === "ECONNRESET");
+});
+
+test("a reset of what is cut leaves other connections alone, and what was held back is lost", async () => {
+  await using path = await openPath();
+  const { client, arrived } = await path.dial();
+  const server = await arrived();
+  path.proxy.cut("up", "open");
+  const other = await path.dial();
+  const otherServer = await other.arrived();
+  client.socket.write("lost");
+  await eventually("something is held back", () => path.proxy.holdsBack);
+  path.proxy.reset("cut");
+  await eventually("both hear of it", () => client.error === "ECONNRESET" && server.error === "ECONNRESET");
+  other.client.socket.write("passed");
+  await otherServer.hears("passed");
+  expect(server.heard.length).toBe(0);
 });
 
 test("a half-closed connection goes on in the other direction", async () => {

@@ -1,15 +1,15 @@
 import type { X509Certificate } from "node:crypto";
-import type { ClientHttp2Session } from "node:http2";
+import type { Http2Session } from "node:http2";
 import type { TLSSocket } from "node:tls";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { base64url, Problem, systemRandom } from "@gatehouse/core";
 import type { KeySetDocument } from "../keys/key-set-document.ts";
 import { sha256 } from "../keys/sha256.ts";
-import { keepAlive } from "./keep-alive.ts";
 import { openSocket } from "./open-socket.ts";
 import { orgPin } from "./pins.ts";
 import { problemsOf } from "./problem-of-error.ts";
+import { SILENCE, SilentPeers } from "./silent-peers.ts";
 import { isLeafOf, untrustedLeaf, verifyLeaf } from "./verify-leaf.ts";
 import { checkWellKnown, type ServerIdentity } from "./well-known.ts";
 
@@ -42,7 +42,6 @@ export interface FormAnswer {
 const REQUEST_TIMEOUT_MS = 30_000;
 const MAX_ANSWER_BYTES = 262_144;
 const NONCE_BYTES = 24;
-const PINGS = { everyMs: 30_000, withinMs: 15_000 } as const;
 
 export interface ChannelOptions {
   readonly signal?: AbortSignal | undefined;
@@ -143,7 +142,7 @@ function toChannel(
   socket.on("error", () => undefined);
   const transport = createGrpcTransport({
     baseUrl: origin,
-    sessionManager: pinging(manager, socket),
+    sessionManager: watched(manager),
     interceptors: [...interceptors, problemsOf],
     defaultTimeoutMs: REQUEST_TIMEOUT_MS,
   });
@@ -160,19 +159,25 @@ function toChannel(
 
 type SessionManager = Pick<Http2SessionManager, "authority" | "request" | "notifyResponseByteRead">;
 
-/** The manager, of whose one connection pings tell whether it is alive from the first call on. */
-function pinging(manager: Http2SessionManager, socket: TLSSocket): SessionManager {
-  let isKept = false;
+/** The manager, whose one connection is cut when the server vanished, from the first call on. */
+function watched(manager: Http2SessionManager): SessionManager {
+  let isWatched = false;
   return {
     authority: manager.authority,
     request: async (...call: Parameters<SessionManager["request"]>) => {
       const stream = await manager.request(...call);
-      if (!isKept && stream.session !== undefined) keepAlive(stream.session as ClientHttp2Session, socket, PINGS);
-      isKept = true;
+      if (!isWatched && stream.session !== undefined) watch(stream.session);
+      isWatched = true;
       return stream;
     },
     notifyResponseByteRead: (stream) => manager.notifyResponseByteRead(stream),
   };
+}
+
+function watch(session: Http2Session): void {
+  const peers = new SilentPeers(SILENCE.ofOpener);
+  peers.watch(session);
+  session.once("close", () => peers[Symbol.dispose]());
 }
 
 async function getJson(manager: Http2SessionManager, path: string): Promise<unknown> {

@@ -7,7 +7,7 @@ import {
 } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import { Lifetime, Problem } from "@gatehouse/core";
-import { errorCode } from "@gatehouse/kit";
+import { errorCode, SILENCE, SilentPeers } from "@gatehouse/kit";
 
 /** What the port proves itself with, PEM. */
 export interface ListenerLeaf {
@@ -70,6 +70,8 @@ export async function openListener({ host, port, ...leaf }: ListenerOptions): Pr
   server.maxConnections = MAX_CONNECTIONS;
   const life = new Lifetime();
   const open = trackConnections(server);
+  const peers = life.own(new SilentPeers(SILENCE.ofAcceptor));
+  server.on("session", (session) => peers.watch(session));
   await listen(server, { host, port });
   const ended = Promise.withResolvers<void>();
   const refuseNew = () => void server.close(() => ended.resolve());

@@ -14,6 +14,8 @@ export interface LaneFaults {
   readonly corruptChance: number;
   /** Nothing arrives, neither bytes nor the end; what is sent meanwhile arrives after the cut, as by retransmission. */
   readonly isCut: boolean;
+  /** So many bytes of each connection arrive, counted from its beginning; then it is cut. Infinity: all. */
+  readonly cutAfterBytes: number;
 }
 
 export const NO_FAULTS: LaneFaults = {
@@ -22,6 +24,7 @@ export const NO_FAULTS: LaneFaults = {
   bytesPerSecond: Number.POSITIVE_INFINITY,
   corruptChance: 0,
   isCut: false,
+  cutAfterBytes: Number.POSITIVE_INFINITY,
 };
 
 interface LaneEnds {
@@ -45,6 +48,7 @@ export class FaultLane {
   #held: { readonly what: Held; readonly dueMs: number }[] = [];
   #heldBytes = 0;
   #lastDueMs = 0;
+  #passedBytes = 0;
   #wake = Promise.withResolvers<void>();
   #isOver = false;
 
@@ -57,6 +61,15 @@ export class FaultLane {
     from.once("end", () => this.#hold("end"));
     from.once("error", () => this.#hold("reset"));
     void this.#deliver();
+  }
+
+  get isCut(): boolean {
+    return this.#faults.isCut || this.#passedBytes >= this.#faults.cutAfterBytes;
+  }
+
+  /** Something waits for the end of a cut. */
+  get holdsBack(): boolean {
+    return this.isCut && this.#held.length > 0;
   }
 
   /** From now on, also for what is on its way. */
@@ -104,15 +117,15 @@ export class FaultLane {
   async #deliver(): Promise<void> {
     while (!this.#isOver) {
       const next = this.#held[0];
-      if (next === undefined || this.#faults.isCut) {
+      if (next === undefined || this.isCut) {
         await this.#wake.promise;
         continue;
       }
       const leftMs = next.dueMs - performance.now();
       if (leftMs > 0) await wait(leftMs);
       else {
-        this.#held.shift();
         await this.#pass(next.what);
+        this.#held.shift();
       }
     }
   }
@@ -125,12 +138,17 @@ export class FaultLane {
 
   async #write(chunk: Buffer): Promise<void> {
     const { from, to } = this.#ends;
-    for (let at = 0; at < chunk.length && !this.#isOver; at += PIECE_BYTES) {
-      const piece = chunk.subarray(at, at + PIECE_BYTES);
-      const { bytesPerSecond } = this.#faults;
+    for (let at = 0; at < chunk.length && !this.#isOver; ) {
+      const { bytesPerSecond, cutAfterBytes } = this.#faults;
+      if (this.isCut) {
+        await this.#wake.promise;
+        continue;
+      }
+      const piece = chunk.subarray(at, at + Math.min(PIECE_BYTES, cutAfterBytes - this.#passedBytes));
       if (Number.isFinite(bytesPerSecond)) await wait((piece.length / bytesPerSecond) * 1_000);
-      while (this.#faults.isCut && !this.#isOver) await this.#wake.promise;
-      if (this.#isOver) return;
+      if (this.isCut || this.#isOver) continue;
+      at += piece.length;
+      this.#passedBytes += piece.length;
       if (!to.write(this.#corrupt(piece))) await this.#drained();
     }
     this.#heldBytes -= chunk.length;

@@ -23,12 +23,17 @@ export interface FaultProxy extends AsyncDisposable {
   readonly open: number;
   /** Changes these faults and leaves the others as they are. */
   impair(direction: Direction, faults: Partial<LaneFaults>): void;
-  /** A partition: nothing gets through, new connections neither. It is open ended; nobody is told. */
-  cut(direction: Direction): void;
+  /**
+   * A partition: nothing gets through until it is healed, and nobody is told. Of `open`: those that come later pass;
+   * else they hang, as when first packets are lost.
+   */
+  cut(direction: Direction, of?: "all" | "open"): void;
+  /** Something waits for the end of a cut. */
+  readonly holdsBack: boolean;
   /** Ends all faults: what was held back arrives. Connections whose peers vanished stay as they are. */
   heal(): void;
-  /** Tells both ends of every open connection that it was reset. */
-  reset(): void;
+  /** Tells both ends of every open connection, or of those that are cut, that it was reset: what was held back is lost. */
+  reset(of?: "all" | "cut"): void;
   /** Ends one direction of every open connection; the other goes on. */
   halfClose(direction: Exclude<Direction, "both">): void;
   /**
@@ -43,9 +48,9 @@ interface Connection {
   readonly lanes: Readonly<Record<"up" | "down", FaultLane>>;
 }
 
-/** Passes connections on to `target`, at first without any fault. */
+/** Passes connections on to where `target` says when they come, at first without any fault. */
 export async function openFaultProxy(
-  target: NetConnectOpts,
+  target: () => NetConnectOpts,
   { seed = 1 }: FaultProxyOptions = {},
 ): Promise<FaultProxy> {
   const random = seededRandom(seed);
@@ -53,7 +58,7 @@ export async function openFaultProxy(
   const connections = new Set<Connection>();
   const waiting = new Set<Socket>();
   const join = (near: Socket) => {
-    const far = connect({ ...target, allowHalfOpen: true } as NetConnectOpts);
+    const far = connect({ ...target(), allowHalfOpen: true } as NetConnectOpts);
     const up = new FaultLane({ from: near, to: far }, faults.up, random);
     const down = new FaultLane({ from: far, to: near }, faults.down, random);
     const connection: Connection = { sockets: [near, far], lanes: { up, down } };
@@ -88,10 +93,20 @@ export async function openFaultProxy(
       return connections.size;
     },
     impair,
-    cut: (direction) => impair(direction, { isCut: true }),
+    get holdsBack() {
+      return waiting.size > 0 || [...connections].some(({ lanes }) => lanes.up.holdsBack || lanes.down.holdsBack);
+    },
+    cut: (direction, of = "all") => {
+      if (of === "all") return impair(direction, { isCut: true });
+      for (const { lanes } of connections) {
+        for (const name of namesOf(direction)) lanes[name].faults = { ...faults[name], isCut: true };
+      }
+    },
     heal: () => impair("both", NO_FAULTS),
-    reset: () => {
-      for (const { lanes } of connections) for (const lane of Object.values(lanes)) lane.reset();
+    reset: (of = "all") => {
+      for (const { lanes } of connections) {
+        if (of === "all" || lanes.up.isCut || lanes.down.isCut) for (const lane of Object.values(lanes)) lane.reset();
+      }
     },
     halfClose: (direction) => {
       for (const { lanes } of connections) lanes[direction].endNow();
