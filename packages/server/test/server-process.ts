@@ -1,7 +1,14 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isAlive, productCommand, productEnvironment, RunningCommand, TRACED_ENVIRONMENT } from "@gatehouse/testbed";
+import {
+  findProcessTree,
+  isAlive,
+  productCommand,
+  productEnvironment,
+  RunningCommand,
+  TRACED_ENVIRONMENT,
+} from "@gatehouse/testbed";
 
 export interface StartOptions {
   /** A program and its arguments that start the server with what follows them: a tracer, a namespace. */
@@ -38,16 +45,27 @@ export class ServerProcess implements AsyncDisposable {
     return `${stdout}${stderr}`;
   }
 
-  /** Fails as its start fails. */
+  /** Fails as its start fails; nothing of it is left then. */
   async start({ inside = [], databaseUrlFile }: StartOptions = {}): Promise<void> {
     const own = ["server", "--state-dir", this.stateDir, "--listen", `127.0.0.1:${this.#port}`, "--json"];
     const database = databaseUrlFile === undefined ? [] : ["--database-url-file", databaseUrlFile];
     const env = { ...productEnvironment(this.root), ...TRACED_ENVIRONMENT };
     const command = new RunningCommand([...inside, ...productCommand(), ...own, ...database], { env });
-    const ready = await command.line("the server's ready line", (line) => line.includes('"ready":true'));
-    const { pid, port } = JSON.parse(ready) as { pid: number; port: number };
-    this.#port = port;
-    this.#running = { command, pid };
+    try {
+      const ready = await command.line("the server's ready line", (line) => line.includes('"ready":true'));
+      const { pid, port } = JSON.parse(ready) as { pid: number; port: number };
+      this.#port = port;
+      this.#running = { command, pid };
+    } catch (failure) {
+      for (const { pid } of await this.#processes()) process.kill(pid, "SIGKILL");
+      await command.finished;
+      throw failure;
+    }
+  }
+
+  /** What was started here, and a tracer with it, in whatever state. */
+  #processes() {
+    return findProcessTree(({ command }) => command.includes(this.stateDir));
   }
 
   async stop(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {

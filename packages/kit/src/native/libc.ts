@@ -61,8 +61,14 @@ const FD_CLOEXEC = 1;
 const PR_SET_SECCOMP = 22;
 const SECCOMP_MODE_FILTER = 2;
 const SIG_DFL = 0;
+/** More than the runtime takes to end after its last handler; SIGALRM then ends the process. */
+const END_WITHIN_SECONDS = 5;
 
-/** Loads koffi and binds the calls. Throws with the reason where the platform or the package does not serve. */
+/**
+ * Loads koffi and binds the calls. Throws with the reason where the platform or the package does not serve. From then on
+ * an ending process has some seconds for it: koffi synchronises the standard streams last of all, and where the disk
+ * refuses that of stderr it waits for a lock that it holds itself.
+ */
 export function loadLibc(): Libc {
   const platform = `${process.platform}-${process.arch}`;
   if (!PLATFORMS.includes(platform)) throw new Error(`native calls are not built for ${platform}`);
@@ -98,6 +104,8 @@ export function loadLibc(): Libc {
   const signal = bind("intptr_t signal(int, intptr_t)");
   const trimHeap = bindOptional("int malloc_trim(size_t)");
   const execvp = bind("int execvp(const char *, const char **)");
+  const alarm = bind("unsigned int alarm(unsigned int)");
+  process.once("exit", () => void alarm(END_WITHIN_SECONDS));
   return {
     socket: (family, type) => socket(family, type, 0),
     connect: (descriptor, address) => void connect(descriptor, address, address.length),

@@ -209,6 +209,22 @@ test("the loopback interface of an own network namespace comes up, twice without
   expect(done.stdout).toBe("listening\n");
 });
 
+test("a process whose standard error the disk refuses ends within seconds, by SIGALRM where its last synchronising hangs", async () => {
+  await using place = await temporaryDirectory();
+  const path = join(place.path, "stderr");
+  const log = openSync(path, "a");
+  const script = fileURLToPath(new URL("failing-end.ts", import.meta.url));
+  const end = (program: string, args: readonly string[]) =>
+    once(spawn(program, args, { stdio: ["ignore", "ignore", log] }), "exit");
+  expect(await end(process.execPath, [script])).toEqual([3, null]);
+  const trace = ["-f", "-qq", "-o", join(place.path, "calls"), "-P", path, "-e", "trace=fsync"];
+  const refused = [...trace, "-e", "inject=fsync:error=EIO", process.execPath, script];
+  expect(await end("strace", refused)).toEqual([null, "SIGALRM"]);
+  // The control: that call was refused.
+  expect(readFileSync(join(place.path, "calls"), "utf8")).toMatch(/fsync\(2\) += -1 EIO/);
+  closeSync(log);
+});
+
 test("returning free memory does no harm, not even twice", () => {
   native.returnFreeMemory();
   expect(native.returnFreeMemory()).toBeTypeOf("boolean");
