@@ -53,6 +53,19 @@ test("a node seals a credential onward by an operator's signature, without the o
   expect(await findInFiles(fleet.path("s"), VALUE)).toEqual([]);
 });
 
+test("a node that is connected seals onward to one that was put on the roster since", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  await sealTo(fleet, "gh", "n1");
+  await startNode(fleet, "n1");
+  await eventually("n1 serves it", async () => (await grantsOf(fleet, "n1")).includes("gh"));
+  await fleet.enrollHost("n2");
+  await fleet.operator(["credentials", "reseal", "gh", "--nodes", "n2", "--via", "n1"]);
+  await startNode(fleet, "n2");
+  await eventually("n2 serves it", async () => (await grantsOf(fleet, "n2")).includes("gh"));
+});
+
 test("a transfer gives labels and credentials to another node and takes them from the first, which is cordoned", async () => {
   await using fleet = await startFleet();
   await fleet.initOrg();
@@ -129,7 +142,11 @@ test("an operator whose key the organisation certified seals on a machine withou
   const inUse = await fleet.run(["org", "decertify", bobs, "--state-dir", fleet.path("o")]);
   expect(inUse).toMatchObject({ code: 1, stderr: expect.stringContaining("gh") });
   await fleet.operator(["credentials", "add", "gh", "--replace", ...own]);
+  const rosterOfNode = async () =>
+    (await fleet.json(["node", "status", "--state-dir", fleet.path("n1")])).roster_version;
+  const before = await rosterOfNode();
   await fleet.operator(["org", "decertify", bobs]);
+  await eventually("the node hears that bob's key counts no more", async () => (await rosterOfNode()) === before + 1);
   const late = await fleet.run(["credentials", "add", "other", ...own, ...onOther]);
   expect(late.code).not.toBe(0);
   expect(await fleet.operator(["credentials", "ls"])).toMatchObject([{ name: "gh", version: 2 }]);

@@ -4,7 +4,7 @@ import { openPinnedChannel, sha256, toServerProblem } from "@gatehouse/kit";
 import { OrgAdminService } from "@gatehouse/wire";
 import { asOperator } from "./open-operator.ts";
 import type { OperatorFiles } from "./operator-files.ts";
-import { signRoster } from "./sign-roster.ts";
+import { signRoster, writeRoster } from "./sign-roster.ts";
 
 export interface NewOrganisation {
   readonly files: OperatorFiles;
@@ -44,7 +44,9 @@ export async function putFirstRoster(stateDir: string) {
       const signing = await files.requireOrgKey();
       const operatorKeys = [(await files.openOperatorKey()).publicKey];
       const first = { orgId, version: 1, issuedAt: Date.now(), nodes: [], operatorKeys };
-      await org.putRoster({ roster: signRoster(first, signing) });
+      const signed = signRoster(first, signing);
+      await org.putRoster({ roster: writeRoster(signed) });
+      await files.saveRoster(signed);
     }
     return server;
   });

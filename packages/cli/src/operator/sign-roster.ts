@@ -1,10 +1,13 @@
 import { type Roster, rosterTuple } from "@gatehouse/core";
-import type { SigningKey } from "@gatehouse/kit";
+import type { SignedRoster, SigningKey } from "@gatehouse/kit";
 
-/** A version of the roster as it is handed over. */
-export function signRoster(roster: Roster, key: SigningKey) {
-  const signature = key.sign(rosterTuple(roster));
-  const { nodes, operatorKeys } = roster;
+/** A next version of the roster. */
+export function signRoster(roster: Roster, key: SigningKey): SignedRoster {
+  return { ...roster, signer: key.publicKey, signature: key.sign(rosterTuple(roster)) };
+}
+
+/** A version as it is handed over. */
+export function writeRoster({ nodes, operatorKeys, signer, signature, ...roster }: SignedRoster) {
   return {
     version: BigInt(roster.version),
     issuedAt: BigInt(roster.issuedAt),
@@ -15,7 +18,7 @@ export function signRoster(roster: Roster, key: SigningKey) {
       caKey,
     })),
     operatorKeys: [...operatorKeys],
-    signer: key.publicKey,
+    signer,
     signature,
   };
 }

@@ -72,7 +72,7 @@ export function fleetCalls(parts: FleetParts) {
     hearFreshness: async (heard: SignedFreshness): Promise<null> => {
       const [trust, bundle] = [await fleet.trust(), fleet.bundle];
       if (trust === undefined) throw new Problem("enroll.not_enrolled");
-      await freshness.hear(heard, trust, bundle?.signed.generation ?? 0);
+      await freshness.hear(heard, trust, bundle?.signed);
       await workers.setFreshness(freshness.untilSeconds);
       return null;
     },

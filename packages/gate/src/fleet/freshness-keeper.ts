@@ -6,6 +6,7 @@ import {
   type BundleTrust,
   isFreshnessOf,
   readPrivateFile,
+  type SignedBundle,
   type SignedFreshness,
   writeFileAtomic,
 } from "@gatehouse/kit";
@@ -19,6 +20,9 @@ const fileSchema = z.strictObject({
   uptime: z.number(),
   wall: z.number().int(),
 });
+
+/** The bundle that is served. */
+export type ServedState = Pick<SignedBundle, "epoch" | "generation">;
 
 type Heard = Readonly<z.infer<typeof fileSchema>>;
 
@@ -80,10 +84,10 @@ export class FreshnessKeeper {
    * Takes the server's word that a generation was the newest. Fails with `bundle.refused` for one that is not signed, is
    * not newer than the last, or is of a generation that is not served here yet.
    */
-  async hear(freshness: SignedFreshness, trust: BundleTrust, generation: number): Promise<void> {
+  async hear(freshness: SignedFreshness, trust: BundleTrust, served: ServedState | undefined): Promise<void> {
     const { epoch, serverTime } = freshness;
     if (!isFreshnessOf(trust, freshness)) throw refused("The freshness is not signed by the bundle key.");
-    if (freshness.generation > generation) throw refused("A newer bundle is there.");
+    if (served === undefined || isAhead(freshness, served)) throw refused("A newer bundle is there.");
     const last = this.#heard;
     const isNewer = last === undefined || epoch > last.epoch || (epoch === last.epoch && serverTime > last.server_time);
     if (!isNewer) throw refused("The freshness was heard before.");
@@ -91,6 +95,11 @@ export class FreshnessKeeper {
     this.#heard = { epoch, server_time: serverTime, boot_id: bootId, uptime: sinceBoot(), wall: now() };
     await writeFileAtomic(this.#path, JSON.stringify(this.#heard));
   }
+}
+
+/** Generations of a new epoch are counted anew: any of them is newer. */
+function isAhead(a: ServedState, b: ServedState): boolean {
+  return a.epoch === b.epoch ? a.generation > b.generation : a.epoch > b.epoch;
 }
 
 function parseJson(stored: Buffer): unknown {

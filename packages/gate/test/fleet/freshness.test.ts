@@ -18,15 +18,15 @@ beforeEach(async () => {
   return () => server[Symbol.asyncDispose]();
 });
 
-function word(serverTime: number, generation = 1, by = server.bundleKey): SignedFreshness {
-  const state = { orgId: server.orgId, nodeId: server.nodeId, epoch: 1, generation };
-  return { epoch: 1, generation, serverTime, keyId: "b", signature: by.sign(freshnessTuple(state, serverTime)) };
+function word(serverTime: number, { epoch = 1, generation = 1, by = server.bundleKey } = {}): SignedFreshness {
+  const state = { orgId: server.orgId, nodeId: server.nodeId, epoch, generation };
+  return { epoch, generation, serverTime, keyId: "b", signature: by.sign(freshnessTuple(state, serverTime)) };
 }
 
 async function hear(keeper: FreshnessKeeper, freshness: SignedFreshness): Promise<void> {
   const trust = await readTrust(server.directory);
   if (trust === undefined) throw new Error("the node has no server");
-  await keeper.hear(freshness, trust, 1);
+  await keeper.hear(freshness, trust, { epoch: 1, generation: 1 });
 }
 
 test("nothing heard is stale; each newer word counts from when it was heard, since boot", async () => {
@@ -39,11 +39,13 @@ test("nothing heard is stale; each newer word counts from when it was heard, sin
   expect(keeper.untilSeconds).toBe(80 + BOUND_S);
 });
 
-test("a word that was heard before, is nobody's, or of a generation that is not served extends nothing", async () => {
+test("a word that was heard before, is nobody's, or of a generation or epoch that is not served extends nothing", async () => {
   const keeper = await open();
   await hear(keeper, word(10));
   clock.sinceBoot = 400;
-  for (const bad of [word(10), word(9), word(20, 1, server.stranger), word(20, 2), { ...word(20), serverTime: 30 }]) {
+  const ahead = [word(20, { generation: 2 }), word(20, { epoch: 2 })];
+  const forged = [word(20, { by: server.stranger }), { ...word(20), serverTime: 30 }];
+  for (const bad of [word(10), word(9), ...ahead, ...forged]) {
     await expect(hear(keeper, bad)).rejects.toMatchObject({ code: "bundle.refused" });
   }
   expect(keeper.untilSeconds).toBe(50 + BOUND_S);

@@ -4,13 +4,15 @@ import { verifySignature } from "./signing-key.ts";
 
 /**
  * Whether a roster may follow another: the next version, signed by the org key or by an operator key of the version
- * before; operator keys change only under the org key. The same version passes when all of it is the same: it was
- * put already. Fails with `roster.conflict` or `roster.refused`.
+ * before; operator keys change only under the org key, which may also sign over versions that are missing here: a server
+ * that was put back from a backup knows older ones than its organisation. The same version passes when all of it is the
+ * same: it was put already. Fails with `roster.conflict` or `roster.refused`.
  */
 export function checkRoster(next: SignedRoster, before: SignedRoster | undefined, orgKey: Uint8Array): "new" | "same" {
   if (before !== undefined && isSameVersion(next, before)) return "same";
-  if (next.version !== (before?.version ?? 0) + 1) throw new Problem("roster.conflict");
   const byOrgKey = isSame(next.signer, orgKey);
+  const step = next.version - (before?.version ?? 0);
+  if (step < 1 || (step > 1 && !byOrgKey)) throw new Problem("roster.conflict");
   const byOperator = before?.operatorKeys.some((key) => isSame(key, next.signer)) ?? false;
   if (!byOrgKey && !(byOperator && hasSameOperators(next, before))) throw new Problem("roster.refused");
   if (!verifySignature(next.signer, rosterTuple(next), next.signature)) throw new Problem("roster.refused");

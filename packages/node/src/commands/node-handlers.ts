@@ -60,7 +60,11 @@ export function nodeHandlers(
       return {};
     },
     // Whoever ordered it joins the parts to the credential: nothing of it is kept here.
-    reseal: async (asked) => ({ payload: new TextEncoder().encode(await fleet.reseal(asked, now())) }),
+    reseal: async (asked) => {
+      // Which nodes there are, the newest roster says.
+      await fleet.refresh();
+      return { payload: new TextEncoder().encode(await fleet.reseal(asked, now())) };
+    },
     drain: (asked, { signal }) => draining.run(asked, { sandboxes, now, signal }),
     rotateApiKey: async () => {
       const open = session();

@@ -1,16 +1,17 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import { checkRoster } from "@gatehouse/kit";
 import type { OrgAdminService } from "@gatehouse/wire";
 import { createOrg } from "../../orgs/create-org.ts";
+import { putRoster } from "../../orgs/put-roster.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { ROLES } from "./describe-member.ts";
 import { memberMethods } from "./member-methods.ts";
 import { readRoster, writeRoster } from "./read-roster.ts";
+import { tellNodes } from "./tell-nodes.ts";
 
 /** The organisation and its roster. */
 export function orgAdminService(server: ServerContext): ServiceImpl<typeof OrgAdminService> {
-  const { store, keys, clock, random } = server;
+  const { store, keys, clock, random, bus } = server;
   const serverIdentityKey = keys.identityKey;
   return {
     ...memberMethods(server),
@@ -39,13 +40,9 @@ export function orgAdminService(server: ServerContext): ServiceImpl<typeof OrgAd
     },
     putRoster: async (request, context) => {
       const caller = operatorCaller(context);
-      const next = readRoster(caller.orgId, request.roster);
-      await store.inOrg(caller.orgId, async (tx) => {
-        const placed = checkRoster(next, await tx.roster.newest(), (await tx.org.get()).orgKey);
-        if (placed === "same") return;
-        await tx.roster.insert(next);
-        await tx.audit.append({ kind: "roster.changed", actor: actorOf(caller), data: { version: next.version } });
-      });
+      const { orgId } = caller;
+      const input = { actor: actorOf(caller), roster: readRoster(orgId, request.roster) };
+      tellNodes(bus, orgId, await store.inOrg(orgId, (tx) => putRoster(tx, input)));
       return {};
     },
   };
