@@ -101,7 +101,7 @@ test("a server with other keys does not start on the database of another; nothin
   await using world = await startReplicas();
   const { fleet, postgres } = world;
   const before = await postgres.sql("select * from server_facts where name <> 'probe' order by name");
-  const own = ["--database-url-file", fleet.path("database-url"), "--listen", "127.0.0.1:0", "--json"];
+  const own = ["--database-url-file", fleet.path("s-database-url"), "--listen", "127.0.0.1:0", "--json"];
   const stranger = await fleet.run(["server", "--state-dir", fleet.path("stranger"), ...own]);
   expect(stranger).toMatchObject({ code: 2, stderr: expect.stringContaining("belongs to a server with other keys") });
   await rm(fleet.path("b", "server", "keys", "mac.key"));

@@ -9,6 +9,7 @@ import { openPostgresBus } from "./bus/postgres-bus.ts";
 import { keepLeaf, leafMint } from "./keep-leaf.ts";
 import { checkClaim, claimDatabase } from "./keys/claim-database.ts";
 import { openServerKeys, spkiOf } from "./keys/server-keys.ts";
+import { leaveWithoutStore } from "./leave-without-store.ts";
 import { AdmissionQueue } from "./limits/admission-queue.ts";
 import { FailureBudget } from "./limits/failure-budget.ts";
 import { SERVER_METRICS, ServerCounters } from "./metrics.ts";
@@ -107,6 +108,9 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
         },
       ),
     );
+    // An embedded database is as near as its server.
+    if (config.store.kind === "postgres")
+      life.run((signal) => leaveWithoutStore({ store, streams, log, clock }, signal));
     life.run((signal) => forgetReports({ store, log }, signal));
     life.run((signal) => sweepForever({ store, bus, log, counters }, signal));
     life.run((signal) => keepHeads({ store, key: keys.working.audit.key }, log, signal));

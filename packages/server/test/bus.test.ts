@@ -1,5 +1,5 @@
 import { createLog } from "@gatehouse/kit";
-import { openPostgres, type PostgresServer } from "@gatehouse/testbed";
+import { openFaultProxy, openPostgres, type PostgresServer } from "@gatehouse/testbed";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Bus, BusMessage } from "../src/bus/bus.ts";
 import { openLocalBus } from "../src/bus/local-bus.ts";
@@ -118,6 +118,23 @@ describe("PostgreSQL", () => {
     const before = other.heard.length;
     a.publish(CHANGE);
     await other.until(() => other.heard.slice(before).some((one) => one === "gap" || one.kind === "enrollment"));
+  });
+
+  test("a connection that vanished without a word is given up, and everybody looks again", async () => {
+    await using proxy = await openFaultProxy(() => ({ path: postgres.socketPath }));
+    await using a = await openPostgresBus(postgres.urlBy(proxy.port), log);
+    await using b = await openPostgresBus(postgres.url(), log);
+    using own = listen(a);
+    using other = listen(b);
+    const startedMs = performance.now();
+    proxy.vanish();
+    b.publish(CHANGE);
+    a.publish(CHANGE);
+    await Promise.all([own, other].map(({ heard, until }) => until(() => heard.includes("gap"))));
+    // Five seconds until it is asked, five for the answer.
+    expect(performance.now() - startedMs).toBeLessThan(15_000);
+    b.publish({ kind: "events", orgId: "o" });
+    await own.until(() => own.heard.some((one) => one !== "gap" && one.kind === "events"));
   });
 
   test("words of others on the channel are no messages", async () => {

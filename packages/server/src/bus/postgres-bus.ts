@@ -6,7 +6,7 @@ import { decodePayload, encodePayload } from "./bus-payload.ts";
 import { Listeners } from "./listeners.ts";
 import { type NotifyConnection, openNotifyConnection } from "./notify-connection.ts";
 
-const CHECK_EVERY_MS = 15_000;
+const CHECK_EVERY_MS = 5_000;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
 /** Messages that wait for the connection; beyond it they are forgotten and everybody looks again. */

@@ -3,10 +3,15 @@ import { type Clock, Problem } from "@gatehouse/core";
 import { Kysely, PostgresDialect, SqliteDialect, sql } from "kysely";
 import { POSTGRES, SQLITE } from "./dialect.ts";
 import { migrate } from "./migrate.ts";
-import { openPostgresPool } from "./postgres-pool.ts";
+import { openPostgresPool, type StatementTimes } from "./postgres-pool.ts";
 import { openSqliteDatabase } from "./sqlite-database.ts";
 import { Store } from "./store.ts";
 import type { Tables } from "./tables.ts";
+
+/** Of a server whose callers wait. */
+const SERVING: StatementTimes = { statementMs: 15_000, answerMs: 20_000 };
+/** Of a person who looks after the database. */
+const MAINTENANCE: StatementTimes = { statementMs: 30_000, answerMs: 40_000 };
 
 /** Where the server keeps its rows: a file of its own, or a PostgreSQL database. */
 export type StoreLocation =
@@ -27,7 +32,7 @@ export async function openStore(location: StoreLocation, clock: Clock): Promise<
 
 /** Opens the database as it is, to serve from it. Fails with `store.…`. */
 export async function connectStore(location: StoreLocation, clock: Clock): Promise<Store> {
-  const store = await connectForMaintenance(location, clock);
+  const store = await connect(location, clock, SERVING);
   try {
     if (store.dialect.name === "postgres") await refuseStrongRole(store);
     return store;
@@ -44,9 +49,13 @@ export function requireDatabase(location: StoreLocation): void {
 }
 
 /** The same for who looks after the database: the role may be one that no server should have. */
-export async function connectForMaintenance(location: StoreLocation, clock: Clock): Promise<Store> {
+export function connectForMaintenance(location: StoreLocation, clock: Clock): Promise<Store> {
+  return connect(location, clock, MAINTENANCE);
+}
+
+async function connect(location: StoreLocation, clock: Clock, times: StatementTimes): Promise<Store> {
   if (location.kind === "sqlite") return connectSqlite(location.path, clock);
-  const pool = await openPostgresPool(location.url);
+  const pool = await openPostgresPool(location.url, times);
   return new Store(new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }), POSTGRES, clock);
 }
 

@@ -4,14 +4,21 @@ import type { PoolClient } from "pg";
 
 const MAX_CONNECTIONS = 16;
 const CONNECT_TIMEOUT_MS = 10_000;
-const STATEMENT_TIMEOUT_MS = 30_000;
 const INT8 = 20;
+
+/** How long the database may take for a statement, and how long its answer is waited for. */
+export interface StatementTimes {
+  readonly statementMs: number;
+  /** Longer than the former: what takes too long ends there first, with an answer. */
+  readonly answerMs: number;
+}
 
 /**
  * Connections to PostgreSQL as the query layer wants them. Integers come as numbers that are safe. Whatever is no
- * answer of the database fails with `store.unreachable`; the next call tries anew.
+ * answer of the database fails with `store.unreachable`; the next call tries anew. A connection on which an answer did
+ * not come in time is given up with all that are as old: what is lost between two hosts takes them all.
  */
-export async function openPostgresPool(url: string): Promise<PostgresPool> {
+export async function openPostgresPool(url: string, { statementMs, answerMs }: StatementTimes): Promise<PostgresPool> {
   const { default: pg } = await import("pg");
   const types = new pg.TypeOverrides();
   types.setTypeParser(INT8, parseInteger);
@@ -19,33 +26,63 @@ export async function openPostgresPool(url: string): Promise<PostgresPool> {
     connectionString: url,
     max: MAX_CONNECTIONS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
+    statement_timeout: statementMs,
+    query_timeout: answerMs,
     keepAlive: true,
     types,
   });
   // A connection that breaks, idle or between two queries, is replaced; the query that finds out fails.
   pool.on("error", () => undefined);
-  pool.on("connect", (client) => void client.on("error", () => undefined));
-  return {
-    options: pool.options,
-    end: () => pool.end(),
-    connect: async () => nameFailures(await pool.connect().catch(rethrowClearer)),
+  const generations = new WeakMap<object, number>();
+  let generation = 0;
+  pool.on("connect", (client) => {
+    client.on("error", () => undefined);
+    generations.set(client, generation);
+  });
+  const connect = async (): Promise<PostgresPoolClient> => {
+    for (;;) {
+      const client = await pool.connect().catch(rethrowClearer);
+      const own = generations.get(client) ?? 0;
+      const giveUpAsOld = () => {
+        generation = Math.max(generation, own + 1);
+      };
+      if (own >= generation) return nameFailures(client, giveUpAsOld);
+      client.release(true);
+    }
   };
+  return { options: pool.options, end: () => pool.end(), connect };
 }
 
-function nameFailures(client: PoolClient): PostgresPoolClient {
-  const query = (sql: string, parameters: readonly unknown[]) =>
-    client.query(sql, [...parameters]).catch(rethrowClearer);
-  return { release: (destroy) => client.release(destroy), query: query as unknown as PostgresPoolClient["query"] };
+/** `onLost` is told of a failure that is no answer; such a connection asks nothing more. */
+function nameFailures(client: PoolClient, onLost: () => void): PostgresPoolClient {
+  let isLost = false;
+  const query = async (sql: string, parameters: readonly unknown[]) => {
+    if (isLost) throw new Problem("store.unreachable");
+    try {
+      return await client.query(sql, [...parameters]);
+    } catch (failure) {
+      if (isAnswer(failure)) throw failure;
+      isLost = true;
+      onLost();
+      throw new Problem("store.unreachable", { cause: failure });
+    }
+  };
+  return {
+    release: (destroy) => client.release(destroy || isLost),
+    query: query as unknown as PostgresPoolClient["query"],
+  };
 }
 
 /** Classes of SQLSTATE that say that the connection or the server is going: connection exception, operator intervention. */
 const GOING = /^(08|57P)/;
 
+function isAnswer(failure: unknown): boolean {
+  if (!(failure instanceof Error && "severity" in failure)) return false;
+  return !GOING.test("code" in failure ? String(failure.code) : "");
+}
+
 function rethrowClearer(failure: unknown): never {
-  const isAnswer = failure instanceof Error && "severity" in failure;
-  const state = isAnswer && "code" in failure ? String(failure.code) : "";
-  if (isAnswer && !GOING.test(state)) throw failure;
+  if (isAnswer(failure)) throw failure;
   throw new Problem("store.unreachable", { cause: failure });
 }
 

@@ -118,6 +118,11 @@ export class Store implements AsyncDisposable {
     return (await one.where("value", "=", before).executeTakeFirst()).numUpdatedRows === 1n;
   }
 
+  /** Fails when the database does not answer; changes nothing. */
+  async ping(): Promise<void> {
+    await sql`select 1`.execute(this.shared);
+  }
+
   /** Fails when a write does not reach the database. For health. */
   async probe(): Promise<void> {
     const at = String(this.#clock.now());

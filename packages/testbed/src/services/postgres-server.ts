@@ -25,9 +25,19 @@ export class PostgresServer implements AsyncDisposable {
     this.#options = options;
   }
 
+  /** How one connects by a port of loopback from which connections are passed on. */
+  urlBy(port: number): string {
+    return `postgresql://${DATABASE}@127.0.0.1:${port}/${DATABASE}`;
+  }
+
   /** How a role connects; nobody asks for passwords. */
   url(role = DATABASE): string {
     return `postgresql://${role}@localhost/${DATABASE}?host=${this.#directory}`;
+  }
+
+  /** Where it listens, for whoever passes connections on to it. */
+  get socketPath(): string {
+    return join(this.#directory, ".s.PGSQL.5432");
   }
 
   /** Starts it over what it stored; settles when it answers. */

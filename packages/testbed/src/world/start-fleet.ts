@@ -23,18 +23,24 @@ export interface Replica {
   readonly command: RunningCommand;
 }
 
+interface Serving {
+  /** Default: any free one. */
+  readonly port?: number;
+  readonly databaseUrl?: string | undefined;
+}
+
+type Served = Replica & { readonly url: string };
+
 /** A server, an operator's machine and hosts, each with a state directory of its own, driven by the shipped command. */
 export class Fleet implements AsyncDisposable {
   readonly #machine: Machine;
-  readonly #serverArgs: readonly string[];
-  readonly #isCombined: boolean;
+  readonly #options: FleetOptions;
   #server: Replica | undefined;
   #url = "";
 
-  constructor(machine: Machine, serverArgs: readonly string[], isCombined: boolean) {
+  constructor(machine: Machine, options: FleetOptions) {
     this.#machine = machine;
-    this.#serverArgs = serverArgs;
-    this.#isCombined = isCombined;
+    this.#options = options;
   }
 
   get directory(): string {
@@ -64,26 +70,32 @@ export class Fleet implements AsyncDisposable {
 
   /** Starts the server, at the address that it had before. */
   async startServer(): Promise<void> {
-    const { url, ...replica } = await this.#serve("s", this.serverPort);
+    const { url, ...replica } = await this.#serve("s", { port: this.serverPort });
     this.#server = replica;
     this.#url = url;
   }
 
-  /** Starts a further server over the same database, with a copy of the first one's keys. */
-  async startReplica(name: string): Promise<Replica> {
+  /** Starts a further server over the same database, which it may reach another way, with a copy of the first one's keys. */
+  async startReplica(name: string, databaseUrl?: string): Promise<Replica> {
     const own = this.path(name, "server");
     await mkdir(own, { recursive: true, mode: 0o700 });
     await chmod(this.path(name), 0o700);
     for (const part of ["identity.key", "keys"]) {
       await cp(this.path("s", "server", part), join(own, part), { recursive: true, preserveTimestamps: true });
     }
-    return this.#serve(name, 0);
+    return this.#serve(name, { databaseUrl });
   }
 
-  async #serve(name: string, port: number): Promise<Replica & { readonly url: string }> {
-    const listen = ["--listen", `127.0.0.1:${port}`];
-    const verb = this.#isCombined ? "up" : "server";
-    const command = this.start([verb, "--state-dir", this.path(name), ...listen, "--json", ...this.#serverArgs]);
+  async #serve(name: string, { port = 0, databaseUrl = this.#options.databaseUrl }: Serving): Promise<Served> {
+    const { url, isCombined } = this.#options;
+    const listen = ["--listen", `127.0.0.1:${port}`, ...(url === undefined ? [] : ["--url", url])];
+    const own = [isCombined ? "up" : "server", "--state-dir", this.path(name), ...listen, "--json"];
+    if (databaseUrl !== undefined) {
+      const file = this.path(`${name}-database-url`);
+      await writeFile(file, databaseUrl, { mode: 0o600 });
+      own.push("--database-url-file", file);
+    }
+    const command = this.start(own);
     const ready = await command.line("the server's ready line", (line) => line.includes('"ready":true'));
     return { command, ...(JSON.parse(ready) as { url: string; port: number }) };
   }
@@ -113,7 +125,7 @@ export class Fleet implements AsyncDisposable {
 
   /** Runs an operator's command and returns the object that it printed. */
   operator(args: readonly string[]) {
-    return this.json([...args, "--state-dir", this.path(this.#isCombined ? "s" : "o")]);
+    return this.json([...args, "--state-dir", this.path(this.#options.isCombined ? "s" : "o")]);
   }
 
   /** Enrolls a host as a person would: code, claim, fingerprint compared, confirmed. */
@@ -167,20 +179,13 @@ export class Fleet implements AsyncDisposable {
 }
 
 /** Starts a server on loopback with everything around it below one directory. */
-export async function startFleet({ databaseUrl, url, isCombined = false, before }: FleetOptions = {}): Promise<Fleet> {
+export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   const directory = await mkdtemp(join(tmpdir(), "gatehouse-fleet-"));
   const machine = await Machine.open(directory);
   for (const name of ["s", "o"]) await mkdir(join(directory, name), { mode: 0o700 });
-  const args: string[] = url === undefined ? [] : ["--url", url];
-  if (databaseUrl !== undefined) {
-    const file = join(directory, "database-url");
-    await writeFile(file, databaseUrl);
-    await chmod(file, 0o600);
-    args.push("--database-url-file", file);
-  }
-  const fleet = new Fleet(machine, args, isCombined);
+  const fleet = new Fleet(machine, options);
   try {
-    await before?.(machine);
+    await options.before?.(machine);
     await fleet.startServer();
     return fleet;
   } catch (failure) {

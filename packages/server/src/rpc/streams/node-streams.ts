@@ -52,9 +52,14 @@ export class NodeStreams implements Disposable {
     if (this.#streams.size === 0) this.#onEmpty?.();
   }
 
-  /** Asks every node to go elsewhere; returns when they have gone, or some seconds passed. */
-  async drain(): Promise<void> {
+  /** Asks every node to go elsewhere. */
+  sendAway(): void {
     for (const stream of this.#streams.values()) stream.goAway("draining", RETRY_AFTER_MS);
+  }
+
+  /** The same; returns when they have gone, or some seconds passed. */
+  async drain(): Promise<void> {
+    this.sendAway();
     if (this.#streams.size === 0) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, DRAIN_MS);
