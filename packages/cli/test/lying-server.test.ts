@@ -65,6 +65,14 @@ describe("an operator who seals one credential to a further node has no other on
   });
 });
 
+test("what a node hands over it seals onward itself, by an order that no other node follows; the organisation's key opens nothing for it", async () => {
+  const transfer = { name: "grave", roster: server.roster, to: [taken], from: good };
+  await expect(resealCredential(server.operator, transfer)).rejects.toMatchObject({ code: "commands.not_found" });
+  const recipients = [good.encryptionKey, taken.encryptionKey];
+  expect(server.ordered).toEqual([{ nodeIds: [good.nodeId], recipients }]);
+  expect(server.put).toEqual([]);
+});
+
 describe("the document of a credential is taken", () => {
   const find = () => provenCredential(server.operator, server.roster, "mild");
 

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import {
   type BoundCredential,
@@ -23,6 +24,7 @@ import {
 } from "@gatehouse/kit";
 import {
   AuditAdminService,
+  CommandPayloadSchema,
   CredentialAdminService,
   NodeAdminService,
   OrgAdminService,
@@ -48,6 +50,8 @@ export class LyingServer implements AsyncDisposable {
   readonly nodes: readonly ListedNode[];
   /** What was handed to the server. */
   readonly put: SealedCredential[] = [];
+  /** Orders to seal onward that nodes were to be given, by node. */
+  readonly ordered: { readonly nodeIds: readonly string[]; readonly recipients: readonly Uint8Array[] }[] = [];
   /** What it answers when it is asked for a credential, and for a node. */
   readonly shown = new Map<string, Sealed>();
   readonly shownNodes = new Map<string, { readonly id: string; readonly name: string }>();
@@ -101,7 +105,14 @@ export class LyingServer implements AsyncDisposable {
           return {};
         },
       });
-      service(NodeAdminService, { getNode: ({ node }) => ({ node: this.shownNodes.get(node) ?? { name: node } }) });
+      service(NodeAdminService, {
+        getNode: ({ node }) => ({ node: this.shownNodes.get(node) ?? { name: node } }),
+        sendCommand: ({ nodeIds, payload }) => {
+          const { kind } = fromBinary(CommandPayloadSchema, payload);
+          if (kind.case === "reseal") this.ordered.push({ nodeIds, recipients: kind.value.recipients });
+          return {};
+        },
+      });
     });
     return {
       org: createClient(OrgAdminService, transport),

@@ -7,7 +7,8 @@ import { printJson, printLine } from "../terminal/print.ts";
 
 /**
  * Hands over from one node to another: labels, and each credential, sealed to the second and no longer to the first,
- * which admits no new run from then on. Interrupted anywhere, the same command goes on.
+ * which admits no new run from then on. The first one seals them onward itself, also where the organisation's key lies
+ * here: which it can open, the server alone says. Interrupted anywhere, the same command goes on.
  */
 export async function transfer(invocation: Invocation): Promise<number> {
   const [first = "", second = ""] = invocation.args;

@@ -1,11 +1,12 @@
 import { type BoundCredential, credentialTuple, Problem, resealTuple } from "@gatehouse/core";
 import { joinRecipients, keepRecipients, type SignedRoster } from "@gatehouse/kit";
-import { Liveness, type SealedCredential } from "@gatehouse/wire";
+import { Liveness } from "@gatehouse/wire";
 import { chooseSigner } from "./choose-signer.ts";
 import { commandNode } from "./command-node.ts";
 import type { Operator } from "./open-operator.ts";
 import { type ProvenCredential, provenCredential } from "./proven-credential.ts";
 import { putSealed } from "./put-sealed.ts";
+import { findNodes } from "./roster-nodes.ts";
 
 export interface Resealing {
   readonly name: string;
@@ -14,7 +15,7 @@ export interface Resealing {
   readonly to: readonly Recipient[];
   /** Name or id of the node that seals onward; absent: the org key where it lies here, else whichever is online. */
   readonly via?: string | undefined;
-  /** A record of the roster: who may not open it any more. */
+  /** A record of the roster: who hands it over, sealing it onward, and may not open it any more. */
   readonly from?: Recipient | undefined;
 }
 
@@ -37,7 +38,10 @@ export async function resealCredential(
   const { credential, bound } = proven;
   const fresh = to.filter(({ nodeId }) => !credential.nodeIds.includes(nodeId));
   const keys = fresh.map(({ encryptionKey }) => encryptionKey);
-  const sealed = keys.length === 0 ? credential.jwe : await sealOnward(operator, { ...proven, roster, keys, via });
+  const sealed =
+    keys.length === 0
+      ? credential.jwe
+      : await sealOnward(operator, { ...proven, roster, keys, via: from?.nodeId ?? via });
   const nodeIds = [...credential.nodeIds, ...fresh.map(({ nodeId }) => nodeId)].filter((id) => id !== from?.nodeId);
   // Parts of nodes that ended since stay in the document until it is put again.
   const holders = roster.nodes.filter(({ nodeId }) => nodeIds.includes(nodeId));
@@ -51,7 +55,9 @@ async function sealOnward(operator: Operator, order: Order): Promise<string> {
   const { credential, bound, keys, via } = order;
   const own = via === undefined ? await operator.files.orgEncryptionKey() : undefined;
   if (own !== undefined) return own.sealOnward(credential.jwe, { aad: credentialTuple(bound), keys });
-  return joinRecipients(credential.jwe, await orderParts(operator, order), keys);
+  const holder = await chooseHolder(operator, order);
+  const recipients = [holder.encryptionKey, ...keys];
+  return joinRecipients(credential.jwe, await orderParts(operator, { ...order, holder, recipients }), recipients);
 }
 
 interface Order extends ProvenCredential {
@@ -60,26 +66,36 @@ interface Order extends ProvenCredential {
   readonly via: string | undefined;
 }
 
-async function orderParts(operator: Operator, { credential, roster, keys, via }: Order): Promise<string> {
-  const holder = await chooseHolder(operator, credential, via);
+interface Ordered extends Order {
+  readonly holder: Recipient;
+  readonly recipients: readonly Uint8Array[];
+}
+
+/** The holder's own key stands in the order: no other node follows it, whichever the server shows it to. */
+async function orderParts(
+  operator: Operator,
+  { credential: { credentialId }, roster, holder, recipients }: Ordered,
+): Promise<string> {
   const signer = await chooseSigner(operator, roster);
   const notAfter = Date.now() + ORDER_TTL_MS;
-  const { credentialId } = credential;
-  const tuple = resealTuple({ orgId: operator.server.orgId, credentialId, recipients: keys, notAfter });
-  const order = { credentialId, recipients: [...keys], notAfter: BigInt(notAfter), signer: signer.publicKey };
+  const tuple = resealTuple({ orgId: operator.server.orgId, credentialId, recipients, notAfter });
+  const order = { credentialId, recipients: [...recipients], notAfter: BigInt(notAfter), signer: signer.publicKey };
   const value = { ...order, signature: signer.sign(tuple) };
-  const { payload } = await commandNode(operator, holder, { kind: { case: "reseal", value } });
+  const { payload } = await commandNode(operator, holder.nodeId, { kind: { case: "reseal", value } });
   return new TextDecoder().decode(payload);
 }
 
-async function chooseHolder({ nodes }: Operator, { nodeIds }: SealedCredential, via: string | undefined) {
+async function chooseHolder(operator: Operator, { credential: { nodeIds }, roster, via }: Order): Promise<Recipient> {
   if (via !== undefined) {
-    const { node } = await nodes.getNode({ node: via });
-    if (node !== undefined && nodeIds.includes(node.id)) return node.id;
+    const [named] = await findNodes(operator, roster, [via]);
+    if (named !== undefined && nodeIds.includes(named.nodeId)) return named;
     throw new Problem("credentials.no_holder", { detail: `${via} cannot open it.` });
   }
-  const listed = (await nodes.listNodes({ pageSize: 2_500 })).nodes;
-  const holder = listed.find(({ id, liveness }) => nodeIds.includes(id) && liveness === Liveness.ONLINE);
+  const { nodes } = await operator.nodes.listNodes({ pageSize: 2_500 });
+  const online = nodes.flatMap(({ id, liveness }) =>
+    liveness === Liveness.ONLINE && nodeIds.includes(id) ? [id] : [],
+  );
+  const holder = roster.nodes.find(({ nodeId }) => online.includes(nodeId));
   if (holder === undefined) throw new Problem("credentials.no_holder");
-  return holder.id;
+  return holder;
 }

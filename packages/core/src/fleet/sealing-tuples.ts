@@ -57,6 +57,7 @@ export function sealedTuple({ aadSha256, protectedSha256, iv, ciphertextSha256, 
 export interface ResealOrder {
   readonly orgId: string;
   readonly credentialId: string;
+  /** X25519: of the node that is to follow it, which opens it already, and of those that it is sealed to. */
   readonly recipients: readonly Bytes[];
   readonly notAfter: number;
 }

@@ -139,8 +139,12 @@ export class HostileServer implements AsyncDisposable {
   }
 
   /** An order to seal a credential onward, by whoever and for whomever. */
-  reseal(credentialId: string, recipients: readonly Uint8Array[], { signer = this.operator, notAfter = 2_000 } = {}) {
-    const order = { credentialId, recipients, notAfter };
+  reseal(
+    credentialId: string,
+    keys: readonly Uint8Array[],
+    { signer = this.operator, notAfter = 2_000, holder = this.nodeKey } = {},
+  ) {
+    const order = { credentialId, recipients: [holder, ...keys], notAfter };
     const signature = signer.sign(resealTuple({ ...order, orgId: this.orgId }));
     return { ...order, signer: signer.publicKey, signature };
   }

@@ -13,8 +13,10 @@ export interface SignedReseal extends Omit<ResealOrder, "orgId"> {
 const MAX_AHEAD_MS = 86_400_000;
 
 /**
- * Whether somebody who may ordered exactly this, now: signed by the org key or an operator key of the newest roster, for
- * keys that the roster lists as nodes' and nobody else's. The server's word counts for nothing here. Fails with
+ * Whether somebody who may ordered exactly this, of this node, now: signed by the org key or an operator key of the
+ * newest roster, for keys that the roster lists as nodes' and nobody else's, this node's own among them. An order that
+ * any node followed would let the server choose which one: what an operator hands over from one node, which may open
+ * little, another one would seal that may open more. The server's word counts for nothing here. Fails with
  * `credentials.refused`.
  */
 export function checkReseal(order: SignedReseal, trust: BundleTrust, nowMs: number): void {
@@ -24,9 +26,14 @@ export function checkReseal(order: SignedReseal, trust: BundleTrust, nowMs: numb
   const isSigned = verifySignature(signer, resealTuple({ ...order, orgId: trust.orgId }), signature);
   if (!mayOrder || !isSigned) throw refused("Nobody who may signed the order to seal it to others.");
   if (notAfter <= nowMs || notAfter > nowMs + MAX_AHEAD_MS) throw refused("The order is not of now.");
+  const own = trust.roster.nodes.filter(({ node_id }) => node_id === trust.nodeId);
+  const isForThis = keysOf(own.map(({ encryption_key }) => encryption_key)).some((key) =>
+    recipients.some((one) => constantTimeEqual(one, key)),
+  );
+  if (!isForThis) throw refused("The order is another node's to follow.");
   const listed = keysOf(trust.roster.nodes.map(({ encryption_key }) => encryption_key));
   const areListed = recipients.every((key) => listed.some((one) => constantTimeEqual(one, key)));
-  if (recipients.length === 0 || !areListed) throw refused("The order names a key that is no node's on the roster.");
+  if (!areListed) throw refused("The order names a key that is no node's on the roster.");
 }
 
 function refused(detail: string): Problem {

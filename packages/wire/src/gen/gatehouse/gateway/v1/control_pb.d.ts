@@ -654,6 +654,8 @@ export declare type Reseal = Message<"gatehouse.gateway.v1.Reseal"> & {
   credentialId: string;
 
   /**
+   * This node's own key among them: a node follows no order that does not name it.
+   *
    * @generated from field: repeated bytes recipients = 2;
    */
   recipients: Uint8Array[];
