@@ -45,7 +45,11 @@ export async function callCommand(command: Command, run: (invocation: Invocation
     if (!asksServer && !asksNobody) await awaitGate(stateDir);
     return await run({ args: command.args, options, ...settings, socketPath: join(stateDir, "daemon.sock") });
   } catch (failure) {
-    return reportFailure(failure, group === "run" ? OWN_FAILURE : undefined);
+    return reportFailure(failure, {
+      group,
+      asked: command.args[0],
+      ...(group === "run" ? { exitCode: OWN_FAILURE } : {}),
+    });
   }
 }
 

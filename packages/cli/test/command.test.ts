@@ -60,6 +60,20 @@ test("says where things are before or behind a command's name; behind it counts"
   expect(gatehouse(["--state-dir", place, "run", "--no-such-option"]).code).toBe(125);
 });
 
+describe("a failure says what was asked for, and what to do", () => {
+  test.each([
+    [
+      ["run", "--allow", "https://a.test", "--", "true"],
+      "gatehouse: --allow takes host or host:port, not https://a.test.",
+    ],
+    [["run", "--policy", "none.yaml", "--", "true"], "none.yaml cannot be read: no such file or directory (ENOENT)."],
+    [["ls"], "no such file or directory (ENOENT).\n  next: gatehouse up"],
+    [["nodes", "ls"], "next: gatehouse login, or gatehouse org init"],
+  ])("%j", (args, said) => {
+    expect(gatehouse(args).err).toContain(said);
+  });
+});
+
 describe("exit codes", () => {
   test.each([
     ["an unknown command", ["no-such-command"], 2],

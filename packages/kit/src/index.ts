@@ -16,7 +16,7 @@ export { type Config, type ConfigInput, type ConfigSource, loadConfig } from "./
 export { type ListenAddress, parseListenAddress } from "./config/value-types.ts";
 export { type DaemonLock, type DaemonLockDetails, openDaemonLock, readDaemonLock } from "./files/daemon-lock.ts";
 export { defaultConfigFile, defaultStateDir } from "./files/default-paths.ts";
-export { errorCode } from "./files/error-code.ts";
+export { errorCode, systemReason } from "./files/error-code.ts";
 export { openExclusiveFileLock, openFileLockInTurn } from "./files/exclusive-lock.ts";
 export { readPrivateFile, removeFile } from "./files/private-file.ts";
 export { openStateDirectory, type StateDirectory } from "./files/state-directory.ts";

@@ -1,6 +1,6 @@
 import { open, rename, rm } from "node:fs/promises";
 import { constantTimeEqual, Problem } from "@gatehouse/core";
-import { errorCode, keysFor, openLogSource, type VerifiedLog, verifyLog } from "@gatehouse/kit";
+import { keysFor, openLogSource, systemReason, type VerifiedLog, verifyLog } from "@gatehouse/kit";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 
 export interface ServerExport {
@@ -40,7 +40,7 @@ async function nodeIdOf({ nodes }: Operator, asked: string): Promise<string> {
 
 async function download({ audit }: Operator, path: string, nodeId: string): Promise<void> {
   await using file = await open(path, "w", FILE_MODE).catch((cause: unknown) => {
-    throw new Problem("state.write_failed", { detail: `${path}: ${errorCode(cause)}.`, cause });
+    throw new Problem("state.write_failed", { detail: `${path}: ${systemReason(cause)}.`, cause });
   });
   // A log of years takes its time; what stops is noticed by the connection's pings.
   for await (const { lines } of audit.exportAudit({ nodeId }, { timeoutMs: 0 })) await file.appendFile(lines);

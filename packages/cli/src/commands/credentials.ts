@@ -1,9 +1,10 @@
 import { Problem } from "@gatehouse/core";
-import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { looksAtFleet } from "../operator/fleet-runs.ts";
 import { isOperators } from "../operator/is-operators.ts";
 import { listOnNode } from "../operator/own-credentials.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
+import { readHosts } from "../terminal/read-hosts.ts";
 import { storeGrant } from "./grant.ts";
 
 /** Lists credentials by name; a value is never shown. */
@@ -35,7 +36,7 @@ export async function addCredential(invocation: Invocation): Promise<number> {
   if (hasNodes) throw new Problem("org.not_joined");
   const name = invocation.args[0] ?? "";
   const service = textOption(invocation, "service");
-  const hosts = listOption(invocation, "host");
+  const hosts = readHosts(invocation, "host");
   if (service !== undefined && hosts.length > 0) {
     throw new Problem("usage.invalid", { detail: "Give --service or --host, not both." });
   }

@@ -80,9 +80,9 @@ function showAsJson({ verificationUri, userCode, expiresAt }: AwaitedApproval): 
   printJson({ state: "awaiting_approval", verification_uri: verificationUri, user_code: userCode, expires_at: at });
 }
 
-function showToPerson({ verificationUri, userCode }: AwaitedApproval): void {
+function showToPerson({ verificationUri, userCode, expiresAt }: AwaitedApproval): void {
   printLine(`Open ${shown(verificationUri)} and type: ${shown(userCode)}`);
-  printLine("Waiting …");
+  printLine(`Waiting until ${new Date(expiresAt).toISOString()} …`);
 }
 
 interface Expected {

@@ -8,7 +8,11 @@ import { printJson, printLine } from "../terminal/print.ts";
 export async function status({ socketPath, ...invocation }: Invocation): Promise<number> {
   const said = { ...(await describeEnrolledHost(invocation.config.state.dir)), ...(await askDaemon(socketPath)) };
   if (isSet({ socketPath, ...invocation }, "json")) printJson(said);
-  else for (const [name, value] of Object.entries(said)) printLine(`${name.padEnd(19)} ${value ?? "-"}`);
+  else {
+    const known = Object.entries(said).filter(([, value]) => value !== null);
+    for (const [name, value] of known) printLine(`${name.padEnd(19)} ${value}`);
+    if (said.state === "alone") printLine("It belongs to no server. To join one: gatehouse node enroll");
+  }
   return 0;
 }
 

@@ -11,6 +11,8 @@ interface MadeCode {
   readonly code: string;
   readonly enrollmentId: string;
   readonly expiresAt: bigint;
+  /** What the host calls itself. */
+  readonly name: string;
 }
 
 /** Makes a one-time code for a host. It is shown once. */
@@ -18,9 +20,10 @@ export async function enrollCode(invocation: Invocation): Promise<number> {
   const name = textOption(invocation, "name") ?? "";
   const labels = readLabels(listOption(invocation, "label"));
   const claimTtlMs = ttlOf(invocation);
-  return asOperator(invocation.config.state.dir, async (operator) =>
-    show(invocation, operator, await operator.nodes.createEnrollmentCode({ name, labels, claimTtlMs })),
-  );
+  return asOperator(invocation.config.state.dir, async (operator) => {
+    const made = await operator.nodes.createEnrollmentCode({ name, labels, claimTtlMs });
+    return show(invocation, operator, { ...made, name: name === "" ? "NAME" : name });
+  });
 }
 
 /** Makes a code that may claim the name of a node that was lost. */
@@ -28,7 +31,8 @@ export async function replaceNode(invocation: Invocation): Promise<number> {
   const claimTtlMs = ttlOf(invocation);
   return asOperator(invocation.config.state.dir, async (operator) => {
     const { node } = await operator.nodes.getNode({ node: invocation.args[0] ?? "" });
-    return show(invocation, operator, await operator.nodes.replaceNode({ nodeId: node?.id ?? "", claimTtlMs }));
+    const made = await operator.nodes.replaceNode({ nodeId: node?.id ?? "", claimTtlMs });
+    return show(invocation, operator, { ...made, name: node?.name ?? "NAME" });
   });
 }
 
@@ -62,7 +66,7 @@ export async function cancelCode(invocation: Invocation): Promise<number> {
 
 async function show(invocation: Invocation, operator: Operator, made: MadeCode): Promise<number> {
   checkPin(operator, made.code);
-  const { code, enrollmentId } = made;
+  const { code, enrollmentId, name } = made;
   const expiresAt = new Date(Number(made.expiresAt)).toISOString();
   const out = textOption(invocation, "out");
   if (out !== undefined) await writeFileAtomic(out, `${code}\n`);
@@ -71,7 +75,7 @@ async function show(invocation: Invocation, operator: Operator, made: MadeCode):
   else {
     printLine(code);
     printLine(`It may be claimed once, until ${expiresAt}. On the host:`);
-    printLine(`  gatehouse node enroll --server ${operator.server.url} --name NAME`);
+    printLine(`  gatehouse node enroll --server ${operator.server.url} --name ${name}`);
   }
   return 0;
 }

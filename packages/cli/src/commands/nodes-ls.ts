@@ -1,7 +1,7 @@
 import { Liveness, type Node, NodeHealth, NodeState } from "@gatehouse/wire";
 import { type Invocation, isSet, listOption } from "../invocation.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
-import { printJson, printTable } from "../terminal/print.ts";
+import { printJson, printLine, printTable } from "../terminal/print.ts";
 import { readLabels } from "../terminal/read-labels.ts";
 
 /** Lists the nodes of the organisation. */
@@ -10,6 +10,7 @@ export async function listNodes(invocation: Invocation): Promise<number> {
   const nodes = await asOperator(invocation.config.state.dir, (operator) => readAll(operator, labels));
   const rows = nodes.map(describeNode);
   if (isSet(invocation, "json")) printJson(rows);
+  else if (rows.length === 0) printLine("No nodes. Make a code for a host: gatehouse nodes enroll-code --name NAME");
   else {
     const cells = rows.map((row) => [
       row.name,

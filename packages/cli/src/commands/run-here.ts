@@ -8,6 +8,7 @@ import { readPolicy } from "../policy/policy-file.ts";
 import { refuseForegroundJson } from "../refuse-foreground-json.ts";
 import { startDaemonIfNone } from "../start-daemon.ts";
 import { note, printJson, printLine } from "../terminal/print.ts";
+import { readHosts } from "../terminal/read-hosts.ts";
 import { readVariables } from "../terminal/read-variables.ts";
 
 const CREATE_TIMEOUT_MS = 60_000;
@@ -51,7 +52,7 @@ async function describeRun(
     workspace: resolve(textOption(invocation, "workspace") ?? "."),
     mounts: listOption(invocation, "mount").map((path) => resolve(path)),
     grants: listOption(invocation, "grant"),
-    allow: listOption(invocation, "allow"),
+    allow: readHosts(invocation, "allow"),
     policy: (await readPolicy(textOption(invocation, "policy") ?? "strict")).value,
     env: readVariables(listOption(invocation, "env")),
     driver: textOption(invocation, "driver"),

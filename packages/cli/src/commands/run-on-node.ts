@@ -7,6 +7,7 @@ import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { readPolicy } from "../policy/policy-file.ts";
 import { refuseForegroundJson } from "../refuse-foreground-json.ts";
 import { printJson, printLine } from "../terminal/print.ts";
+import { readHosts } from "../terminal/read-hosts.ts";
 import { readVariables } from "../terminal/read-variables.ts";
 
 const RUN_ID_BYTES = 8;
@@ -41,7 +42,7 @@ async function describeRun(invocation: Invocation) {
   return {
     command: [...invocation.args],
     grants: [...listOption(invocation, "grant")],
-    allow: [...listOption(invocation, "allow")],
+    allow: [...readHosts(invocation, "allow")],
     policy: new TextEncoder().encode(canonicalJson(JSON.parse(JSON.stringify(value)))),
     environment: readVariables(listOption(invocation, "env")),
     workspace: textOption(invocation, "workspace") ?? "",

@@ -19,6 +19,7 @@ export async function stop(invocation: Invocation): Promise<number> {
         await asOperator(config.state.dir, (operator) => stopFleetRun(operator, runId));
       else await requestUnixOk({ socketPath, method: "DELETE", path: `/v1/sandboxes/${encodeURIComponent(runId)}` });
       stopped.push(runId);
+      if (!isSet(invocation, "json")) printLine(`Stopped ${runId}.`);
     }
   } finally {
     if (isSet(invocation, "json")) printJson({ stopped });

@@ -17,8 +17,12 @@ export async function readFleetPolicy(path: string): Promise<Uint8Array> {
   });
   const wrong = findings.filter(({ level }) => level === "error");
   if (wrong.length > 0) {
-    const named = wrong.slice(0, MAX_NAMED).map(({ text }) => `${text}.`);
-    throw new Problem("policy.invalid", { detail: named.join("\n") });
+    throw new Problem("policy.invalid", {
+      detail: wrong
+        .slice(0, MAX_NAMED)
+        .map(({ text }) => text)
+        .join("\n"),
+    });
   }
   for (const { level, text } of findings) if (level === "warning") note(`${text} (warning)`);
   return encode(file.value, file.path);

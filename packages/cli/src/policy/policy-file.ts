@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { Problem, type ProblemCode } from "@gatehouse/core";
+import { systemReason } from "@gatehouse/kit";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { readStandardInput } from "../terminal/read-standard-input.ts";
 
@@ -44,7 +45,7 @@ async function readText(path: string, code: ProblemCode): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    throw new Problem(code, { detail: `${path} cannot be read.`, cause });
+    throw new Problem("usage.invalid", { detail: `${path} cannot be read: ${systemReason(cause)}.`, cause });
   }
 }
 

@@ -34,8 +34,11 @@ export function colour(text: string, name: Colour): string {
   return isOn ? `\u001b[${CODES[name]}m${text}\u001b[0m` : text;
 }
 
-/** Columns aligned by their widest cell, the last one as it is. */
-export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
+const TO_THE_SECOND = /(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)\.\d{3}Z/g;
+
+/** Columns aligned by their widest cell, the last one as it is; times to the second, in UTC. */
+export function printTable(head: readonly string[], written: readonly (readonly string[])[]): void {
+  const rows = written.map((row) => row.map((cell) => cell.replace(TO_THE_SECOND, "$1 $2")));
   const widths = head.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)));
   const line = (row: readonly string[]) =>
     row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0))).join("  ");

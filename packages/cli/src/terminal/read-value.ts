@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { Problem } from "@gatehouse/core";
+import { systemReason } from "@gatehouse/kit";
 import { readStandardInput } from "./read-standard-input.ts";
 
 const MAX_BYTES = 65_536;
@@ -19,6 +20,6 @@ async function readValueFile(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    throw new Problem("usage.invalid", { detail: `${path} cannot be read.`, cause });
+    throw new Problem("usage.invalid", { detail: `${path} cannot be read: ${systemReason(cause)}.`, cause });
   }
 }

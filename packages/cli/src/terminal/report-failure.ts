@@ -1,15 +1,42 @@
-import { toProblem } from "@gatehouse/core";
+import { type Problem, type ProblemCode, toProblem } from "@gatehouse/core";
 import { nextStep } from "./next-step.ts";
+import { shown } from "./print.ts";
+
+interface Called {
+  /** The command's name, or its group's. */
+  readonly group: string;
+  /** Its first argument. */
+  readonly asked: string | undefined;
+  /** In place of the problem's own. */
+  readonly exitCode?: number;
+}
 
 /** Prints a failure as a person wants to read it and returns the exit code. The stack is for those who ask. */
-export function reportFailure(failure: unknown, exitCode?: number): number {
+export function reportFailure(failure: unknown, called: Called): number {
   const problem = toProblem(failure);
-  process.stderr.write(`gatehouse: ${problem.message}\n`);
+  process.stderr.write(`gatehouse: ${sentenceOf(problem, called)}\n`);
   const next = nextStep(problem.code);
   if (next !== undefined) process.stderr.write(`  next: ${next}\n`);
   if (process.env.GATEHOUSE_LOG_LEVEL === "debug" || problem.code === "internal") {
     const cause = problem.cause instanceof Error ? problem.cause : problem;
     process.stderr.write(`${cause.stack ?? String(cause)}\n`);
   }
-  return exitCode ?? problem.row.exit;
+  return called.exitCode ?? problem.row.exit;
+}
+
+/** Of these commands the first argument is what was not found. */
+const LOOKED_FOR: Readonly<Partial<Record<ProblemCode, readonly string[]>>> = {
+  "credentials.not_found": ["credentials", "revoke"],
+  "grants.not_found": ["revoke"],
+  "keys.not_found": ["api-keys"],
+  "members.not_found": ["members"],
+  "policies.not_found": ["policy"],
+  "runs.not_found": ["logs", "stop"],
+};
+
+function sentenceOf({ code, detail, message, row }: Problem, { group, asked }: Called): string {
+  // The command is understood well enough: what is wrong with it is all that there is to say.
+  if (code === "usage.invalid" && detail !== undefined) return detail;
+  if (detail !== undefined || asked === undefined || LOOKED_FOR[code]?.includes(group) !== true) return message;
+  return `${row.say.replace(/\.$/, "")}: ${shown(asked)}.`;
 }

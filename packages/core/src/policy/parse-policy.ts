@@ -183,7 +183,7 @@ function parseRange(written: unknown, at: string): string {
 function object(written: unknown, at: string, known: readonly string[]): Readonly<Record<string, unknown>> {
   if (typeof written !== "object" || written === null || Array.isArray(written)) throw invalid(at, "an object");
   for (const key of Object.keys(written)) {
-    if (!known.includes(key)) throw invalid(`${at}.${key.slice(0, 40)}`, `absent: known are ${known.join(", ")}`);
+    if (!known.includes(key)) throw unknownKey(`${at}.${key.slice(0, 40)}`, known);
   }
   return written as Readonly<Record<string, unknown>>;
 }
@@ -207,6 +207,10 @@ function text(written: unknown, at: string): string {
     throw invalid(at, `a text of 1 to ${MAX_TEXT} characters`);
   }
   return written;
+}
+
+function unknownKey(at: string, known: readonly string[]): Problem {
+  return new Problem("policy.invalid", { detail: `${at} is not known; known are ${known.join(", ")}.` });
 }
 
 function invalid(at: string, expected: string): Problem {

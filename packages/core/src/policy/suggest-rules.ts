@@ -44,6 +44,8 @@ interface Wanted {
 
 const MAX_URL = 2_048;
 /** Names that lead to the machine itself or to what a cloud tells its machines. */
+/** RFC 6761 §6.4: such names stand for none. `gatehouse doctor` asks for one. */
+const NOWHERE = /(?:^|\.)invalid$/;
 const NEVER = /^(?:localhost|.+\.localhost|metadata(?:\.google\.internal)?|instance-data(?:\..+)?|.+\.internal)$/;
 
 /**
@@ -73,6 +75,7 @@ export function suggestRules(refused: readonly RefusedRequest[]): Suggestion {
 }
 
 function placeOf({ host, port }: RefusedRequest): string {
+  if (host === "") return "without a host";
   // Without a port a rule would mean 80 beside 443.
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
@@ -88,6 +91,7 @@ function whyNot(request: RefusedRequest): string | undefined {
 
 function whyNotHost(host: string): string | undefined {
   if (normaliseHost(host) !== host) return "its host is none";
+  if (NOWHERE.test(host)) return "its name stands for no host";
   if (NEVER.test(host)) return "it is this machine's own, or its cloud's";
   const kind = isIpAddress(host) === 0 ? "public" : classifyAddress(host);
   return kind === "public" ? undefined : `its address is ${kind.replace("_", "-")}`;

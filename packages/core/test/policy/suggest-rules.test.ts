@@ -107,6 +107,7 @@ describe("no rule is proposed", () => {
     ["for a path with two readings", refused("GET", "https://a.test/a%2fb")],
     ["for a path that no pattern can say", refused("GET", "https://a.test/a*b")],
     ["for a URL that was cut", refused("GET", `https://a.test/${"a".repeat(2_048)}`)],
+    ["for a name that stands for no host", refused("GET", "http://gatehouse-doctor.invalid/")],
     ["where there is no host", refused("GET", "https://a.test/", { host: "" })],
   ])("%s, and it is said why", (_, request) => {
     const { rules, leftOut } = suggestRules([request, request]);

@@ -212,7 +212,7 @@ export class CredentialStore {
   }
 
   async #remove(name: string, withdraw: () => Promise<void>): Promise<void> {
-    if (!this.has(name)) throw new Problem("grants.not_found", { detail: `There is no grant ${name}.` });
+    if (!this.has(name)) throw new Problem("grants.not_found", { detail: `${name} is unknown.` });
     const stored = this.#byName.get(name);
     // Out of memory first: should the file not go, the grant must not serve on.
     this.#byName.delete(name);
@@ -235,7 +235,7 @@ export class CredentialStore {
     // It may be in a file that says nothing, one that others may read say: then that is what to put right.
     const silent = this.#unreadable.find((one) => one.name === undefined);
     const hint = silent === undefined ? "" : ` ${silent.file} could not be read: ${silent.reason}`;
-    throw new Problem("grants.not_found", { detail: `There is no grant ${name}.${hint}` });
+    throw new Problem("grants.not_found", { detail: `${name} is unknown.${hint}` });
   }
 
   #refuse(file: UnreadableFile): void {

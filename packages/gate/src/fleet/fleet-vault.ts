@@ -96,7 +96,7 @@ export class FleetVault {
   /** The plaintext. Fails with `grants.not_found`. */
   async reveal(name: string): Promise<Secret> {
     const entry = this.#entries.get(name);
-    if (entry === undefined) throw new Problem("grants.not_found", { detail: `There is no grant ${name}.` });
+    if (entry === undefined) throw new Problem("grants.not_found", { detail: `${name} is unknown.` });
     return open(this.#deps.key, entry.jwe, entry.aad);
   }
 

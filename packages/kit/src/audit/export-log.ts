@@ -9,7 +9,7 @@ import {
   ProofBuilder,
   readEntry,
 } from "@gatehouse/core";
-import { errorCode } from "../files/error-code.ts";
+import { systemReason } from "../files/error-code.ts";
 import { syncDirectory } from "../files/write-file-atomic.ts";
 import { sha256 } from "../keys/sha256.ts";
 import { type VerifiedLog, verifyLog } from "./follow-log.ts";
@@ -45,7 +45,7 @@ export async function exportLog(source: LogSource, path: string): Promise<Verifi
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => undefined);
     if (cause instanceof Problem) throw cause;
-    throw new Problem("state.write_failed", { detail: `${path}: ${errorCode(cause)}.`, cause });
+    throw new Problem("state.write_failed", { detail: `${path}: ${systemReason(cause)}.`, cause });
   }
   return verified;
 }

@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MerkleFrontier, Problem, readExportHeader, readHead, type SignedHead } from "@gatehouse/core";
-import { errorCode } from "../files/error-code.ts";
+import { systemReason } from "../files/error-code.ts";
 import { sha256 } from "../keys/sha256.ts";
 import { readLines } from "./read-lines.ts";
 import { SegmentFolder } from "./segment-folder.ts";
@@ -34,7 +34,7 @@ async function kindOf(path: string): Promise<"file" | "folder"> {
   try {
     return (await stat(path)).isDirectory() ? "folder" : "file";
   } catch (cause) {
-    throw new Problem("audit.not_found", { detail: `${path}: ${errorCode(cause)}.`, cause });
+    throw new Problem("audit.not_found", { detail: `${path}: ${systemReason(cause)}.`, cause });
   }
 }
 

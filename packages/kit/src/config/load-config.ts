@@ -61,7 +61,7 @@ export interface ConfigInput {
 }
 
 /** Names that belong to settings: one that is not in the table is a misspelling. */
-const SETTING_VARIABLE = /^GATEHOUSE_(?:STATE|LOG|GATE|NODE|ROUTES|METRICS|OIDC|RECORDS|UPSTREAM)_/;
+const SETTING_VARIABLE = /^GATEHOUSE_(?:STATE|LOG|GATE|NODE|ROUTES|METRICS|PEOPLE|OIDC|RECORDS|UPSTREAM)_/;
 
 /**
  * Reads the configuration once: flag over environment over file over default. Unknown keys and variables are refused

@@ -2,7 +2,7 @@ import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Problem } from "@gatehouse/core";
-import { errorCode } from "./error-code.ts";
+import { errorCode, systemReason } from "./error-code.ts";
 import { syncDirectory } from "./write-file-atomic.ts";
 
 // O_NONBLOCK: opening a FIFO that someone put there must not hang.
@@ -22,7 +22,7 @@ export async function readPrivateFile(path: string): Promise<Buffer | undefined>
     return await handle.readFile();
   } catch (failure) {
     if (failure instanceof Problem) throw failure;
-    throw new Problem("state.corrupt", { detail: `${path}: ${errorCode(failure)}.`, cause: failure });
+    throw new Problem("state.corrupt", { detail: `${path}: ${systemReason(failure)}.`, cause: failure });
   } finally {
     await handle.close();
   }
@@ -35,7 +35,7 @@ export async function removeFile(path: string): Promise<void> {
     await syncDirectory(dirname(path));
   } catch (failure) {
     if (errorCode(failure) === "ENOENT") return;
-    throw new Problem("state.write_failed", { detail: `${path}: ${errorCode(failure)}.`, cause: failure });
+    throw new Problem("state.write_failed", { detail: `${path}: ${systemReason(failure)}.`, cause: failure });
   }
 }
 

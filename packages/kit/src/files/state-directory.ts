@@ -2,7 +2,7 @@ import type { Stats } from "node:fs";
 import { lstat, mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Problem } from "@gatehouse/core";
-import { errorCode } from "./error-code.ts";
+import { errorCode, systemReason } from "./error-code.ts";
 
 /** The longest path that fits `sun_path` with its final NUL. */
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -64,7 +64,7 @@ async function statDirectory(path: string): Promise<Stats | undefined> {
     return await lstat(path);
   } catch (failure) {
     if (errorCode(failure) === "ENOENT") return undefined;
-    throw new Problem("state.unsafe_directory", { detail: `${path}: ${errorCode(failure)}.`, cause: failure });
+    throw new Problem("state.unsafe_directory", { detail: `${path}: ${systemReason(failure)}.`, cause: failure });
   }
 }
 

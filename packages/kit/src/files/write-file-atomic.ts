@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Problem } from "@gatehouse/core";
-import { errorCode } from "./error-code.ts";
+import { systemReason } from "./error-code.ts";
 
 export interface WriteFileOptions {
   /** Permission bits; default 0600. */
@@ -60,5 +60,5 @@ async function fill(handle: FileHandle, data: string | Uint8Array, mode: number)
 }
 
 function writeFailed(path: string, cause: unknown): Problem {
-  return new Problem("state.write_failed", { detail: `${path}: ${errorCode(cause)}.`, cause });
+  return new Problem("state.write_failed", { detail: `${path}: ${systemReason(cause)}.`, cause });
 }

@@ -39,7 +39,8 @@ export function checkWellKnown(answer: unknown, expected: ExpectedAnswer): Serve
   if (!constantTimeEqual(pin, expected.pin)) {
     throw untrusted("Its keys are not those of the code's pin.");
   }
-  if (fields.origin !== expected.origin) throw untrusted("It calls itself by another URL.");
+  if (fields.origin !== expected.origin)
+    throw untrusted("It calls itself by another URL, the one of its --url: ask for it there.");
   const { nonce, tlsSpkiSha256, origin } = expected;
   const isBound = fields.nonce === nonce && constantTimeEqual(bytes(fields.tls_spki_sha256), tlsSpkiSha256);
   if (!isBound) throw untrusted("Somebody stands between: the connection's key is another.");

@@ -1,7 +1,7 @@
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { createInterface } from "node:readline";
 import { linkSignals, PROBLEMS, Problem } from "@gatehouse/core";
-import { errorCode } from "../files/error-code.ts";
+import { systemReason } from "../files/error-code.ts";
 import { isProblemCode } from "../problem-code.ts";
 import { readJson } from "./read-json.ts";
 
@@ -98,7 +98,7 @@ function explain(failure: unknown, call: UnixRequest, timeout?: AbortSignal): un
   if (call.signal?.aborted) return call.signal.reason;
   if (timeout?.aborted) return new Problem("daemon.timeout");
   if (failure instanceof Problem && failure.code !== "api.malformed") return failure;
-  return new Problem("daemon.unreachable", { detail: `${call.socketPath}: ${errorCode(failure)}.`, cause: failure });
+  return new Problem("daemon.unreachable", { detail: `${call.socketPath}: ${systemReason(failure)}.`, cause: failure });
 }
 
 function toProblemOfAnswer(status: number, body: unknown): Problem {

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { linkSignals, Problem } from "@gatehouse/core";
-import { errorCode } from "../files/error-code.ts";
+import { errorCode, systemReason } from "../files/error-code.ts";
 import type { Log } from "../log/log.ts";
 import { native, type PeerCredentials } from "../native/native.ts";
 import { socketDescriptor } from "../native/socket-descriptor.ts";
@@ -183,7 +183,7 @@ async function listen(server: Server, path: string): Promise<number> {
     return ino;
   } catch (failure) {
     server.close();
-    throw new Problem("state.write_failed", { detail: `${path}: ${errorCode(failure)}.`, cause: failure });
+    throw new Problem("state.write_failed", { detail: `${path}: ${systemReason(failure)}.`, cause: failure });
   }
 }
 

@@ -63,7 +63,7 @@ test.runIf(existsSync("/usr/bin/strace"))("a disk that fails to sync leaves the 
     await writeFileAtomic(process.argv[1], "new").catch(({ code, detail }) => console.log(code, detail));`;
   const node = [process.execPath, "--input-type=module", "-e", script, path];
   const fault = ["-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync:error=EIO", ...node];
-  expect((await run("strace", fault)).stdout).toBe(`state.write_failed ${path}: EIO.\n`);
+  expect((await run("strace", fault)).stdout).toBe(`state.write_failed ${path}: i/o error (EIO).\n`);
   expect(await readFile(path, "utf8")).toBe("old");
   expect(await readdir(place.path)).toEqual(["runs.json"]);
 });

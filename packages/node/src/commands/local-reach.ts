@@ -11,7 +11,9 @@ export function requirePublic(
 ): void {
   const strange = statedLocally(policy).find((place) => !localDestinations.includes(place));
   if (strange === undefined) return;
-  throw new Problem("commands.above_ceiling", { detail: `Its configuration does not list ${strange}.` });
+  throw new Problem("commands.above_ceiling", {
+    detail: `Its setting node.localDestinations does not list ${strange}.`,
+  });
 }
 
 /** Every place, as `host:port`, that an allowing rule states beside public addresses. */

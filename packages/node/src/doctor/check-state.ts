@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { access, lstat, realpath, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Problem, toProblem } from "@gatehouse/core";
-import { errorCode, openStateDirectory, removeFile, writeFileAtomic } from "@gatehouse/kit";
+import { errorCode, openStateDirectory, removeFile, systemReason, writeFileAtomic } from "@gatehouse/kit";
 import { type DoctorCheck, failed, passed } from "./doctor-check.ts";
 
 const NAME = "state-directory";
@@ -98,6 +98,6 @@ async function statOf(path: string) {
     return await lstat(path);
   } catch (failure) {
     if (errorCode(failure) === "ENOENT") return undefined;
-    throw new Problem("state.unsafe_directory", { detail: `${path}: ${errorCode(failure)}.`, cause: failure });
+    throw new Problem("state.unsafe_directory", { detail: `${path}: ${systemReason(failure)}.`, cause: failure });
   }
 }

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, request, type Server, type ServerRe
 import { connect, type Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { Problem } from "@gatehouse/core";
-import { errorCode } from "@gatehouse/kit";
+import { errorCode, systemReason } from "@gatehouse/kit";
 import { type Chosen, chooseTarget } from "./choose-target.ts";
 import { describeProblem, sendIndex } from "./route-pages.ts";
 import type { RouteTable, Target } from "./route-table.ts";
@@ -77,7 +77,7 @@ async function listenOn(server: Server, port: number, mayMove: boolean): Promise
     });
   } catch (failure) {
     if (errorCode(failure) === "EADDRINUSE" && mayMove) return listenOn(server, 0, false);
-    throw new Problem("config.port_busy", { detail: `127.0.0.1:${port} (routes.port): ${errorCode(failure)}.` });
+    throw new Problem("config.port_busy", { detail: `127.0.0.1:${port} (routes.port): ${systemReason(failure)}.` });
   }
   const address = server.address();
   return typeof address === "object" && address !== null ? address.port : port;
@@ -165,5 +165,5 @@ function refuseUpgrade(socket: Socket, failure: unknown): void {
 }
 
 function unreachable({ host, port }: Target, failure: unknown): Problem {
-  return new Problem("routes.unreachable", { detail: `${host}:${port}: ${errorCode(failure)}.`, cause: failure });
+  return new Problem("routes.unreachable", { detail: `${host}:${port}: ${systemReason(failure)}.`, cause: failure });
 }

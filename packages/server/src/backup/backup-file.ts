@@ -3,7 +3,7 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { base64url, fromBase64url, Problem } from "@gatehouse/core";
-import { errorCode, syncDirectory } from "@gatehouse/kit";
+import { errorCode, syncDirectory, systemReason } from "@gatehouse/kit";
 import type { TableRow } from "./table-rows.ts";
 
 /** One line of a backup. */
@@ -32,7 +32,7 @@ export async function writeBackupFile(path: string, lines: AsyncIterable<BackupL
   } catch (failure) {
     await rm(temporary, { force: true }).catch(() => undefined);
     if (failure instanceof Problem || errorCode(failure) === undefined) throw failure;
-    throw new Problem("state.write_failed", { detail: `${path}: ${errorCode(failure)}.`, cause: failure });
+    throw new Problem("state.write_failed", { detail: `${path}: ${systemReason(failure)}.`, cause: failure });
   }
 }
 
@@ -70,7 +70,7 @@ async function checkHash(path: string): Promise<void> {
 
 async function* textLines(path: string): AsyncGenerator<string> {
   const handle = await open(path, "r").catch((cause: unknown) => {
-    throw new Problem("backup.unreadable", { detail: `${path}: ${errorCode(cause)}.`, cause });
+    throw new Problem("backup.unreadable", { detail: `${path}: ${systemReason(cause)}.`, cause });
   });
   try {
     yield* createInterface({

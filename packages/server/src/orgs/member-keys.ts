@@ -51,7 +51,7 @@ export async function createMemberKey(tx: MemberTransaction, input: CreateKeyInp
 
 function chooseEnd(nowMs: number, { ttlMs, caller }: Pick<CreateKeyInput, "ttlMs" | "caller">): number {
   if (ttlMs !== 0 && (ttlMs < MIN_TTL_MS || ttlMs > MAX_TTL_MS)) {
-    throw new Problem("api.malformed", { detail: "ttl_ms is from one minute to 366 days." });
+    throw new Problem("api.malformed", { detail: "A key lives from one minute to 366 days." });
   }
   const latest = mayDo(caller.role, "member:manage") ? Number.POSITIVE_INFINITY : caller.expiresAt;
   if (ttlMs === 0) return Math.min(nowMs + API_KEY_TTL_MS, latest);

@@ -40,7 +40,7 @@ export async function inviteMember(
   random: Random,
 ): Promise<{ readonly secret: string; readonly expiresAt: number }> {
   if (ttlMs !== 0 && (ttlMs < MIN_TTL_MS || ttlMs > MAX_TTL_MS)) {
-    throw new Problem("api.malformed", { detail: "ttl_ms is from one minute to seven days." });
+    throw new Problem("api.malformed", { detail: "A link lives from one minute to seven days." });
   }
   const member = await tx.members.findByName(name);
   if (member === undefined) throw new Problem("members.not_found");
