@@ -134,8 +134,13 @@ export class FleetUnderTest implements AsyncDisposable {
     return new OrgUnderTest(this, { orgId, apiKey, orgKey, encryption });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Stops the server; its keys stay. */
+  async stop(): Promise<void> {
     await this.server[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
@@ -192,22 +197,18 @@ export class OrgUnderTest {
 
   /** The next roster, signed by the org key. */
   nextRoster(nodes: readonly RosterNode[], signer: Pair = this.orgKey) {
-    const roster = {
-      orgId: this.orgId,
-      version: this.#rosterVersion + 1,
-      issuedAt: this.fleet.clock.now(),
-      nodes,
-      operatorKeys: [],
-    };
-    const signature = signWith(signer, rosterTuple(roster));
-    return {
-      version: BigInt(roster.version),
-      issuedAt: BigInt(roster.issuedAt),
-      nodes: [...nodes],
-      operatorKeys: [],
-      signer: signer.publicKey,
-      signature,
-    };
+    const { orgId: _, version, issuedAt, ...signed } = this.rosterAhead(nodes, { ahead: 1, signer });
+    return { ...signed, version: BigInt(version), issuedAt: BigInt(issuedAt) };
+  }
+
+  /** A roster so many versions after the newest. */
+  rosterAhead(
+    nodes: readonly RosterNode[],
+    { ahead, signer = this.orgKey }: { readonly ahead: number; readonly signer?: Pair },
+  ) {
+    const counted = { version: this.#rosterVersion + ahead, issuedAt: this.fleet.clock.now() };
+    const roster = { orgId: this.orgId, ...counted, nodes: [...nodes], operatorKeys: [] };
+    return { ...roster, signer: signer.publicKey, signature: signWith(signer, rosterTuple(roster)) };
   }
 
   /** Confirms as a person with the right fingerprint would. */

@@ -1,22 +1,19 @@
-import { base64url, canonicalJson, credentialTuple, makeUuid, Secret, systemRandom } from "@gatehouse/core";
-import { addRecipients, type SignedBundle, sealCredential, sha256, verifyBundle, writeBindings } from "@gatehouse/kit";
-import type { FetchBundleResponse, SealedCredential, SignedManifest } from "@gatehouse/wire";
+import { base64url, canonicalJson, makeUuid, systemRandom } from "@gatehouse/core";
+import { addRecipients, type SignedBundle, sha256, verifyBundle, writeBindings } from "@gatehouse/kit";
+import type { FetchBundleResponse, SignedManifest } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
-import {
-  FleetUnderTest,
-  type HostUnderTest,
-  makePair,
-  type OrgUnderTest,
-  type Pair,
-  refused,
-  signWith,
-} from "./fleet-under-test.ts";
+import { FleetUnderTest, type HostUnderTest, makePair, type OrgUnderTest, refused } from "./fleet-under-test.ts";
 import { openJwe, openSession } from "./host-session.ts";
-
-const VALUE = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
-const BINDINGS = [{ hosts: ["api.example.com"], header: "authorization", format: "Bearer {value}" }];
+import {
+  aadUnderTest,
+  BINDINGS,
+  type SealedUnderTest,
+  type SealOptions,
+  sealUnderTest,
+  VALUE,
+} from "./seal-under-test.ts";
 
 describe.each(DATABASES)("on $name", ({ open }) => {
   let database: TestDatabase;
@@ -158,55 +155,16 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect(rows).not.toContain(VALUE);
   });
 
-  const put = (credential: SealedInput) => org.credentials.putCredential({ credential }, org.headers);
+  const put = (credential: SealedUnderTest) => org.credentials.putCredential({ credential }, org.headers);
 
   async function generationOf(host: HostUnderTest): Promise<bigint> {
     const { node } = await org.nodes.getNode({ node: host.registered.nodeId }, org.headers);
     return node?.generation ?? 0n;
   }
 
-  interface SealOptions {
-    readonly id?: string;
-    readonly version?: number;
-    readonly signer?: Pair;
-    readonly further?: readonly Uint8Array[];
-  }
-
-  type SealedInput = Omit<SealedCredential, "$typeName" | "$unknown">;
-
-  async function seal(
-    name: string,
-    hosts: readonly HostUnderTest[],
-    { id = makeUuid(Date.now(), systemRandom), version = 1, signer = org.orgKey, further = [] }: SealOptions = {},
-  ): Promise<SealedInput> {
-    const bound = {
-      orgId: org.orgId,
-      credentialId: id,
-      name,
-      version,
-      kind: "static",
-      bindings: BINDINGS,
-      endpoints: [],
-    };
-    const keys = [...hosts.map((host) => host.encryption.publicKey), org.encryption.publicKey, ...further];
-    const signing = { publicKey: signer.publicKey, sign: (message: Uint8Array) => signWith(signer, message) };
-    const sealed = await sealCredential(bound, new Secret(VALUE), { recipients: keys, signer: signing });
-    const nodeIds = hosts.map((host) => host.registered.nodeId);
-    return {
-      ...sealed,
-      credentialId: id,
-      name,
-      version: BigInt(version),
-      kind: "static",
-      bindings: writeBindings(BINDINGS),
-      nodeIds,
-    };
-  }
-
-  function aadOf({ credentialId, name }: SealedInput): Uint8Array {
-    const own = { orgId: org.orgId, credentialId, name, version: 1, kind: "static", bindings: BINDINGS, endpoints: [] };
-    return credentialTuple(own);
-  }
+  const seal = (name: string, hosts: readonly HostUnderTest[], options?: SealOptions) =>
+    sealUnderTest({ org, hosts }, name, options);
+  const aadOf = (sealed: SealedUnderTest) => aadUnderTest(org, sealed);
 
   async function fetchBundle(host: HostUnderTest, held: readonly string[] = []) {
     const { told, headersFor } = await sessionOf(host);

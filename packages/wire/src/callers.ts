@@ -69,6 +69,7 @@ export const CALLERS = {
     uploadEvents: node("suppress"),
     uploadAudit: node("suppress"),
     fetchBundle: node("suppress"),
+    tellPast: node("suppress"),
     controlStream: node("suppress"),
     runStream: node("suppress"),
   },

@@ -32,7 +32,7 @@ export async function trustRoster({ roster }: GetOrgResponse, operator: Machine)
 /** A server that was put back from a backup shows an older one; what is on no newer one signs and opens nothing here. */
 async function putBack(known: SignedRoster, { org }: Machine): Promise<SignedRoster> {
   try {
-    await org.putRoster({ roster: writeRoster(known) });
+    await org.putRoster({ roster: writeRoster(known), isPutBack: true });
   } catch (cause) {
     throw new Problem("roster.refused", {
       detail: "The server shows an older one than this machine has seen, and does not take the newer one.",

@@ -30,7 +30,7 @@ export function isFreshnessOf(
 }
 
 export function isRevocationOf(
-  { orgId, nodeId, keySet }: BundleTrust,
+  { orgId, nodeId, keySet }: Pick<BundleTrust, "orgId" | "nodeId" | "keySet">,
   { epoch, generation, ids, keyId, signature }: SignedRevocation,
 ): boolean {
   const tuple = revocationTuple({ orgId, nodeId, epoch, generation }, ids);

@@ -10,6 +10,7 @@ import type {
   Revocation,
   SignedManifest,
 } from "@gatehouse/wire";
+import { KeptRevocations } from "./kept-revocations.ts";
 import { NodeFiles } from "./node-files.ts";
 
 /** The gate's key-holder, as far as a courier needs it. */
@@ -32,11 +33,13 @@ export class FleetCourier {
   readonly #stateDir: string;
   readonly #gate: FleetGate;
   readonly #parts: PartFolder;
+  readonly #kept: KeptRevocations;
 
   constructor(stateDir: string, gate: FleetGate) {
     this.#stateDir = stateDir;
     this.#gate = gate;
     this.#parts = new PartFolder(stateDir);
+    this.#kept = new KeptRevocations(stateDir);
   }
 
   /** Fetches the desired state, the parts that are missing alone, and has it served. Fails as `applyBundle` does. */
@@ -54,9 +57,13 @@ export class FleetCourier {
   }
 
   /** Has what was taken back let go of: durable when it returns. */
-  async revoke({ epoch, generation, ids, keyId, signature }: Revocation): Promise<void> {
+  async revoke(revocation: Revocation): Promise<void> {
+    const { epoch, generation, ids, keyId, signature } = revocation;
     const counted = { epoch: Number(epoch), generation: Number(generation) };
     await this.#gate.call("revokeCredentials", { ...counted, ids, keyId, signature });
+    // After the key-holder found it signed; killed in between, the server says it again.
+    const keySet = (await new NodeFiles(this.#stateDir).enrolled())?.key_set;
+    if (keySet?.epoch === counted.epoch) await this.#kept.keep(revocation, keySet);
   }
 
   async hear({ epoch, generation, serverTime, keyId, signature }: Freshness): Promise<void> {

@@ -38,6 +38,11 @@ export class FleetFollower {
     return this.#applied;
   }
 
+  /** Of the bundle that was applied last; 0 before the first. */
+  get servedEpoch(): number {
+    return this.#served?.epoch ?? 0;
+  }
+
   /** The bundle that was applied last, without its parts. */
   get header(): MessageInitShape<typeof BundleHeaderSchema> | undefined {
     if (this.#served === undefined) return undefined;

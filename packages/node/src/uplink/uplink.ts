@@ -16,10 +16,12 @@ import { FleetFollower } from "./fleet-follower.ts";
 import { HeadWitness, type WitnessEvent } from "./head-witness.ts";
 import { makeHeartbeat } from "./heartbeat.ts";
 import { type HoldDeps, holdStream, type OpenStream } from "./hold-stream.ts";
+import { KeptRevocations } from "./kept-revocations.ts";
 import { NodeFiles } from "./node-files.ts";
 import { type NodeSession, openNodeSession } from "./node-session.ts";
 import { retryDelays } from "./retry-delays.ts";
 import { ServerTime } from "./server-time.ts";
+import { tellPast } from "./tell-past.ts";
 
 export interface UplinkOptions {
   readonly stateDir: string;
@@ -68,6 +70,7 @@ export class Uplink implements AsyncDisposable {
   readonly #options: UplinkOptions;
   readonly #life = new Lifetime();
   readonly #files: NodeFiles;
+  readonly #kept: KeptRevocations;
   readonly #deps: HoldDeps;
   #stream: OpenStream | undefined;
   #session: NodeSession | undefined;
@@ -75,6 +78,7 @@ export class Uplink implements AsyncDisposable {
   private constructor(options: UplinkOptions) {
     this.#options = options;
     this.#files = new NodeFiles(options.stateDir);
+    this.#kept = new KeptRevocations(options.stateDir);
     const { log, clock, random, putOnRecord, softwareVersion, runCount, reports, stateDir } = options;
     this.#life.own(reports);
     const journal = this.#life.own(options.journal);
@@ -186,6 +190,8 @@ export class Uplink implements AsyncDisposable {
       await this.#deps.witness.begin(session);
       const { answer } = await session.gateway.uploadHeartbeat({ heartbeat: await this.#deps.heartbeat() }, { signal });
       if (answer !== undefined) await this.#deps.witness.hear(answer, session);
+      const { servedEpoch } = this.#deps.fleet;
+      await tellPast(session, { files: this.#files, kept: this.#kept, log, servedEpoch }, signal);
       reporting = this.#options.reports.serve(session, open.signal);
       const farewell = await holdStream(session, this.#deps, { signal, onOpen: (stream) => this.#onOpen(stream) });
       const reason = Goaway_Reason[farewell?.reason ?? Goaway_Reason.UNSPECIFIED];

@@ -3,6 +3,7 @@ import { cancelEnrollment } from "../enrollment/end-enrollment.ts";
 import { claimDatabase } from "../keys/claim-database.ts";
 import { rotateKeys } from "../keys/rotate-keys.ts";
 import { openServerKeys } from "../keys/server-keys.ts";
+import { eachConfirmed } from "../nodes/each-confirmed.ts";
 import { identityLookup } from "../sessions/lost-key.ts";
 import type { OrgTransaction } from "../store/org-transaction.ts";
 import type { Store } from "../store/store.ts";
@@ -53,14 +54,7 @@ export async function openEpoch(options: EpochOptions): Promise<number> {
   return keys.keySet.epoch;
 }
 
-const PAGE = 1_000;
-
 /** Nodes whose API key is not among what was put back are found by their identity key. */
 async function letIdentitiesIn({ nodes, keepLookup }: Pick<OrgTransaction, "nodes" | "keepLookup">): Promise<void> {
-  let after: string | undefined;
-  do {
-    const page = await nodes.list({ state: "confirmed", limit: PAGE, after });
-    for (const { identityKey } of page) await keepLookup("api_key", identityLookup(identityKey));
-    after = page.length < PAGE ? undefined : page.at(-1)?.name;
-  } while (after !== undefined);
+  for await (const { identityKey } of eachConfirmed(nodes)) await keepLookup("api_key", identityLookup(identityKey));
 }

@@ -1,11 +1,11 @@
 import { Problem } from "@gatehouse/core";
 import { openLogSource, verifyLog } from "@gatehouse/kit";
-import { revokeCredential } from "../credentials/revoke-credential.ts";
 import { retireNode } from "../nodes/retire-node.ts";
 import { removeMember, setMemberRole } from "../orgs/change-members.ts";
 import type { Role } from "../orgs/org-records.ts";
 import { isAtLeast } from "../orgs/roles.ts";
 import type { OrgTransaction } from "../store/org-transaction.ts";
+import { revokeAgain } from "./past-revocations.ts";
 
 /** What an organisation's exported log says was taken back, whenever that was. */
 export interface TakenBack {
@@ -91,9 +91,7 @@ export async function readTakenBack(file: string, auditKey: Uint8Array): Promise
  */
 export async function takeBackAgain(tx: OrgTransaction, back: TakenBack, size: number): Promise<void> {
   for (const nodeId of back.nodes) await endNode(tx, nodeId);
-  for (const { id, name } of await tx.credentials.list()) {
-    if (back.credentials.has(id)) await revokeCredential(tx, { actor: "server", name });
-  }
+  await revokeAgain(tx, (id) => back.credentials.has(id));
   for (const { id, prefix } of await tx.apiKeys.listOfMembers())
     if (back.apiKeys.has(prefix)) await endKey(tx, { id, prefix });
   for (const change of back.members) if (change.seq >= size) await lessen(tx, change);

@@ -1,8 +1,9 @@
-import { canonicalJson, Problem } from "@gatehouse/core";
+import { Problem } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { CommandRecords } from "../commands/command-records.ts";
 import type { ServerKeys } from "../keys/server-keys.ts";
 import type { Node } from "../nodes/node-records.ts";
+import { quarantineNode } from "../nodes/quarantine-node.ts";
 import { CONNECTED_FOR_MS, setLiveness } from "../nodes/take-heartbeat.ts";
 import type { EventRecords } from "../reports/event-records.ts";
 import { judgePosition, type NodePosition } from "./judge-position.ts";
@@ -32,7 +33,8 @@ export async function admitStream(
   const node = await tx.nodes.lock(nodeId);
   const session = await tx.sessions.find(nodeId);
   if (node?.state !== "confirmed" || session?.fence !== fence) throw new Problem("auth.refused");
-  const reason = node.quarantineReason ?? judgePosition(node, input, { orgId: tx.orgId, keys });
+  const reason =
+    node.quarantineReason === undefined ? judgePosition(node, input, { orgId: tx.orgId, keys }) : undefined;
   const boots = bootId === node.bootId ? {} : { bootId, previousBootId: node.bootId ?? null };
   const lastSeenAt = tx.now();
   const seen = { lastSeenAt, connectedUntil: lastSeenAt + CONNECTED_FOR_MS, softwareVersion };
@@ -43,18 +45,11 @@ export async function admitStream(
     ...seen,
     ...counted,
     streamId,
-    ...(reason && { quarantineReason: reason }),
   });
   await setLiveness(tx, node, "online");
-  if (reason !== undefined && reason !== node.quarantineReason) await report(tx, node, reason);
+  if (reason !== undefined) await quarantineNode(tx, node, reason);
   await tx.commands.requeueSent(nodeId);
   return (await tx.nodes.find(nodeId)) ?? node;
-}
-
-async function report(tx: AdmitTransaction, { id, name }: Node, reason: string): Promise<void> {
-  const kind = "node.quarantined";
-  await tx.audit.append({ kind, actor: "server", node: id, data: { reason } });
-  await tx.events.append([{ kind, nodeId: id, data: canonicalJson({ name, reason }) }]);
 }
 
 /** The stream is over; one that took its place meanwhile is left alone. */

@@ -40,7 +40,8 @@ export type QuarantineReason =
   | "position_unproven"
   | "position_behind"
   | "position_ahead"
-  | "bundle_ahead";
+  | "bundle_ahead"
+  | "revocation_unproven";
 
 interface Court {
   readonly orgId: string;

@@ -13,6 +13,7 @@ import { completeHandshake, freshKey } from "../../sessions/complete-handshake.t
 import { nodeCaller } from "../caller.ts";
 import { nextChange } from "../next-change.ts";
 import { toEnrollmentState } from "./describe-enrollment.ts";
+import { pastMethods } from "./past-methods.ts";
 import { sessionMethods } from "./session-methods.ts";
 import { uploadMethods } from "./upload-methods.ts";
 
@@ -25,6 +26,7 @@ export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGa
   return {
     ...sessionMethods(server),
     ...uploadMethods(server),
+    ...pastMethods(server),
     register: async (request) => {
       const { identityPublicKey: identityKey, encryptionPublicKey: encryptionKey, caPublicKey: caKey } = request;
       const input = { ...request, identityKey, encryptionKey, caKey };

@@ -1,5 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { OrgAdminService } from "@gatehouse/wire";
+import { adoptRoster } from "../../backup/adopt-roster.ts";
 import { createOrg } from "../../orgs/create-org.ts";
 import { putRoster } from "../../orgs/put-roster.ts";
 import type { ServerContext } from "../../server-context.ts";
@@ -42,6 +43,12 @@ export function orgAdminService(server: ServerContext): ServiceImpl<typeof OrgAd
       const caller = operatorCaller(context);
       const { orgId } = caller;
       const input = { actor: actorOf(caller), roster: readRoster(orgId, request.roster) };
+      if (request.isPutBack) {
+        const { changed, ended } = await store.inOrg(orgId, (tx) => adoptRoster(tx, input));
+        tellNodes(bus, orgId, changed);
+        for (const nodeId of ended) bus.publish({ kind: "session", orgId, nodeId });
+        return {};
+      }
       tellNodes(bus, orgId, await store.inOrg(orgId, (tx) => putRoster(tx, input)));
       return {};
     },

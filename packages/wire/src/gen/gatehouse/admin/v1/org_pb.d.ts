@@ -245,6 +245,14 @@ export declare type PutRosterRequest = Message<"gatehouse.admin.v1.PutRosterRequ
    * @generated from field: gatehouse.admin.v1.Roster roster = 1;
    */
   roster?: Roster | undefined;
+
+  /**
+   * This version was here before the server was put back from a backup. Versions in between may be missing, and nodes
+   * that do not stand on it were ended since.
+   *
+   * @generated from field: bool is_put_back = 2;
+   */
+  isPutBack: boolean;
 };
 
 /**

@@ -7,8 +7,8 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { ControlStreamRequestSchema, ControlStreamResponseSchema, Freshness, Revocation, RunStreamRequestSchema, RunStreamResponseSchema } from "./control_pb.js";
 import type { Heartbeat, HeartbeatAnswer, UploadAuditRequestSchema, UploadAuditResponseSchema, UploadEventsRequestSchema, UploadEventsResponseSchema, UploadTelemetryRequestSchema, UploadTelemetryResponseSchema } from "./reports_pb.js";
-import type { ControlStreamRequestSchema, ControlStreamResponseSchema, Freshness, RunStreamRequestSchema, RunStreamResponseSchema } from "./control_pb.js";
 
 /**
  * Describes the file gatehouse/gateway/v1/gateway.proto.
@@ -290,6 +290,79 @@ export declare type RotateApiKeyResponse = Message<"gatehouse.gateway.v1.RotateA
  * Use `create(RotateApiKeyResponseSchema)` to create a new message.
  */
 export declare const RotateApiKeyResponseSchema: GenMessage<RotateApiKeyResponse>;
+
+/**
+ * @generated from message gatehouse.gateway.v1.TellPastRequest
+ */
+export declare type TellPastRequest = Message<"gatehouse.gateway.v1.TellPastRequest"> & {
+  /**
+   * What the node was told to let go of in epochs before this one.
+   *
+   * @generated from field: repeated gatehouse.gateway.v1.PastRevocations revocations = 1;
+   */
+  revocations: PastRevocations[];
+
+  /**
+   * Of the newest roster that the node has seen.
+   *
+   * @generated from field: uint64 roster_version = 2;
+   */
+  rosterVersion: bigint;
+
+  /**
+   * That roster as it stands in a bundle; empty until the answer asks for it.
+   *
+   * @generated from field: string roster = 3;
+   */
+  roster: string;
+};
+
+/**
+ * Describes the message gatehouse.gateway.v1.TellPastRequest.
+ * Use `create(TellPastRequestSchema)` to create a new message.
+ */
+export declare const TellPastRequestSchema: GenMessage<TellPastRequest>;
+
+/**
+ * @generated from message gatehouse.gateway.v1.PastRevocations
+ */
+export declare type PastRevocations = Message<"gatehouse.gateway.v1.PastRevocations"> & {
+  /**
+   * The key set whose bundle key signed them, as it stands in a bundle.
+   *
+   * @generated from field: string key_set = 1;
+   */
+  keySet: string;
+
+  /**
+   * @generated from field: repeated gatehouse.gateway.v1.Revocation revocations = 2;
+   */
+  revocations: Revocation[];
+};
+
+/**
+ * Describes the message gatehouse.gateway.v1.PastRevocations.
+ * Use `create(PastRevocationsSchema)` to create a new message.
+ */
+export declare const PastRevocationsSchema: GenMessage<PastRevocations>;
+
+/**
+ * @generated from message gatehouse.gateway.v1.TellPastResponse
+ */
+export declare type TellPastResponse = Message<"gatehouse.gateway.v1.TellPastResponse"> & {
+  /**
+   * The server's own roster is older.
+   *
+   * @generated from field: bool wants_roster = 1;
+   */
+  wantsRoster: boolean;
+};
+
+/**
+ * Describes the message gatehouse.gateway.v1.TellPastResponse.
+ * Use `create(TellPastResponseSchema)` to create a new message.
+ */
+export declare const TellPastResponseSchema: GenMessage<TellPastResponse>;
 
 /**
  * @generated from message gatehouse.gateway.v1.LeaveRequest
@@ -620,6 +693,16 @@ export declare const NodeGatewayService: GenService<{
     methodKind: "server_streaming";
     input: typeof FetchBundleRequestSchema;
     output: typeof FetchBundleResponseSchema;
+  },
+  /**
+   * What the node knows from before the server was put back from a backup, said once in each epoch.
+   *
+   * @generated from rpc gatehouse.gateway.v1.NodeGatewayService.TellPast
+   */
+  tellPast: {
+    methodKind: "unary";
+    input: typeof TellPastRequestSchema;
+    output: typeof TellPastResponseSchema;
   },
   /**
    * The node's one control stream. A second one ends the first.

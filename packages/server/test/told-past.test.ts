@@ -1,0 +1,145 @@
+import { systemRandom } from "@gatehouse/core";
+import { describeRoster, type KeySetDocument } from "@gatehouse/kit";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { recoverServer } from "../src/index.ts";
+import { openServerKeys, type ServerKeys } from "../src/keys/server-keys.ts";
+import { signRevocation } from "../src/streams/sign-revocation.ts";
+import { DATABASES, type TestDatabase } from "./databases.ts";
+import { FleetUnderTest, type HostUnderTest, makePair, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import { apiKeyOf } from "./host-session.ts";
+import { type SealedUnderTest, sealUnderTest } from "./seal-under-test.ts";
+import { auditEntries } from "./stored-rows.ts";
+import { SessionUnderTest } from "./stream-under-test.ts";
+
+describe.each(DATABASES)("a server on $name in a new epoch", ({ open }) => {
+  let database: TestDatabase;
+  let fleet: FleetUnderTest;
+  let org: OrgUnderTest;
+  let hosts: readonly [HostUnderTest, HostUnderTest, HostUnderTest];
+  let keysBefore: ServerKeys;
+  const keys = new Map<HostUnderTest, string>();
+  const sealed = new Map<string, SealedUnderTest>();
+
+  beforeAll(async () => {
+    database = await open();
+    const first = await FleetUnderTest.open(database.location);
+    const { directory, clock } = first;
+    org = await first.createOrg("acme");
+    hosts = [await org.enroll("n1"), await org.enroll("n2"), await org.enroll("n3")];
+    for (const host of hosts) keys.set(host, await apiKeyOf(host));
+    for (const name of ["kept", "gone", "claimed"]) {
+      const credential = await sealUnderTest({ org, hosts }, name);
+      sealed.set(name, credential);
+      await org.credentials.putCredential({ credential }, org.headers);
+    }
+    keysBefore = await openServerKeys(directory, { now: () => clock.now(), randomBytes: (n) => systemRandom.bytes(n) });
+    await first.stop();
+    await recoverServer({ directory, store: database.location }, { clock, random: systemRandom });
+    fleet = await FleetUnderTest.open(database.location, { directory });
+    Object.assign(org, { fleet });
+  }, 60_000);
+
+  afterAll(async () => {
+    await fleet[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  });
+
+  const revocationOf = (name: string, of: HostUnderTest, by: ServerKeys = keysBefore) => {
+    const ids = [sealed.get(name)?.credentialId ?? ""];
+    return signRevocation({ orgId: org.orgId, nodeId: of.registered.nodeId, generation: 9, ids }, by);
+  };
+  const under = (keySet: KeySetDocument, ...revocations: readonly ReturnType<typeof revocationOf>[]) => [
+    { keySet: JSON.stringify(keySet), revocations: [...revocations] },
+  ];
+  const sessions = new Map<HostUnderTest, Promise<SessionUnderTest>>();
+  const tell = async (host: HostUnderTest, past: Parameters<typeof fleet.gateway.tellPast>[0]) => {
+    const session = sessions.get(host) ?? SessionUnderTest.open(host, keys.get(host));
+    sessions.set(host, session);
+    return fleet.gateway.tellPast(past, await (await session).proofOf("TellPast"));
+  };
+  const names = async () =>
+    (await org.credentials.listCredentials({}, org.headers)).credentials.map(({ name }) => name).toSorted();
+  const quarantineOf = async ({ registered }: HostUnderTest) =>
+    (await org.nodes.getNode({ node: registered.nodeId }, org.headers)).node?.quarantineReason;
+
+  test("takes a credential back again that it took back before, by its own signature of then", async () => {
+    const revocations = under(keysBefore.keySet, revocationOf("gone", hosts[0]));
+    expect((await tell(hosts[0], { revocations, rosterVersion: 3n })).wantsRoster).toBe(false);
+    expect(await names()).toEqual(["claimed", "kept"]);
+    expect(await quarantineOf(hosts[0])).toBe("");
+    await tell(hosts[0], { revocations });
+    const entries = await auditEntries(database.location, org.orgId);
+    expect(entries.filter(({ kind }) => kind === "credential.revoked")).toHaveLength(1);
+  });
+
+  test.each([
+    ["another node's", () => under(keysBefore.keySet, revocationOf("claimed", hosts[0]))],
+    [
+      "one that it signed in this epoch",
+      async () => under((await keysNow()).keySet, revocationOf("claimed", hosts[1], await keysNow())),
+    ],
+    ["one under a key set that is none of its own", () => under(strangeKeySet(), revocationOf("claimed", hosts[1]))],
+    [
+      "one of other ids than were signed",
+      () => {
+        const { credentialId = "" } = sealed.get("claimed") ?? {};
+        return under(keysBefore.keySet, { ...revocationOf("gone", hosts[1]), ids: [credentialId] });
+      },
+    ],
+  ])("takes nothing back for %s, and puts the node that said so in quarantine", async (_, past) => {
+    await tell(hosts[1], { revocations: await past() });
+    expect(await names()).toEqual(["claimed", "kept"]);
+    expect(await quarantineOf(hosts[1])).toBe("revocation_unproven");
+    await org.nodes.acceptNode({ nodeId: hosts[1].registered.nodeId }, org.headers);
+  });
+
+  test("takes no roster that nobody signed who may, and none of before; nobody is ended", async () => {
+    const listed = hosts.slice(0, 2).map(({ rosterNode }) => rosterNode);
+    const forged = rosterOf(listed, { ahead: 5, signer: makePair("ed25519") });
+    await expect(tell(hosts[0], { roster: forged })).rejects.toEqual(refused("roster.refused"));
+    fleet.clock.advance(-3_600_000);
+    const earlier = rosterOf(listed, { ahead: 5 });
+    fleet.clock.advance(3_600_000);
+    await expect(tell(hosts[0], { roster: earlier })).rejects.toEqual(refused("roster.refused"));
+    await tell(hosts[0], { roster: rosterOf(listed, { ahead: -1 }) });
+    expect((await org.org.getOrg({}, org.headers)).roster?.version).toBe(3n);
+    expect((await org.nodes.listNodes({}, org.headers)).nodes).toHaveLength(3);
+  });
+
+  test("asks for a newer roster and takes it; who does not stand on it was ended since, and is again", async () => {
+    expect((await tell(hosts[0], { rosterVersion: 7n })).wantsRoster).toBe(true);
+    await tell(hosts[2], {});
+    const roster = rosterOf(
+      hosts.slice(0, 2).map(({ rosterNode }) => rosterNode),
+      { ahead: 4 },
+    );
+    for (let turn = 0; turn < 2; turn += 1) {
+      expect((await tell(hosts[0], { rosterVersion: 7n, roster })).wantsRoster).toBe(false);
+    }
+    expect((await org.org.getOrg({}, org.headers)).roster?.version).toBe(7n);
+    const { nodes } = await org.nodes.listNodes({}, org.headers);
+    expect(nodes.map(({ name }) => name)).toEqual(["n1", "n2"]);
+    await expect(tell(hosts[2], {})).rejects.toEqual(refused("auth.refused"));
+    const kinds = (await auditEntries(database.location, org.orgId)).map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind === "roster.put_back" || kind === "node.revoked")).toEqual([
+      "roster.put_back",
+      "node.revoked",
+    ]);
+  });
+
+  function keysNow(): Promise<ServerKeys> {
+    const { directory, clock } = fleet;
+    return openServerKeys(directory, { now: () => clock.now(), randomBytes: (length) => systemRandom.bytes(length) });
+  }
+
+  function strangeKeySet(): KeySetDocument {
+    return { ...keysBefore.keySet, issued_at: keysBefore.keySet.issued_at + 1 };
+  }
+
+  type RosterNodes = Parameters<OrgUnderTest["nextRoster"]>[0];
+
+  /** A roster so many versions from the one that the server has. */
+  function rosterOf(nodes: RosterNodes, { ahead, signer }: Parameters<OrgUnderTest["rosterAhead"]>[1]): string {
+    return JSON.stringify(describeRoster(org.rosterAhead(nodes, { ahead, ...(signer && { signer }) })));
+  }
+});

@@ -1,0 +1,79 @@
+import { rename, writeFile } from "node:fs/promises";
+import { eventually, type Fleet, startFleet } from "@gatehouse/testbed";
+import { expect, test } from "vitest";
+
+async function startNode(fleet: Fleet, name: string) {
+  const daemon = fleet.start(["node", "run", "--state-dir", fleet.path(name), "--json"]);
+  await daemon.line("the node's ready line", (line) => line.includes('"ready":true'));
+  return daemon;
+}
+
+const addCredential = (fleet: Fleet, name: string, nodes: string) =>
+  fleet.operator([
+    ...["credentials", "add", name, "--nodes", nodes, "--service", "github", "--value-file", fleet.path("value")],
+  ]);
+
+async function servedAtN1(fleet: Fleet, names: string): Promise<void> {
+  await eventually(`n1 serves ${names}`, async () => {
+    const listed = (await fleet.json(["credentials", "ls", "--state-dir", fleet.path("n1")])) as unknown;
+    const served = (listed as { name: string }[]).map(({ name }) => name);
+    return served.toSorted().join() === names;
+  });
+}
+
+/** The server is put back from a backup without an exported log. */
+async function putBack(fleet: Fleet, backup: string): Promise<void> {
+  await fleet.stopServer();
+  await rename(fleet.path("s"), fleet.path("lost"));
+  expect(await fleet.json(["server", "restore", backup, "--state-dir", fleet.path("s")])).toEqual({ epoch: 2 });
+  await fleet.startServer();
+}
+
+/** n1 and n2 at the time of the backup; then `gone` and n2 are taken back and n3 comes, which strikes n2. */
+async function loseSomething(fleet: Fleet): Promise<string> {
+  await fleet.initOrg();
+  for (const name of ["n1", "n2"]) await fleet.enrollHost(name);
+  await writeFile(fleet.path("value"), "no-real-value", { mode: 0o600 });
+  for (const name of ["keep", "gone"]) await addCredential(fleet, name, "n1,n2");
+  await startNode(fleet, "n1");
+  await servedAtN1(fleet, "gone,keep");
+  const backup = fleet.path("backup");
+  await fleet.json(["server", "backup", "--state-dir", fleet.path("s"), "--out", backup]);
+  await fleet.operator(["revoke", "gone"]);
+  await fleet.operator(["nodes", "revoke", "n2"]);
+  await fleet.enrollHost("n3");
+  await addCredential(fleet, "lost", "n1");
+  // The bundle that brings it brings the roster of now, too.
+  await servedAtN1(fleet, "keep,lost");
+  return backup;
+}
+
+test("a node tells a server that was put back what it took back and which roster holds; all of it is served again", async () => {
+  await using fleet = await startFleet();
+  await putBack(fleet, await loseSomething(fleet));
+  const names = async (verb: "nodes" | "credentials") =>
+    ((await fleet.operator([verb, "ls"])) as { name: string }[]).map(({ name }) => name);
+  await eventually("what was taken back is again", async () => (await names("credentials")).join() === "keep");
+  await eventually("n2 is none any more", async () => (await names("nodes")).join() === "n1");
+  const refused = await fleet.run(["node", "refresh", "--state-dir", fleet.path("n2")]);
+  expect(refused.code).toBe(4);
+  await addCredential(fleet, "new", "n1");
+  await servedAtN1(fleet, "keep,new");
+  expect(await fleet.operator(["nodes", "ls"])).toMatchObject([{ name: "n1", audit: "ok" }]);
+});
+
+test("an operator's machine gives a server that was put back the roster that it knows", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  for (const name of ["n1", "n2"]) await fleet.enrollHost(name);
+  await writeFile(fleet.path("value"), "no-real-value", { mode: 0o600 });
+  const backup = fleet.path("backup");
+  await fleet.json(["server", "backup", "--state-dir", fleet.path("s"), "--out", backup]);
+  await fleet.operator(["nodes", "revoke", "n2"]);
+  for (const name of ["n3", "n4"]) await fleet.enrollHost(name);
+  await putBack(fleet, backup);
+  await addCredential(fleet, "new", "n1");
+  expect(await fleet.operator(["nodes", "ls"])).toMatchObject([{ name: "n1" }]);
+  await fleet.enrollHost("n5");
+  expect(await fleet.operator(["nodes", "ls"])).toMatchObject([{ name: "n1" }, { name: "n5" }]);
+});
