@@ -5,10 +5,19 @@ import { people } from "./0003-people.ts";
 import { passwords } from "./0004-passwords.ts";
 import { witnesses } from "./0005-witnesses.ts";
 import { policyVersions } from "./0006-policy-versions.ts";
+import { nodeLookups } from "./0007-node-lookups.ts";
 import type { Migration } from "./migration.ts";
 
 /** Every step, in order. */
-export const MIGRATIONS: readonly Migration[] = [foundation, streams, people, passwords, witnesses, policyVersions];
+export const MIGRATIONS: readonly Migration[] = [
+  foundation,
+  streams,
+  people,
+  passwords,
+  witnesses,
+  policyVersions,
+  nodeLookups,
+];
 
 /** The SQL of a step in one dialect, as it is run and as `server migrate --plan` shows it. */
 export function migrationSql(migration: Migration, dialect: StoreDialect): readonly string[] {

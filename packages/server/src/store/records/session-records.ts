@@ -7,29 +7,31 @@ export function sessionRecords(scope: RecordScope): SessionRecords {
   const { db, orgId } = scope;
   const all = () => db.selectFrom("sessions").selectAll().where("org_id", "=", orgId);
   const find = async (nodeId: string) => (await all().where("node_id", "=", nodeId).execute()).map(toSession)[0];
+  const forget = async (session: Session | undefined) => {
+    if (session === undefined) return;
+    for (const hash of hashesOf(session)) await removeLookup(scope, "session", hash);
+  };
   const remove = async (nodeId: string) => {
-    const old = await find(nodeId);
-    if (old === undefined) return;
-    for (const hash of hashesOf(old)) await removeLookup(scope, "session", hash);
+    await forget(await find(nodeId));
     await db.deleteFrom("sessions").where("org_id", "=", orgId).where("node_id", "=", nodeId).execute();
   };
+  const findBy = async (column: "token_sha256" | "previous_sha256", hash: Uint8Array) =>
+    (await all().where(column, "=", hash).execute()).map(toSession)[0];
   return {
     find,
     remove,
     removeAll: async () => {
       for (const row of await all().execute()) await remove(row.node_id);
     },
-    findByToken: async (hash) => {
-      const rows = await all()
-        .where((is) => is.or([is("token_sha256", "=", hash), is("previous_sha256", "=", hash)]))
-        .execute();
-      return rows.map(toSession)[0];
-    },
+    // One question for both would read every session on SQLite.
+    findByToken: async (hash) => (await findBy("token_sha256", hash)) ?? findBy("previous_sha256", hash),
     put: async (session) => {
-      await remove(session.nodeId);
+      await forget(await find(session.nodeId));
+      const row = toRow(session);
       await db
         .insertInto("sessions")
-        .values({ ...stamps(scope), ...toRow(session) })
+        .values({ ...stamps(scope), ...row })
+        .onConflict((on) => on.columns(["node_id", "org_id"]).doUpdateSet({ ...row, ...stamps(scope) }))
         .execute();
       for (const hash of hashesOf(session)) await addLookup(scope, "session", hash);
     },
