@@ -10,7 +10,7 @@ import {
 } from "@connectrpc/connect";
 import { encodeEnvelope, transformSplitEnvelope } from "@connectrpc/connect/protocol";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import { linkSignals, Problem } from "@gatehouse/core";
+import { Problem } from "@gatehouse/core";
 import type { Handle } from "../open-listener.ts";
 
 /** A bidirectional method, and what answers it. */
@@ -48,27 +48,36 @@ export function isPlainGrpc({ httpVersionMajor, method, headers }: Http2ServerRe
  * a dozen chained iterators for each open stream, which were two thirds of what a connected node cost in memory.
  */
 export function plainGrpcStream(stream: PlainStream, options: PlainStreamOptions): Handle {
+  const open = new Set<AbortController>();
+  // One listener for all: a signal looks at every one that it has whenever another call adds its own.
+  options.signal.addEventListener("abort", () => {
+    for (const gone of open) gone.abort(options.signal.reason);
+  });
   return (request, response) => {
     // Whoever breaks the connection is told nothing more.
     response.on("error", () => undefined);
     request.on("error", () => undefined);
-    void answer(stream, options, { request, response });
+    const gone = new AbortController();
+    open.add(gone);
+    request.once("close", () => gone.abort());
+    if (options.signal.aborted) gone.abort(options.signal.reason);
+    void answer(stream, options, { request, response, signal: gone.signal }).finally(() => open.delete(gone));
   };
 }
 
 interface Exchange {
   readonly request: Http2ServerRequest;
   readonly response: Http2ServerResponse;
+  /** Aborts when the caller has gone, or the server closes. */
+  readonly signal: AbortSignal;
 }
 
-async function answer(stream: PlainStream, options: PlainStreamOptions, { request, response }: Exchange) {
-  const gone = new AbortController();
-  request.once("close", () => gone.abort());
-  using linked = linkSignals(options.signal, gone.signal);
+async function answer(stream: PlainStream, options: PlainStreamOptions, exchange: Exchange) {
+  const { request, response, signal } = exchange;
   const trailer = new Headers({ "grpc-status": "0" });
   try {
     const call = invoke(stream, options);
-    const opened = await call(openRequest(stream, options, { request, signal: linked.signal }));
+    const opened = await call(openRequest(stream, options, { request, signal }));
     if (!opened.stream) throw new Error("a stream was answered with one message");
     await writeMessages(opened, stream.method, response);
   } catch (failure) {
@@ -78,7 +87,7 @@ async function answer(stream: PlainStream, options: PlainStreamOptions, { reques
       failure instanceof ConnectError ? failure : new ConnectError("internal error", Code.Internal),
     );
   }
-  end({ request, response }, trailer);
+  end(exchange, trailer);
 }
 
 function invoke(stream: PlainStream, { interceptors }: PlainStreamOptions): ReturnType<Interceptor> {
@@ -95,7 +104,7 @@ function invoke(stream: PlainStream, { interceptors }: PlainStreamOptions): Retu
 function openRequest(
   { method }: PlainStream,
   { contextValues, maxMessageBytes }: PlainStreamOptions,
-  { request, signal }: { readonly request: Http2ServerRequest; readonly signal: AbortSignal },
+  { request, signal }: Pick<Exchange, "request" | "signal">,
 ): StreamRequest {
   const header = new Headers();
   for (const [name, value] of Object.entries(request.headers)) {
