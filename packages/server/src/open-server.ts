@@ -3,6 +3,7 @@ import { type Health, type Log, openHealth, renderMetrics, serveMetrics, sha256 
 import { createMessageCheck } from "@gatehouse/wire";
 import { keepHeads } from "./audit/keep-heads.ts";
 import { OrgContinuity } from "./audit/org-continuity.ts";
+import { RosterParts } from "./bundles/roster-parts.ts";
 import type { Bus } from "./bus/bus.ts";
 import { openLocalBus } from "./bus/local-bus.ts";
 import { openPostgresBus } from "./bus/postgres-bus.ts";
@@ -96,6 +97,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
         {
           ...{ store, keys, bus, clock, random, log, origin, streams, hasPasswords },
           continuity: new OrgContinuity(),
+          rosters: new RosterParts(),
           check: createMessageCheck(),
         },
         {

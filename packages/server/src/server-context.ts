@@ -2,6 +2,7 @@ import type { Clock, Random } from "@gatehouse/core";
 import type { Log } from "@gatehouse/kit";
 import type { CheckMessage } from "@gatehouse/wire";
 import type { OrgContinuity } from "./audit/org-continuity.ts";
+import type { RosterParts } from "./bundles/roster-parts.ts";
 import type { Bus } from "./bus/bus.ts";
 import type { ServerKeys } from "./keys/server-keys.ts";
 import type { NodeStreams } from "./rpc/streams/node-streams.ts";
@@ -18,6 +19,7 @@ export interface ServerContext {
   readonly check: CheckMessage;
   readonly streams: NodeStreams;
   readonly continuity: OrgContinuity;
+  readonly rosters: RosterParts;
   /** The server's name in signatures and proofs: `https://host:port`. */
   readonly origin: string;
   /** Whether people sign in here by a password. */

@@ -2,13 +2,11 @@ import { base64url, bundleTuple, type CredentialBinding, Problem, type StateOfNo
 import {
   type BundlePart,
   credentialPart,
-  describeRoster,
   grantPart,
   keySetPart,
   policyPart,
   projectJwe,
   readBindings,
-  rosterPart,
   type SignedBundle,
   sha256,
   writeManifest,
@@ -19,6 +17,8 @@ import type { Node, NodeRecords } from "../nodes/node-records.ts";
 import type { RosterRecords } from "../orgs/roster-records.ts";
 import { holdsNode } from "../policies/holds-node.ts";
 import type { PolicyRecords } from "../policies/policy-records.ts";
+import { hashPart } from "./hashed-part.ts";
+import type { RosterParts } from "./roster-parts.ts";
 
 export interface BundleTransaction {
   readonly orgId: string;
@@ -36,34 +36,38 @@ export interface Bundle {
 
 type BundleKeys = Pick<ServerKeys, "keySet" | "working">;
 
+export interface BundleDeps {
+  readonly keys: BundleKeys;
+  readonly rosters: RosterParts;
+}
+
 /** One node's desired state of this moment, with each credential as this node alone can open it. */
-export async function buildBundle(tx: BundleTransaction, nodeId: string, keys: BundleKeys): Promise<Bundle> {
+export async function buildBundle(
+  tx: BundleTransaction,
+  nodeId: string,
+  { keys, rosters }: BundleDeps,
+): Promise<Bundle> {
   const node = await tx.nodes.find(nodeId);
   if (node === undefined) throw new Problem("nodes.not_found");
-  const parts = await partsOf(tx, node, keys);
-  const encoder = new TextEncoder();
-  const hashed = parts.map((part) => {
-    const content = encoder.encode(part.content);
-    return { part, content, sha256: sha256(content) };
-  });
+  const roster = await rosters.newest(tx);
+  const parts = [...(roster === undefined ? [] : [roster]), ...(await partsOf(tx, node, keys)).map(hashPart)];
   const manifest = writeManifest(
-    hashed.map(({ part: { kind, id, version }, sha256: hash }) => ({ kind, id, version, sha256: base64url(hash) })),
+    parts.map(({ kind, id, version, sha256: hash }) => ({ kind, id, version, sha256: base64url(hash) })),
   );
   const state = { orgId: tx.orgId, nodeId, epoch: keys.keySet.epoch, generation: node.generation };
   return {
     signed: sign(state, { manifest, issuedAt: tx.now(), keys }),
-    parts: hashed.map(({ sha256: hash, content }) => ({ sha256: hash, content })),
+    parts: parts.map(({ sha256: hash, content }) => ({ sha256: hash, content })),
   };
 }
 
+/** What the bundle holds beside the roster. */
 async function partsOf(tx: BundleTransaction, node: Node, { keySet }: BundleKeys): Promise<readonly BundlePart[]> {
-  const roster = await tx.roster.newest();
   // A node that is not where it should be gets nothing to use until an operator accepted it.
   const credentials = node.quarantineReason === undefined ? await tx.credentials.listOfNode(node.id) : [];
   const policies = (await tx.policies.list()).filter((policy) => holdsNode(policy, node));
   return [
     keySetPart(keySet),
-    ...(roster === undefined ? [] : [rosterPart(describeRoster(roster))]),
     ...credentials.flatMap((credential) => partsOfCredential(credential, node)),
     ...policies.map((policy) => policyPart(policy, policy.updatedAt)),
   ];

@@ -19,7 +19,7 @@ import { uploadMethods } from "./upload-methods.ts";
 
 /** What nodes call to enroll and to open their session. */
 export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGatewayService> {
-  const { store, keys, bus, clock, random, origin } = server;
+  const { store, keys, bus, clock, random, origin, rosters } = server;
   const now = () => clock.now();
   const { macKey, keySet, identityKey: serverIdentityKey } = keys;
   const own = { store, random, now, origin, macKey, keySet, serverIdentityKey };
@@ -66,7 +66,7 @@ export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGa
     },
     fetchBundle: async function* ({ held }, context) {
       const { orgId, nodeId } = nodeCaller(context);
-      const { signed, parts } = await store.inOrg(orgId, (tx) => buildBundle(tx, nodeId, keys));
+      const { signed, parts } = await store.inOrg(orgId, (tx) => buildBundle(tx, nodeId, { keys, rosters }));
       const { epoch, generation, issuedAt, manifest, keyId, signature } = signed;
       const counted = { epoch: BigInt(epoch), generation: BigInt(generation), issuedAt: BigInt(issuedAt) };
       const value = { ...counted, keyId, signature, manifest: new TextEncoder().encode(manifest) };

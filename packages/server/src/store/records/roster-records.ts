@@ -15,6 +15,10 @@ export function rosterRecords(scope: RecordScope): RosterRecords {
       const row = await all.orderBy("version", "desc").limit(1).executeTakeFirst();
       return row === undefined ? undefined : readRosterDocument(JSON.parse(row.document));
     },
+    newestHead: async () => {
+      const all = db.selectFrom("rosters").select(["version", "signature"]).where("org_id", "=", orgId);
+      return all.orderBy("version", "desc").limit(1).executeTakeFirst();
+    },
     insert: async (roster) => {
       const { version, issuedAt, signer, signature } = roster;
       const document = JSON.stringify(describeRoster(roster));
