@@ -42,7 +42,11 @@ export async function takeCommands(
   keys: CommandKeys,
 ): Promise<TakenCommands | undefined> {
   const node = await ownsStream(tx, stream);
-  if (node === undefined) return undefined;
+  return node && takeFor(tx, node, keys);
+}
+
+/** The same for whoever has the node, locked, and knows that its stream is the one that asks. */
+export async function takeFor(tx: TakeTransaction, node: Node, keys: CommandKeys): Promise<TakenCommands> {
   if (node.quarantineReason !== undefined) return NOTHING;
   const room = MAX_IN_FLIGHT - (await tx.commands.countOpen(node.id, "sent"));
   if (room <= 0) return NOTHING;

@@ -12,12 +12,13 @@ import {
 import type { OrgContinuity } from "../../audit/org-continuity.ts";
 import type { Bus } from "../../bus/bus.ts";
 import { acknowledgeCommand } from "../../commands/acknowledge-command.ts";
-import { takeCommands } from "../../commands/take-commands.ts";
+import { type TakenCommands, takeCommands } from "../../commands/take-commands.ts";
 import type { ServerKeys } from "../../keys/server-keys.ts";
 import type { NodeCaller } from "../../sessions/authenticate-node.ts";
 import { issueNonce } from "../../sessions/proof-nonce.ts";
 import { renewSession } from "../../sessions/renew-session.ts";
 import type { Store } from "../../store/store.ts";
+import { lookForStream, readState, type ToldState } from "../../streams/look-for-stream.ts";
 import { type OwnStream, ownsStream } from "../../streams/own-stream.ts";
 import { signFreshness } from "../../streams/sign-freshness.ts";
 import { signRevocation } from "../../streams/sign-revocation.ts";
@@ -63,8 +64,10 @@ export class NodeStream implements Disposable {
   /** The generation of the last revocation that was sent here. */
   #revokedThrough = 0;
   #timer: NodeJS.Timeout | undefined;
-  /** Work that was asked for while the same work was under way. */
-  readonly #turns = new Map<() => Promise<void>, "running" | "again">();
+  #isGreetingDue = false;
+  /** Work that was asked for and has not begun. */
+  readonly #due = new Set<() => Promise<void>>();
+  #isWorking = false;
 
   constructor(server: StreamDeps, caller: NodeCaller, streamId: string) {
     ({ orgId: this.orgId, nodeId: this.nodeId } = caller);
@@ -81,8 +84,7 @@ export class NodeStream implements Disposable {
   /** Greets the node and begins to hand out what waits for it. */
   begin(generation: number): void {
     this.#accept(generation);
-    this.tellState();
-    this.takeCommands();
+    this.lookAgain();
   }
 
   send(message: ControlMessage): boolean {
@@ -138,36 +140,49 @@ export class NodeStream implements Disposable {
     this.#turn(this.#check);
   }
 
+  /** Anything may have changed. */
   lookAgain(): void {
-    this.checkStanding();
-    this.tellState();
-    this.takeCommands();
+    this.#turn(this.#look);
   }
 
-  /** What was taken back goes first: it acts before the bundle that no longer holds it. */
   readonly #tell = async (): Promise<void> => {
-    const { orgId, nodeId } = this;
-    const { store, keys } = this.#server;
-    const told = await store.inOrg(orgId, async (tx) => {
-      const node = await tx.nodes.find(nodeId);
-      const after = Math.max(this.#revokedThrough, node?.appliedGeneration ?? 0);
-      return node && { node, revocations: await tx.revocations.listOfNode(nodeId, after) };
-    });
+    const asked = { nodeId: this.nodeId, revokedThrough: this.#revokedThrough };
+    const told = await this.#server.store.inOrg(this.orgId, (tx) => readState(tx, asked));
     if (told === undefined) return this.checkStanding();
-    for (const { generation, ids } of told.revocations) {
-      this.send({ case: "revocation", value: signRevocation({ orgId, nodeId, generation, ids }, keys) });
+    this.#sendState(told);
+  };
+
+  /** What was taken back goes first: it acts before the bundle that no longer holds it. */
+  #sendState({ node, revocations }: ToldState): void {
+    const { orgId, nodeId } = this;
+    for (const { generation, ids } of revocations) {
+      this.send({ case: "revocation", value: signRevocation({ orgId, nodeId, generation, ids }, this.#server.keys) });
       this.#revokedThrough = generation;
     }
-    const { generation, appliedGeneration } = told.node;
+    const { generation, appliedGeneration } = node;
     if (generation > appliedGeneration) this.send({ case: "bundleChanged", value: { generation: BigInt(generation) } });
-  };
+  }
 
   readonly #take = async (): Promise<void> => {
     const { store, keys } = this.#server;
     const taken = await store.inOrg(this.orgId, (tx) => takeCommands(tx, this.#own, keys));
     if (taken === undefined) return this.checkStanding();
-    if (taken.haveExpired) this.#announce();
-    for (const one of taken.signed) this.send({ case: "command", value: toWireCommand(one) });
+    this.#sendCommands(taken);
+  };
+
+  #sendCommands({ signed, haveExpired }: TakenCommands): void {
+    if (haveExpired) this.#announce();
+    for (const one of signed) this.send({ case: "command", value: toWireCommand(one) });
+  }
+
+  readonly #look = async (): Promise<void> => {
+    const { store, keys } = this.#server;
+    const own = { ...this.#own, revokedThrough: this.#revokedThrough };
+    const seen = await store.inOrg(this.orgId, (tx) => lookForStream(tx, own, keys));
+    if (seen === undefined) return this.checkStanding();
+    if (this.#isGreetingDue) this.#accept(seen.node.generation);
+    this.#sendState(seen);
+    this.#sendCommands(seen.taken);
   };
 
   readonly #check = async (): Promise<void> => {
@@ -232,24 +247,22 @@ export class NodeStream implements Disposable {
       freshness: signFreshness({ orgId, nodeId, generation, serverTime }, keys),
     };
     this.send({ case: "accepted", value });
+    this.#isGreetingDue = false;
     this.#schedule();
   }
-
-  readonly #tick = async (): Promise<void> => {
-    if (this.#isOver()) return;
-    await this.#check();
-    if (this.#outgoing.hasEnded) return;
-    const node = await this.#server.store.inOrg(this.orgId, (tx) => tx.nodes.find(this.nodeId));
-    this.#accept(node?.generation ?? 0);
-    this.takeCommands();
-  };
 
   /** The next greeting, or the session's end when that comes first. */
   #schedule(): void {
     clearTimeout(this.#timer);
     const leftMs = Math.max(0, this.#expiresAt - this.#server.clock.now());
-    this.#timer = setTimeout(() => this.#turn(this.#tick), Math.min(ACCEPTED_EVERY_MS, leftMs));
+    this.#timer = setTimeout(this.#greet, Math.min(ACCEPTED_EVERY_MS, leftMs));
   }
+
+  readonly #greet = (): void => {
+    if (this.#isOver()) return;
+    this.#isGreetingDue = true;
+    this.lookAgain();
+  };
 
   /** A stream never outlives its session. */
   #isOver(): boolean {
@@ -258,18 +271,26 @@ export class NodeStream implements Disposable {
     return isOver;
   }
 
-  /** Runs work unless it is under way; then once more after it. A fault ends the stream: the node comes back. */
+  /** Does work after what is under way; what was asked for twice before it began is done once. */
   #turn(work: () => Promise<void>): void {
     if (this.#outgoing.hasEnded) return;
-    if (this.#turns.has(work)) return void this.#turns.set(work, "again");
-    this.#turns.set(work, "running");
-    void work()
-      .catch((failure: unknown) => this.fail(failure))
-      .finally(() => {
-        const isAskedAgain = this.#turns.get(work) === "again";
-        this.#turns.delete(work);
-        if (isAskedAgain) this.#turn(work);
-      });
+    this.#due.add(work);
+    if (!this.#isWorking) void this.#takeTurns();
+  }
+
+  /** One after the other: commands go out in the order of their numbers. A fault ends the stream: the node comes back. */
+  async #takeTurns(): Promise<void> {
+    this.#isWorking = true;
+    try {
+      for (const work of this.#due) {
+        this.#due.delete(work);
+        if (!this.#outgoing.hasEnded) await work();
+      }
+    } catch (failure) {
+      this.fail(failure);
+    } finally {
+      this.#isWorking = false;
+    }
   }
 
   [Symbol.dispose](): void {

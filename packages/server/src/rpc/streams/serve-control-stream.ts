@@ -33,9 +33,9 @@ export async function* serveControlStream(
   const stream = new NodeStream(server, caller, own.streamId);
   const end = () => stream.end();
   signal.addEventListener("abort", end, { once: true });
-  streams.add(stream);
-  // Whoever held the node's stream before, on another replica, looks and goes.
+  // Whoever held the node's stream before, on another replica, looks and goes; this one has no need to look.
   bus.publish({ kind: "session", orgId, nodeId });
+  streams.add(stream);
   bus.publish({ kind: "events", orgId });
   try {
     stream.begin(node.generation);
