@@ -13,4 +13,6 @@ export interface OrgEvent {
 /** Writes an entry in the transaction of what it reports: both stand, or neither. */
 export interface AuditTrail {
   append(event: OrgEvent): Promise<void>;
+  /** Entries that follow one another. */
+  appendAll(events: readonly OrgEvent[]): Promise<void>;
 }

@@ -1,3 +1,5 @@
+import type { Node } from "../nodes/node-records.ts";
+
 /** What a node must let go of, at the generation that lets go of it. */
 export interface Revocation {
   readonly epoch: number;
@@ -8,8 +10,8 @@ export interface Revocation {
 
 /** Revocations that a node has not applied yet, inside one transaction. */
 export interface RevocationRecords {
-  /** Adds one, and forgets those that the node has applied. */
-  add(nodeId: string, revocation: Revocation, appliedGeneration: number): Promise<void>;
+  /** Adds one for each node, at the node's present epoch and generation, and forgets those that they have applied. */
+  addAll(nodes: readonly Node[], ids: readonly string[]): Promise<void>;
   /** Those beyond a generation, oldest first. */
   listOfNode(nodeId: string, afterGeneration: number): Promise<readonly Revocation[]>;
 }

@@ -48,21 +48,27 @@ export interface CommandChange {
   readonly finishedAt?: number | null;
 }
 
-export type NewCommand = Omit<
+/** What the commands of one call have in common. */
+export type NewBatch = Pick<
   StoredCommand,
-  "epoch" | "seq" | "message" | "result" | "createdAt" | "finishedAt" | "state"
+  "batchId" | "idempotencyKey" | "actor" | "kind" | "payload" | "payloadSha256" | "notAfter"
 >;
 
 /** Commands of the organisation's nodes inside one transaction. */
 export interface CommandRecords {
-  /** Stores a command in the state `queued`. */
-  insert(command: NewCommand): Promise<void>;
+  /** Stores a command for each of these nodes, in the state `queued`. */
+  insertAll(batch: NewBatch, commands: readonly Pick<StoredCommand, "id" | "nodeId">[]): Promise<void>;
   find(id: string): Promise<StoredCommand | undefined>;
-  findByKey(nodeId: string, idempotencyKey: string): Promise<StoredCommand | undefined>;
+  /** Of these nodes, those that were given under this key. */
+  listByKey(nodeIds: readonly string[], idempotencyKey: string): Promise<readonly StoredCommand[]>;
   listBatch(batchId: string): Promise<readonly StoredCommand[]>;
+  /** How many of a batch have no end yet; who asks about many is told the limit. */
+  countUnended(batchId: string, limit: number): Promise<number>;
   /** Those without an end, in the order in which they were given. */
   listOpen(nodeId: string, state: "queued" | "sent", limit: number): Promise<readonly StoredCommand[]>;
   countOpen(nodeId: string, state: "queued" | "sent"): Promise<number>;
+  /** Of these nodes, those for which more than so many wait. */
+  listCrowded(nodeIds: readonly string[], limit: number): Promise<readonly string[]>;
   /** Those without an end whose time was over before. */
   listOverdue(state: "queued" | "sent", notAfter: number, limit: number): Promise<readonly StoredCommand[]>;
   /** What was sent and not acknowledged waits again. */

@@ -1,7 +1,7 @@
 import { constantTimeEqual, makeUuid, Problem, type Random } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
-import type { StoredCommand } from "./command-records.ts";
+import type { NewBatch, StoredCommand } from "./command-records.ts";
 import { type EndTransaction, endCommand } from "./end-command.ts";
 
 /** Whom a command is for: nodes by id, or all that have these labels. */
@@ -34,15 +34,32 @@ const MAX_QUEUED = 64;
 /** A batch reaches this many nodes. */
 const MAX_TARGETS = 10_000;
 
+const CORDONED = { state: "forbidden", message: "The node is cordoned: it admits no new run." } as const;
+const CROWDED = { state: "busy", message: `${MAX_QUEUED} commands wait for this node already.` } as const;
+
 /**
  * Queues a command for each node, on record. The same key with the same payload is the same command, whatever came of
  * it; one that was refused before it was sent is tried again. Fails with `nodes.not_found`, `commands.key_reused`.
  */
 export async function sendCommand(tx: SendTransaction, input: SendInput, random: Random): Promise<SentBatch> {
-  const own = { ...input, batchId: makeUuid(tx.now(), random), payloadSha256: sha256(input.payload) };
-  const commands: StoredCommand[] = [];
-  for (const node of await findTargets(tx, input.targets)) commands.push(await sendOne(tx, { ...own, node }, random));
-  return { batchId: commonBatch(commands) ?? own.batchId, commands };
+  const { idempotencyKey, ttlMs, payload } = input;
+  const nodes = await findTargets(tx, input.targets);
+  const nodeIds = nodes.map(({ id }) => id);
+  const now = tx.now();
+  const batch = { ...input, batchId: makeUuid(now, random), payloadSha256: sha256(payload), notAfter: now + ttlMs };
+  const before = byNode(await tx.commands.listByKey(nodeIds, idempotencyKey));
+  for (const one of before.values()) {
+    if (!constantTimeEqual(one.payloadSha256, batch.payloadSha256)) throw new Problem("commands.key_reused");
+  }
+  const due = nodes.filter(({ id }) => isDue(before.get(id)));
+  await queueAll(tx, batch, { due, before, random });
+  const stored = byNode(await tx.commands.listByKey(nodeIds, idempotencyKey));
+  const commands = nodes.map(({ id }) => {
+    const command = stored.get(id);
+    if (command === undefined) throw new Error("a command that was just stored is not there");
+    return command;
+  });
+  return { batchId: commonBatch(commands) ?? batch.batchId, commands };
 }
 
 async function findTargets(tx: SendTransaction, targets: CommandTargets): Promise<readonly Node[]> {
@@ -58,59 +75,53 @@ async function findTargets(tx: SendTransaction, targets: CommandTargets): Promis
   });
 }
 
-interface OneSending extends SendInput {
-  readonly batchId: string;
-  readonly payloadSha256: Uint8Array;
-  readonly node: Node;
+/** What one call queues: for whom, and what came of the same key before. */
+interface Queueing {
+  readonly due: readonly Node[];
+  readonly before: ReadonlyMap<string, StoredCommand>;
+  readonly random: Random;
 }
 
-async function sendOne(tx: SendTransaction, sending: OneSending, random: Random): Promise<StoredCommand> {
-  const { node, idempotencyKey, payloadSha256 } = sending;
-  const before = await tx.commands.findByKey(node.id, idempotencyKey);
-  if (before !== undefined && !constantTimeEqual(before.payloadSha256, payloadSha256)) {
-    throw new Problem("commands.key_reused");
-  }
-  if (before !== undefined && !wasTurnedAway(before)) return before;
-  const id = await queue(tx, sending, before?.id ?? makeUuid(tx.now(), random));
-  const queued = await findQueued(tx, id);
-  const { actor, kind, batchId } = sending;
-  await tx.audit.append({ kind: "command.issued", actor, node: node.id, data: { command: id, kind, batch: batchId } });
-  const why = await whyNot(tx, sending);
-  if (why === undefined) return queued;
-  await endCommand(tx, queued, { ...why, actor: "server" });
-  return findQueued(tx, id);
-}
-
-/** It never left the server, so it may be tried again under its own key. */
-function wasTurnedAway({ state, seq }: StoredCommand): boolean {
-  return seq === undefined && (state === "busy" || state === "forbidden");
-}
-
-async function queue(tx: SendTransaction, sending: OneSending, id: string): Promise<string> {
-  const { node, batchId, idempotencyKey, actor, kind, payload, payloadSha256, ttlMs } = sending;
-  const notAfter = tx.now() + ttlMs;
-  if ((await tx.commands.find(id)) !== undefined) {
+/** Stores them all, each on record, and gives its end to what cannot be sent. */
+async function queueAll(tx: SendTransaction, batch: NewBatch, { due, before, random }: Queueing): Promise<void> {
+  const { actor, kind, batchId, notAfter } = batch;
+  const commands = due.map(({ id: nodeId }) => ({ nodeId, id: before.get(nodeId)?.id ?? makeUuid(tx.now(), random) }));
+  const again = commands.filter(({ nodeId }) => before.has(nodeId));
+  for (const { id } of again) {
     await tx.commands.update(id, { batchId, notAfter, state: "queued", message: "", finishedAt: null });
-    return id;
   }
-  const own = { id, batchId, nodeId: node.id, idempotencyKey, actor, kind };
-  await tx.commands.insert({ ...own, payload, payloadSha256, notAfter });
-  return id;
+  await tx.commands.insertAll(
+    batch,
+    commands.filter(({ nodeId }) => !before.has(nodeId)),
+  );
+  const issued = { kind: "command.issued", actor };
+  await tx.audit.appendAll(
+    commands.map(({ id, nodeId }) => ({ ...issued, node: nodeId, data: { command: id, kind, batch: batchId } })),
+  );
+  await turnAway(tx, batch, due);
 }
 
-async function findQueued(tx: SendTransaction, id: string): Promise<StoredCommand> {
-  const stored = await tx.commands.find(id);
-  if (stored === undefined) throw new Error("a command that was just stored is not there");
-  return stored;
+/** What never left the server may be tried again under its own key. */
+function isDue(before: StoredCommand | undefined): boolean {
+  if (before === undefined) return true;
+  return before.seq === undefined && (before.state === "busy" || before.state === "forbidden");
 }
 
-async function whyNot(tx: SendTransaction, { node, kind }: OneSending) {
-  if (kind === "start_run" && node.isCordoned) {
-    return { state: "forbidden", message: "The node is cordoned: it admits no new run." } as const;
+async function turnAway(tx: SendTransaction, { kind, idempotencyKey }: NewBatch, due: readonly Node[]): Promise<void> {
+  const cordoned = due.filter(({ isCordoned }) => kind === "start_run" && isCordoned).map(({ id }) => id);
+  const crowded = await tx.commands.listCrowded(
+    due.map(({ id }) => id),
+    MAX_QUEUED,
+  );
+  const refused = byNode(await tx.commands.listByKey([...cordoned, ...crowded], idempotencyKey));
+  for (const [nodeId, command] of refused) {
+    const why = cordoned.includes(nodeId) ? CORDONED : CROWDED;
+    await endCommand(tx, command, { ...why, actor: "server" });
   }
-  const waiting = await tx.commands.countOpen(node.id, "queued");
-  if (waiting <= MAX_QUEUED) return undefined;
-  return { state: "busy", message: `${MAX_QUEUED} commands wait for this node already.` } as const;
+}
+
+function byNode(commands: readonly StoredCommand[]): ReadonlyMap<string, StoredCommand> {
+  return new Map(commands.map((command) => [command.nodeId, command]));
 }
 
 /** The batch of a call that was made before, as a whole. */

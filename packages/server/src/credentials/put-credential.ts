@@ -74,8 +74,9 @@ async function keysOf(
   nodeIds: readonly string[],
 ): Promise<readonly Uint8Array[]> {
   const keys: Uint8Array[] = [];
+  const known = new Map(roster?.nodes.map((node) => [node.nodeId, node]));
   for (const nodeId of new Set(nodeIds)) {
-    const listed = roster?.nodes.find((node) => node.nodeId === nodeId);
+    const listed = known.get(nodeId);
     if (listed === undefined || (await tx.nodes.find(nodeId)) === undefined) throw new Problem("nodes.not_found");
     keys.push(listed.encryptionKey);
   }

@@ -22,9 +22,7 @@ export async function revokeCredential(
   if (credential === undefined) throw new Problem("credentials.not_found");
   const { id } = credential;
   const raised = await raiseGeneration(tx, await tx.credentials.nodeIdsOf(id));
-  for (const { id: nodeId, epoch, generation, appliedGeneration } of raised) {
-    await tx.revocations.add(nodeId, { epoch, generation, ids: [id] }, appliedGeneration);
-  }
+  await tx.revocations.addAll(raised, [id]);
   await tx.credentials.remove(id);
   await tx.audit.append({ kind: "credential.revoked", actor, data: { credential: id, name, nodes: raised.length } });
   return raised.map((node) => node.id);

@@ -110,6 +110,8 @@ export interface NodeRecords {
   list(filter: NodeFilter): Promise<readonly Node[]>;
   tally(): Promise<readonly NodeTally[]>;
   update(id: string, change: NodeChange): Promise<void>;
+  /** Gives nodes their next generation. Answers those that are live, as they are then. */
+  raiseGenerations(ids: readonly string[]): Promise<readonly Node[]>;
   /** Whatever is counted for a node from now on is of this epoch. */
   raiseEpoch(epoch: number): Promise<void>;
 }

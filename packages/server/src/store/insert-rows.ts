@@ -1,8 +1,8 @@
 import { CompiledQuery } from "kysely";
 import type { RecordScope } from "./record-scope.ts";
 
-type ColumnType = "text" | "integer" | "real";
-type Value = string | number | null;
+type ColumnType = "text" | "integer" | "real" | "bytes";
+type Value = string | number | Uint8Array | null;
 
 /** Which columns are written: those with one value for all rows, and those with a value for each. */
 export interface InsertShape {
@@ -21,7 +21,7 @@ export interface InsertedRows {
 
 /** Texts of statements stay few, so that they are prepared once: rows go in powers of two up to this many. */
 const LARGEST_CHUNK = 256;
-const POSTGRES_TYPES = { text: "text", integer: "bigint", real: "double precision" } as const;
+const POSTGRES_TYPES = { text: "text", integer: "bigint", real: "double precision", bytes: "bytea" } as const;
 
 /**
  * Writes many rows with few statements. The query layer spends more time on ten thousand rows than the database does,

@@ -59,7 +59,9 @@ export function commandMethods(server: ServerContext) {
       const list = () => store.inOrg(orgId, (tx) => readCommands(tx, { batchId, commandId }));
       const changes = nextChange(bus, (message) => message.kind === "commands" && message.orgId === orgId);
       const signal = AbortSignal.any([context.signal, AbortSignal.timeout(Number(waitMs))]);
-      const commands = waitMs === 0n ? await list() : await untilEnded(list, changes, signal);
+      const countUnended = () => store.inOrg(orgId, (tx) => countUnendedOf(tx, { batchId, commandId }));
+      if (waitMs !== 0n) await untilEnded(countUnended, changes, signal);
+      const commands = await list();
       if (commands.length === 0) throw new Problem("commands.not_found");
       // What a command brought back (a run's output, say) is for those who may command; others see how it ended.
       const mayRead = mayDo(role, "node:command");
@@ -83,26 +85,36 @@ async function readCommands(
   return one === undefined ? [] : [one];
 }
 
-/** Reads again after each change, until every command has its end or the signal aborts. */
+/** More than one is a crowd. */
+async function countUnendedOf(
+  { commands }: { readonly commands: CommandRecords },
+  { batchId, commandId }: AskedCommands,
+): Promise<number> {
+  if (batchId !== "") return commands.countUnended(batchId, 2);
+  const one = await commands.find(commandId);
+  return one !== undefined && one.finishedAt === undefined ? 1 : 0;
+}
+
+/** Looks again after each change, until every command has its end or the signal aborts. */
 async function untilEnded(
-  list: () => Promise<readonly StoredCommand[]>,
+  countUnended: () => Promise<number>,
   nextOf: (signal: AbortSignal) => Promise<void>,
   signal: AbortSignal,
-): Promise<readonly StoredCommand[]> {
+): Promise<void> {
   for (;;) {
     const round = new AbortController();
     using linked = linkSignals(signal, round.signal);
     const changed = nextOf(linked.signal);
-    const commands = await list();
-    const isOver = signal.aborted || commands.every(({ finishedAt }) => finishedAt !== undefined);
+    const unended = await countUnended();
+    const isOver = signal.aborted || unended === 0;
     if (isOver) round.abort();
     await changed;
-    if (isOver) return commands;
-    if (commands.length > 1) await pause(signal);
+    if (isOver) return;
+    if (unended > 1) await pause(signal);
   }
 }
 
-/** The ends of a batch come in a crowd, and each look reads all of it. */
+/** The ends of a batch come in a crowd: one look for many of them. */
 async function pause(signal: AbortSignal): Promise<void> {
   await wait(LOOK_AGAIN_MS, undefined, { signal }).catch(() => undefined);
 }

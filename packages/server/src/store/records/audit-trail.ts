@@ -7,14 +7,21 @@ import { auditLogRecords } from "./audit-log-records.ts";
 export function auditTrail(scope: RecordScope): AuditTrail {
   const { orgId, now } = scope;
   const logs = auditLogRecords(scope);
-  return {
-    append: async ({ kind, actor, node = null, run = null, data = {} }) => {
-      // Two replicas that write at once must not take the same number.
-      await logs.lock();
-      const seq = await logs.size(orgId);
-      const time = now();
-      const text = encodeEntry({ seq, time, org: orgId, node, run, agent: null, actor, kind, data });
-      await logs.insertEntries(orgId, [{ seq, time, kind, text }]);
-    },
+  const appendAll: AuditTrail["appendAll"] = async (events) => {
+    // Two replicas that write at once must not take the same number.
+    await logs.lock();
+    const size = await logs.size(orgId);
+    const time = now();
+    const entries = events.map(({ kind, actor, node = null, run = null, data = {} }, at) => {
+      const seq = size + at;
+      return {
+        seq,
+        time,
+        kind,
+        text: encodeEntry({ seq, time, org: orgId, node, run, agent: null, actor, kind, data }),
+      };
+    });
+    await logs.insertEntries(orgId, entries);
   };
+  return { appendAll, append: (event) => appendAll([event]) };
 }

@@ -1,6 +1,8 @@
-import type { Selectable } from "kysely";
+import { type Selectable, sql } from "kysely";
 import type { CommandChange, CommandRecords, CommandState, StoredCommand } from "../../commands/command-records.ts";
-import { type RecordScope, stamps } from "../record-scope.ts";
+import { insertRows } from "../insert-rows.ts";
+import { isAmong } from "../is-among.ts";
+import type { RecordScope } from "../record-scope.ts";
 import type { Tables } from "../tables.ts";
 
 type Row = Selectable<Tables["commands"]>;
@@ -11,21 +13,31 @@ export function commandRecords(scope: RecordScope): CommandRecords {
   const open = (state: "queued" | "sent") => all().where("finished_at", "is", null).where("state", "=", state);
   const change = () => db.updateTable("commands").where("org_id", "=", orgId);
   return {
-    insert: async (command) => {
-      const own = { id: command.id, batch_id: command.batchId, node_id: command.nodeId, actor: command.actor };
-      const asked = { kind: command.kind, payload: command.payload, payload_sha256: command.payloadSha256 };
-      const rest = { idempotency_key: command.idempotencyKey, not_after: command.notAfter, ...FRESH };
-      await db
-        .insertInto("commands")
-        .values({ ...stamps(scope), ...own, ...asked, ...rest })
-        .execute();
+    insertAll: (batch, commands) => {
+      const { batchId, actor, kind, payload, payloadSha256, idempotencyKey, notAfter } = batch;
+      const asked = [batchId, actor, kind, payload, payloadSha256, idempotencyKey, notAfter];
+      const rows = commands.map(({ id, nodeId }) => [id, nodeId]);
+      return insertRows(scope, COMMAND_COLUMNS, { shared: [orgId, now(), now(), ...asked, "queued", ""], rows });
     },
     find: async (id) => (await all().where("id", "=", id).execute()).map(toCommand)[0],
-    findByKey: async (nodeId, key) => {
-      const rows = await all().where("node_id", "=", nodeId).where("idempotency_key", "=", key).execute();
-      return rows.map(toCommand)[0];
+    listByKey: async (nodeIds, key) => {
+      const own = all()
+        .where("idempotency_key", "=", key)
+        .where(isAmong(scope, "node_id", nodeIds));
+      return (await own.execute()).map(toCommand);
     },
     listBatch: async (batchId) => (await all().where("batch_id", "=", batchId).orderBy("id").execute()).map(toCommand),
+    countUnended: async (batchId, limit) => {
+      const own = db.selectFrom("commands").select("id").where("org_id", "=", orgId).where("batch_id", "=", batchId);
+      return (await own.where("finished_at", "is", null).limit(limit).execute()).length;
+    },
+    listCrowded: async (nodeIds, limit) => {
+      const own = db.selectFrom("commands").select("node_id").where("org_id", "=", orgId);
+      const queued = own.where("finished_at", "is", null).where("state", "=", "queued");
+      const crowded = queued.where(isAmong(scope, "node_id", nodeIds)).groupBy("node_id");
+      const rows = await crowded.having(sql<boolean>`count(*) > ${limit}`).execute();
+      return rows.map(({ node_id }) => node_id);
+    },
     listOpen: async (nodeId, state, limit) =>
       (await open(state).where("node_id", "=", nodeId).orderBy("id").limit(limit).execute()).map(toCommand),
     countOpen: async (nodeId, state) => {
@@ -56,7 +68,24 @@ export function commandRecords(scope: RecordScope): CommandRecords {
   };
 }
 
-const FRESH = { state: "queued", epoch: null, seq: null, message: "", result: null, finished_at: null } as const;
+const COMMAND_COLUMNS = {
+  table: "commands",
+  shared: {
+    org_id: "text",
+    created_at: "integer",
+    updated_at: "integer",
+    batch_id: "text",
+    actor: "text",
+    kind: "text",
+    payload: "bytes",
+    payload_sha256: "bytes",
+    idempotency_key: "text",
+    not_after: "integer",
+    state: "text",
+    message: "text",
+  },
+  own: { id: "text", node_id: "text" },
+} as const;
 
 function toColumns(change: CommandChange): Partial<Row> {
   const named: readonly (readonly [keyof Row, unknown])[] = [

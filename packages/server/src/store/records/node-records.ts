@@ -1,6 +1,7 @@
 import { Problem } from "@gatehouse/core";
 import { type Selectable, sql } from "kysely";
 import type { Node, NodeChange, NodeFilter, NodeRecords, NodeTally } from "../../nodes/node-records.ts";
+import { isAmong } from "../is-among.ts";
 import { type RecordScope, stamps } from "../record-scope.ts";
 import { brokenUniqueness } from "../store-failures.ts";
 import type { Tables } from "../tables.ts";
@@ -41,6 +42,18 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
     tally: () => tallyNodes(scope),
     raiseEpoch: async (epoch) => {
       await db.updateTable("nodes").set({ epoch, updated_at: now() }).where("org_id", "=", orgId).execute();
+    },
+    raiseGenerations: async (ids) => {
+      const own = isAmong(scope, "id", ids);
+      if (dialect.name === "postgres") {
+        // In one order, so that two that raise the same nodes do not wait for each other.
+        await sql`select 1 from nodes where org_id = ${orgId} and ${own} order by id for no key update`.execute(db);
+      }
+      const raised = db
+        .updateTable("nodes")
+        .set((row) => ({ generation: row("generation", "+", 1), updated_at: now() }));
+      const live = raised.where("org_id", "=", orgId).where("deleted_at", "is", null).where(own);
+      return (await live.returningAll().execute()).map(toNode);
     },
     update: async (id, change) => {
       const one = db.updateTable("nodes").set({ ...toColumns(change, now()), updated_at: now() });
