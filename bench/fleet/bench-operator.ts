@@ -1,12 +1,13 @@
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { openKnownChannel } from "@gatehouse/kit";
-import { NodeAdminService, PolicyAdminService } from "@gatehouse/wire";
+import { CredentialAdminService, NodeAdminService, PolicyAdminService } from "@gatehouse/wire";
 import { OperatorFiles } from "../../packages/cli/src/operator/operator-files.ts";
 
 /** What a bench asks as a member, on one connection. */
 export interface BenchOperator extends Disposable {
   readonly nodes: Client<typeof NodeAdminService>;
   readonly policies: Client<typeof PolicyAdminService>;
+  readonly credentials: Client<typeof CredentialAdminService>;
 }
 
 /** As the member whose key lies in the state directory. */
@@ -24,6 +25,7 @@ export async function openBenchOperator(stateDir: string): Promise<BenchOperator
   return {
     nodes: createClient(NodeAdminService, channel.transport),
     policies: createClient(PolicyAdminService, channel.transport),
+    credentials: createClient(CredentialAdminService, channel.transport),
     [Symbol.dispose]: () => channel[Symbol.dispose](),
   };
 }

@@ -1,16 +1,17 @@
-import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { CommandPayloadSchema } from "@gatehouse/wire";
 import { median, quantile } from "../median.ts";
-import type { Measured } from "../process.ts";
 import type { Row } from "../row.ts";
 import { type BenchOperator, openBenchOperator } from "./bench-operator.ts";
+import { command } from "./command.ts";
 import { measureBare } from "./measure-bare.ts";
+import { measureEnrollment } from "./measure-enrollment.ts";
+import { measureReplicas } from "./measure-replicas.ts";
 import { prepareFleet, startServer } from "./measured-server.ts";
+import { type Parts, timed } from "./parts.ts";
+import { SEEDED_CREDENTIAL } from "./seed-fleet.ts";
 import { Simulators } from "./simulators.ts";
 
 const SIMULATORS = 2;
@@ -18,7 +19,6 @@ const CONCURRENCY = 32;
 const KIB = 1_024;
 const BARE = "bare node:http2";
 const SINGLE_COMMANDS = 50;
-const WAIT_MS = 30_000;
 const PROBE_EVERY_MS = 100;
 /** So long nobody says anything but that connections live. */
 const REST_MS = 30_000;
@@ -28,7 +28,7 @@ export async function benchFleet({ isShort }: { readonly isShort: boolean }): Pr
   const asked = process.env.FLEET_SIZES?.split(",").map(Number);
   const rows: Row[] = [];
   for (const count of asked ?? (isShort ? [100] : [100, 1_000, 10_000])) rows.push(...(await measureFleet(count)));
-  return rows;
+  return [...rows, ...(await measureReplicas())];
 }
 
 async function measureFleet(count: number): Promise<readonly Row[]> {
@@ -40,25 +40,20 @@ async function measureFleet(count: number): Promise<readonly Row[]> {
     const label = (text: string) => `${count.toLocaleString("en-US")} nodes: ${text}`;
     using operator = await openBenchOperator(fleet.operatorDir);
     const parts = { server, nodes, operator, count, label };
+    const { orgKey, roster } = fleet;
     return [
       ...(await measureReturn(parts)),
       ...(await measureHeartbeats(parts)),
       ...(await measureCommands(parts)),
       ...(await measureBundles(parts)),
+      ...(await measureRevocation(parts)),
       ...(await measureLists(parts)),
+      ...(await measureEnrollment(parts, { orgKey, roster, server: fleet.server })),
       { case: label("load average"), value: loadavg()[0] ?? 0, unit: "" },
     ];
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
-}
-
-interface Parts {
-  readonly server: Measured;
-  readonly nodes: Simulators;
-  readonly operator: BenchOperator;
-  readonly count: number;
-  readonly label: (text: string) => string;
 }
 
 /** Everybody comes back at once, as after a restart: TLS, handshake, control stream. An operator asks meanwhile. */
@@ -148,19 +143,6 @@ async function measureCommands({ server, operator, count, label }: Parts): Promi
   ];
 }
 
-/** Pings, and waits until every one has its end. */
-async function command({ nodes }: BenchOperator, targets: { labels: Record<string, string> } | { nodeIds: string[] }) {
-  const payload = toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind: { case: "ping", value: {} } }));
-  const { batchId } = await nodes.sendCommand({ ...targets, payload, idempotencyKey: randomUUID() });
-  for (;;) {
-    const { totals } = await nodes.listCommands({ batchId, waitMs: BigInt(WAIT_MS - 5_000) });
-    const states = Object.keys(totals);
-    if (states.every((state) => state === "ok")) return [];
-    if (states.some((state) => state !== "queued" && state !== "sent" && state !== "ok"))
-      throw new Error(states.join());
-  }
-}
-
 async function measureBundles({ server, nodes, operator, count, label }: Parts): Promise<readonly Row[]> {
   const put = async (mode: string, generation: number) => {
     const policy = new TextEncoder().encode(`{"mode":"${mode}"}`);
@@ -181,6 +163,19 @@ async function measureBundles({ server, nodes, operator, count, label }: Parts):
   ];
 }
 
+/** From the click until every node holds the word of it; each fetches its next bundle meanwhile. */
+async function measureRevocation({ server, nodes, operator, count, label }: Parts): Promise<readonly Row[]> {
+  const { seconds, cpuSeconds } = await timed(server, async () => {
+    await operator.credentials.revokeCredential({ name: SEEDED_CREDENTIAL });
+    return nodes.all({ kind: "revoked", revocations: 1 });
+  });
+  const target = { atMost: count <= 1_000 ? 1 : 10 };
+  return [
+    { case: label("a credential revoked, heard by all"), value: seconds, unit: "s", target },
+    { case: label("the same, of each"), value: (cpuSeconds / count) * 1e3, unit: "ms CPU" },
+  ];
+}
+
 async function measureLists({ server, operator, count, label }: Parts): Promise<readonly Row[]> {
   const pageSize = Math.min(count, 2_500);
   const took: number[] = [];
@@ -196,10 +191,4 @@ async function measureLists({ server, operator, count, label }: Parts): Promise<
     { case: label(`a list of ${pageSize}`), value: median(took), unit: "ms", target: { atMost: 150 } },
     { case: label("the same"), value: (cpuSeconds / 5) * 1e3, unit: "ms CPU" },
   ];
-}
-
-async function timed(server: Measured, work: () => Promise<readonly number[]>) {
-  const [startedMs, cpu] = [performance.now(), server.cpuSeconds()];
-  const values = await work();
-  return { values, seconds: (performance.now() - startedMs) / 1_000, cpuSeconds: server.cpuSeconds() - cpu };
 }

@@ -3,6 +3,9 @@ import { once } from "node:events";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Roster } from "@gatehouse/core";
+import type { SigningKey } from "@gatehouse/kit";
+import { OperatorFiles } from "../../packages/cli/src/operator/operator-files.ts";
 import { type Measured, startCommand } from "../process.ts";
 import { seedFleet } from "./seed-fleet.ts";
 import type { NodeSeed, ServerSeed } from "./simulated-node.ts";
@@ -14,6 +17,9 @@ export interface PreparedFleet {
   readonly seeds: readonly NodeSeed[];
   /** The state directory of a member who may do everything. */
   readonly operatorDir: string;
+  readonly orgKey: SigningKey;
+  /** As it names the seeded nodes. */
+  readonly roster: Roster;
 }
 
 /** Makes an organisation by the product's own commands, then the nodes, with the server stopped. */
@@ -26,12 +32,11 @@ export async function prepareFleet(directory: string, count: number): Promise<Pr
   const { org_id } = JSON.parse(execFileSync(process.execPath, [PRODUCT, ...init], { encoding: "utf8" }));
   await server[Symbol.asyncDispose]();
   const known = JSON.parse(readFileSync(join(operatorDir, "operator/server.json"), "utf8"));
-  const seeds = seedFleet(join(directory, "s/server/server.db"), org_id, count);
-  return {
-    server: { url: server.url, identityKey: known.server_identity_key, keySet: known.key_set },
-    seeds,
-    operatorDir,
-  };
+  const { signing: orgKey } = await (await OperatorFiles.open(operatorDir)).openOrgKeys();
+  const database = join(directory, "s/server/server.db");
+  const { seeds, roster, rosterSha256 } = seedFleet(database, { orgId: org_id, orgKey }, count);
+  const { server_identity_key: identityKey, key_set: keySet } = known;
+  return { server: { url: server.url, identityKey, keySet, rosterSha256 }, seeds, operatorDir, orgKey, roster };
 }
 
 /** Starts the product's server over the directory; at the address that it had before, where there was one. */

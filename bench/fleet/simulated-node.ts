@@ -33,12 +33,20 @@ export interface ServerSeed {
   readonly url: string;
   readonly identityKey: string;
   readonly keySet: KeySetDocument;
+  /** Of the roster that every node has already. base64url. */
+  readonly rosterSha256: string;
 }
 
 export function makeSeedKey(): { readonly jwk: JsonWebKey; readonly publicKey: Uint8Array } {
   const { privateKey } = generateKeyPairSync("ed25519");
   const jwk = privateKey.export({ format: "jwk" });
   return { jwk, publicKey: new Uint8Array(Buffer.from(jwk.x ?? "", "base64url")) };
+}
+
+export function signingKeyOf(jwk: JsonWebKey): SigningKey {
+  const key: KeyObject = createPrivateKey({ format: "jwk", key: jwk });
+  const publicKey = new Uint8Array(Buffer.from(jwk.x ?? "", "base64url"));
+  return { publicKey, sign: (message) => new Uint8Array(sign(null, message, key)) };
 }
 
 type Outgoing = NonNullable<MessageInitShape<typeof ControlStreamRequestSchema>["message"]>;
@@ -58,25 +66,30 @@ export class SimulatedNode implements Disposable {
   #channel: ServerChannel | undefined;
   #gateway: Client<typeof NodeGatewayService> | undefined;
   #outgoing = new MessageQueue<ControlStreamRequest>(MAX_WAITING);
-  #held: readonly Uint8Array[] = [];
+  #held: readonly Uint8Array[];
   #wanted = 0;
   #isFetching = false;
   /** Whoever waits for the next answer of a kind. */
   readonly #expected = new Map<string, (why?: unknown) => void>();
   #generation = 0;
   #bundleBytes = 0;
+  #revocations = 0;
 
   constructor(seed: NodeSeed, server: ServerSeed) {
     this.#seed = seed;
     this.#server = server;
-    const key: KeyObject = createPrivateKey({ format: "jwk", key: seed.jwk });
-    const publicKey = new Uint8Array(Buffer.from(seed.jwk.x ?? "", "base64url"));
-    this.#identity = { publicKey, sign: (message) => new Uint8Array(sign(null, message, key)) };
+    this.#held = [new Uint8Array(Buffer.from(server.rosterSha256, "base64url"))];
+    this.#identity = signingKeyOf(seed.jwk);
   }
 
   /** Of the bundle that was applied last. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** That it was told of. */
+  get revocations(): number {
+    return this.#revocations;
   }
 
   /** Bytes of bundles that came since the last call. */
@@ -150,7 +163,8 @@ export class SimulatedNode implements Disposable {
     if (message.case === "command") {
       const { commandId } = message.value.header ?? { commandId: "" };
       this.#send({ case: "ack", value: { commandId, status: Ack_Status.OK } });
-    } else if (message.case === "accepted") this.#proofs?.useNonce(message.value.dpopNonce);
+    } else if (message.case === "revocation") this.#revocations += 1;
+    else if (message.case === "accepted") this.#proofs?.useNonce(message.value.dpopNonce);
     else if (message.case === "bundleChanged") void this.#follow(Number(message.value.generation));
     this.#expected.get(message.case ?? "")?.();
     this.#expected.delete(message.case ?? "");

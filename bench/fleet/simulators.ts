@@ -28,6 +28,13 @@ export class Simulators implements AsyncDisposable {
     return (await Promise.all(this.#processes.map((one) => tell(one, order)))).flat();
   }
 
+  /** Gives each process its share of a list. */
+  async spread<T>(list: readonly T[], order: (own: readonly T[]) => object): Promise<readonly number[]> {
+    const { length } = this.#processes;
+    const shares = this.#processes.map((one, at) => tell(one, order(list.filter((_, index) => index % length === at))));
+    return (await Promise.all(shares)).flat();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#processes.map((one) => one[Symbol.asyncDispose]()));
   }
