@@ -34,5 +34,7 @@ async function start(isOnce, isJson) {
   };
   const code = await run("demo", ...(isJson ? ["--json"] : []));
   if (isOnce || code !== 0) return code;
+  if (!isJson)
+    console.log(`The command, for another terminal: alias gatehouse="'${root}packages/cli/bin/gatehouse.mjs'"`);
   return run("up", ...(isJson ? ["--json"] : []));
 }
