@@ -106,6 +106,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
           provider: openSignIn(config.oidc, origin),
           counters,
           admission,
+          listener,
           signal: life.signal,
         },
       ),

@@ -24,14 +24,15 @@ const LOOPBACK = "127.0.0.1";
 const TEXT = "text/plain; version=0.0.4; charset=utf-8";
 /** Scrapers keep one connection; what is more is no scraper. */
 const MAX_CONNECTIONS = 64;
-const HEAD_TIMEOUT_MS = 5_000;
+/** A connection that says nothing, or says it slowly, gives its place back after so long, and the second until a look. */
+const BOUNDS = { headersTimeout: 5_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000 } as const;
 
 /**
  * Serves `/metrics`, `/livez`, `/readyz` and `/healthz` on loopback. A Host that names another place is refused, so that
  * no web page reaches it under a name of its own. Fails with `config.port_busy` when an explicit port is taken.
  */
 export async function serveMetrics(options: MetricsOptions): Promise<MetricsServer> {
-  const server = createServer({ headersTimeout: HEAD_TIMEOUT_MS }, (request, response) => {
+  const server = createServer(BOUNDS, (request, response) => {
     answer(request, response, options).catch((failure: unknown) => {
       options.onFault(failure);
       if (response.headersSent) response.destroy();

@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type MetricsServer, openHealth, renderMetrics, serveMetrics } from "../../src/index.ts";
 
 /** Status line and body of one request with this Host. */
@@ -92,4 +92,20 @@ test("figures become the text that Prometheus reads; names without figures are l
       "",
     ].join("\n"),
   );
+});
+
+test("connections that say nothing, or half a head, give their places back in seconds", async () => {
+  await using server = await serve();
+  let closed = 0;
+  for (let at = 0; at < 64; at += 1) {
+    const socket = connect(server.port, "127.0.0.1").resume();
+    if (at % 2 === 0) socket.write("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n");
+    socket
+      .on("error", () => undefined)
+      .once("close", () => {
+        closed += 1;
+      });
+  }
+  await vi.waitUntil(() => closed === 64, { timeout: 10_000, interval: 50 });
+  expect((await ask(server)).status).toBe(200);
 });

@@ -12,7 +12,7 @@ import { type AuthenticateSessionDeps, authenticateSession } from "../people/aut
 import { type AuthenticateNodeDeps, authenticateNode } from "../sessions/authenticate-node.ts";
 import { issueNonce } from "../sessions/proof-nonce.ts";
 import { readCookie, refuseOtherSites, SESSION_COOKIE } from "../web/browser-request.ts";
-import { CALLER, type Caller, STILL_ALLOWED } from "./caller.ts";
+import { CALLER, type Caller, KEEP_PEER, STILL_ALLOWED } from "./caller.ts";
 import { NonceProblem } from "./nonce-problem.ts";
 
 export interface AuthenticateDeps extends AuthenticateNodeDeps {
@@ -46,12 +46,17 @@ function giveNonce(header: Headers, { macKey, now }: AuthenticateDeps): void {
   header.set(NONCE_HEADER, issueNonce(macKey, now()));
 }
 
-async function identifyNode({ header, service, method }: Request, deps: AuthenticateDeps): Promise<Caller> {
+async function identifyNode(
+  { header, service, method, contextValues }: Request,
+  deps: AuthenticateDeps,
+): Promise<Caller> {
   try {
     refuseTwoKinds(header);
     const url = `${deps.origin}/${service.typeName}/${method.name}`;
     const own = { token: schemeValue(header, "DPoP"), proof: header.get("DPoP") ?? "", url };
-    return { kind: "node", ...(await authenticateNode(own, deps)) };
+    const node = await authenticateNode(own, deps);
+    contextValues.get(KEEP_PEER)();
+    return { kind: "node", ...node };
   } catch (failure) {
     throw failure instanceof Problem ? new NonceProblem(failure, issueNonce(deps.macKey, deps.now())) : failure;
   }
@@ -59,10 +64,15 @@ async function identifyNode({ header, service, method }: Request, deps: Authenti
 
 type OtherRow = Exclude<CallerRow, { readonly auth: "node" }>;
 
-async function identifyOther({ header }: Request, row: OtherRow, deps: AuthenticateDeps): Promise<Caller> {
+async function identifyOther(
+  { header, contextValues }: Request,
+  row: OtherRow,
+  deps: AuthenticateDeps,
+): Promise<Caller> {
   if (row.auth !== "operator") return { kind: "anonymous" };
   refuseTwoKinds(header);
   const operator = await identifyOperator(header, deps);
+  contextValues.get(KEEP_PEER)();
   if (!mayDo(operator.role, row.permission)) throw new Problem("auth.forbidden");
   return { kind: "operator", ...operator };
 }

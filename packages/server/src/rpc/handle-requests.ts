@@ -1,4 +1,5 @@
 import type { Http2ServerRequest } from "node:http2";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { type ConnectRouter, createContextValues, type ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { PROBLEMS, toProblem } from "@gatehouse/core";
@@ -11,10 +12,10 @@ import type { ServerContext } from "../server-context.ts";
 import { peopleRoutes } from "../web/people-routes.ts";
 import { type AdmitDeps, admit, admitCalls } from "./admit-calls.ts";
 import { authenticate } from "./authenticate.ts";
-import { PEER_ADDRESS } from "./caller.ts";
+import { KEEP_PEER, PEER_ADDRESS } from "./caller.ts";
 import { checkMessages } from "./check-messages.ts";
 import { logCalls } from "./log-calls.ts";
-import { boundArrival, type Handle } from "./open-listener.ts";
+import { boundArrival, boundTaking, type Handle, type Listener } from "./open-listener.ts";
 import { auditAdminService } from "./services/audit-admin-service.ts";
 import { credentialAdminService } from "./services/credential-admin-service.ts";
 import { gatewayService } from "./services/gateway-service.ts";
@@ -34,19 +35,16 @@ export interface HandleOptions {
   readonly provider: SignInConfig | undefined;
   readonly counters: ServerCounters;
   readonly admission: AdmitDeps;
+  readonly listener: Pick<Listener, "keep">;
   /** Aborts when the server closes: streams end then. */
   readonly signal: AbortSignal;
 }
 
 /** No message is larger; streams carry many. */
 const MAX_MESSAGE_BYTES = 4 * 1_048_576;
-/** Paths of calls whose request is a stream. */
-const STREAMED_IN: ReadonlySet<string> = new Set(
-  Object.values(SERVICES)
-    .flatMap(({ typeName, methods }) => methods.map((method) => ({ typeName, ...method })))
-    .filter(({ methodKind }) => methodKind === "client_streaming" || methodKind === "bidi_streaming")
-    .map(({ typeName, name }) => `/${typeName}/${name}`),
-);
+/** Paths of calls whose request is a stream, and of those whose answer is one. */
+const STREAMED_IN = pathsOf("client_streaming", "bidi_streaming");
+const STREAMED_OUT = pathsOf("server_streaming", "bidi_streaming");
 
 const CONTROL_STREAM = NodeGatewayService.method.controlStream;
 const CONTROL_STREAM_PATH = `/${NodeGatewayService.typeName}/${CONTROL_STREAM.name}`;
@@ -63,7 +61,9 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     checkMessages(server.check),
   ];
   const contextValues = ({ socket }: Pick<Http2ServerRequest, "socket">) =>
-    createContextValues().set(PEER_ADDRESS, socket.remoteAddress ?? "");
+    createContextValues()
+      .set(PEER_ADDRESS, socket.remoteAddress ?? "")
+      .set(KEEP_PEER, () => options.listener.keep(socket));
   const plainStream = plainGrpcStream(
     { method: CONTROL_STREAM, serve: controlStream(server) },
     { interceptors, contextValues, maxMessageBytes: MAX_MESSAGE_BYTES, signal: options.signal },
@@ -97,7 +97,7 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     // Not everything that may stand in a request line can be read as a URL: `//` cannot.
     if (!URL.canParse(request.url, origin)) return answerUnknownPath(response);
     const url = new URL(request.url, origin);
-    if (!STREAMED_IN.has(url.pathname)) boundArrival(request, response);
+    boundTimes(url.pathname, request, response);
     const forPeople = people(request.method, url.pathname);
     if (forPeople !== undefined) return forPeople(request, response);
     const answer = Object.hasOwn(plain, url.pathname) ? plain[url.pathname] : undefined;
@@ -109,6 +109,20 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
         response.end(JSON.stringify(body));
       });
   });
+}
+
+function boundTimes(path: string, ...call: Parameters<Handle>): void {
+  if (!STREAMED_IN.has(path)) boundArrival(...call);
+  if (!STREAMED_OUT.has(path)) boundTaking(...call);
+}
+
+function pathsOf(...kinds: readonly DescMethod["methodKind"][]): ReadonlySet<string> {
+  return new Set(
+    Object.values(SERVICES)
+      .flatMap(({ typeName, methods }) => methods.map((method) => ({ typeName, ...method })))
+      .filter(({ methodKind }) => kinds.includes(methodKind))
+      .map(({ typeName, name }) => `/${typeName}/${name}`),
+  );
 }
 
 /**

@@ -8,6 +8,7 @@ import {
 import type { AddressInfo, Socket } from "node:net";
 import { Lifetime, Problem } from "@gatehouse/core";
 import { errorCode, SILENCE, SilentPeers } from "@gatehouse/kit";
+import { type ConnectionLimits, ConnectionPlaces, type Peer } from "../limits/connection-places.ts";
 
 /** What the port proves itself with, PEM. */
 export interface ListenerLeaf {
@@ -19,6 +20,8 @@ export interface ListenerOptions extends ListenerLeaf {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  /** Default: what a server has memory for. */
+  readonly limits?: ConnectionLimits;
 }
 
 export type Handle = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
@@ -31,19 +34,26 @@ export interface Listener extends AsyncDisposable {
   serve(handle: Handle): void;
   /** Proves itself with another leaf on connections that come from now on. */
   renew(leaf: ListenerLeaf): void;
+  /** The peer showed who they are: their connection is not cut for the sake of others. */
+  keep(peer: Peer): void;
   /** Takes no new connection; those that are open go on. */
   refuseNew(): void;
 }
 
 /** How long connections may finish what they do once the server closes. */
 const DRAIN_MS = 5_000;
-const MAX_CONNECTIONS = 16_384;
+/** A fleet that comes back at once has a call or two under way on each connection before it is known. */
+const LIMITS: ConnectionLimits = { connections: 16_384, unknownCalls: 32_768 };
+/** Connections that come while others, which gave them their places, are being closed. */
+const CLOSING_CONNECTIONS = 256;
 const MAX_SESSION_STREAMS = 256;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** How long a connection may be open without a call under way. */
 const IDLE_MS = 60_000;
 /** How long a request may take to arrive, where it is one message. */
 const REQUEST_MS = 30_000;
+/** How long nothing may move while its answer is waited for, or taken. */
+const STALLED_MS = 60_000;
 const MAX_HEADER_BYTES = 16_384;
 const MAX_HEADERS = 64;
 
@@ -65,9 +75,12 @@ const HTTP1_BOUNDS = {
 } as const;
 
 /** Takes the port without answering yet: what stands in signatures may need its number. Fails with `config.port_busy`. */
-export async function openListener({ host, port, ...leaf }: ListenerOptions): Promise<Listener> {
+export async function openListener(options: ListenerOptions): Promise<Listener> {
+  const { host, port, limits = LIMITS, ...leaf } = options;
   const server = createSecureServer({ ...contextOf(leaf), ...HTTP2_BOUNDS, ...HTTP1_BOUNDS, allowHTTP1: true });
-  server.maxConnections = MAX_CONNECTIONS;
+  server.maxConnections = limits.connections + CLOSING_CONNECTIONS;
+  const places = new ConnectionPlaces(limits);
+  server.on("connection", (socket: Socket) => places.take(socket));
   const life = new Lifetime();
   const open = trackConnections(server);
   const peers = life.own(new SilentPeers(SILENCE.ofAcceptor));
@@ -84,7 +97,13 @@ export async function openListener({ host, port, ...leaf }: ListenerOptions): Pr
     get connections() {
       return open.sockets.size;
     },
-    serve: (handle) => void server.on("request", handle),
+    serve: (handle) => {
+      server.on("request", (request, response) => {
+        response.once("close", places.begin(request.socket));
+        handle(request, response);
+      });
+    },
+    keep: (peer) => places.keep(peer),
     refuseNew,
     renew: (next) => server.setSecureContext(contextOf(next)),
     [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
@@ -102,10 +121,20 @@ function contextOf({ certificatePem, privateKeyPem }: ListenerLeaf) {
  */
 export function boundArrival(request: Http2ServerRequest, response: Http2ServerResponse): void {
   if (request.complete) return;
-  const timer = setTimeout(() => response.stream?.close() ?? request.socket.destroy(), REQUEST_MS);
+  const timer = setTimeout(() => cut(request, response), REQUEST_MS);
   const done = () => clearTimeout(timer);
   request.once("end", done);
   response.once("close", done);
+}
+
+/** An answer that is one message is taken, or lets go of what it holds: who takes none keeps it in memory. */
+export function boundTaking(request: Http2ServerRequest, response: Http2ServerResponse): void {
+  response.setTimeout(STALLED_MS, () => cut(request, response));
+}
+
+function cut(request: Http2ServerRequest, response: Http2ServerResponse): void {
+  if (response.stream === undefined) request.socket.destroy();
+  else response.stream.close();
 }
 
 interface OpenConnections {
