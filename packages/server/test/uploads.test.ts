@@ -2,6 +2,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { UploadEventsRequestSchema, UploadTelemetryRequestSchema } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { forgetSome } from "../src/reports/forget-reports.ts";
+import { storeEvents } from "../src/reports/store-events.ts";
+import { readEvents } from "../src/rpc/services/read-reports.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import { FleetUnderTest, type HostUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
@@ -41,11 +43,23 @@ class Uploader {
     return (await gateway.uploadTelemetry(sent, await this.#session.headersFor("UploadTelemetry"))).acknowledged;
   }
 
+  /** A stream of events that stays open. */
+  async hold(released: Promise<void>) {
+    const { gateway } = this.#host.org.fleet;
+    return gateway.uploadEvents(silentUntil(released), await this.#session.headersFor("UploadEvents"));
+  }
+
   async events(...batches: readonly Reports[]) {
     const { gateway } = this.#host.org.fleet;
     const sent = streamOf(batches.map((one) => create(UploadEventsRequestSchema, one)));
     return (await gateway.uploadEvents(sent, await this.#session.headersFor("UploadEvents"))).acknowledged;
   }
+}
+
+/** A stream that says nothing until it may end. */
+async function* silentUntil(released: Promise<void>): AsyncGenerator<never> {
+  await released;
+  yield* [];
 }
 
 async function* streamOf<T>(messages: readonly T[]) {
@@ -188,6 +202,37 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect(await runsOf(n1.nodeId)).toMatchObject([{ runId: "b1", state: "running" }]);
     expect(await runsOf(n2.nodeId, true)).toEqual([]);
     expect((await stored(n2.nodeId)).values).toEqual([9]);
+  });
+
+  test("a node that holds its streams open has no further ones read, and keeps no other node from being heard", async () => {
+    const [greedy, modest] = [await Uploader.open(org, "greedy"), await Uploader.open(org, "modest")];
+    const release = Promise.withResolvers<void>();
+    const ends = [1, 2, 3].map(() => greedy.hold(release.promise));
+    await expect(Promise.race(ends)).rejects.toEqual(refused("uploads.too_much"));
+    await modest.events(run(0, { ...RUNNING, runId: "modest-run" }));
+    release.resolve();
+    const states = (await Promise.allSettled(ends)).map(({ status }) => status);
+    expect(states.toSorted()).toEqual(["fulfilled", "fulfilled", "rejected"]);
+  });
+
+  test("text that no log can hold as it is costs the other nodes of a group nothing", async () => {
+    const [odd, plain] = [await Uploader.open(org, "odd"), await Uploader.open(org, "plain")];
+    await using store = await connectStore(database.location, fleet.clock);
+    const upload = (nodeId: string, value: RunInit) => {
+      const { batch } = readEvents(create(UploadEventsRequestSchema, run(0, value)));
+      return { nodeId, batches: [batch] };
+    };
+    const strange = { ...RUNNING, driver: "e\u0301", project: "\u0000", agent: "o\u0308", grants: ["u\u0308"] };
+    const group = [
+      upload(odd.nodeId, { ...strange, runId: "odd-run" }),
+      upload(plain.nodeId, { ...RUNNING, runId: "plain-run" }),
+    ];
+    const outcomes = await store.inOrg(org.orgId, (tx) => storeEvents(tx, group));
+    expect(outcomes).toEqual([{ acknowledged: expect.anything() }, { acknowledged: expect.anything() }]);
+    expect((await runsOf(plain.nodeId)).map(({ runId }) => runId)).toEqual(["plain-run"]);
+    expect(await runsOf(odd.nodeId)).toMatchObject([{ runId: "odd-run", driver: "é" }]);
+    const sample = samples(0, [1], { runId: "a\u0000b" });
+    await expect(odd.telemetry(sample)).rejects.toEqual(refused("api.malformed"));
   });
 
   test("who watches gets what happened behind a cursor, then what happens, in order", async () => {

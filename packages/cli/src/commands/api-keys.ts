@@ -4,7 +4,7 @@ import type { ApiKey } from "@gatehouse/wire";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { readRole, roleName } from "../operator/roles.ts";
-import { printJson, printLine, printTable } from "../terminal/print.ts";
+import { printJson, printLine, printTable, shown } from "../terminal/print.ts";
 import { readDuration } from "../terminal/read-duration.ts";
 
 /** Lists the keys of the organisation's members, never what they are. */
@@ -53,7 +53,7 @@ export async function revokeApiKey(invocation: Invocation): Promise<number> {
     return found;
   });
   if (isSet(invocation, "json")) printJson({ id: key.id, prefix: key.prefix, state: "revoked" });
-  else printLine(`${key.prefix} of ${key.member} opens nothing any more.`);
+  else printLine(`${shown(key.prefix)} of ${shown(key.member)} opens nothing any more.`);
   return 0;
 }
 

@@ -5,7 +5,7 @@ import { exportFromServer } from "../audit/export-from-server.ts";
 import { signHead } from "../audit/sign-head.ts";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { OperatorFiles } from "../operator/operator-files.ts";
-import { printJson, printLine } from "../terminal/print.ts";
+import { printJson, printLine, shown } from "../terminal/print.ts";
 
 /** Writes an audit log as one file that anyone can verify: the organisation's for an operator, else this node's own. */
 export async function exportAudit(invocation: Invocation): Promise<number> {
@@ -18,7 +18,7 @@ export async function exportAudit(invocation: Invocation): Promise<number> {
     printJson({ out, ...exported, time: new Date(head.time).toISOString(), left_out: unprotected });
     return 0;
   }
-  printLine(`Exported ${size} entries of log ${log} to ${out}.`);
+  printLine(`Exported ${size} entries of log ${shown(log)} to ${out}.`);
   printLine(`Signed by ${base64url(key)}.`);
   if (unprotected > 0)
     printLine(`Left out: ${unprotected} entries behind the last head. Start the daemon, then export.`);

@@ -3,7 +3,7 @@ import { base64url, fromBase64url, Problem, toProblem } from "@gatehouse/core";
 import { openLogSource, readLogId, type VerifiedLog, verifyLog } from "@gatehouse/kit";
 import { readEarlier, seenHere } from "../audit/seen-earlier.ts";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
-import { printJson, printLine } from "../terminal/print.ts";
+import { printJson, printLine, shown } from "../terminal/print.ts";
 
 /** A log that holds, and what else was asked of it. */
 interface Verdict extends VerifiedLog {
@@ -73,7 +73,7 @@ function witnessedSize(witnesses: ReadonlyMap<string, number>): number {
 
 function printVerdict(verdict: Verdict): void {
   const { log, key, entries, heads, unprotected, head, trust, seen } = verdict;
-  printLine(`Log ${log}: ${head.size} entries are what was signed (${heads} heads, ${sayWitnesses(verdict)}).`);
+  printLine(`Log ${shown(log)}: ${head.size} entries are what was signed (${heads} heads, ${sayWitnesses(verdict)}).`);
   printLine(`The last head is of ${new Date(head.time).toISOString()}, signed by ${base64url(key)}.`);
   if (seen > 0) printLine(`It begins with the ${seen} entries that were seen earlier.`);
   if (unprotected > 0)

@@ -3,7 +3,7 @@ import type { Node } from "@gatehouse/wire";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { commandNode } from "../operator/command-node.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
-import { printJson, printLine } from "../terminal/print.ts";
+import { printJson, printLine, shown } from "../terminal/print.ts";
 import { readDuration } from "../terminal/read-duration.ts";
 
 /** For runs that are stopped at the deadline. */
@@ -64,7 +64,7 @@ async function change(
     const { id = "", name = asked } = node ?? {};
     const more = await call(operator, { id, name });
     if (isSet(invocation, "json")) printJson({ id, name, state: done, ...more });
-    else printLine(`${name} is ${done}.`);
+    else printLine(`${shown(name)} is ${done}.`);
     return 0;
   });
 }

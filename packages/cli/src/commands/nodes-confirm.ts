@@ -2,7 +2,7 @@ import { Problem } from "@gatehouse/core";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { confirmHost } from "../operator/confirm-host.ts";
 import { asOperator } from "../operator/open-operator.ts";
-import { printJson, printLine } from "../terminal/print.ts";
+import { printJson, printLine, shown } from "../terminal/print.ts";
 import { describeNode } from "./nodes-ls.ts";
 
 /**
@@ -15,7 +15,7 @@ export async function confirm(invocation: Invocation): Promise<number> {
     confirmHost(operator, invocation.args[0] ?? "", typed),
   );
   if (isSet(invocation, "json")) printJson(describeNode(node));
-  else printLine(`Confirmed ${node.name}. It is on the roster.`);
+  else printLine(`Confirmed ${shown(node.name)}. It is on the roster.`);
   return 0;
 }
 

@@ -53,5 +53,6 @@ function printEventJson({ cursor, time, kind, nodeId, runId, data }: WatchEvents
 
 function printEvent({ cursor, time, kind, nodeId, runId, data }: WatchEventsResponse): void {
   const at = new Date(Number(time)).toISOString();
-  printLine([String(cursor), at, kind, nodeId, runId, shown(data)].filter((part) => part !== "").join("  "));
+  const parts = [String(cursor), at, kind, nodeId, runId, data].filter((part) => part !== "");
+  printLine(shown(parts.join("  ")));
 }

@@ -1,28 +1,34 @@
 import { stripVTControlCharacters } from "node:util";
 
-/** Prints one JSON value on a line. */
+/** Prints one JSON value on a line. What could move a terminal stands in it as an escape. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  process.stdout.write(`${escaped(JSON.stringify(value))}\n`);
 }
 
 export function printLine(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** To people, beside what a command's own output is. */
+/** To people, beside what a command's own output is. What somebody else said is part of many a note. */
 export function note(text: string): void {
-  process.stderr.write(`gatehouse: ${text}\n`);
+  process.stderr.write(`gatehouse: ${shownLines(text)}\n`);
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to be shown as escapes
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
-/** Text from a sandbox as it may be shown: no control or direction characters reach a terminal. */
+/** Text of a sandbox, node or server as it may be shown: no control or direction characters reach a terminal. */
 export function shown(text: string): string {
-  return stripVTControlCharacters(text).replace(
-    CONTROL,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return escaped(stripVTControlCharacters(text));
+}
+
+/** The same of text that may have several lines. */
+export function shownLines(text: string): string {
+  return text.split("\n").map(shown).join("\n");
+}
+
+function escaped(text: string): string {
+  return text.replace(CONTROL, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 type Colour = "red" | "green" | "yellow" | "dim" | "bold";
@@ -36,9 +42,12 @@ export function colour(text: string, name: Colour): string {
 
 const TO_THE_SECOND = /(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)\.\d{3}Z/g;
 
-/** Columns aligned by their widest cell, the last one as it is; times to the second, in UTC. */
+/**
+ * Columns aligned by their widest cell, the last one as it is; times to the second, in UTC. Cells are text of whoever:
+ * they are shown as such.
+ */
 export function printTable(head: readonly string[], written: readonly (readonly string[])[]): void {
-  const rows = written.map((row) => row.map((cell) => cell.replace(TO_THE_SECOND, "$1 $2")));
+  const rows = written.map((row) => row.map((cell) => shown(cell).replace(TO_THE_SECOND, "$1 $2")));
   const widths = head.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)));
   const line = (row: readonly string[]) =>
     row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0))).join("  ");

@@ -1,6 +1,6 @@
 import { type Problem, type ProblemCode, toProblem } from "@gatehouse/core";
 import { nextStep } from "./next-step.ts";
-import { shown } from "./print.ts";
+import { note, shown, shownLines } from "./print.ts";
 
 interface Called {
   /** The command's name, or its group's. */
@@ -11,15 +11,18 @@ interface Called {
   readonly exitCode?: number;
 }
 
-/** Prints a failure as a person wants to read it and returns the exit code. The stack is for those who ask. */
+/**
+ * Prints a failure as a person wants to read it and returns the exit code. The stack is for those who ask. A node or a
+ * server may have said what went wrong: it is shown as text.
+ */
 export function reportFailure(failure: unknown, called: Called): number {
   const problem = toProblem(failure);
-  process.stderr.write(`gatehouse: ${sentenceOf(problem, called)}\n`);
+  note(sentenceOf(problem, called));
   const next = nextStep(problem.code);
   if (next !== undefined) process.stderr.write(`  next: ${next}\n`);
   if (process.env.GATEHOUSE_LOG_LEVEL === "debug" || problem.code === "internal") {
     const cause = problem.cause instanceof Error ? problem.cause : problem;
-    process.stderr.write(`${cause.stack ?? String(cause)}\n`);
+    process.stderr.write(`${shownLines(cause.stack ?? String(cause))}\n`);
   }
   return called.exitCode ?? problem.row.exit;
 }

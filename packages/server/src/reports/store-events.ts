@@ -1,4 +1,4 @@
-import { canonicalJson, Problem, toCanonicalText } from "@gatehouse/core";
+import { canonicalJson, Problem } from "@gatehouse/core";
 import { SourceOffsets } from "./accept-batches.ts";
 import type { Upload } from "./batch.ts";
 import type { EventRecords, NewEvent } from "./event-records.ts";
@@ -84,7 +84,7 @@ async function unnamed(runs: RunRecords, nodeId: string, named: ReadonlySet<stri
 }
 
 function eventOf({ runId, nodeId, state, project, agent, driver, isExposed, exitCode }: ReportedRun): NewEvent {
-  const own = { agent: toCanonicalText(agent), driver, exposed: isExposed, project: toCanonicalText(project) };
+  const own = { agent, driver, exposed: isExposed, project };
   const data = state === "exited" ? { ...own, exit_code: exitCode } : own;
   return { kind: `run.${state}`, nodeId, runId, data: canonicalJson(data) };
 }

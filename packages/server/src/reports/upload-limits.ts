@@ -9,6 +9,19 @@ export const MAX_SOURCES = 16;
 export const MAX_WAITING_BYTES = 128 * 1_048_576;
 /** One transaction takes no more, so that others have their turn. */
 export const MAX_GROUP_BYTES = 8 * 1_048_576;
-/** Copies of audit logs that are read at once: each may hold what no head covers yet. */
-export const MAX_AUDIT_STREAMS = 8;
+/** How many streams of one kind are read at once. */
+export interface UploadBounds {
+  readonly ofNode: number;
+  readonly ofOrg: number;
+  readonly inAll: number;
+}
+
+/** A node sends one at a time; the one before may not have noticed yet that its connection is gone. */
+export const REPORT_STREAMS: UploadBounds = {
+  ofNode: 2,
+  ofOrg: Number.POSITIVE_INFINITY,
+  inAll: Number.POSITIVE_INFINITY,
+};
+/** Copies of audit logs: each may hold what no head covers yet. */
+export const AUDIT_STREAMS: UploadBounds = { ofNode: 1, ofOrg: 6, inAll: 8 };
 export const MAX_AUDIT_STREAM_MS = 60_000;

@@ -1,4 +1,4 @@
-import { Problem } from "@gatehouse/core";
+import { Problem, toCanonicalText } from "@gatehouse/core";
 import {
   type Gap,
   type RunState,
@@ -74,19 +74,20 @@ const STATES = {
   [RunState_State.EXITED]: "exited",
 } as const;
 
+/** Text is as an event may hold it: what fails as it is stored fails what other nodes sent with it. */
 function readRun(run: RunState): SaidRun {
-  const { runId, project, agent, driver, exposed: isExposed, exitCode, grants } = run;
+  const { runId, exposed: isExposed, exitCode } = run;
   if (run.state === RunState_State.UNSPECIFIED) throw new Problem("api.malformed", { detail: "state is missing." });
   const state = STATES[run.state];
   const endedAt = state === "exited" ? toSafeNumber(run.endedAt) : undefined;
   return {
     runId,
     state,
-    project,
-    agent,
-    driver,
+    project: toCanonicalText(run.project),
+    agent: toCanonicalText(run.agent),
+    driver: toCanonicalText(run.driver),
     isExposed,
-    grants,
+    grants: run.grants.map(toCanonicalText),
     createdAt: toSafeNumber(run.createdAt),
     endedAt,
     exitCode,

@@ -1,5 +1,4 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { Problem } from "@gatehouse/core";
 import type { NodeGatewayService } from "@gatehouse/wire";
 import { type CopyDeps, copyNodeLog } from "../../audit/copy-node-log.ts";
 import type { Upload } from "../../reports/batch.ts";
@@ -7,7 +6,8 @@ import { GroupWriter } from "../../reports/group-writer.ts";
 import { type ReadBatches, readBatches } from "../../reports/read-batches.ts";
 import { type RunReport, storeEvents } from "../../reports/store-events.ts";
 import { type Outcome, type Samples, storeTelemetry } from "../../reports/store-telemetry.ts";
-import { MAX_AUDIT_STREAM_MS, MAX_AUDIT_STREAMS } from "../../reports/upload-limits.ts";
+import { AUDIT_STREAMS, MAX_AUDIT_STREAM_MS, REPORT_STREAMS } from "../../reports/upload-limits.ts";
+import { UploadPlaces } from "../../reports/upload-places.ts";
 import { withNews } from "../../reports/with-news.ts";
 import { within } from "../../reports/within.ts";
 import type { ServerContext } from "../../server-context.ts";
@@ -25,28 +25,29 @@ export function uploadMethods({ store, bus }: ServerContext) {
     bus.publish({ kind: "events", orgId });
     return outcomes;
   });
-  let auditStreams = 0;
+  const copies = new UploadPlaces(AUDIT_STREAMS);
+  const reports = { telemetry: new UploadPlaces(REPORT_STREAMS), events: new UploadPlaces(REPORT_STREAMS) };
   return {
     uploadAudit: async (requests, context) => {
       const { orgId, nodeId } = nodeCaller(context);
-      if (auditStreams >= MAX_AUDIT_STREAMS) throw new Problem("uploads.too_much", { detail: "Try later." });
-      auditStreams += 1;
-      try {
-        const items = readAuditItems(within(requests, MAX_AUDIT_STREAM_MS));
-        const inOrg: CopyDeps["inOrg"] = async (work) => {
-          const { result, hasNews } = await store.inOrg(orgId, (tx) => withNews(tx, work));
-          if (hasNews) bus.publish({ kind: "events", orgId });
-          return result;
-        };
-        const size = await copyNodeLog(items, { orgId, nodeId, inOrg });
-        return { acknowledgedSize: BigInt(size) };
-      } finally {
-        auditStreams -= 1;
-      }
+      using _ = copies.take({ orgId, nodeId });
+      const items = readAuditItems(within(requests, MAX_AUDIT_STREAM_MS));
+      const inOrg: CopyDeps["inOrg"] = async (work) => {
+        const { result, hasNews } = await store.inOrg(orgId, (tx) => withNews(tx, work));
+        if (hasNews) bus.publish({ kind: "events", orgId });
+        return result;
+      };
+      const size = await copyNodeLog(items, { orgId, nodeId, inOrg });
+      return { acknowledgedSize: BigInt(size) };
     },
-    uploadTelemetry: async (requests, context) =>
-      submit(telemetry, await readBatches(requests, readTelemetry), context),
-    uploadEvents: async (requests, context) => submit(events, await readBatches(requests, readEvents), context),
+    uploadTelemetry: async (requests, context) => {
+      using _ = reports.telemetry.take(nodeCaller(context));
+      return await submit(telemetry, await readBatches(requests, readTelemetry), context);
+    },
+    uploadEvents: async (requests, context) => {
+      using _ = reports.events.take(nodeCaller(context));
+      return await submit(events, await readBatches(requests, readEvents), context);
+    },
   } satisfies Partial<ServiceImpl<typeof NodeGatewayService>>;
 }
 

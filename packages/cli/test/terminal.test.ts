@@ -1,0 +1,46 @@
+import { Problem } from "@gatehouse/core";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { note, printJson, printTable } from "../src/terminal/print.ts";
+import { reportFailure } from "../src/terminal/report-failure.ts";
+
+/** Sets a clipboard, clears a screen, rings, writes over a line, turns what follows around. */
+const HOSTILE = "\u001b]52;c;cm0gLXJm\u0007\u001b[2J\u009b31m\rok\u202edne";
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
+const MOVES = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+
+const CALLED = { group: "nodes", asked: undefined };
+
+let written = "";
+
+beforeEach(() => {
+  written = "";
+  for (const stream of [process.stdout, process.stderr]) {
+    vi.spyOn(stream, "write").mockImplementation((text) => {
+      written += String(text);
+      return true;
+    });
+  }
+});
+
+afterEach(() => vi.restoreAllMocks());
+
+test.each<[string, () => unknown]>([
+  ["a failure", () => reportFailure(new Problem("commands.failed", { detail: `It says: ${HOSTILE}` }), CALLED)],
+  ["a note", () => note(HOSTILE)],
+  ["a table", () => printTable(["NODE"], [[HOSTILE], ["n1"]])],
+  ["JSON", () => printJson({ said: HOSTILE })],
+])("%s that a node or server had a part in moves no terminal", (_, print) => {
+  print();
+  expect(written).toContain("ok");
+  expect(written).not.toMatch(MOVES);
+});
+
+test("what is printed as JSON reads as it was", () => {
+  printJson({ said: HOSTILE });
+  expect(JSON.parse(written)).toEqual({ said: HOSTILE });
+});
+
+test("a failure of several lines keeps them", () => {
+  reportFailure(new Problem("policy.invalid", { detail: "one\ntwo" }), CALLED);
+  expect(written).toContain("one\ntwo\n");
+});
