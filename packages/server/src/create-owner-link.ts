@@ -4,7 +4,7 @@ import { claimDatabase } from "./keys/claim-database.ts";
 import { openServerKeys } from "./keys/server-keys.ts";
 import type { ServerConfig } from "./open-server.ts";
 import { inviteMember } from "./people/invitations.ts";
-import { openStore } from "./store/open-store.ts";
+import { openStore, requireDatabase } from "./store/open-store.ts";
 
 export interface OwnerOfOrg {
   readonly org: string;
@@ -21,6 +21,7 @@ export async function createOwnerLink(
   { org, name }: OwnerOfOrg,
   { clock, random }: { readonly clock: Clock; readonly random: Random },
 ): Promise<{ readonly code: string; readonly expiresAt: number }> {
+  requireDatabase(location);
   const keys = await openServerKeys(directory, {
     now: () => clock.now(),
     randomBytes: (length) => random.bytes(length),

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { ConnectError, createClient } from "@connectrpc/connect";
 import { systemRandom } from "@gatehouse/core";
 import { PROBLEM_HEADER } from "@gatehouse/kit";
@@ -181,7 +182,11 @@ describe.each(DATABASES)("on $name", ({ open }) => {
 
   test("another organisation's members and keys are answered as absent ones, and stay as they are", async () => {
     const config = { directory: fleet.directory, store: database.location };
-    const code = await createSetupCode(config, { clock: fleet.clock, random: systemRandom });
+    const deps = { clock: fleet.clock, random: systemRandom };
+    const nowhere = { kind: "sqlite", path: `${fleet.directory}/none.db` } as const;
+    await expect(createSetupCode({ ...config, store: nowhere }, deps)).rejects.toMatchObject({ code: "store.missing" });
+    expect(existsSync(nowhere.path)).toBe(false);
+    const code = await createSetupCode(config, deps);
     const other = await fleet.createOrg("other", code);
     const mine = await keyOf("owner");
     const own = bearer(other.apiKey);

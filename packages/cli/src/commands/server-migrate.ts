@@ -19,7 +19,9 @@ export async function serverMigrate(invocation: Invocation): Promise<number> {
     printJson({ applied: !isPlanOnly, steps, sql });
     return 0;
   }
-  if (isPlanOnly) for (const statement of sql) printLine(`${statement};`);
-  else printLine(steps.length === 0 ? "The database is up to date." : `Applied ${steps.join(", ")}.`);
+  if (isPlanOnly) {
+    if (sql.length === 0) printLine("-- The database is up to date.");
+    for (const statement of sql) printLine(`${statement};`);
+  } else printLine(steps.length === 0 ? "The database is up to date." : `Applied ${steps.join(", ")}.`);
   return 0;
 }

@@ -29,6 +29,8 @@ const NEXT_STEPS: Readonly<Partial<Record<ProblemCode, string>>> = {
   "runs.not_found": "gatehouse ls",
   "sandbox.unavailable": "gatehouse doctor",
   "sandbox.workspace_refused": "go to your project's own directory, or name one: gatehouse run --workspace DIR",
+  "store.missing": "gatehouse server, or --database-url-file FILE where the rows are in PostgreSQL",
+  "store.unreachable": "on the server: does PostgreSQL listen where --database-url-file says?",
   "state.locked": "use what runs there, or end it first; gatehouse up --take-over replaces a daemon",
   "state.unsafe_directory": "gatehouse doctor",
 };

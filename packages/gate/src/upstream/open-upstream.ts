@@ -149,7 +149,13 @@ const MAY_FALL_BACK: ReadonlySet<string> = new Set(["gate.upstream_unreachable",
 // Errors of the network; what else a handshake fails with is about certificates or TLS itself.
 const NETWORK = /^E(?:CONN|HOST|NET|PIPE|TIMEDOUT|ADDR|ACCES|PERM|INVAL|AFNOSUPPORT|MFILE|NFILE|NOBUFS)/;
 
+/** What OpenSSL says of bytes that are no TLS. */
+const NO_TLS: ReadonlySet<string> = new Set(["ERR_SSL_WRONG_VERSION_NUMBER", "ERR_SSL_PACKET_LENGTH_TOO_LONG"]);
+
 function dialProblem(failure: NodeJS.ErrnoException, place: string): Problem {
+  if (NO_TLS.has(failure.code ?? "")) {
+    return new Problem("gate.upstream_protocol", { detail: `${place} does not speak TLS.`, cause: failure });
+  }
   const code = NETWORK.test(failure.code ?? "") ? "gate.upstream_unreachable" : "gate.upstream_untrusted";
   return new Problem(code, { detail: `${place}: ${failure.code ?? "no connection"}.`, cause: failure });
 }

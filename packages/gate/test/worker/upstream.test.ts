@@ -45,6 +45,29 @@ test("a service whose certificate is unknown or another's is not trusted with an
   expect(decrypted).toBeLessThanOrEqual(1);
 });
 
+test("a service that speaks no TLS is said to, and reads nothing of the request", async () => {
+  let read = "";
+  const server = createPlainServer((socket) => {
+    socket.on("data", (data) => {
+      read += data.toString("latin1");
+      socket.end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    });
+    socket.on("error", () => undefined);
+  });
+  await using plain = await listenOnLoopback(server);
+  await using gate = await openGate();
+  const host = `api.test:${plain.port}`;
+  await gate.put({ policy: allowing(host), injections: [injection(host, "Bearer real")] });
+  const client = await gate.tunnel(host);
+  const answer = await client.ask(["GET /secret-path HTTP/1.1", `Host: ${host}`]);
+  expect(answer.status).toBe(502);
+  expect(JSON.parse(answer.body)).toMatchObject({
+    code: "gate.upstream_protocol",
+    detail: `${host} does not speak TLS.`,
+  });
+  expect(read).not.toMatch(/real|secret-path/);
+});
+
 test("TLS below 1.2 is not spoken to a service", async () => {
   const server = createServer({
     ...outside.serverOptions,
