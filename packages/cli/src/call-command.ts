@@ -3,7 +3,7 @@ import { toProblem } from "@gatehouse/core";
 import { type Config, loadConfig } from "@gatehouse/kit";
 import type { Command, OptionValues } from "commander";
 import { awaitGate } from "./await-gate.ts";
-import { OWN_FAILURE } from "./call-program.ts";
+import { ownFailureOf } from "./call-program.ts";
 import type { Invocation } from "./invocation.ts";
 import { isOperators } from "./operator/is-operators.ts";
 import { reportFailure } from "./terminal/report-failure.ts";
@@ -45,10 +45,11 @@ export async function callCommand(command: Command, run: (invocation: Invocation
     if (!asksServer && !asksNobody) await awaitGate(stateDir);
     return await run({ args: command.args, options, ...settings, socketPath: join(stateDir, "daemon.sock") });
   } catch (failure) {
+    const exitCode = ownFailureOf(group);
     return reportFailure(failure, {
       group,
       asked: command.args[0],
-      ...(group === "run" ? { exitCode: OWN_FAILURE } : {}),
+      ...(exitCode === undefined ? {} : { exitCode }),
     });
   }
 }

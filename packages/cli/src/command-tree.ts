@@ -46,6 +46,7 @@ function addRunCommands(program: Command): void {
     .option("--listen <address>", "be a server for further hosts too, on host:port")
     .option("--url <url>", "https://name:port by which they, and this host, reach it");
   declareRun(program, async () => (await import("./commands/run.ts")).run);
+  declareExec(program);
   declare(program, "ls", "list runs", async () => (await import("./commands/ls.ts")).ls)
     .option("--node <node>", "runs of this node of your organisation")
     .option("--json", "print JSON");
@@ -61,6 +62,17 @@ function addRunCommands(program: Command): void {
     .option("-f, --follow", "go on as requests happen")
     .option("-n, --limit <number>", "how many of the newest to begin with", "100")
     .option("--json", "print JSON, one record on a line");
+}
+
+function declareExec(program: Command): void {
+  const say = "run a further command in a run";
+  declare(program, "exec", say, async () => (await import("./commands/exec.ts")).exec)
+    .argument("<run>", "run id")
+    .argument("<command...>", "the command and its arguments, after --")
+    .option("--env <name=value>", "set a variable for the command, beside the run's own (repeat)", collect, [])
+    .option("-w, --workdir <path>", "directory inside in which it begins (default: the run's workspace)")
+    .option("--timeout <duration>", "end it after 30s, 20m, 1h or 2d; its code is 124 then")
+    .passThroughOptions();
 }
 
 function addGrantCommands(program: Command): void {

@@ -340,6 +340,20 @@ export const PROBLEMS = {
   },
   "commands.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such command." },
 
+  "exec.unsupported": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 3,
+    say: "No command can be run in this run.",
+  },
+  "exec.too_many": { rpc: "resource_exhausted", http: 429, exit: 1, say: "Too many commands are run in this run." },
+  "exec.start_failed": {
+    rpc: "internal",
+    http: 500,
+    exit: 1,
+    say: "The command could not be started in the run.",
+  },
+
   "signin.failed": { rpc: "unauthenticated", http: 400, exit: 4, say: "Signing in failed. Begin again." },
   "signin.refused": {
     rpc: "permission_denied",

@@ -4,6 +4,7 @@ export { type Node, type NodeDeps, openNode } from "./daemon/open-node.ts";
 export { type DoctorCheck, failed, passed } from "./doctor/doctor-check.ts";
 export { runDoctor } from "./doctor/run-doctor.ts";
 export { METRICS } from "./metrics/node-metrics.ts";
+export { holdExec } from "./runs/hold-exec.ts";
 export type { CreatedRun } from "./runs/sandboxes.ts";
 export { startForegroundKeeper } from "./runs/spawn-keeper.ts";
 export { leaveServer, refreshSession, rotateApiKey } from "./uplink/change-key.ts";

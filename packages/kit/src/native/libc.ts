@@ -33,6 +33,8 @@ export interface Libc {
   ioctl(descriptor: number, request: number, argument: Uint8Array): void;
   /** NS_GET_USERNS: a descriptor of the user namespace that owns the namespace of `descriptor`. */
   ownerOfNamespace(descriptor: number): number;
+  /** NS_GET_PARENT: a descriptor of the user namespace in which that of `descriptor` was made. */
+  parentOfNamespace(descriptor: number): number;
   flock(descriptor: number, operation: number): void;
   /** FD_CLOEXEC, and nothing else of F_SETFD. */
   closeOnExec(descriptor: number): void;
@@ -57,6 +59,7 @@ const PLATFORMS: readonly string[] = ["linux-x64", "linux-arm64"];
 const SOL_SOCKET = 1;
 const F_SETFD = 2;
 const NS_GET_USERNS = 0xb701;
+const NS_GET_PARENT = 0xb702;
 const FD_CLOEXEC = 1;
 const PR_SET_SECCOMP = 22;
 const SECCOMP_MODE_FILTER = 2;
@@ -127,6 +130,7 @@ export function loadLibc(): Libc {
     trimHeap: () => trimHeap(0) === 1,
     execvp: (file, argv) => void execvp(file, [...argv, null]),
     ownerOfNamespace: (descriptor) => ioctl(descriptor, NS_GET_USERNS, "int", 0),
+    parentOfNamespace: (descriptor) => ioctl(descriptor, NS_GET_PARENT, "int", 0),
     addressOf: (buffer) => koffi.address(buffer),
     watchReadable: (descriptor, callback) => koffi.node.poll(descriptor, { readable: true }, callback),
   };

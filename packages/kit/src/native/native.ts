@@ -38,6 +38,11 @@ export interface Native {
    */
   openOwnerOfNamespace(path: string): number;
   /**
+   * Opens the user namespace in which the one of `descriptor` was made; `undefined` where that is none of the caller's
+   * own or below. The caller closes the descriptor.
+   */
+  openParentOfNamespace(descriptor: number): number | undefined;
+  /**
    * Keeps descriptors that this process inherited, standard streams apart, from every program that it starts: Node
    * closes only its own, and one of a shell's would open a way into a sandbox.
    */
@@ -140,6 +145,15 @@ class LazyNative implements Native {
       return this.#libc().ownerOfNamespace(namespace);
     } finally {
       closeSync(namespace);
+    }
+  }
+
+  openParentOfNamespace(descriptor: number): number | undefined {
+    try {
+      return this.#libc().parentOfNamespace(descriptor);
+    } catch (failure) {
+      if (failure instanceof SystemCallError && failure.code === "EPERM") return undefined;
+      throw failure;
     }
   }
 

@@ -16,15 +16,13 @@ import {
   runStreamCost,
 } from "@gatehouse/wire";
 import { readOutput } from "../runs/read-output.ts";
-import type { RunFiles } from "../runs/run-files.ts";
-import type { Sandboxes } from "../runs/sandboxes.ts";
+import type { FindStreamed, Streamed } from "../runs/streamed.ts";
 import type { NodeSession } from "../uplink/node-session.ts";
 import { Bell } from "./bell.ts";
 import { watchRun } from "./watch-run.ts";
 
 export interface AttachmentDeps {
-  readonly sandboxes: Sandboxes;
-  readonly files: RunFiles;
+  readonly streamed: FindStreamed;
   readonly check: CheckMessage;
 }
 
@@ -37,6 +35,7 @@ const STREAMS = { stdout: RunOutput_Stream.STDOUT, stderr: RunOutput_Stream.STDE
 export class Attachment {
   readonly #asked: OpenRunStream;
   readonly #deps: AttachmentDeps;
+  readonly #run: Streamed;
   readonly #outgoing = new MessageQueue<RunStreamRequest>(MAX_RUN_STREAM_MESSAGES);
   readonly #input = new MessageQueue<Given>(MAX_RUN_STREAM_MESSAGES);
   readonly #credit = new RunStreamCredit();
@@ -51,13 +50,14 @@ export class Attachment {
   constructor(asked: OpenRunStream, deps: AttachmentDeps) {
     this.#asked = asked;
     this.#deps = deps;
+    this.#run = deps.streamed(asked.runId);
   }
 
   /** Serves until the run is over, whoever is attached leaves, or the connection or `signal` ends. Fails as they do. */
   async serve(session: NodeSession, signal: AbortSignal): Promise<void> {
     const left = new AbortController();
     using linked = linkSignals(signal, left.signal);
-    const inputOffset = this.#asked.wantsInput ? await this.#deps.sandboxes.inputOffset(this.#asked.runId) : undefined;
+    const inputOffset = this.#asked.wantsInput ? await this.#inputOfRun() : undefined;
     this.#inputOffset = inputOffset ?? 0;
     const { runId, attachmentId } = this.#asked;
     const takesInput = inputOffset !== undefined;
@@ -80,22 +80,24 @@ export class Attachment {
     }
   }
 
+  async #inputOfRun(): Promise<number | undefined> {
+    return this.#run.code() === undefined ? this.#run.keeper.inputOffset() : undefined;
+  }
+
   #send(message: Outgoing): void {
     if (!this.#outgoing.push(create(RunStreamRequestSchema, { message }))) this.#outgoing.end();
   }
 
   /** Sends what the run wrote as fast as it is taken, and its end. */
   async #sendOutput(): Promise<void> {
-    const { sandboxes, files } = this.#deps;
-    const { runId } = this.#asked;
-    const directory = files.directory(sandboxes.get(runId).keeper);
+    const { directory, code } = this.#run;
     using _watched = watchRun(directory, () => this.#bell.ring());
     this.#outputOffset = Number(this.#asked.offset);
     while (!this.#hasEnded) {
       // Asked before reading: what an ended run wrote is all there.
-      const { state, code = 0 } = sandboxes.get(runId);
+      const exit = code();
       const sent = await this.#sendPiece(directory);
-      if (sent === "all" && state === "exited") return this.#end(code);
+      if (sent === "all" && exit !== undefined) return this.#end(exit);
       if (sent !== "some") await this.#bell.wait();
     }
   }
@@ -122,8 +124,7 @@ export class Attachment {
   }
 
   async #receive(answer: RunStreamResponse): Promise<void> {
-    const { check, sandboxes } = this.#deps;
-    check(RunStreamResponseSchema, answer);
+    this.#deps.check(RunStreamResponseSchema, answer);
     const { message } = answer;
     switch (message.case) {
       case "outputCreditBytes":
@@ -136,7 +137,7 @@ export class Attachment {
         return void this.#input.push("end");
       case "signal":
         // One that ended meanwhile needs none; its end is on its way.
-        return sandboxes.signal(this.#asked.runId, message.value).catch(() => undefined);
+        return void (await this.#run.keeper.signal(message.value).catch(() => undefined));
       default:
         return; // what a newer server says beside
     }
@@ -149,7 +150,7 @@ export class Attachment {
       const offset = given === "end" ? this.#inputOffset : Number(given.input.offset);
       const isLast = given === "end";
       // A run that ended takes nothing more: its end is on its way.
-      if (!(await this.#deps.sandboxes.giveInput(this.#asked.runId, { offset, data, isLast }, signal))) return;
+      if (!(await this.#run.keeper.giveInput({ offset, data, isLast }, signal))) return;
       this.#inputOffset = Math.max(this.#inputOffset, offset + data.length);
       if (!isLast) this.#grantInput(runStreamCost(data));
     }

@@ -27,9 +27,8 @@ export class Attachments implements AsyncDisposable {
 
   /** Begins to stream a run. Fails with `runs.not_found`, `server.busy`, `server.unreachable`. */
   open(asked: OpenRunStream): void {
-    const { sandboxes, session } = this.#deps;
-    const record = sandboxes.get(parseRunId(asked.runId));
-    if (!record.isDetached) throw new Problem("runs.not_found", { detail: "A foreground run has its own streams." });
+    const { streamed, session } = this.#deps;
+    streamed(parseRunId(asked.runId));
     const current = session();
     if (current === undefined) throw new Problem("server.unreachable");
     if (this.#open >= MAX_OPEN) throw new Problem("server.busy", { detail: `${MAX_OPEN} streams are open.` });

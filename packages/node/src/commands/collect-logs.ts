@@ -1,7 +1,6 @@
 import type { CollectLogs } from "@gatehouse/wire";
 import { bytesOf, readOutput } from "../runs/read-output.ts";
-import type { RunFiles } from "../runs/run-files.ts";
-import type { Sandboxes } from "../runs/sandboxes.ts";
+import type { FindStreamed } from "../runs/streamed.ts";
 import type { CommandOutcome } from "./command-journal.ts";
 
 const MAX_BYTES = 1_048_576;
@@ -12,11 +11,12 @@ const MAX_BYTES = 1_048_576;
  */
 export async function collectLogs(
   { runId, offset, maxBytes }: CollectLogs,
-  { sandboxes, files }: { readonly sandboxes: Sandboxes; readonly files: RunFiles },
+  streamed: FindStreamed,
 ): Promise<Partial<CommandOutcome>> {
-  const { state, keeper, code = null } = sandboxes.get(runId);
+  const { directory, code } = streamed(runId);
+  const exit = code();
   const limit = maxBytes === 0 ? MAX_BYTES : Math.min(maxBytes, MAX_BYTES);
-  const piece = await readOutput(files.directory(keeper), { from: Number(offset), limit });
-  const ended = state === "exited" && piece.isAtEnd;
-  return { payload: bytesOf(piece), message: JSON.stringify({ offset: piece.offset, ended, code }) };
+  const piece = await readOutput(directory, { from: Number(offset), limit });
+  const ended = exit !== undefined && piece.isAtEnd;
+  return { payload: bytesOf(piece), message: JSON.stringify({ offset: piece.offset, ended, code: exit ?? null }) };
 }

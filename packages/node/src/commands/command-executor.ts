@@ -84,7 +84,8 @@ export class CommandExecutor implements AsyncDisposable {
       });
     }
     this.#deps.log.info("command accepted", { commandId });
-    this.#life.run((signal) => this.#execute(verdict, () => run({ commandId, signal })));
+    const actor = actorOf(verdict.header);
+    this.#life.run((signal) => this.#execute(verdict, () => run({ commandId, actor, signal })));
   }
 
   /** Sends every end that the server has not said it has. */
@@ -142,7 +143,7 @@ export class CommandExecutor implements AsyncDisposable {
 
   /** A header that nobody vouches for is text from outside. */
   #record(kind: CommandEvent["kind"], header: CommandHeader | undefined, more: CommandEvent["data"]): Promise<void> {
-    const actor = toCanonicalText((header?.actor ?? "").slice(0, MAX_ACTOR_CHARACTERS)) || "server";
+    const actor = actorOf(header);
     const data = { command: toCanonicalText((header?.commandId ?? "").slice(0, 64)), seq: Number(header?.seq ?? 0n) };
     return this.#deps.putOnRecord({ kind, actor, data: { ...data, ...more } });
   }
@@ -153,6 +154,10 @@ export class CommandExecutor implements AsyncDisposable {
 }
 
 const INCAPABLE = "This node does not do that.";
+
+function actorOf(header: CommandHeader | undefined): string {
+  return toCanonicalText((header?.actor ?? "").slice(0, MAX_ACTOR_CHARACTERS)) || "server";
+}
 
 function outcomeOf(failure: unknown): CommandOutcome {
   const problem = toProblem(failure);

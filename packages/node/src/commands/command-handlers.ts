@@ -7,6 +7,8 @@ type ValueOf<K extends CommandKind> = Extract<Kind, { readonly case: K }>["value
 
 export interface CommandContext {
   readonly commandId: string;
+  /** Who gave it, by the server's word; fit for the audit log. */
+  readonly actor: string;
   /** Aborts when the daemon ends. */
   readonly signal: AbortSignal;
 }

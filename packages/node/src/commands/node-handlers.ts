@@ -1,5 +1,7 @@
 import { Problem, parseRunId } from "@gatehouse/core";
 import type { Attachments } from "../attachments/attachments.ts";
+import type { Execs } from "../runs/execs.ts";
+import { streamedOf } from "../runs/find-streamed.ts";
 import type { RunFiles } from "../runs/run-files.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
 import { fetchApiKey } from "../uplink/change-key.ts";
@@ -9,11 +11,13 @@ import type { Ceiling } from "./ceiling.ts";
 import { collectLogs } from "./collect-logs.ts";
 import type { CommandHandlers } from "./command-handlers.ts";
 import { Draining } from "./draining.ts";
+import { execInRun } from "./exec-in-run.ts";
 import { startRun } from "./start-run.ts";
 
 export interface NodeHandlerDeps {
   readonly stateDir: string;
   readonly sandboxes: Sandboxes;
+  readonly execs: Execs;
   readonly files: RunFiles;
   readonly ceiling: Ceiling;
 }
@@ -33,7 +37,8 @@ export function nodeHandlers(
   deps: NodeHandlerDeps,
   { session, fleet, attachments, now }: HandlerUplink,
 ): CommandHandlers {
-  const { sandboxes, stateDir } = deps;
+  const { sandboxes, execs, stateDir } = deps;
+  const streamed = streamedOf(sandboxes, execs);
   const draining = new Draining();
   return {
     ping: async () => ({ message: "pong" }),
@@ -43,14 +48,18 @@ export function nodeHandlers(
       return { message: asked.runId };
     },
     stopRun: async ({ runId }) => {
-      await sandboxes.stop(parseRunId(runId));
+      await (execs.has(runId) ? execs : sandboxes).stop(parseRunId(runId));
       return {};
     },
     signalRun: async ({ runId, signal }) => {
-      await sandboxes.signal(parseRunId(runId), signal);
+      await (execs.has(runId) ? execs : sandboxes).signal(parseRunId(runId), signal);
       return {};
     },
-    collectLogs: (asked) => collectLogs(asked, deps),
+    execInRun: async (asked, { actor }) => {
+      await execInRun(asked, { ...deps, actor });
+      return { message: asked.execId };
+    },
+    collectLogs: (asked) => collectLogs(asked, streamed),
     openRunStream: async (asked) => {
       attachments.open(asked);
       return {};

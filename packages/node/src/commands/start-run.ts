@@ -34,7 +34,8 @@ export async function startRun(asked: StartRun, { sandboxes, ceiling }: StartRun
     requirePublic(request.policy, ceiling);
     const { workspaceRoots } = ceiling;
     const takesInput = asked.attachmentId !== "";
-    await sandboxes.create(request, { runId: parseRunId(asked.runId), workspaceRoots, ownsWorkspace, takesInput });
+    const own = { workspaceRoots, ownsWorkspace, takesInput, isCommanded: true };
+    await sandboxes.create(request, { runId: parseRunId(asked.runId), ...own });
   } catch (failure) {
     if (ownsWorkspace) await rm(workspace, { recursive: true, force: true });
     throw failure;

@@ -19,6 +19,8 @@ import { openLocalPage } from "../local-page/open-local-page.ts";
 import { StopAll } from "../local-page/stop-all.ts";
 import { type NodeFacts, renderNodeMetrics } from "../metrics/node-metrics.ts";
 import { Routes, type RoutesOptions } from "../routes/routes.ts";
+import { ExecFiles } from "../runs/exec-files.ts";
+import { Execs } from "../runs/execs.ts";
 import { RunFiles } from "../runs/run-files.ts";
 import { Sandboxes } from "../runs/sandboxes.ts";
 import { ownPrograms, socketsOf } from "../runs/workspace.ts";
@@ -28,6 +30,7 @@ import { probeDriver, requireDriver } from "../sandbox/probe.ts";
 import { openUplink, type UplinkParts } from "../uplink/open-uplink.ts";
 import type { Uplink } from "../uplink/uplink.ts";
 import { boundLog } from "./bound-log.ts";
+import { execRoutes } from "./exec-routes.ts";
 import { GateLink } from "./gate-link.ts";
 import { openNodeHealth } from "./node-health.ts";
 import { nodeRoutes } from "./node-routes.ts";
@@ -97,13 +100,13 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     );
     await gate.start();
     const files = new RunFiles(state.path);
-    const sandboxes = await openSandboxes(config, { gate, files, log, stateDir: state.path });
-    const health = openNodeHealth(gate, state.path);
     const stateDir = state.path;
+    const { sandboxes, execs } = await openRuns(config, { gate, files, log, stateDir });
+    const health = openNodeHealth(gate, stateDir);
     const status = () => describeNode({ health, gate, sandboxes, startedAt, commit, stateDir, uplink });
     const stopAll = new StopAll({ sandboxes, gate, log });
     routes = life.own(await openRoutes(config, { stateDir: state.path, gatePort: () => proxyPort, log }));
-    const api = [...nodeRoutes({ sandboxes, files, status, stopAll }), ...routes.api()];
+    const api = [...nodeRoutes({ sandboxes, files, status, stopAll }), ...execRoutes(execs), ...routes.api()];
     life.own(
       await serveUnix({ socketPath: state.file("node.sock"), routes: api, log, signal: life.signal, replaces: true }),
     );
@@ -114,9 +117,9 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     );
     await gate.announceNode();
     if (deps.joinsServer)
-      uplink = life.own(await joinServer(config, { state, sandboxes, files, gate, health, log, commit }));
+      uplink = life.own(await joinServer(config, { state, sandboxes, execs, files, gate, health, log, commit }));
     health.setReady();
-    lookOften(life, { sandboxes, succession, log, logPath: state.file("daemon.log") });
+    lookOften(life, { sandboxes, execs, succession, log, logPath: state.file("daemon.log") });
     return {
       stateDir: state.path,
       proxyPort,
@@ -155,7 +158,7 @@ async function describeNode({ health, gate, sandboxes, uplink, ...node }: Descri
   };
 }
 
-interface JoinParts extends Pick<UplinkParts, "sandboxes" | "files" | "gate" | "health" | "log"> {
+interface JoinParts extends Pick<UplinkParts, "sandboxes" | "execs" | "files" | "gate" | "health" | "log"> {
   readonly state: StateDirectory;
   readonly commit: string;
 }
@@ -168,16 +171,19 @@ function joinServer({ node }: Config, { state, commit, ...parts }: JoinParts): P
 
 interface LookedAfter {
   readonly sandboxes: Sandboxes;
+  readonly execs: Execs;
   readonly succession: Succession;
   readonly log: Log;
   readonly logPath: string;
 }
 
-function lookOften(life: Lifetime, { sandboxes, succession, log, logPath }: LookedAfter): void {
+function lookOften(life: Lifetime, { sandboxes, execs, succession, log, logPath }: LookedAfter): void {
   const look = async () => {
     const older = boundLog({ path: logPath, fd: 2 });
     if (older === "lost") log.warn("there was no room for the older part of the log");
-    if (!succession.hasLetGo) await sandboxes.reconcile();
+    if (succession.hasLetGo) return;
+    await sandboxes.reconcile();
+    await execs.reconcile();
   };
   const timer = setInterval(() => life.run(look), LOOK_EVERY_MS);
   life.defer(() => clearInterval(timer));
@@ -229,7 +235,7 @@ interface SandboxParts {
   readonly stateDir: string;
 }
 
-function openSandboxes(config: Config, { gate, files, log, stateDir }: SandboxParts): Promise<Sandboxes> {
+async function openRuns(config: Config, { gate, files, log, stateDir }: SandboxParts) {
   const own = {
     stateDir,
     configDir: dirname(defaultConfigFile(process.env)),
@@ -238,7 +244,12 @@ function openSandboxes(config: Config, { gate, files, log, stateDir }: SandboxPa
   };
   const configured = config.node.driver === "auto" ? undefined : config.node.driver;
   const chooseDriver = (asked: DriverName | undefined) => requireDriver(asked ?? configured);
-  return Sandboxes.open({ gate, files, clock: systemClock, log, own, chooseDriver });
+  const sandboxes = await Sandboxes.open({ gate, files, clock: systemClock, log, own, chooseDriver });
+  const execFiles = new ExecFiles(files);
+  return {
+    sandboxes,
+    execs: await Execs.open({ stateDir, sandboxes, files: execFiles, gate, clock: systemClock, log }),
+  };
 }
 
 /** Makes or checks every directory before anything is read or written: a link among them would lead elsewhere. */

@@ -4,6 +4,7 @@ import { errorCode } from "@gatehouse/kit";
 
 const ANSWER_TIMEOUT_MS = 3_000;
 export interface AskOptions {
+  /** Infinity: as long as it takes. */
   readonly timeoutMs?: number;
   /** Aborting hangs up: the answer is `undefined`. */
   readonly signal?: AbortSignal;
@@ -27,10 +28,11 @@ export async function askKeeper(
   let text = "";
   let isLate = false;
   let failure: unknown;
-  const timer = setTimeout(() => {
+  const giveUp = () => {
     isLate = true;
     socket.destroy();
-  }, timeoutMs);
+  };
+  const timer = timeoutMs === Number.POSITIVE_INFINITY ? undefined : setTimeout(giveUp, timeoutMs);
   socket.on("data", (chunk: Buffer) => {
     text += chunk.toString();
     if (text.length > MAX_ANSWER_BYTES) socket.destroy();

@@ -7,13 +7,16 @@ import { callerEnvironment } from "../runs/sandbox-environment.ts";
 import { launchSandbox } from "../sandbox/launch.ts";
 import { attestPlaces } from "./attest-places.ts";
 import { CallerStreams } from "./caller-streams.ts";
+import type { ExitStatus } from "./exit-status.ts";
 import { serveKeeper } from "./keeper-socket.ts";
 import { type Launch, launchSchema } from "./launch-file.ts";
 import { RecordedStreams } from "./recorded-streams.ts";
 import { reportExited, reportStarted } from "./report.ts";
+import { RunExecs } from "./run-execs.ts";
 import { RunInput } from "./run-input.ts";
-import { type ExitStatus, type SandboxProcess, spawnSandbox } from "./sandbox-process.ts";
+import { type SandboxProcess, spawnSandbox } from "./sandbox-process.ts";
 import type { SandboxStreams } from "./sandbox-streams.ts";
+import { stopProcess } from "./stop-process.ts";
 import { type HeldListener, takeListener } from "./take-listener.ts";
 
 /** Signals that go on to the command. The terminal's own keys reach it by its terminal. */
@@ -45,12 +48,9 @@ async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   const input = launch.takesInput ? life.own(new RunInput(launch.runDir)) : undefined;
   const streams = openStreams(launch, input);
   if (streams !== undefined) life.own(streams);
+  const env = { ...callerEnvironment(launch.driver, process.env), ...launch.env };
   const { sandbox } = await spawnSandbox(
-    launchSandbox(launch.driver, {
-      ...launch,
-      env: { ...callerEnvironment(launch.driver, process.env), ...launch.env },
-      runtime: process.execPath,
-    }),
+    launchSandbox(launch.driver, { ...launch, env, runtime: process.execPath }),
     streams ?? { stdio: ["inherit", "inherit", "inherit"] },
   );
   life.own(sandbox);
@@ -66,13 +66,18 @@ async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   streams?.follow();
   let state: "starting" | "running" | "exited" = "starting";
   const startedAt = Date.now();
+  const { initPid } = sandbox;
+  const isRunning = () => state === "running";
+  const execs = initPid === undefined ? undefined : new RunExecs({ launch: { ...launch, env }, initPid, isRunning });
+  if (execs !== undefined) life.own(execs);
   life.own(
     await serveKeeper(join(launch.stateDir, "keepers", `${launch.keeper}.sock`), {
-      listenerFd: () => (listener as HeldListener | undefined)?.fd,
+      hand: (name, send) => name === "listener" && handOut(listener, send),
       status: () => ({ runId: launch.runId, pid: process.pid, startedAt, state, inputOffset: input?.offset }),
       signal: (name) => sandbox.signal(name),
       give: async (piece) => (await input?.give(piece)) === true,
-      stop: (graceMs) => stop(sandbox, graceMs),
+      stop: (graceMs) => stopProcess(sandbox, graceMs),
+      ...(execs === undefined ? {} : { exec: (name: string) => execs.start(name) }),
     }),
   );
   const isEarly = await Promise.race([reportStarted(launch, process.pid), sandbox.exited.then(() => true)]);
@@ -82,8 +87,15 @@ async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   sandbox.release();
   const exit = await sandbox.exited;
   state = "exited";
+  // They end with it, and their ends are told before its own.
+  await execs?.[Symbol.asyncDispose]();
   await streams?.[Symbol.asyncDispose]();
   return exit;
+}
+
+function handOut(listener: HeldListener | undefined, send: (fd: number) => void): boolean {
+  if (listener !== undefined) send(listener.fd);
+  return listener !== undefined;
 }
 
 /** A detached run has none of the caller's; without a sandbox they are its own as everything else is. */
@@ -108,14 +120,4 @@ function endWithCaller(sandbox: SandboxProcess): void {
   // Nor does waiting for that keep the keeper.
   process.channel?.unref();
   if (process.channel !== undefined && !process.connected) sandbox.kill();
-}
-
-async function stop(sandbox: SandboxProcess, graceMs: number): Promise<ExitStatus> {
-  sandbox.signal("SIGTERM");
-  const timer = setTimeout(() => sandbox.kill(), graceMs);
-  try {
-    return await sandbox.exited;
-  } finally {
-    clearTimeout(timer);
-  }
 }

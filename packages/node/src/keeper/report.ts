@@ -18,17 +18,32 @@ export async function reportStarted({ stateDir, runId }: Launch, pid: number): P
 }
 
 /** Tells the daemon that the command ended; leaves a note when the daemon is away. */
-export async function reportExited({ stateDir, runId, runDir }: Launch, end: RunEnd): Promise<void> {
+export function reportExited({ stateDir, runId, runDir }: Launch, end: RunEnd): Promise<void> {
+  return report({ stateDir, path: `/v1/sandboxes/${runId}/exited`, directory: runDir }, end);
+}
+
+/** The same of a further command in the run. */
+export function reportExecExited(
+  { stateDir, runId }: Pick<Launch, "stateDir" | "runId">,
+  { execId, directory }: { readonly execId: string; readonly directory: string },
+  end: RunEnd,
+): Promise<void> {
+  return report({ stateDir, path: `/v1/sandboxes/${runId}/execs/${execId}/exited`, directory }, end);
+}
+
+interface Told {
+  readonly stateDir: string;
+  readonly path: string;
+  /** Where the note is left. */
+  readonly directory: string;
+}
+
+async function report({ stateDir, path, directory }: Told, end: RunEnd): Promise<void> {
+  const socketPath = join(stateDir, "node.sock");
   try {
-    await requestUnixOk({
-      socketPath: join(stateDir, "node.sock"),
-      method: "POST",
-      path: `/v1/sandboxes/${runId}/exited`,
-      body: end,
-      timeoutMs: EXITED_TIMEOUT_MS,
-    });
+    await requestUnixOk({ socketPath, method: "POST", path, body: end, timeoutMs: EXITED_TIMEOUT_MS });
   } catch {
     // Where even that fails, the daemon finds the keeper gone; the command's own code is the caller's all the same.
-    await writeFileAtomic(join(runDir, "exit.json"), JSON.stringify(end)).catch(() => undefined);
+    await writeFileAtomic(join(directory, "exit.json"), JSON.stringify(end)).catch(() => undefined);
   }
 }

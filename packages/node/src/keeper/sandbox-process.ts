@@ -2,20 +2,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { Problem } from "@gatehouse/core";
 import { native } from "@gatehouse/kit";
 import { CA_BUNDLE, FD, SANDBOX_OWN, type SandboxLaunch } from "../sandbox/driver.ts";
+import { type ExitStatus, exitOf } from "./exit-status.ts";
 import { childOf, initBelow, sendSignal } from "./process-tree.ts";
 import type { SandboxStreams } from "./sandbox-streams.ts";
-
-/** How a command ended, as a shell would say it. */
-export interface ExitStatus {
-  /** 128 + n when a signal ended it. */
-  readonly code: number;
-}
 
 /** A sandbox whose namespaces are there; its command waits for `release`. */
 export interface SandboxProcess extends AsyncDisposable {
@@ -102,15 +96,6 @@ export async function spawnSandbox(
 }
 
 const GO = Buffer.from("go\n");
-
-function exitOf(child: ChildProcess): Promise<ExitStatus> {
-  return new Promise((resolve) => {
-    child.once("error", () => resolve({ code: 125 }));
-    child.once("exit", (code, signal) =>
-      resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]) }),
-    );
-  });
-}
 
 /** What the tool said last is why, where its words come to us and not to a person's own terminal. */
 async function explain(failure: unknown, stderr: Readable | null): Promise<Problem> {

@@ -3,7 +3,7 @@ import { type NetworkPolicyInput, Problem, parseNameSegment, toNameSegment } fro
 import * as z from "zod";
 
 /** Text that may become an argument: a NUL would end it, and begin another one for the tool that builds the sandbox. */
-const argument = z
+export const argument = z
   .string()
   .max(131_072)
   .refine((text) => !text.includes("\0"), "a NUL cannot be passed on");

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { getCACertificates } from "node:tls";
@@ -50,6 +51,8 @@ export function keeperOf(runId: string): string {
 }
 
 const POLICY = "policy.json";
+/** There for a run that a command of the server started. */
+const COMMANDED = "commanded";
 const PASSWD = `root:x:0:0:root:/:/usr/sbin/nologin
 agent:x:${SANDBOX_UID}:${SANDBOX_UID}:agent:${SANDBOX_HOME}:/bin/sh
 nobody:x:65534:65534:nobody:/:/usr/sbin/nologin
@@ -71,11 +74,15 @@ export class RunFiles {
   }
 
   /** Makes the directory with the run's record: from here on it is known, whatever happens to the daemon. */
-  async create(record: RunRecord, policy: NetworkPolicyInput): Promise<void> {
+  async create(
+    record: RunRecord,
+    { policy, isCommanded }: { readonly policy: NetworkPolicyInput; readonly isCommanded: boolean },
+  ): Promise<void> {
     const directory = this.directory(record.keeper);
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    // A file of its own: a release that does not know it goes on reading the record.
+    // Files of their own: a release that does not know them goes on reading the record.
     await writeFileAtomic(join(directory, POLICY), JSON.stringify(policy));
+    if (isCommanded) await writeFileAtomic(join(directory, COMMANDED), "");
     await this.write(record);
   }
 
@@ -86,6 +93,11 @@ export class RunFiles {
     } catch {
       return undefined;
     }
+  }
+
+  /** Whether a command of the server started the run. */
+  isCommanded(keeper: string): boolean {
+    return existsSync(join(this.directory(keeper), COMMANDED));
   }
 
   /** Makes the files that the sandbox reads. */

@@ -7,12 +7,13 @@ import { type Log, removeFile, writeFileAtomic } from "@gatehouse/kit";
 import * as z from "zod";
 import type { GateLink } from "../daemon/gate-link.ts";
 import { askKeeper } from "../keeper/ask-keeper.ts";
-import type { InputPiece } from "../keeper/run-input.ts";
 import type { DriverName } from "../sandbox/driver.ts";
 import type { CreateRequest } from "./create-request.ts";
+import { KeeperLink } from "./keeper-link.ts";
 import { launchOf, type PlannedRun, recordOf } from "./plan-run.ts";
 import { keeperOf, type RunEnd, type RunFiles, type RunRecord } from "./run-files.ts";
 import { spawnDetachedKeeper } from "./spawn-keeper.ts";
+import type { Streamed } from "./streamed.ts";
 import { checkMount, checkWorkspace, type OwnDirectories, refuseNested, requireWithin } from "./workspace.ts";
 
 export interface SandboxesDeps {
@@ -45,6 +46,8 @@ export interface CreateOptions {
   readonly ownsWorkspace?: boolean;
   /** Its standard input stays open for whoever attaches to it. */
   readonly takesInput?: boolean;
+  /** A command of the server started it: others may act in it as far as the node lets commands go. */
+  readonly isCommanded?: boolean;
 }
 
 const STOP_GRACE_MS = 5_000;
@@ -52,10 +55,6 @@ const START_WITHIN_MS = 30_000;
 /** What is said of a command whose end nobody saw. */
 const KILLED = 137;
 const stoppedSchema = z.object({ ok: z.literal(true), code: z.number().int().min(0).max(255) });
-const inputSchema = z.object({ inputOffset: z.number().int().min(0).optional() });
-const doneSchema = z.object({ ok: z.literal(true) });
-/** A command may read its input a day later. */
-const INPUT_WITHIN_MS = 86_400_000;
 /** Ended detached runs whose output is kept. */
 const MAX_KEPT = 50;
 
@@ -98,7 +97,7 @@ export class Sandboxes {
     this.#runs.set(runId, record);
     try {
       const { agent, project, grants, policy } = request;
-      await this.#deps.files.create(record, policy);
+      await this.#deps.files.create(record, { policy, isCommanded: options.isCommanded === true });
       const isExposed = driver === "process";
       const place = isExposed ? undefined : keeper;
       const asked = { runId, agent, project, grants, policy, isExposed, keeper: place };
@@ -194,31 +193,25 @@ export class Sandboxes {
   }
 
   async signal(runId: string, signal: string): Promise<void> {
-    const answer = await askKeeper(this.#keeperSocket(this.get(runId)), { op: "signal", signal });
-    if (answer === undefined) throw new Problem("runs.not_found");
+    if (!(await this.#link(this.get(runId)).signal(signal))) throw new Problem("runs.not_found");
   }
 
-  /** How much input a run was given so far; `undefined` where it has none that is open. */
-  async inputOffset(runId: string): Promise<number | undefined> {
+  /** `undefined` for a foreground run, whose streams are its caller's. */
+  streamed(runId: string): Streamed | undefined {
     const record = this.get(runId);
-    if (record.state === "exited") return undefined;
-    return inputSchema.safeParse(await askKeeper(this.#keeperSocket(record), { op: "status" })).data?.inputOffset;
-  }
-
-  /**
-   * Gives a run a piece of its input, which it may take long to read; bytes that it was given before are left out. False
-   * where it takes none, or the signal aborts.
-   */
-  async giveInput(runId: string, { offset, data, isLast }: InputPiece, signal: AbortSignal): Promise<boolean> {
-    const asked = { op: "input", offset, data: Buffer.from(data).toString("base64"), last: isLast };
-    const answer = await askKeeper(this.#keeperSocket(this.get(runId)), asked, { timeoutMs: INPUT_WITHIN_MS, signal });
-    return doneSchema.safeParse(answer).success;
+    if (!record.isDetached) return undefined;
+    const code = () => {
+      const { state, code: ended = 0 } = this.get(runId);
+      return state === "exited" ? ended : undefined;
+    };
+    return { directory: this.#deps.files.directory(record.keeper), keeper: this.#link(record), code };
   }
 
   /** Ends every run whose keeper is gone, here and at the gate, and removes what it left. */
   async reconcile(): Promise<void> {
     for (const record of this.list()) {
-      if (record.state === "exited" || this.#mayStillCome(record) || (await this.#isKept(record))) continue;
+      if (record.state === "exited" || this.#mayStillCome(record)) continue;
+      if (await this.#link(record).isThere()) continue;
       await this.exited(record.runId, (await this.#deps.files.end(record.keeper)) ?? { code: KILLED });
     }
     for (const { runId, keeper } of await this.#deps.gate.call("listRuns", null)) {
@@ -245,14 +238,6 @@ export class Sandboxes {
     if (record?.failure !== undefined) throw new Problem("sandbox.start_failed", { detail: record.failure });
   }
 
-  async #isKept(record: RunRecord): Promise<boolean> {
-    try {
-      return (await askKeeper(this.#keeperSocket(record), { op: "status" })) !== undefined;
-    } catch {
-      return true; // it is there and slow
-    }
-  }
-
   async #update(record: RunRecord): Promise<void> {
     this.#runs.set(record.runId, record);
     await this.#deps.files.write(record);
@@ -271,6 +256,10 @@ export class Sandboxes {
       if (record.ownsWorkspace === true) await rm(record.workspace, { recursive: true, force: true });
       await this.#deps.files.remove(record.keeper);
     }
+  }
+
+  #link(record: RunRecord): KeeperLink {
+    return new KeeperLink(this.#keeperSocket(record));
   }
 
   #keeperSocket({ keeper }: RunRecord): string {

@@ -6,6 +6,8 @@ import { nodeHandlers } from "../commands/node-handlers.ts";
 import type { GateLink } from "../daemon/gate-link.ts";
 import { gateFigures } from "../reports/gate-figures.ts";
 import { Reports } from "../reports/reports.ts";
+import type { Execs } from "../runs/execs.ts";
+import { streamedOf } from "../runs/find-streamed.ts";
 import type { RunFiles } from "../runs/run-files.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
 import { NodeFiles } from "./node-files.ts";
@@ -16,6 +18,7 @@ export interface UplinkParts {
   readonly journalFile: string;
   readonly softwareVersion: string;
   readonly sandboxes: Sandboxes;
+  readonly execs: Execs;
   readonly files: RunFiles;
   readonly ceiling: Ceiling;
   readonly gate: Pick<GateLink, "call">;
@@ -35,8 +38,7 @@ export async function openUplink(parts: UplinkParts): Promise<Uplink> {
   return Uplink.open({
     reports,
     journal,
-    sandboxes,
-    files: parts.files,
+    streamed: streamedOf(sandboxes, parts.execs),
     ...{ stateDir, softwareVersion, gate, log, clock, random: systemRandom },
     isWell: async () => (await parts.health.report()).status === "ok",
     putOnRecord: async (event) => {

@@ -9,8 +9,7 @@ import { type CommandEvent, CommandExecutor, type ExecutorDeps } from "../comman
 import type { CommandHandlers } from "../commands/command-handlers.ts";
 import type { CommandJournal } from "../commands/command-journal.ts";
 import type { HandlerUplink } from "../commands/node-handlers.ts";
-import type { RunFiles } from "../runs/run-files.ts";
-import type { Sandboxes } from "../runs/sandboxes.ts";
+import type { FindStreamed } from "../runs/streamed.ts";
 import { FleetCourier, type FleetGate } from "./fleet-courier.ts";
 import { FleetFollower } from "./fleet-follower.ts";
 import { HeadWitness, type WitnessEvent } from "./head-witness.ts";
@@ -43,8 +42,7 @@ export interface UplinkOptions {
     readonly spoolDepth: number;
     serve(session: NodeSession, signal: AbortSignal): Promise<void>;
   };
-  readonly sandboxes: Sandboxes;
-  readonly files: RunFiles;
+  readonly streamed: FindStreamed;
   readonly handlers: (uplink: HandlerUplink) => CommandHandlers;
 }
 
@@ -92,8 +90,7 @@ export class Uplink implements AsyncDisposable {
     });
     const check = createMessageCheck();
     const session = () => this.#session;
-    const { sandboxes, files } = options;
-    const attachments = this.#life.own(new Attachments({ sandboxes, files, check, session, log }));
+    const attachments = this.#life.own(new Attachments({ streamed: options.streamed, check, session, log }));
     const handlers = options.handlers({ session, fleet, attachments, now: () => time.now() });
     const executor = this.#life.own(new CommandExecutor({ journal, handlers, log, putOnRecord, sendAck }));
     const bootId = makeUuid(clock.now(), random);

@@ -590,9 +590,32 @@ export declare type ExecInRun = Message<"gatehouse.gateway.v1.ExecInRun"> & {
   command: string[];
 
   /**
+   * 0: as long as it takes. After this long it is ended, with code 124.
+   *
    * @generated from field: int64 timeout_ms = 3;
    */
   timeoutMs: bigint;
+
+  /**
+   * Its own id, under which its streams are opened and it is signalled and stopped, as a run.
+   *
+   * @generated from field: string exec_id = 4;
+   */
+  execId: string;
+
+  /**
+   * Beside the run's own variables.
+   *
+   * @generated from field: map<string, string> environment = 5;
+   */
+  environment: { [key: string]: string };
+
+  /**
+   * Inside, from the run's workspace on; empty: that.
+   *
+   * @generated from field: string workdir = 6;
+   */
+  workdir: string;
 };
 
 /**

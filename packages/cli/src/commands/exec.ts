@@ -1,0 +1,60 @@
+import { makeUuid, Problem, systemClock, systemRandom, toHex } from "@gatehouse/core";
+import { requestUnixOk } from "@gatehouse/kit";
+import { holdExec } from "@gatehouse/node";
+import { type Invocation, listOption, textOption } from "../invocation.ts";
+import { commandNode } from "../operator/command-node.ts";
+import { findRun, isElsewhere } from "../operator/fleet-runs.ts";
+import { holdRun } from "../operator/hold-run.ts";
+import { asOperator } from "../operator/open-operator.ts";
+import { readDuration } from "../terminal/read-duration.ts";
+import { readVariables } from "../terminal/read-variables.ts";
+
+const START_TIMEOUT_MS = 30_000;
+const EXEC_ID_BYTES = 8;
+
+/** Runs a further command in a run, here or on its node: its streams, signals and exit code are the command's own. */
+export async function exec(invocation: Invocation): Promise<number> {
+  const [runId = "", ...words] = invocation.args;
+  const command = words[0] === "--" ? words.slice(1) : words;
+  if (command.length === 0) throw new Problem("usage.invalid", { detail: "Name a command, after --." });
+  const timeout = textOption(invocation, "timeout");
+  const asked = {
+    command,
+    env: readVariables(listOption(invocation, "env")),
+    workdir: textOption(invocation, "workdir") ?? "",
+    timeoutMs: timeout === undefined ? 0 : readDuration(timeout, "--timeout"),
+  };
+  return (await isElsewhere(invocation, runId))
+    ? execOnNode(invocation, runId, asked)
+    : execHere(invocation, runId, asked);
+}
+
+interface Asked {
+  readonly command: readonly string[];
+  readonly env: Record<string, string>;
+  readonly workdir: string;
+  readonly timeoutMs: number;
+}
+
+async function execHere({ config, socketPath }: Invocation, runId: string, asked: Asked): Promise<number> {
+  const { timeoutMs, ...rest } = asked;
+  const path = `/v1/sandboxes/${encodeURIComponent(runId)}/exec`;
+  const body = { ...rest, timeout_ms: timeoutMs };
+  const call = { socketPath, method: "POST", path, timeoutMs: START_TIMEOUT_MS, body } as const;
+  const { keeper } = (await requestUnixOk(call)) as { readonly keeper: string };
+  return holdExec({ stateDir: config.state.dir, keeper });
+}
+
+async function execOnNode({ config }: Invocation, runId: string, asked: Asked): Promise<number> {
+  const { dir: stateDir } = config.state;
+  const { command, env: environment, workdir, timeoutMs } = asked;
+  const execId = toHex(systemRandom.bytes(EXEC_ID_BYTES));
+  const value = { runId, execId, command: [...command], environment, workdir, timeoutMs: BigInt(timeoutMs) };
+  const nodeId = await asOperator(stateDir, async (operator) => {
+    const run = await findRun(operator, runId);
+    const idempotencyKey = makeUuid(systemClock.now(), systemRandom);
+    await commandNode(operator, run.nodeId, { kind: { case: "execInRun", value }, idempotencyKey });
+    return run.nodeId;
+  });
+  return holdRun({ stateDir, nodeId, runId: execId });
+}

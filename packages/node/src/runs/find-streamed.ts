@@ -1,0 +1,13 @@
+import { Problem } from "@gatehouse/core";
+import type { Execs } from "./execs.ts";
+import type { Sandboxes } from "./sandboxes.ts";
+import type { FindStreamed } from "./streamed.ts";
+
+/** Looks among this node's runs and the commands in them. */
+export function streamedOf(sandboxes: Pick<Sandboxes, "streamed">, execs: Pick<Execs, "streamed">): FindStreamed {
+  return (id) => {
+    const found = execs.streamed(id) ?? sandboxes.streamed(id);
+    if (found === undefined) throw new Problem("runs.not_found", { detail: "It has its own streams." });
+    return found;
+  };
+}
