@@ -71,8 +71,7 @@ function declareExec(program: Command): void {
     .argument("<command...>", "the command and its arguments, after --")
     .option("--env <name=value>", "set a variable for the command, beside the run's own (repeat)", collect, [])
     .option("-w, --workdir <path>", "directory inside in which it begins (default: the run's workspace)")
-    .option("--timeout <duration>", "end it after 30s, 20m, 1h or 2d; its code is 124 then")
-    .passThroughOptions();
+    .option("--timeout <duration>", "end it after 30s, 20m, 1h or 2d; its code is 124 then");
 }
 
 function addGrantCommands(program: Command): void {

@@ -1,4 +1,4 @@
-import { makeUuid, Problem, systemClock, systemRandom, toHex } from "@gatehouse/core";
+import { makeUuid, systemClock, systemRandom, toHex } from "@gatehouse/core";
 import { requestUnixOk } from "@gatehouse/kit";
 import { holdExec } from "@gatehouse/node";
 import { type Invocation, listOption, textOption } from "../invocation.ts";
@@ -14,9 +14,7 @@ const EXEC_ID_BYTES = 8;
 
 /** Runs a further command in a run, here or on its node: its streams, signals and exit code are the command's own. */
 export async function exec(invocation: Invocation): Promise<number> {
-  const [runId = "", ...words] = invocation.args;
-  const command = words[0] === "--" ? words.slice(1) : words;
-  if (command.length === 0) throw new Problem("usage.invalid", { detail: "Name a command, after --." });
+  const [runId = "", ...command] = invocation.args;
   const timeout = textOption(invocation, "timeout");
   const asked = {
     command,

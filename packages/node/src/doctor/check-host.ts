@@ -1,5 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { errorCode, native } from "@gatehouse/kit";
+import { isInstalled } from "../sandbox/probe.ts";
 import { type DoctorCheck, failed, passed } from "./doctor-check.ts";
 
 const NEEDED = "24.7";
@@ -9,7 +10,7 @@ const NO_NAME = "gatehouse-doctor.invalid";
 
 /** The runtime, native calls, and whether names resolve. */
 export async function checkHost(): Promise<readonly DoctorCheck[]> {
-  return [checkNode(), checkNative(), await checkResolver()];
+  return [checkNode(), checkNative(), checkJoiner(), await checkResolver()];
 }
 
 function checkNode(): DoctorCheck {
@@ -23,6 +24,12 @@ function checkNative(): DoctorCheck {
   const about = { name: "native-calls", concerns: "host" } as const;
   if (native.available) return passed(about, "peer credentials, descriptor passing and locks work");
   return failed(about, native.why ?? "missing", "Run npm install again on this machine.");
+}
+
+function checkJoiner(): DoctorCheck {
+  const about = { name: "exec", concerns: "host", isNeeded: false } as const;
+  if (isInstalled("perl")) return passed(about, "further commands can be run in runs");
+  return failed(about, "perl is not installed: no further command is run in a run", "Install perl.");
 }
 
 async function checkResolver(): Promise<DoctorCheck> {

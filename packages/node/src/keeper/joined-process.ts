@@ -4,6 +4,7 @@ import { text } from "node:stream/consumers";
 import { Problem } from "@gatehouse/core";
 import { native } from "@gatehouse/kit";
 import { JOIN_FD, JOINED, type JoinSpec, launchJoiner } from "../sandbox/join.ts";
+import { isInstalled } from "../sandbox/probe.ts";
 import { toolEnvironment, untilParentDies } from "../sandbox/wrap-command.ts";
 import { type ExitStatus, exitOf } from "./exit-status.ts";
 import type { RunNamespaces } from "./open-namespaces.ts";
@@ -27,7 +28,7 @@ export interface JoinedStreams {
 
 /**
  * Runs a command in the namespaces of a run, with no more than the run's command has. Returns when it has given up its
- * rights and become the command's shell. Fails with `exec.start_failed`.
+ * rights and become the command's shell. Fails with `exec.start_failed`, `exec.unsupported`.
  */
 export async function spawnJoined(
   spec: Omit<JoinSpec, "umask">,
@@ -35,6 +36,7 @@ export async function spawnJoined(
   streams: JoinedStreams,
 ): Promise<JoinedProcess> {
   if (streams.stdio.some((stream) => typeof stream !== "number")) throw new Error("a stream of the host's own");
+  if (!isInstalled("perl")) throw new Problem("exec.unsupported", { detail: "perl is not installed on the node." });
   native.withholdInheritedDescriptors();
   const { umask } = namespaces;
   const { file, args, data } = launchJoiner({ ...spec, umask });
@@ -57,14 +59,13 @@ export async function spawnJoined(
     await exited;
     throw new Problem("exec.start_failed", { detail: said.replace(JOINED, "").trim().slice(0, 200) });
   }
-  const isOver = () => child.exitCode !== null || child.signalCode !== null;
-  const signal = (name: NodeJS.Signals) => {
-    // The number of a process that was waited for may be a stranger's by now.
-    if (!isOver()) sendSignal(childOf(child.pid ?? 0), name);
-  };
+  // The number of a process that was waited for may be a stranger's by now.
+  const commandPid = () => (child.exitCode === null && child.signalCode === null ? childOf(child.pid ?? 0) : undefined);
+  const signal = (name: NodeJS.Signals) => sendSignal(commandPid(), name);
   const kill = () => {
-    signal("SIGKILL");
-    child.kill("SIGKILL");
+    // Its parent waits for it, and ends by itself then.
+    if (commandPid() === undefined) child.kill("SIGKILL");
+    else signal("SIGKILL");
   };
   return {
     exited,

@@ -182,13 +182,19 @@ export class Execs {
   async reconcile(): Promise<void> {
     for (const record of [...this.#execs.values()]) {
       const run = this.#runOf(record);
-      const mayStillCome = this.#deps.clock.now() - record.startedAt < START_WITHIN_MS;
-      if (run === undefined) this.#execs.delete(record.execId);
-      else if (record.code === undefined && !mayStillCome && !(await this.#link(record).isThere())) {
+      if (record.code === undefined && (await this.#isOver(record, run))) {
         await removeFile(this.#socket(record.keeper));
-        await this.exited(record.execId, (await this.#deps.files.end(run.keeper, record.keeper)) ?? { code: KILLED });
+        const end = run && (await this.#deps.files.end(run.keeper, record.keeper));
+        await this.exited(record.execId, end ?? { code: KILLED });
       }
+      if (run === undefined) this.#execs.delete(record.execId);
     }
+  }
+
+  async #isOver(record: ExecRecord, run: RunRecord | undefined): Promise<boolean> {
+    if (run === undefined || run.state === "exited") return true;
+    const mayStillCome = this.#deps.clock.now() - record.startedAt < START_WITHIN_MS;
+    return !mayStillCome && !(await this.#link(record).isThere());
   }
 
   async #prune(runId: string): Promise<void> {

@@ -60,7 +60,6 @@ sub must {
   POSIX::_exit(125);
 }
 sub option { must("prctl $_[0]", $prctl, $_[0], $_[1], 0, 0, 0) }
-sub end_with_parent { my ($parent) = @_; option(1, 9); POSIX::_exit(125) if getppid() != $parent }
 fcntl($_, F_SETFD, FD_CLOEXEC) || POSIX::_exit(125) for $args, $info, $owner, @namespaces, $user;
 my ($filter, $umask, $workdir, $count, @command) = unpack('(V/a*)*', do { local $/; readline($args) });
 my %variables = map { split(/=/, $_, 2) } splice(@command, 0, $count);
@@ -75,15 +74,20 @@ for my $capability (0 .. 63) {
 }
 option(4, 0);
 option(38, 1);
-end_with_parent($keeper);
+option(1, 9);
+POSIX::_exit(125) if getppid() != $keeper;
 my $program = pack('S x![8] P', length($filter) / 8, $filter);
 must('seccomp', $prctl, 22, 2, $program, 0, 0);
 syswrite($info, "joined\n");
+pipe(my $parent, my $held) || POSIX::_exit(125);
 my $child = fork();
 if (!defined($child)) { syswrite($info, "fork: $!\n"); POSIX::_exit(125) }
 if ($child == 0) {
-  # Of a parent outside its process namespace a process is told 0.
-  end_with_parent(0);
+  option(1, 9);
+  # Of a parent outside its process namespace a process is told nothing: a pipe says whether it was gone before.
+  close($held);
+  vec(my $ended = '', fileno($parent), 1) = 1;
+  POSIX::_exit(125) if select($ended, undef, undef, 0);
   POSIX::setsid() if !$keeps_session;
   %ENV = %variables;
   { exec { '/bin/sh' } 'sh', '-c', 'cd -- "$1" || exit 126; shift; unset OLDPWD; exec "$@"', 'sh', $workdir, @command }

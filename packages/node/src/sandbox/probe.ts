@@ -78,7 +78,8 @@ function tryRun([file = "", ...args]: readonly string[]): Promise<string | undef
   });
 }
 
-function isInstalled(tool: string): boolean {
+/** Whether a tool is where those that build sandboxes are looked for. */
+export function isInstalled(tool: string): boolean {
   return (toolEnvironment().PATH ?? "").split(":").some((folder) => existsSync(join(folder, tool)));
 }
 
