@@ -132,7 +132,7 @@ test("what is run in a run is on record, with its program and without its argume
 });
 
 async function detach(command: readonly string[], ...options: readonly string[]): Promise<string> {
-  const { stdout } = await world.cli(["run", "-d", ...options, "--", ...command], { cwd: world.paths.workspace });
+  const { stdout } = await world.cli(["run", "-d", ...options, "--", ...command]);
   return stdout.trim();
 }
 

@@ -66,12 +66,13 @@ function addRunCommands(program: Command): void {
 
 function declareExec(program: Command): void {
   const say = "run a further command in a run";
-  declare(program, "exec", say, async () => (await import("./commands/exec.ts")).exec)
+  const exec = declare(program, "exec", say, async () => (await import("./commands/exec.ts")).exec)
     .argument("<run>", "run id")
     .argument("<command...>", "the command and its arguments, after --")
     .option("--env <name=value>", "set a variable for the command, beside the run's own (repeat)", collect, [])
     .option("-w, --workdir <path>", "directory inside in which it begins (default: the run's workspace)")
     .option("--timeout <duration>", "end it after 30s, 20m, 1h or 2d; its code is 124 then");
+  withExamples(exec, "exec RUN -- git status", "exec -w src --timeout 20m RUN -- make test");
 }
 
 function addGrantCommands(program: Command): void {
