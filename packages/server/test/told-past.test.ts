@@ -1,11 +1,19 @@
-import { systemRandom } from "@gatehouse/core";
+import { rosterTuple, systemRandom } from "@gatehouse/core";
 import { describeRoster, type KeySetDocument } from "@gatehouse/kit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { recoverServer } from "../src/index.ts";
 import { openServerKeys, type ServerKeys } from "../src/keys/server-keys.ts";
 import { signRevocation } from "../src/streams/sign-revocation.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type HostUnderTest, makePair, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import {
+  FleetUnderTest,
+  type HostUnderTest,
+  makePair,
+  type OrgUnderTest,
+  type Pair,
+  refused,
+  signWith,
+} from "./fleet-under-test.ts";
 import { apiKeyOf } from "./host-session.ts";
 import { type SealedUnderTest, sealUnderTest } from "./seal-under-test.ts";
 import { auditEntries } from "./stored-rows.ts";
@@ -125,6 +133,25 @@ describe.each(DATABASES)("a server on $name in a new epoch", ({ open }) => {
       "roster.put_back",
       "node.revoked",
     ]);
+  });
+
+  test("takes none that an operator's key signed: it may be decertified since, and could end every other node", async () => {
+    const operator = makePair("ed25519");
+    const signedBy = (signer: Pair, version: number, nodes: RosterNodes) => {
+      const own = { orgId: org.orgId, version, issuedAt: fleet.clock.now(), nodes, operatorKeys: [operator.publicKey] };
+      return { ...own, signer: signer.publicKey, signature: signWith(signer, rosterTuple(own)) };
+    };
+    const [first, second] = hosts.map(({ rosterNode }) => rosterNode);
+    if (first === undefined || second === undefined) throw new Error("there are no hosts");
+    const { version, issuedAt, ...certifying } = signedBy(org.orgKey, 8, [first, second]);
+    const roster = { ...certifying, version: BigInt(version), issuedAt: BigInt(issuedAt), nodes: [first, second] };
+    await org.org.putRoster({ roster }, org.headers);
+    for (const ahead of [9, 12]) {
+      const alone = JSON.stringify(describeRoster(signedBy(operator, ahead, [first])));
+      await expect(tell(hosts[0], { rosterVersion: 12n, roster: alone })).rejects.toEqual(refused("roster.refused"));
+    }
+    expect((await org.org.getOrg({}, org.headers)).roster?.version).toBe(8n);
+    expect((await org.nodes.listNodes({}, org.headers)).nodes.map(({ name }) => name)).toEqual(["n1", "n2"]);
   });
 
   function keysNow(): Promise<ServerKeys> {
