@@ -39,7 +39,7 @@ async function measureFleet(count: number): Promise<readonly Row[]> {
     await using nodes = await Simulators.start(fleet.seeds, fleet.server, SIMULATORS);
     const label = (text: string) => `${count.toLocaleString("en-US")} nodes: ${text}`;
     using operator = await openBenchOperator(fleet.operatorDir);
-    const parts = { server, nodes, operator, count, label };
+    const parts = { server, nodes, operator, count, label, idleBytes: server.residentBytes() };
     const { orgKey, roster } = fleet;
     return [
       ...(await measureReturn(parts)),
@@ -57,8 +57,7 @@ async function measureFleet(count: number): Promise<readonly Row[]> {
 }
 
 /** Everybody comes back at once, as after a restart: TLS, handshake, control stream. An operator asks meanwhile. */
-async function measureReturn({ server, nodes, operator, count, label }: Parts): Promise<readonly Row[]> {
-  const idleBytes = server.residentBytes();
+async function measureReturn({ server, nodes, operator, count, label, idleBytes }: Parts): Promise<readonly Row[]> {
   const probe = probeOther(operator);
   const { values, seconds, cpuSeconds } = await timed(server, () =>
     nodes.all({ kind: "connect", concurrency: CONCURRENCY }),
@@ -107,7 +106,7 @@ function probeOther({ nodes }: BenchOperator) {
   };
 }
 
-async function measureHeartbeats({ server, nodes, count, label }: Parts): Promise<readonly Row[]> {
+async function measureHeartbeats({ server, nodes, count, label, idleBytes }: Parts): Promise<readonly Row[]> {
   await nodes.all({ kind: "heartbeat", concurrency: CONCURRENCY });
   const { cpuSeconds } = await timed(server, () => nodes.all({ kind: "heartbeat", concurrency: CONCURRENCY }));
   const rest = await timed(server, () => wait(REST_MS, []));
@@ -116,6 +115,12 @@ async function measureHeartbeats({ server, nodes, count, label }: Parts): Promis
       case: label("streams at rest, pings and greetings alone, of one core"),
       value: (rest.cpuSeconds / rest.seconds) * 100,
       unit: "%",
+    },
+    {
+      case: label("resident of a control stream after that rest"),
+      value: (server.residentBytes() - idleBytes) / count / KIB,
+      unit: "KiB",
+      target: { atMost: 120 },
     },
     { case: label("a heartbeat"), value: (cpuSeconds / count) * 1e6, unit: "µs CPU" },
     {

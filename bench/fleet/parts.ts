@@ -7,6 +7,8 @@ export interface Parts {
   readonly server: Measured;
   readonly nodes: Simulators;
   readonly operator: BenchOperator;
+  /** Resident bytes of the server before anybody came. */
+  readonly idleBytes: number;
   readonly count: number;
   readonly label: (text: string) => string;
 }

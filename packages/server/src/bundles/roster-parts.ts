@@ -1,5 +1,4 @@
-import { base64url } from "@gatehouse/core";
-import { describeRoster, rosterPart } from "@gatehouse/kit";
+import { describeRoster, rosterPart, type SignedRoster } from "@gatehouse/kit";
 import type { RosterRecords } from "../orgs/roster-records.ts";
 import { type HashedPart, hashPart } from "./hashed-part.ts";
 
@@ -22,14 +21,13 @@ export class RosterParts {
   async newest({ orgId, roster }: RosterTransaction): Promise<HashedPart | undefined> {
     const head = await roster.newestHead();
     if (head === undefined) return undefined;
-    // A version that is put back with a database may be another one under the same number.
-    const mark = `${head.version} ${base64url(head.signature)}`;
+    const mark = markOf(head);
     const known = this.#parts.get(orgId);
     if (known?.mark === mark) return known.part;
     const document = await roster.newest();
     if (document === undefined) return undefined;
     const part = hashPart(rosterPart(describeRoster(document)));
-    this.#remember(orgId, { mark: `${document.version} ${base64url(document.signature)}`, part });
+    this.#remember(orgId, { mark: markOf(document), part });
     return part;
   }
 
@@ -47,4 +45,9 @@ export class RosterParts {
     this.#bytes -= this.#parts.get(orgId)?.part.content.length ?? 0;
     this.#parts.delete(orgId);
   }
+}
+
+/** A version that comes with a database that was put back may be another one under the same number. */
+function markOf({ version, issuedAt }: Pick<SignedRoster, "version" | "issuedAt">): string {
+  return `${version} ${issuedAt}`;
 }

@@ -4,7 +4,7 @@ import type { SignedRoster } from "@gatehouse/kit";
 export interface RosterRecords {
   newest(): Promise<SignedRoster | undefined>;
   /** What tells the newest from all others, without reading it. */
-  newestHead(): Promise<Pick<SignedRoster, "version" | "signature"> | undefined>;
+  newestHead(): Promise<Pick<SignedRoster, "version" | "issuedAt"> | undefined>;
   /** Fails with `roster.conflict` when the version is there. */
   insert(roster: SignedRoster): Promise<void>;
 }

@@ -16,8 +16,10 @@ export function rosterRecords(scope: RecordScope): RosterRecords {
       return row === undefined ? undefined : readRosterDocument(JSON.parse(row.document));
     },
     newestHead: async () => {
-      const all = db.selectFrom("rosters").select(["version", "signature"]).where("org_id", "=", orgId);
-      return all.orderBy("version", "desc").limit(1).executeTakeFirst();
+      // What stands before the document: SQLite reads all of it for what stands behind.
+      const all = db.selectFrom("rosters").select(["version", "issued_at"]).where("org_id", "=", orgId);
+      const row = await all.orderBy("version", "desc").limit(1).executeTakeFirst();
+      return row && { version: row.version, issuedAt: row.issued_at };
     },
     insert: async (roster) => {
       const { version, issuedAt, signer, signature } = roster;
