@@ -58,7 +58,7 @@ describe("a host becomes a node once, whatever of its enrollment is lost", () =>
   });
   afterAll(() => path[Symbol.asyncDispose]());
 
-  test.each(PLACES)("all after $bytes bytes $direction", async ({ direction, bytes }) => {
+  test.each(someOf(PLACES, 1))("all after $bytes bytes $direction", async ({ direction, bytes }) => {
     const { fleet, proxy } = path;
     const name = `${direction}-${bytes}`;
     const code = fleet.path(`${name}.code`);
@@ -76,7 +76,7 @@ describe("a host becomes a node once, whatever of its enrollment is lost", () =>
     await fleet.json(["node", "refresh", "--state-dir", fleet.path(name)]);
   });
 
-  test.each(someOf(CASES, 4))("its confirmation, when what goes $direction $end", async ({ direction, end }) => {
+  test.each(someOf(CASES, 2))("its confirmation, when what goes $direction $end", async ({ direction, end }) => {
     const { fleet, proxy } = path;
     const name = `${direction}-${end.replaceAll(" ", "-")}`;
     const code = fleet.path(`${name}.code`);
@@ -140,7 +140,7 @@ describe("a node's partition from its server", () => {
   describe("during a command", () => {
     beforeAll(startDaemon);
     afterAll(stopDaemon);
-    test.each(CASES)("is done once when what goes $direction $end", async ({ direction, end }) => {
+    test.each(someOf(CASES, 4))("is done once when what goes $direction $end", async ({ direction, end }) => {
       const { fleet, proxy } = path;
       const before = [(await runsOf(fleet)).length, accepted()] as const;
       proxy.cut(direction, "open");
@@ -200,7 +200,7 @@ describe("a node's partition from its server", () => {
   describe("during the handshake", () => {
     beforeAll(startDaemon);
     afterAll(stopDaemon);
-    test.each(PLACES)(
+    test.each(someOf(PLACES, 1))(
       "comes back although all was lost after $bytes bytes $direction",
       async ({ direction, bytes }) => {
         const { fleet, proxy } = path;
@@ -215,6 +215,26 @@ describe("a node's partition from its server", () => {
     );
   });
 
+  describe("by a network that turns bits over", () => {
+    beforeAll(startDaemon);
+    afterAll(stopDaemon);
+    test("takes nothing that comes through it, and goes on when it is mended", async () => {
+      const { fleet, proxy } = path;
+      const before = { connections: connections(), accepted: accepted(), ...(await generationOf(fleet)) };
+      proxy.impair("both", { corruptChance: 1 });
+      const policy = "mode: permissive\nrules:\n  - action: deny\n    hosts: [corrupt.example.com]\n";
+      const refused = await fleet.run(["policy", "apply", "egress", "-", ...asOperator(fleet)], policy);
+      expect(refused).toMatchObject({ code: 6, stdout: "" });
+      proxy.reset();
+      const isAway = () => daemon.stderr.split("server is away").length > 2;
+      await eventually("the node tries in vain", isAway, { timeoutMs: BACK_WITHIN_MS });
+      expect([connections(), accepted()]).toEqual([before.connections, before.accepted]);
+      proxy.heal();
+      await connected(before.connections);
+      expect(await generationOf(fleet)).toEqual({ wanted: before.wanted, served: before.served });
+    });
+  });
+
   test("leaves audit logs that verify, with as many runs as were ordered", async () => {
     const { fleet } = path;
     const out = fleet.path("audit.jsonl");
@@ -223,7 +243,7 @@ describe("a node's partition from its server", () => {
     const lines = (await readFile(out, "utf8")).trim().split("\n");
     const entries = lines.map((line) => JSON.parse(line) as Entry);
     const ordered = entries.filter(({ kind, data }) => kind === "command.issued" && data?.kind === "start_run");
-    expect(ordered.length).toBeGreaterThan(CASES.length);
+    expect(ordered.length).toBeGreaterThan(5);
     expect(await fleet.operator(["ls"])).toHaveLength(ordered.length);
   });
 });

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { seededRandom } from "@gatehouse/testbed";
 import { UploadEventsRequestSchema, UploadTelemetryRequestSchema } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { forgetSome } from "../src/reports/forget-reports.ts";
@@ -131,6 +132,32 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect(await n2.telemetry(samples(0, [9]))).toEqual({ gate: 0n });
     expect(await n1.telemetry()).toEqual({ gate: 2n });
     expect((await stored(n2.nodeId)).values).toEqual([9]);
+  });
+
+  test("whatever arrives twice, late, side by side and out of order is stored once", async () => {
+    const shuffled = await Uploader.open(org, "shuffled");
+    const random = seededRandom(20_261_126);
+    const all = Array.from({ length: 40 }, (_, at) => samples(at, [at]));
+    let acknowledged = -1n;
+    for (let round = 0; round < 10; round += 1) {
+      // Pieces of one log, as connections that broke and came back deliver them.
+      const pieces = Array.from({ length: 3 }, () => {
+        const from = random(all.length);
+        return shuffled.telemetry(...all.slice(from, from + 1 + random(8)));
+      });
+      for (const piece of await Promise.allSettled(pieces)) {
+        if (piece.status === "rejected") expect(piece.reason).toEqual(refused("uploads.out_of_order"));
+        else expect(piece.value.gate ?? -1n).toBeGreaterThanOrEqual(acknowledged);
+      }
+      const said = (await shuffled.telemetry()).gate ?? -1n;
+      expect(said).toBeGreaterThanOrEqual(acknowledged);
+      acknowledged = said;
+      expect((await stored(shuffled.nodeId)).values.length).toBe(Number(acknowledged) + 1);
+    }
+    expect(await shuffled.telemetry(...all.slice(Number(acknowledged) + 1))).toEqual({ gate: 39n });
+    const { values, gaps } = await stored(shuffled.nodeId);
+    expect(values.toSorted((one, other) => one - other)).toEqual(all.map((_, at) => at));
+    expect(gaps).toEqual([]);
   });
 
   test("batches that are missing keep what follows out; a gap that says so lets it in, and is told", async () => {

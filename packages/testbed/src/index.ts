@@ -36,7 +36,7 @@ export { countInMemory } from "./system/memory-scan.ts";
 export { findProcessTree, isAlive, listProcesses, type ProcessEntry } from "./system/process-table.ts";
 export { type Finished, type RunProcessOptions, runProcess } from "./system/run-process.ts";
 export { type RandomNumber, seededRandom } from "./system/seeded-random.ts";
-export { shiftClock } from "./system/shift-clock.ts";
+export { type MovableClock, movableClock, shiftClock } from "./system/shift-clock.ts";
 export {
   type BrokenCall,
   breakCall,
