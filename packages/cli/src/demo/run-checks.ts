@@ -256,7 +256,7 @@ async function judgeAudit({ world, runId, judge }: RunObserved) {
   judge(
     "audit-verifies",
     missing.length === 0 && text.includes(runId) && !text.includes(world.credential) && found.includes("was changed"),
-    `${head.size} entries under ${heads} signed heads, ${missing.length === 0 ? "each kind among them" : `without ${missing.join(", ")}`}; control: in a copy with another host, ${found}`,
+    `${head.size} entries under ${heads} signed ${heads === 1 ? "head" : "heads"}, ${missing.length === 0 ? "each kind among them" : `without ${missing.join(", ")}`}; control: in a copy with another host, ${found}`,
   );
 }
 

@@ -34,7 +34,10 @@ const MAX_QUEUED = 64;
 /** A batch reaches this many nodes. */
 const MAX_TARGETS = 10_000;
 
-const CORDONED = { state: "forbidden", message: "The node is cordoned: it admits no new run." } as const;
+const CORDONED = {
+  state: "forbidden",
+  message: "The node is cordoned: it admits no new run (gatehouse nodes uncordon).",
+} as const;
 const CROWDED = { state: "busy", message: `${MAX_QUEUED} commands wait for this node already.` } as const;
 
 /**
