@@ -16,6 +16,15 @@ export interface TakenBack {
   /** By the part of a key that names it. */
   readonly apiKeys: ReadonlySet<string>;
   readonly members: readonly MemberEntry[];
+  /** Ways to sign in that ended. */
+  readonly signIns: readonly SignInEntry[];
+}
+
+/** A password that was replaced or reset; with an issuer, who a member was at a provider. */
+interface SignInEntry {
+  readonly seq: number;
+  readonly name: string;
+  readonly issuer: string | undefined;
 }
 
 /** What became of a member at an entry of the log; a name may be somebody else's before and after. */
@@ -42,6 +51,7 @@ class Reading implements TakenBack {
   readonly credentials = new Set<string>();
   readonly apiKeys = new Set<string>();
   readonly members: MemberEntry[] = [];
+  readonly signIns: SignInEntry[] = [];
 
   constructor(orgId: string) {
     this.orgId = orgId;
@@ -67,6 +77,14 @@ class Reading implements TakenBack {
       case "member.role_changed":
         if (ROLES.has(String(data.role))) this.members.push({ seq, name, role: data.role as Role });
         return;
+      case "password.changed":
+      case "password.chosen":
+      case "password.reset":
+        this.signIns.push({ seq, name, issuer: undefined });
+        return;
+      case "identity.unlinked":
+        this.signIns.push({ seq, name, issuer: String(data.issuer) });
+        return;
       default:
         return; // heads, and what gives rather than takes
     }
@@ -85,8 +103,8 @@ export async function readTakenBack(file: string, auditKey: Uint8Array): Promise
 }
 
 /**
- * Takes back again what was taken back after a backup was made: nodes, credentials, keys of members, members, and what
- * they might do. Nothing is given to anybody. `size` is how many entries the log had that was put back: what became of a
+ * Takes back again what was taken back after a backup was made: nodes, credentials, keys of members, members, what they
+ * might do, and how they signed in: a password that was replaced since opens nothing, its member needs a link. Nothing is given to anybody. `size` is how many entries the log had that was put back: what became of a
  * member before is part of it. The last owner stays, on record: without one nobody could go on.
  */
 export async function takeBackAgain(tx: OrgTransaction, back: TakenBack, size: number): Promise<void> {
@@ -95,6 +113,14 @@ export async function takeBackAgain(tx: OrgTransaction, back: TakenBack, size: n
   for (const { id, prefix } of await tx.apiKeys.listOfMembers())
     if (back.apiKeys.has(prefix)) await endKey(tx, { id, prefix });
   for (const change of back.members) if (change.seq >= size) await lessen(tx, change);
+  for (const ended of back.signIns) if (ended.seq >= size) await endSignIn(tx, ended);
+}
+
+async function endSignIn(tx: OrgTransaction, { name, issuer }: SignInEntry): Promise<void> {
+  const member = await tx.members.findByName(name);
+  if (member === undefined) return;
+  if (issuer === undefined) return tx.passwords.remove(member.id);
+  await tx.identities.removeOfMember(member.id, issuer);
 }
 
 async function endNode(tx: OrgTransaction, nodeId: string): Promise<void> {

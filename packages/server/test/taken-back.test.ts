@@ -1,0 +1,83 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient } from "@connectrpc/connect";
+import { AuditAdminService, Role } from "@gatehouse/wire";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readTakenBack, takeBackAgain } from "../src/backup/taken-back.ts";
+import { openServerKeys } from "../src/keys/server-keys.ts";
+import { connectStore } from "../src/store/open-store.ts";
+import type { OrgTransaction } from "../src/store/org-transaction.ts";
+import type { Store } from "../src/store/store.ts";
+import { DATABASES, type TestDatabase } from "./databases.ts";
+import { FleetUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
+
+const ISSUER = "https://id.example.com";
+const HASH = `$argon2id$v=19$m=65536,t=3,p=4$${"a".repeat(22)}$${"a".repeat(43)}`;
+
+describe.each(DATABASES)("on $name, a restored server", ({ open }) => {
+  let database: TestDatabase;
+  let fleet: FleetUnderTest;
+  let org: OrgUnderTest;
+  let folder: string;
+  let store: Store;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "gatehouse-taken-back-"));
+    database = await open();
+    fleet = await FleetUnderTest.open(database.location);
+    org = await fleet.createOrg("acme");
+    store = await connectStore(database.location, fleet.clock);
+  });
+
+  afterAll(async () => {
+    await store[Symbol.asyncDispose]();
+    await fleet[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true });
+  });
+
+  const inOrg = <T>(work: (tx: OrgTransaction) => Promise<T>): Promise<T> => store.inOrg(org.orgId, work);
+
+  async function addMember(name: string): Promise<void> {
+    await org.org.addMember({ name, role: Role.ADMIN }, org.headers);
+    await inOrg(async (tx) => {
+      const memberId = (await tx.members.findByName(name))?.id ?? "";
+      await tx.passwords.put(memberId, HASH);
+      await tx.identities.insert({ issuer: ISSUER, subject: name, memberId });
+    });
+  }
+
+  const waysIn = (name: string) =>
+    inOrg(async (tx) => {
+      const memberId = (await tx.members.findByName(name))?.id ?? "";
+      const atProvider = (await tx.identities.listOfMember(memberId)).length > 0;
+      return { password: (await tx.passwords.find(memberId)) !== undefined, atProvider };
+    });
+
+  test("lets nobody in by a password that was replaced, or as whom a member unlinked, since its backup", async () => {
+    for (const name of ["before", "changed", "chosen", "reset", "unlinked"]) await addMember(name);
+    const note = (kind: string, member: string, more = {}) =>
+      inOrg((tx) => tx.audit.append({ kind, actor: `operator:${member}`, data: { member, ...more } }));
+    await note("password.changed", "before");
+    const size = await inOrg((tx) => tx.auditLogs.size(org.orgId));
+    await note("password.changed", "changed");
+    await note("password.chosen", "chosen");
+    await note("password.reset", "reset");
+    await note("identity.unlinked", "unlinked", { issuer: ISSUER });
+    const file = join(folder, "audit.jsonl");
+    const { exportAudit } = createClient(AuditAdminService, fleet.transport);
+    let text = "";
+    for await (const { lines } of exportAudit({}, org.headers)) text += new TextDecoder().decode(lines);
+    writeFileSync(file, text);
+    const own = { now: () => fleet.clock.now(), randomBytes: () => new Uint8Array(32) };
+    const { publicKey } = (await openServerKeys(fleet.directory, own)).working.audit.key;
+    const back = await readTakenBack(file, publicKey);
+    await inOrg((tx) => takeBackAgain(tx, back, size));
+    expect(await waysIn("before")).toEqual({ password: true, atProvider: true });
+    for (const name of ["changed", "chosen", "reset"]) {
+      expect(await waysIn(name), name).toEqual({ password: false, atProvider: true });
+    }
+    expect(await waysIn("unlinked")).toEqual({ password: true, atProvider: false });
+  });
+});
