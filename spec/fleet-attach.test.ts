@@ -38,6 +38,20 @@ test("what goes through a run's streams arrives whole, however much it is", asyn
   expect({ code, sha256: hash(stdout) }).toEqual({ code: 0, sha256: hash(text) });
 });
 
+test("a detached run is attached to: its input is taken over, and its end is the command's", async () => {
+  await using fleet = await startFleet();
+  await startNode(fleet);
+  const own = ["--state-dir", fleet.path("o")];
+  const detached = ["--detach", "--json", "--", ...SHELL, "echo begun; sleep 1000"];
+  const { run_id: runId = "" } = await fleet.json(["run", "--node", "n1", ...own, ...detached]);
+  const attached = fleet.start(["attach", runId, ...own]);
+  await attached.line("what it wrote before", (line) => line === "begun");
+  attached.kill("SIGTERM");
+  expect((await attached.finished).code).toBe(143);
+  expect((await fleet.run(["attach", "nowhere", ...own])).code).toBe(5);
+  expect((await fleet.run(["attach", runId, "--state-dir", fleet.path("n1")])).code).toBe(2);
+});
+
 test("a signal to the command line reaches the run's command", async () => {
   await using fleet = await startFleet();
   await startNode(fleet);

@@ -99,6 +99,48 @@ test("a daemon that is killed in the middle of a command says that it does not k
   expect(await runsOf(fleet)).toMatchObject([{ state: "exited" }]);
 });
 
+test("nodes with a label are asked and drained in one batch, with totals; lists are narrowed by state and name", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  for (const name of ["east-1", "east-2"]) await fleet.enrollHost(name, ["--label", "zone=east"]);
+  await fleet.enrollHost("west-1");
+  for (const name of ["east-1", "east-2"]) await joinNode(fleet, name);
+  const label = ["--label", "zone=east"];
+  const rows = ["east-1", "east-2"].map((name) => ({ name, state: "ok", message: expect.any(String) }));
+  const all = { batch_id: expect.any(String), totals: { ok: 2 }, nodes: rows };
+  expect(await fleet.operator(["nodes", "ping", ...label])).toEqual(all);
+  expect(await fleet.operator(["nodes", "drain", "--within", "1s", ...label])).toEqual(all);
+  const listed = (await fleet.operator(["nodes", "ls", "--name", "st-1", "--state", "confirmed"])) as object;
+  expect(listed).toMatchObject([
+    { name: "east-1", cordoned: true },
+    { name: "west-1", cordoned: false },
+  ]);
+  expect(await fleet.operator(["nodes", "ls", "--state", "pending"])).toEqual([]);
+  const away = await fleet.run(["nodes", "ping", "east-1", "west-1", "--json", "--state-dir", fleet.path("o")]);
+  expect(away.code).toBe(1);
+  expect(JSON.parse(away.stdout)).toMatchObject({ totals: { ok: 1 }, nodes: [{ state: "ok" }, { name: "west-1" }] });
+  for (const wrong of [[], ["east-1", ...label]]) {
+    const { code } = await fleet.run(["nodes", "drain", ...wrong, "--state-dir", fleet.path("o")]);
+    expect(code).toBe(2);
+  }
+});
+
+test("a host says when its API key ends, and gets a fresh one when an operator ends it", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  const own = ["--state-dir", fleet.path("n1")];
+  expect(await fleet.json(["node", "status", ...own])).toMatchObject({ api_key_expires_at: null });
+  const { api_key_expires_at: first } = await fleet.json(["node", "refresh", ...own]);
+  expect(Date.parse(first ?? "") - Date.now()).toBeGreaterThan(89 * 86_400_000);
+  expect(await fleet.json(["node", "status", ...own])).toMatchObject({ api_key_expires_at: first });
+  const before = await readFile(fleet.path("n1", "api.key"), "utf8");
+  expect(await fleet.operator(["nodes", "rotate-key", "n1"])).toMatchObject({ name: "n1", state: "rotated" });
+  const { api_key_expires_at: next = "" } = await fleet.json(["node", "refresh", ...own]);
+  expect(Date.parse(next)).toBeGreaterThan(Date.parse(first ?? ""));
+  expect(await readFile(fleet.path("n1", "api.key"), "utf8")).not.toBe(before);
+});
+
 const SHELL = ["sh", "-c"] as const;
 const RUN = ["run", "--node", "n1"] as const;
 

@@ -25,6 +25,14 @@ async function exported(fleet: Fleet, node: string): Promise<string> {
   return code === 0 ? readFile(out, "utf8") : "";
 }
 
+/** Whether samples of this figure, and of no other, are read from the server. */
+async function measured(fleet: Fleet, figure: string): Promise<boolean> {
+  const asked = ["nodes", "telemetry", "n1", "--since", "10m", "--name", figure, "--json"];
+  const { stdout } = await fleet.run([...asked, "--state-dir", fleet.path("o")]);
+  const samples = stdout.split("\n").filter((line) => line !== "");
+  return samples.length > 0 && samples.every((line) => JSON.parse(line).name === figure);
+}
+
 test("what a node's runs do and what its log holds reach the operator, also when the node or the server was killed", async () => {
   await using fleet = await startFleet();
   await fleet.initOrg();
@@ -41,6 +49,7 @@ test("what a node's runs do and what its log holds reach the operator, also when
     "the copy of the node's log",
     async () => (await exported(fleet, "n1")).includes('"run.registered"') || undefined,
   );
+  await eventually("what the node measured", () => measured(fleet, "gate.requests_denied"), { timeoutMs: 30_000 });
   daemon.kill("SIGKILL");
   await daemon.finished;
   await fleet.stopServer("SIGKILL");

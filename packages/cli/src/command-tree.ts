@@ -53,6 +53,12 @@ function addRunCommands(program: Command): void {
   declare(program, "logs", "print what a detached run wrote", async () => (await import("./commands/logs.ts")).logs)
     .argument("<run>", "run id")
     .option("-f, --follow", "go on until the run ends");
+  declare(
+    program,
+    "attach",
+    "take over the streams of a run on a node of your organisation",
+    async () => (await import("./commands/attach.ts")).attach,
+  ).argument("<run>", "run id");
   declare(program, "stop", "end a run", async () => (await import("./commands/stop.ts")).stop)
     .argument("[run...]", "run ids")
     .option("--all", "every run of this host, whether its server is there or not")

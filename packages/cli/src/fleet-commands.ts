@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { collect, declare } from "./declare-command.ts";
 import { withExamples } from "./help-pages.ts";
 import { addHostCommands } from "./host-commands.ts";
@@ -178,6 +178,8 @@ function addCodeCommands(nodes: Command): void {
 function addNodeViews(nodes: Command): void {
   declare(nodes, "ls", "list nodes", async () => (await import("./commands/nodes-ls.ts")).listNodes)
     .option("--label <key=value>", "nodes with this label (repeat)", collect, [])
+    .option("--name <text>", "nodes with this in their name")
+    .addOption(new Option("--state <state>", "nodes in this state").choices(["pending", "confirmed"]))
     .option("--json", "print JSON");
   declare(
     nodes,
@@ -195,6 +197,17 @@ function addNodeViews(nodes: Command): void {
   )
     .option("--cursor <cursor>", "begin behind this event (default: with what happens from now on)")
     .option("-f, --follow", "go on until it is stopped")
+    .option("--json", "print one JSON object on each line");
+  declare(
+    nodes,
+    "telemetry",
+    "print what a node measured",
+    async () => (await import("./commands/nodes-telemetry.ts")).telemetry,
+  )
+    .argument("<node>", "name or id")
+    .option("--since <time>", "what was measured in the last 30s, 20m, 1h or 2d", "1h")
+    .option("--name <figure>", "this figure alone, as gate.requests_allowed")
+    .option("-n, --limit <number>", "at most so many", "1000")
     .option("--json", "print one JSON object on each line");
 }
 
@@ -226,15 +239,7 @@ function addNodeCommands(nodes: Command): void {
     .option("--ttl <time>", "how long it may be claimed: 1m to 24h", "15m")
     .option("--out <file>", "write the code to a file of mode 0600 instead of printing it")
     .option("--json", "print JSON");
-  declare(
-    nodes,
-    "drain",
-    "admit no new run on a node, and stop what is left after a while",
-    async () => (await import("./commands/nodes-change.ts")).drain,
-  )
-    .argument("<node>", "name or id")
-    .option("--within <time>", "how long its runs may take to end by themselves", "10m")
-    .option("--json", "print JSON");
+  addBatchCommands(nodes);
   declare(
     nodes,
     "transfer",
@@ -247,10 +252,38 @@ function addNodeCommands(nodes: Command): void {
   for (const [verb, says] of [
     ["cordon", "admit no new run on a node"],
     ["uncordon", "admit runs on a node again"],
+    ["rotate-key", "end a node's API keys and session; its next handshake brings a fresh key"],
     ["accept", "let a node that is in quarantine have commands and credentials again"],
   ] as const) {
-    declare(nodes, verb, says, async () => (await import("./commands/nodes-change.ts"))[verb])
+    declare(nodes, verb, says, async () => (await import("./commands/nodes-change.ts"))[NODE_CHANGES[verb]])
       .argument("<node>", "name or id")
       .option("--json", "print JSON");
   }
+}
+
+/** The functions that carry out what is done to one node. */
+const NODE_CHANGES = { cordon: "cordon", uncordon: "uncordon", "rotate-key": "rotateKey", accept: "accept" } as const;
+
+/** What is asked of nodes by name, or of all with a label, in one batch. */
+function addBatchCommands(nodes: Command): void {
+  declare(
+    nodes,
+    "ping",
+    "ask nodes whether they take commands",
+    async () => (await import("./commands/nodes-command.ts")).ping,
+  )
+    .argument("[node...]", "names or ids")
+    .option("--label <key=value>", "instead: nodes with this label (repeat)", collect, [])
+    .option("--json", "print JSON");
+  const drain = declare(
+    nodes,
+    "drain",
+    "admit no new run on nodes, and stop what is left after a while",
+    async () => (await import("./commands/nodes-command.ts")).drain,
+  )
+    .argument("[node...]", "names or ids")
+    .option("--label <key=value>", "instead: nodes with this label (repeat)", collect, [])
+    .option("--within <time>", "how long their runs may take to end by themselves", "10m")
+    .option("--json", "print JSON");
+  withExamples(drain, "nodes drain n1 --within 5m", "nodes drain --label zone=east");
 }

@@ -196,9 +196,10 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const key = await apiKeyOf(host);
     fleet.clock.advance(91 * 24 * 60 * MINUTE_MS);
     const { answer, tuple } = await host.handshake(key);
-    const { sealedApiKey } = await fleet.gateway.completeAuthHandshake(answer);
+    const { sealedApiKey, apiKeyExpiresAt } = await fleet.gateway.completeAuthHandshake(answer);
     const fresh = await openJwe(host, sealedApiKey, hash(tuple));
     expect(fresh).toMatch(/^ghn_/);
+    expect(Number(apiKeyExpiresAt)).toBe(fleet.clock.now() + 90 * 24 * 60 * MINUTE_MS);
     fleet.clock.advance(-91 * 24 * 60 * MINUTE_MS);
     await fleet.gateway.completeAuthHandshake((await host.handshake(fresh)).answer);
     await expect(host.handshake(key)).rejects.toEqual(refused("auth.refused"));

@@ -339,4 +339,24 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await n1.events(run(5, { ...RUNNING, runId: "c1" }));
     expect(await store.inOrg(org.orgId, ({ events }) => events.after(0, 10))).toMatchObject([{ cursor: newest + 1 }]);
   });
+
+  test("runs are listed a page at a time, the newest first, or by their id", async () => {
+    const host = await Uploader.open(org, "paged");
+    for (const [at, runId] of ["a", "b", "c", "d"].entries()) {
+      await host.events(run(at, { ...RUNNING, runId: `page-${runId}` }));
+      fleet.clock.advance(at === 1 ? 0 : 1_000);
+    }
+    const list = async (more: object) => {
+      const asked = { nodeId: host.nodeId, pageSize: 2, ...more };
+      const { runs, nextPageToken } = await org.nodes.listRuns(asked, org.headers);
+      return { ids: runs.map(({ runId }) => runId), nextPageToken };
+    };
+    const first = await list({});
+    expect(first.ids).toEqual(["page-d", "page-b"]);
+    const second = await list({ pageToken: first.nextPageToken });
+    expect(second.ids).toEqual(["page-c", "page-a"]);
+    expect(await list({ pageToken: second.nextPageToken })).toEqual({ ids: [], nextPageToken: "" });
+    expect(await list({ runId: "page-c" })).toEqual({ ids: ["page-c"], nextPageToken: "" });
+    expect((await list({ runId: "nowhere" })).ids).toEqual([]);
+  });
 });

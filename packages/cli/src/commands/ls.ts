@@ -1,5 +1,6 @@
 import { requestUnixOk } from "@gatehouse/kit";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { allNodes, allRuns } from "../operator/all-pages.ts";
 import { looksAtFleet } from "../operator/fleet-runs.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { printJson, printLine, printTable, shown } from "../terminal/print.ts";
@@ -53,12 +54,11 @@ export async function ls(invocation: Invocation): Promise<number> {
 }
 
 /** The runs of the organisation's nodes, or of one, as they reported them. */
-async function listFleetRuns({ nodes }: Operator, invocation: Invocation): Promise<number> {
+async function listFleetRuns(operator: Operator, invocation: Invocation): Promise<number> {
   const asked = textOption(invocation, "node");
-  const nodeId = asked === undefined ? "" : ((await nodes.getNode({ node: asked })).node?.id ?? "");
-  const names = new Map((await nodes.listNodes({ pageSize: 2_500 })).nodes.map(({ id, name }) => [id, name]));
-  const { runs } = await nodes.listRuns({ nodeId, includeExited: true });
-  const rows = runs.map((run) => ({
+  const nodeId = asked === undefined ? "" : ((await operator.nodes.getNode({ node: asked })).node?.id ?? "");
+  const names = new Map((await allNodes(operator)).map(({ id, name }) => [id, name]));
+  const rows = (await allRuns(operator, nodeId)).map((run) => ({
     run_id: run.runId,
     node: names.get(run.nodeId) ?? run.nodeId,
     state: run.state,

@@ -4,9 +4,15 @@ import { printJson, printLine } from "../terminal/print.ts";
 
 /** Opens a session with the stored key. */
 export async function refresh(invocation: Invocation): Promise<number> {
-  const expiresAt = new Date(await refreshSession(invocation.config.state.dir)).toISOString();
-  if (isSet(invocation, "json")) printJson({ session_expires_at: expiresAt });
-  else printLine(`The server knows this node. The session would end at ${expiresAt}.`);
+  const { session, apiKey } = await refreshSession(invocation.config.state.dir);
+  const sessionExpiresAt = new Date(session).toISOString();
+  const keyExpiresAt = apiKey === undefined ? null : new Date(apiKey).toISOString();
+  if (isSet(invocation, "json")) {
+    printJson({ session_expires_at: sessionExpiresAt, api_key_expires_at: keyExpiresAt });
+  } else {
+    printLine(`The server knows this node. The session would end at ${sessionExpiresAt}.`);
+    if (keyExpiresAt !== null) printLine(`The API key is good until ${keyExpiresAt}.`);
+  }
   return 0;
 }
 

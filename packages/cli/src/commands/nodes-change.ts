@@ -1,13 +1,7 @@
-import { systemClock } from "@gatehouse/core";
 import type { Node } from "@gatehouse/wire";
-import { type Invocation, isSet, textOption } from "../invocation.ts";
-import { commandNode } from "../operator/command-node.ts";
+import { type Invocation, isSet } from "../invocation.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { printJson, printLine, shown } from "../terminal/print.ts";
-import { readDuration } from "../terminal/read-duration.ts";
-
-/** For runs that are stopped at the deadline. */
-const STOP_WITHIN_MS = 30_000;
 
 /** Ends a node. */
 export function revokeNode(invocation: Invocation): Promise<number> {
@@ -33,15 +27,11 @@ export function uncordon(invocation: Invocation): Promise<number> {
   });
 }
 
-/** Admits no new run on a node, waits for its runs, and stops those that are left in the end. */
-export function drain(invocation: Invocation): Promise<number> {
-  const withinMs = readDuration(textOption(invocation, "within") ?? "10m", "--within");
-  return change(invocation, "drained", async (operator, { id }) => {
-    await operator.nodes.cordonNode({ nodeId: id, cordoned: true });
-    const value = { deadline: BigInt(systemClock.now() + withinMs) };
-    const graceMs = withinMs + STOP_WITHIN_MS;
-    const { message } = await commandNode(operator, id, { kind: { case: "drain", value }, withinMs: graceMs });
-    return { message };
+/** Ends a node's API keys and session; its next handshake brings a fresh key. */
+export function rotateKey(invocation: Invocation): Promise<number> {
+  return change(invocation, "given a fresh API key at its next handshake", async ({ nodes }, { id }) => {
+    await nodes.rotateNodeApiKey({ nodeId: id });
+    return { state: "rotated" };
   });
 }
 

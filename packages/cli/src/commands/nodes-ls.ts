@@ -1,13 +1,14 @@
 import { Liveness, type Node, NodeHealth, NodeState } from "@gatehouse/wire";
-import { type Invocation, isSet, listOption } from "../invocation.ts";
-import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { allNodes } from "../operator/all-pages.ts";
+import { asOperator } from "../operator/open-operator.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
 import { readLabels } from "../terminal/read-labels.ts";
 
 /** Lists the nodes of the organisation. */
 export async function listNodes(invocation: Invocation): Promise<number> {
-  const labels = readLabels(listOption(invocation, "label"));
-  const nodes = await asOperator(invocation.config.state.dir, (operator) => readAll(operator, labels));
+  const filter = readFilter(invocation);
+  const nodes = await asOperator(invocation.config.state.dir, (operator) => allNodes(operator, filter));
   const rows = nodes.map(describeNode);
   if (isSet(invocation, "json")) printJson(rows);
   else if (rows.length === 0) printLine("No nodes. Make a code for a host: gatehouse nodes enroll-code --name NAME");
@@ -36,16 +37,17 @@ function oddities({ cordoned, quarantine, health, audit }: ReturnType<typeof des
   ];
 }
 
-async function readAll({ nodes }: Operator, labels: Record<string, string>): Promise<readonly Node[]> {
-  const found: Node[] = [];
-  let pageToken = "";
-  do {
-    const page = await nodes.listNodes({ labels, pageToken, pageSize: 2_500 });
-    found.push(...page.nodes);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
-  return found;
+function readFilter(invocation: Invocation) {
+  const state = textOption(invocation, "state");
+  return {
+    labels: readLabels(listOption(invocation, "label")),
+    nameContains: textOption(invocation, "name") ?? "",
+    state: state === undefined ? NodeState.UNSPECIFIED : STATES[state as keyof typeof STATES],
+  };
 }
+
+/** By the name that `--state` takes. */
+const STATES = { pending: NodeState.PENDING, confirmed: NodeState.CONFIRMED } as const;
 
 /** A node as scripts read it. */
 export function describeNode(node: Node) {

@@ -3,7 +3,8 @@ import { makeUuid, Problem, type ProblemCode, systemClock, systemRandom } from "
 import { CommandPayloadSchema, type SentCommand, SentCommand_State } from "@gatehouse/wire";
 import type { Operator } from "./open-operator.ts";
 
-type CommandKind = NonNullable<MessageInitShape<typeof CommandPayloadSchema>["kind"]>;
+/** What a command asks for. */
+export type CommandKind = NonNullable<MessageInitShape<typeof CommandPayloadSchema>["kind"]>;
 
 export interface CommandOptions {
   /** How long the node may take to begin. */
@@ -28,15 +29,33 @@ const REFUSALS: Readonly<Partial<Record<SentCommand_State, ProblemCode>>> = {
   [SentCommand_State.SENT]: "commands.unanswered",
 };
 
+interface Sending extends CommandOptions {
+  readonly kind: CommandKind;
+}
+
 /**
  * Gives a node a command and waits for its end. Fails with `commands.refused`, `commands.failed`, or
  * `commands.unanswered` when the node did not take it in time.
  */
 export async function commandNode(
-  { nodes }: Pick<Operator, "nodes">,
+  operator: Pick<Operator, "nodes">,
   nodeId: string,
-  asked: CommandOptions & { readonly kind: CommandKind },
+  asked: Sending,
 ): Promise<SentCommand> {
+  return requireDone((await sendToNodes(operator, [nodeId], asked)).commands[0]);
+}
+
+export interface FollowedBatch {
+  readonly batchId: string;
+  readonly commands: readonly SentCommand[];
+}
+
+/** Gives nodes one command and waits for all ends, or as long as it may take; each says how it ended. */
+export async function sendToNodes(
+  { nodes }: Pick<Operator, "nodes">,
+  nodeIds: readonly string[],
+  asked: Sending,
+): Promise<FollowedBatch> {
   const {
     kind,
     ttlMs = DEFAULT_TTL_MS,
@@ -44,17 +63,18 @@ export async function commandNode(
     idempotencyKey = makeUuid(systemClock.now(), systemRandom),
   } = asked;
   const payload = toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind }));
-  const sent = await nodes.sendCommand({ nodeIds: [nodeId], payload, idempotencyKey, ttlMs: BigInt(ttlMs) });
+  const sent = { nodeIds: [...nodeIds], payload, idempotencyKey, ttlMs: BigInt(ttlMs) };
+  const { batchId, ...first } = await nodes.sendCommand(sent);
+  let { commands } = first;
   const deadline = systemClock.monotonicMs() + ttlMs + withinMs;
-  let [command] = sent.commands;
-  while (command !== undefined && command.finishedAt === 0n && systemClock.monotonicMs() < deadline) {
-    const { commandId } = command;
-    [command] = (await nodes.listCommands({ commandId, waitMs: BigInt(WAIT_MS) })).commands;
+  while (commands.some(({ finishedAt }) => finishedAt === 0n) && systemClock.monotonicMs() < deadline) {
+    ({ commands } = await nodes.listCommands({ batchId, waitMs: BigInt(WAIT_MS) }));
   }
-  return requireDone(command);
+  return { batchId, commands };
 }
 
-function requireDone(command: SentCommand | undefined): SentCommand {
+/** Fails as a command did, by the node's own words. */
+export function requireDone(command: SentCommand | undefined): SentCommand {
   if (command === undefined) throw new Problem("commands.not_found");
   const { state, message } = command;
   if (state === SentCommand_State.OK || state === SentCommand_State.PARTIAL) return command;

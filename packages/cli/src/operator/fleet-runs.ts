@@ -1,6 +1,6 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { Problem } from "@gatehouse/core";
+import { Problem, parseRunId } from "@gatehouse/core";
 import { readDaemonLock, requestUnixOk } from "@gatehouse/kit";
 import type { Run } from "@gatehouse/wire";
 import type { Invocation } from "../invocation.ts";
@@ -32,7 +32,7 @@ export async function isElsewhere({ config, socketPath }: Invocation, runId: str
 
 /** Which node has a run. Fails with `runs.not_found`. */
 export async function findRun({ nodes }: Pick<Operator, "nodes">, runId: string): Promise<Run> {
-  const { runs } = await nodes.listRuns({ includeExited: true });
+  const { runs } = await nodes.listRuns({ includeExited: true, runId: parseRunId(runId) });
   const found = runs.find((run) => run.runId === runId);
   if (found === undefined) throw new Problem("runs.not_found");
   return found;

@@ -4,10 +4,17 @@ import { openHostKeys } from "./host-keys.ts";
 import { NodeFiles } from "./node-files.ts";
 import { type NodeSession, openNodeSession } from "./node-session.ts";
 
-/** Opens a session with the stored key, to see that it works. Answers when it would end, in Unix milliseconds. */
-export async function refreshSession(stateDir: string): Promise<number> {
+/** When what a host authenticates itself by ends, in Unix milliseconds. */
+export interface Expiries {
+  readonly session: number;
+  /** `undefined`: the server does not say. */
+  readonly apiKey: number | undefined;
+}
+
+/** Opens a session with the stored key, to see that it works; a key that had expired is a fresh one from then on. */
+export async function refreshSession(stateDir: string): Promise<Expiries> {
   using session = await openNodeSession(stateDir);
-  return session.proofs.expiresAt;
+  return { session: session.proofs.expiresAt, apiKey: await new NodeFiles(stateDir).keyExpiry() };
 }
 
 /**

@@ -19,6 +19,8 @@ export interface HostDescription {
   readonly key_set_epoch: number | null;
   /** RFC 3339. */
   readonly refused_since: string | null;
+  /** RFC 3339; null before the first session. A node that comes later is given a fresh key. */
+  readonly api_key_expires_at: string | null;
   /** Of the bundle that is served, and when the server made it. */
   readonly bundle_generation: number | null;
   readonly bundle_issued_at: string | null;
@@ -36,8 +38,7 @@ export async function describeEnrolledHost(stateDir: string): Promise<HostDescri
   const known = enrolled ?? pending;
   const served = await describeServed(stateDir);
   const alone = { server: null, node_id: null, name: null, org_id: null, fingerprint: null, key_set_epoch: null };
-  if (known === undefined)
-    return { state: "alone", state_dir: stateDir, ...alone, roster_version: null, refused_since: null, ...served };
+  if (known === undefined) return { state: "alone", state_dir: stateDir, ...alone, ...NOT_ENROLLED, ...served };
   const refusedSince = await files.refusedSince();
   return {
     state: enrolled === undefined ? "awaiting_confirmation" : refusedSince === undefined ? "enrolled" : "refused",
@@ -49,16 +50,23 @@ export async function describeEnrolledHost(stateDir: string): Promise<HostDescri
     fingerprint: formatFingerprint(known.tuple_sha256),
     roster_version: enrolled?.roster.version ?? null,
     key_set_epoch: known.key_set.epoch,
-    refused_since: refusedSince === undefined ? null : new Date(refusedSince).toISOString(),
+    refused_since: toTime(refusedSince),
+    api_key_expires_at: toTime(await files.keyExpiry()),
     ...served,
   };
+}
+
+const NOT_ENROLLED = { roster_version: null, refused_since: null, api_key_expires_at: null } as const;
+
+function toTime(unixMs: number | undefined): string | null {
+  return unixMs === undefined ? null : new Date(unixMs).toISOString();
 }
 
 async function describeServed(stateDir: string) {
   const [{ bundle }, { org }] = [await readFleetState(stateDir), await readSeenHeads(stateDir)];
   return {
     bundle_generation: bundle?.generation ?? null,
-    bundle_issued_at: bundle === undefined ? null : new Date(bundle.issuedAt).toISOString(),
+    bundle_issued_at: toTime(bundle?.issuedAt),
     spool_bytes: await bytesBelow(join(stateDir, "spool", "telemetry")),
     org_log_seen: org?.head.size ?? null,
     org_log_fault: org?.contradicted?.fault ?? null,

@@ -37,6 +37,7 @@ const enrolledSchema = z.object({
   ca_chain: z.array(z.string()),
 });
 
+const expirySchema = z.object({ expires_at: z.number() });
 const refusalSchema = z.object({ node_id: z.string(), at: z.number() });
 
 /** A host that claimed a code and waits for a person. */
@@ -166,10 +167,22 @@ export class NodeFiles {
     return writeFileAtomic(this.#path("api.key"), `${key.reveal()}\n`);
   }
 
+  /** When the API key ends, in Unix milliseconds, as the server said last; `undefined`: it did not say yet. */
+  async keyExpiry(): Promise<number | undefined> {
+    const stored = await readPrivateFile(this.#path("api-key.json"));
+    return stored === undefined ? undefined : expirySchema.parse(JSON.parse(stored.toString())).expires_at;
+  }
+
+  /** 0: the server does not say. */
+  async noteKeyExpiry(expiresAt: number): Promise<void> {
+    if (expiresAt === 0 || expiresAt === (await this.keyExpiry())) return;
+    await this.#inTurn(() => this.#write("api-key.json", { expires_at: expiresAt }));
+  }
+
   /** Forgets the server; keys, credentials and records stay. */
   forgetServer(): Promise<void> {
     return this.#inTurn(async () => {
-      for (const name of ["api.key", "node.json", "enrollment.json", "refused.json"])
+      for (const name of ["api.key", "api-key.json", "node.json", "enrollment.json", "refused.json"])
         await removeFile(this.#path(name));
     });
   }

@@ -22,6 +22,10 @@ export interface ReportedRun {
 export interface RunQuery {
   readonly nodeId: string | undefined;
   readonly includesEnded: boolean;
+  /** The one of this id alone. */
+  readonly runId?: string | undefined;
+  /** The id of the run behind which the page begins; behind one that was forgotten there is nothing. */
+  readonly after?: string | undefined;
   readonly limit: number;
 }
 

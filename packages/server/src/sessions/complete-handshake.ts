@@ -20,6 +20,8 @@ export interface Completed {
   readonly sessionToken: string;
   readonly expiresAt: number;
   readonly sealedApiKey: string | undefined;
+  /** Of the API key that the node goes on with. */
+  readonly apiKeyExpiresAt: number;
 }
 
 interface CompleteTransaction {
@@ -92,7 +94,8 @@ async function open(tx: CompleteTransaction, answer: Answer, deps: CompleteDeps)
   const tokenSha256 = sha256(sessionToken);
   const apiKeyId = known?.id ?? fresh?.id ?? NO_API_KEY;
   await tx.sessions.put({ nodeId, apiKeyId, fence, tokenSha256, expiresAt, previous: undefined });
-  return { orgId, nodeId, sessionToken, expiresAt, sealedApiKey: fresh?.sealed };
+  const apiKeyExpiresAt = (fresh ?? known)?.expiresAt ?? 0;
+  return { orgId, nodeId, sessionToken, expiresAt, sealedApiKey: fresh?.sealed, apiKeyExpiresAt };
 }
 
 /** The key that a challenge was given for, as it stands now. `lost`: the server knows none that its node has. */
@@ -121,7 +124,7 @@ export async function freshKey(
   tx: Pick<CompleteTransaction, "now" | "apiKeys">,
   { node, aad }: { readonly node: Node; readonly aad: Uint8Array },
   random: Random,
-): Promise<{ readonly id: string; readonly sealed: string }> {
+): Promise<{ readonly id: string; readonly sealed: string; readonly expiresAt: number }> {
   const { text, stored } = issueApiKey("ghn", tx.now(), random);
   const expiresAt = tx.now() + API_KEY_TTL_MS;
   await tx.apiKeys.insert({
@@ -132,5 +135,5 @@ export async function freshKey(
     role: undefined,
     expiresAt,
   });
-  return { id: stored.id, sealed: await sealTo(node.encryptionKey, new Secret(text), aad) };
+  return { id: stored.id, expiresAt, sealed: await sealTo(node.encryptionKey, new Secret(text), aad) };
 }

@@ -49,9 +49,10 @@ export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGa
       return { ...begun, expiresAt: BigInt(begun.expiresAt) };
     },
     completeAuthHandshake: async (request) => {
-      const { orgId, nodeId, sessionToken, expiresAt, sealedApiKey } = await completeHandshake(request, own);
+      const { orgId, nodeId, sessionToken, ...done } = await completeHandshake(request, own);
       bus.publish({ kind: "session", orgId, nodeId });
-      return { sessionToken, expiresAt: BigInt(expiresAt), sealedApiKey: sealedApiKey ?? "" };
+      const ends = { expiresAt: BigInt(done.expiresAt), apiKeyExpiresAt: BigInt(done.apiKeyExpiresAt) };
+      return { sessionToken, sealedApiKey: done.sealedApiKey ?? "", ...ends };
     },
     rotateApiKey: async (_, context) => {
       const { orgId, nodeId } = nodeCaller(context);

@@ -12,7 +12,7 @@ import { nextChange } from "../next-change.ts";
 import { whileAllowed } from "../while-allowed.ts";
 import { toSafeNumber } from "./safe-number.ts";
 
-const MAX_RUNS = 10_000;
+const DEFAULT_RUNS = 2_500;
 const DEFAULT_SAMPLES = 1_000;
 /** Streams of events that one organisation may have open at one replica. */
 const MAX_WATCHERS = 64;
@@ -36,10 +36,13 @@ export function reportMethods({ store, bus }: ServerContext) {
         watchers.set(orgId, (watchers.get(orgId) ?? 1) - 1);
       }
     },
-    listRuns: async ({ nodeId, includeExited }, context) => {
-      const query = { nodeId: nodeId === "" ? undefined : nodeId, includesEnded: includeExited, limit: MAX_RUNS };
+    listRuns: async ({ nodeId, runId, includeExited, pageSize, pageToken }, context) => {
+      const limit = pageSize === 0 ? DEFAULT_RUNS : pageSize;
+      const [ofNode, ofRun, after] = [nodeId, runId, pageToken].map((text) => (text === "" ? undefined : text));
+      const query = { nodeId: ofNode, runId: ofRun, after, includesEnded: includeExited, limit };
       const runs = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.runs.list(query));
-      return { runs: runs.map(describeRun) };
+      const nextPageToken = runs.length < limit ? "" : (runs.at(-1)?.runId ?? "");
+      return { runs: runs.map(describeRun), nextPageToken };
     },
     queryTelemetry: async ({ nodeId, name, from, to, limit }, context) =>
       store.inOrg(operatorCaller(context).orgId, async ({ uploads, samples: stored }) => {

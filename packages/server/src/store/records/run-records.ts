@@ -19,9 +19,11 @@ export function runRecords(scope: RecordScope): RunRecords {
       }
       return found;
     },
-    list: async ({ nodeId, includesEnded, limit }) => {
+    list: async ({ nodeId, runId, includesEnded, after, limit }) => {
       let query = all().orderBy("created_at", "desc").orderBy("id").limit(limit);
       if (nodeId !== undefined) query = query.where("node_id", "=", nodeId);
+      if (runId !== undefined) query = query.where("id", "=", runId);
+      if (after !== undefined) query = query.where(isBehind(orgId, after));
       if (!includesEnded) query = query.where("ended_at", "is", null);
       return (await query.execute()).map(toRun);
     },
@@ -43,6 +45,12 @@ export function runRecords(scope: RecordScope): RunRecords {
       return Number(done.numAffectedRows ?? 0n);
     },
   };
+}
+
+/** In the order of a list: the newest first. */
+function isBehind(orgId: string, runId: string) {
+  const since = sql`select created_at from runs where org_id = ${orgId} and id = ${runId}`;
+  return sql<boolean>`(created_at < (${since}) or (created_at = (${since}) and id > ${runId}))`;
 }
 
 const RUN_COLUMNS = {

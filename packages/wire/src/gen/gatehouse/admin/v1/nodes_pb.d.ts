@@ -1273,6 +1273,25 @@ export declare type ListRunsRequest = Message<"gatehouse.admin.v1.ListRunsReques
    * @generated from field: bool include_exited = 2;
    */
   includeExited: boolean;
+
+  /**
+   * The one of this id; empty: all.
+   *
+   * @generated from field: string run_id = 3;
+   */
+  runId: string;
+
+  /**
+   * 0: 2500.
+   *
+   * @generated from field: int32 page_size = 4;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
 };
 
 /**
@@ -1359,9 +1378,18 @@ export declare const RunSchema: GenMessage<Run>;
  */
 export declare type ListRunsResponse = Message<"gatehouse.admin.v1.ListRunsResponse"> & {
   /**
+   * The newest first.
+   *
    * @generated from field: repeated gatehouse.admin.v1.Run runs = 1;
    */
   runs: Run[];
+
+  /**
+   * Empty: there are no more.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**

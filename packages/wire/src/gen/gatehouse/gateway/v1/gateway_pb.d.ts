@@ -243,6 +243,13 @@ export declare type CompleteAuthHandshakeResponse = Message<"gatehouse.gateway.v
    * @generated from field: string sealed_api_key = 3;
    */
   sealedApiKey: string;
+
+  /**
+   * When the API key ends that the node goes on with; 0: the server is older and does not say.
+   *
+   * @generated from field: int64 api_key_expires_at = 4;
+   */
+  apiKeyExpiresAt: bigint;
 };
 
 /**
