@@ -43,7 +43,6 @@ async function measureFleet(count: number): Promise<readonly Row[]> {
     const { orgKey, roster } = fleet;
     return [
       ...(await measureReturn(parts)),
-      ...(await measureStorm(parts)),
       ...(await measureHeartbeats(parts)),
       ...(await measureCommands(parts)),
       ...(await measureBundles(parts)),
@@ -83,23 +82,6 @@ async function measureReturn({ server, nodes, operator, count, label, idleBytes 
       unit: "KiB",
       target: { atMost: 120 },
       peers: { [BARE]: bare.bytesEach / KIB },
-    },
-  ];
-}
-
-/** All connections break at one moment; each node tries again after random waits that double, as a daemon does. */
-async function measureStorm({ server, nodes, operator, label }: Parts): Promise<readonly Row[]> {
-  const probe = probeOther(operator);
-  const { values, seconds } = await timed(server, () => nodes.all({ kind: "return" }));
-  const others = await probe.stop();
-  return [
-    { case: label("all back after all connections broke"), value: seconds, unit: "s", target: { atMost: 60 } },
-    { case: label("the same, of each, p50"), value: quantile(values, 0.5), unit: "ms" },
-    {
-      case: label("an operator's call during that, p99"),
-      value: quantile(others, 0.99),
-      unit: "ms",
-      target: { atMost: 500 },
     },
   ];
 }

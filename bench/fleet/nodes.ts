@@ -1,6 +1,5 @@
 // Many simulated nodes in one process. Told what to do over its channel: `{kind: "nodes", …}`, then any of the others.
 import { setTimeout as wait } from "node:timers/promises";
-import { retryDelays } from "../../packages/node/src/uplink/retry-delays.ts";
 import { AskingHost } from "./asking-host.ts";
 import { type NodeSeed, type ServerSeed, SimulatedNode } from "./simulated-node.ts";
 
@@ -9,8 +8,6 @@ type Order =
   /** Opens a connection, a session and a control stream for each, `concurrency` at a time. */
   | { readonly kind: "connect"; readonly concurrency: number }
   | { readonly kind: "heartbeat"; readonly concurrency: number }
-  /** Breaks all connections at once; each node comes back as a daemon does. */
-  | { readonly kind: "return" }
   /** Waits until each has applied this generation of its bundle; answers the bytes of bundles that each was sent since. */
   | { readonly kind: "applied"; readonly generation: number }
   /** Waits until each was told of so many revocations. */
@@ -44,9 +41,6 @@ async function carryOut(order: Order): Promise<readonly number[]> {
     case "applied":
       while (nodes.some((node) => node.generation < order.generation)) await wait(LOOK_EVERY_MS);
       return nodes.map((node) => node.takeBundleBytes());
-    case "return":
-      for (const node of nodes) node[Symbol.dispose]();
-      return Promise.all(nodes.map(comeBack));
     case "revoked":
       while (nodes.some((node) => node.revocations < order.revocations)) await wait(LOOK_EVERY_MS);
       return [];
@@ -57,19 +51,6 @@ async function carryOut(order: Order): Promise<readonly number[]> {
     default:
       return inLanes(nodes, order.concurrency, (node) => (order.kind === "connect" ? node.connect() : node.beat()));
   }
-}
-
-async function comeBack(node: SimulatedNode): Promise<number> {
-  const startedMs = performance.now();
-  for await (const pause of retryDelays(new AbortController().signal)) {
-    await pause();
-    const isBack = await node.connect().then(
-      () => true,
-      () => false,
-    );
-    if (isBack) break;
-  }
-  return performance.now() - startedMs;
 }
 
 async function inLanes<T>(all: readonly T[], concurrency: number, work: (one: T) => Promise<void>) {
