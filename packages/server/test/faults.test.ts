@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { type BrokenCall, breakCall, callsToBreak, countRecorded, openPostgres, recordCalls } from "@gatehouse/testbed";
+import { type BrokenCall, breakEach, countRecorded, openPostgres, recordCalls } from "@gatehouse/testbed";
 import { describe, expect, test } from "vitest";
 import { FaultStory } from "./fault-story.ts";
 import { ServerProcess } from "./server-process.ts";
@@ -10,6 +10,8 @@ const SAMPLES = 3;
 const BACK_WITHIN_MS = 30_000;
 const CALLS = ["fsync", "pwrite64"] as const;
 const ATTEMPTS = 3;
+/** Every write of a story, seconds each. */
+const SOAK_MS = 36_000_000;
 /** Steps of the story, each of which may fail, and fail once more while connections are found out to be dead. */
 const MAX_FAILURES = 36;
 
@@ -29,9 +31,9 @@ async function countCalls(): Promise<Readonly<Record<(typeof CALLS)[number], num
 }
 
 /** Starts a server that breaks, plays as far as it gets, starts it again as it is, and plays to the end. */
-async function playThrough(broken: BrokenCall): Promise<void> {
+async function playThrough(inside: readonly string[], { fault }: BrokenCall): Promise<void> {
   await using server = new ServerProcess();
-  const isUp = await server.start({ inside: breakCall(broken) }).then(
+  const isUp = await server.start({ inside }).then(
     () => true,
     () => false,
   );
@@ -40,7 +42,7 @@ async function playThrough(broken: BrokenCall): Promise<void> {
     if (await story.play().then(isDone, isFailed)) break;
   }
   // A disk that fails ends no server that was up.
-  if (isUp && broken.fault !== "signal=SIGKILL") expect(server.isRunning, server.output).toBe(true);
+  if (isUp && fault !== "signal=SIGKILL") expect(server.isRunning, server.output).toBe(true);
   await server.stop();
   const since = performance.now();
   await server.start();
@@ -63,22 +65,18 @@ function expectSound(path: string): void {
 
 describe("a server on its embedded database", () => {
   test.each([
-    ["kill -9 at a sync", "fsync", "signal=SIGKILL", ""],
-    ["kill -9 at a write", "pwrite64", "signal=SIGKILL", ""],
-    ["EIO at a sync", "fsync", "error=EIO", ""],
-    ["a disk that is full from a write on", "pwrite64", "error=ENOSPC", "+"],
+    { name: "kill -9 at a sync", call: "fsync", fault: "signal=SIGKILL", from: false },
+    { name: "kill -9 at a write", call: "pwrite64", fault: "signal=SIGKILL", from: false },
+    { name: "EIO at a sync", call: "fsync", fault: "error=EIO", from: false },
+    { name: "a disk that is full from a write on", call: "pwrite64", fault: "error=ENOSPC", from: true },
   ] as const)(
-    "%s: what was answered is there once, and everything goes on after a start",
-    async (name, call, fault, andAfter) => {
-      const count = (await countCalls())[call];
+    "$name: what was answered is there once, and everything goes on after a start",
+    async (broken) => {
+      const count = (await countCalls())[broken.call];
       expect(count).toBeGreaterThan(SAMPLES);
-      for (const number of callsToBreak(count, SAMPLES)) {
-        await playThrough({ call, fault, when: `${number}${andAfter}` }).catch((cause: unknown) => {
-          throw new Error(`${name}: ${call} ${number} of ${count}`, { cause });
-        });
-      }
+      await breakEach({ ...broken, count, samples: SAMPLES }, playThrough);
     },
-    3_600_000,
+    SOAK_MS,
   );
 });
 

@@ -1,14 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  findProcessTree,
-  isAlive,
-  productCommand,
-  productEnvironment,
-  RunningCommand,
-  TRACED_ENVIRONMENT,
-} from "@gatehouse/testbed";
+import { findProcessTree, isAlive, productCommand, productEnvironment, RunningCommand } from "@gatehouse/testbed";
 
 export interface StartOptions {
   /** A program and its arguments that start the server with what follows them: a tracer, a namespace. */
@@ -49,7 +42,7 @@ export class ServerProcess implements AsyncDisposable {
   async start({ inside = [], databaseUrlFile }: StartOptions = {}): Promise<void> {
     const own = ["server", "--state-dir", this.stateDir, "--listen", `127.0.0.1:${this.#port}`, "--json"];
     const database = databaseUrlFile === undefined ? [] : ["--database-url-file", databaseUrlFile];
-    const env = { ...productEnvironment(this.root), ...TRACED_ENVIRONMENT };
+    const env = productEnvironment(this.root);
     const command = new RunningCommand([...inside, ...productCommand(), ...own, ...database], { env });
     try {
       const ready = await command.line("the server's ready line", (line) => line.includes('"ready":true'));

@@ -40,10 +40,9 @@ export { type MovableClock, movableClock, shiftClock } from "./system/shift-cloc
 export {
   type BrokenCall,
   breakCall,
-  callsToBreak,
+  breakEach,
   countRecorded,
   recordCalls,
-  TRACED_ENVIRONMENT,
 } from "./system/traced-calls.ts";
 export type { ReadyLine, WorldDaemon } from "./world/daemon.ts";
 export { findLeftovers, findLiveFiles, type Leftovers } from "./world/leftovers.ts";

@@ -2,15 +2,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { openLogSource, requestUnix, verifyLog } from "@gatehouse/kit";
-import {
-  type BrokenCall,
-  breakCall,
-  callsToBreak,
-  countRecorded,
-  eventually,
-  type FakeApi,
-  recordCalls,
-} from "@gatehouse/testbed";
+import { breakCall, breakEach, countRecorded, eventually, type FakeApi, recordCalls } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import { expectNothingLost, Ledger, openService, playGrantAndRun, playScenario, serviceConfig } from "./faults.ts";
 import { type HolderState, openHolderState } from "./holder-process.ts";
@@ -31,8 +23,7 @@ async function countCalls(api: FakeApi): Promise<Readonly<Record<Call, number>>>
   return countRecorded(path, CALLS);
 }
 
-async function playWithFault(state: HolderState, api: FakeApi, broken: BrokenCall): Promise<Ledger> {
-  const inside = breakCall(broken);
+async function playWithFault(state: HolderState, api: FakeApi, inside: readonly string[]): Promise<Ledger> {
   const holder = await state.start({ inside, config: await serviceConfig(state) }).catch(() => undefined);
   // It did not come to its start: nothing was answered.
   if (holder === undefined) return new Ledger();
@@ -50,13 +41,11 @@ for (const [name, fault] of [
     const counts = await countCalls(api);
     for (const call of CALLS) {
       expect(counts[call]).toBeGreaterThan(SHORT_SAMPLES);
-      for (const number of callsToBreak(counts[call], SHORT_SAMPLES)) {
+      await breakEach({ name, call, fault, count: counts[call], samples: SHORT_SAMPLES }, async (inside) => {
         await using state = await openHolderState();
-        const ledger = await playWithFault(state, api, { call, fault, when: String(number) });
-        await expectNothingLost(state, ledger).catch((cause: unknown) => {
-          throw new Error(`${name} at ${call} ${number} of ${counts[call]}`, { cause });
-        });
-      }
+        const ledger = await playWithFault(state, api, inside);
+        await expectNothingLost(state, ledger);
+      });
     }
   }, 3_600_000);
 }

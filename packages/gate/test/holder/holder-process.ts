@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childEnvironment, type IpcPeer, openIpcPeer, requestUnix, resolveEntry } from "@gatehouse/kit";
-import { isAlive, TRACED_ENVIRONMENT } from "@gatehouse/testbed";
+import { isAlive } from "@gatehouse/testbed";
 import type { GateCalls, GateConfig, GateNotes, StartRun } from "../../src/holder/gate-protocol.ts";
 
 // biome-ignore lint/complexity/noBannedTypes: the gate asks its parent nothing
@@ -59,7 +59,7 @@ async function startHolder(directory: string, { inside = [], config = {} }: HowT
   const child = fork(resolveEntry("gate-holder"), [], {
     execPath: program,
     execArgv: [...before, ...(inside.length > 0 ? [process.execPath] : []), "--disable-sigusr1"],
-    env: childEnvironment(inside.length > 0 ? TRACED_ENVIRONMENT : {}),
+    env: childEnvironment(),
     serialization: "advanced",
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });

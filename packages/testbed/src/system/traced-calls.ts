@@ -1,23 +1,28 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 /** A system call that a tracer breaks, and how: `when` counts the calls of each thread, from 1. */
 export interface BrokenCall {
   readonly call: string;
-  readonly fault: "signal=SIGKILL" | `error=${string}`;
+  readonly fault: typeof KILL | `error=${string}`;
   readonly when: string;
   /** Calls on this file or directory alone. */
   readonly path?: string;
 }
 
+const KILL = "signal=SIGKILL";
+/** One thread for files, so that which call is the N-th does not change from run to run. */
+const TRACER = ["strace", "-f", "-qq", "-E", "UV_THREADPOOL_SIZE=1"] as const;
+/** Stops at the traced calls alone, which takes half the time; strace 6 sends no signal then. */
+const FILTERED = "--seccomp-bpf";
+
 /** The long form (`npm run soak`) breaks every call of a scenario, the short one some of them. */
 const IS_SOAK = process.env.TESTBED_SOAK === "1";
 
-/** One thread for files, so that which call is the N-th does not change from run to run. */
-export const TRACED_ENVIRONMENT = { UV_THREADPOOL_SIZE: "1" } as const;
-
 /** What a program is started with, so that every one of these calls, of its children too, is written to a file. */
 export function recordCalls(path: string, calls: readonly string[]): readonly string[] {
-  return tracing("-o", path, "-e", `trace=${calls.join(",")}`);
+  return [...TRACER, FILTERED, "-o", path, "-e", `trace=${calls.join(",")}`];
 }
 
 /** How often the thread that makes a call most made it, by such a file: a fault counts the calls of each thread. */
@@ -37,18 +42,57 @@ export async function countRecorded<Call extends string>(
   return Object.fromEntries(calls.map((call) => [call, count(call)])) as Record<Call, number>;
 }
 
-/** What a program is started with, so that this call breaks. */
-export function breakCall({ call, fault, when, path }: BrokenCall): readonly string[] {
+/** What a program is started with, so that this call breaks; the trace of it goes to a file. */
+export function breakCall({ call, fault, when, path }: BrokenCall, trace = "/dev/null"): readonly string[] {
   const only = path === undefined ? [] : ["-P", path];
-  return tracing("-o", "/dev/null", ...only, "-e", `trace=${call}`, "-e", `inject=${call}:${fault}:when=${when}`);
+  const how = ["-o", trace, ...only, "-e", `trace=${call}`, "-e", `inject=${call}:${fault}:when=${when}`];
+  return fault === KILL ? [...TRACER, ...how] : [...TRACER, FILTERED, ...how];
 }
 
-/** Which of `count` calls to break: each, or as many as `samples` spread over them. */
-export function callsToBreak(count: number, samples: number): readonly number[] {
+/** A fault and the calls at which it comes. */
+export interface BrokenCalls extends Pick<BrokenCall, "call" | "fault"> {
+  /** What it is called in words. */
+  readonly name: string;
+  /** How many such calls there are when nothing breaks. */
+  readonly count: number;
+  /** How many of them the short form breaks. */
+  readonly samples: number;
+  /** That call alone, or it and all that follow. */
+  readonly from?: boolean;
+}
+
+/**
+ * Plays once for each call that is broken, with what the program is started with: all of them in the long form, in the
+ * short one as many as `samples`, spread over them. Goes on when one fails, and fails in the end with every one that did,
+ * or when no fault came at all; the long form says how many came and held.
+ */
+export async function breakEach(
+  { name, call, fault, count, samples, from = false }: BrokenCalls,
+  play: (inside: readonly string[], broken: BrokenCall) => Promise<void>,
+): Promise<void> {
+  const failures: Error[] = [];
+  const numbers = callsToBreak(count, samples);
+  const folder = await mkdtemp(join(tmpdir(), "gatehouse-traced-"));
+  const trace = join(folder, "calls");
+  let struck = 0;
+  for (const number of numbers) {
+    const broken: BrokenCall = { call, fault, when: `${number}${from ? "+" : ""}` };
+    await play(breakCall(broken, trace), broken).catch((cause: unknown) => {
+      failures.push(new Error(`${name}: ${call} ${number} of ${count}: ${String(cause)}`, { cause }));
+    });
+    // A call that is injected, or that its thread did not live to see the end of.
+    if (/\(INJECTED\)$|\) += \?$/m.test(await readFile(trace, "utf8").catch(() => ""))) struck += 1;
+  }
+  await rm(folder, { recursive: true });
+  const held = numbers.length - failures.length;
+  const said = `${name}: ${held} of ${numbers.length} held, ${struck} came (${call}, ${count} in all)`;
+  if (IS_SOAK) process.stdout.write(`${said}\n`);
+  if (struck === 0 && numbers.length > 0) failures.push(new Error("no fault came"));
+  if (failures.length > 0) throw new AggregateError(failures, [said, ...failures.map(String)].join("\n"));
+}
+
+function callsToBreak(count: number, samples: number): readonly number[] {
   if (IS_SOAK) return Array.from({ length: count }, (_, index) => index + 1);
-  return Array.from({ length: samples }, (_, index) => Math.ceil(((index + 1) * count) / (samples + 1)));
-}
-
-function tracing(...more: readonly string[]): readonly string[] {
-  return ["strace", "-f", "-qq", ...more];
+  const spread = Array.from({ length: samples }, (_, index) => Math.ceil(((index + 1) * count) / (samples + 1)));
+  return [...new Set(spread)];
 }
