@@ -179,10 +179,16 @@ export class NodeFiles {
     await this.#inTurn(() => this.#write("api-key.json", { expires_at: expiresAt }));
   }
 
-  /** Forgets the server; keys, credentials and records stay. */
+  /** Whether forgetting the server was broken off: all is gone but the key, which opens nothing any more. */
+  async isForgetting(): Promise<boolean> {
+    const server = (await this.enrolled()) ?? (await this.pending());
+    return server === undefined && (await this.apiKey()) !== undefined;
+  }
+
+  /** Forgets the server; keys, credentials and records stay. A host that is a node has its key to the last. */
   forgetServer(): Promise<void> {
     return this.#inTurn(async () => {
-      for (const name of ["api.key", "api-key.json", "node.json", "enrollment.json", "refused.json"])
+      for (const name of ["enrollment.json", "refused.json", "node.json", "api-key.json", "api.key"])
         await removeFile(this.#path(name));
     });
   }
