@@ -51,16 +51,17 @@ export class CommandJournal implements Disposable {
 
   /** Fails with `state.write_failed`. */
   static open(path: string): CommandJournal {
-    closeSync(openSync(path, "a", 0o600));
-    const database = new DatabaseSync(path, { timeout: 5_000 });
+    let database: DatabaseSync | undefined;
     try {
+      closeSync(openSync(path, "a", 0o600));
+      database = new DatabaseSync(path, { timeout: 5_000 });
       database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF");
       database.exec(SCHEMA);
       const lost = database.prepare("update commands set status = ?, message = ? where status = 0");
       lost.run(Ack_Status.OUTCOME_UNKNOWN, LOST);
       return new CommandJournal(database);
     } catch (cause) {
-      database.close();
+      database?.close();
       throw new Problem("state.write_failed", { detail: `${path} cannot be opened.`, cause });
     }
   }

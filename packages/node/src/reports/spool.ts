@@ -1,7 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import { systemRandom, toHex } from "@gatehouse/core";
+import { Problem, systemRandom, toHex } from "@gatehouse/core";
+import { errorCode } from "@gatehouse/kit";
 
 /** Batches that had to go before they were acknowledged: offsets from `first` to `through`. */
 export interface SpoolGap {
@@ -67,6 +68,7 @@ export class Spool {
     this.#removeThrough((this.#gap?.through ?? -1) + 1);
   }
 
+  /** Fails with `state.corrupt` when what is there cannot be read. */
   static open(options: SpoolOptions): Spool {
     mkdirSync(options.directory, { recursive: true, mode: 0o700 });
     return new Spool(options, openSource(join(options.directory, "source")));
@@ -81,10 +83,12 @@ export class Spool {
   append(encode: (offset: number) => Uint8Array): void {
     const offset = this.#next;
     const record = frame(encode(offset));
-    while (this.depth + record.length > this.#options.maxBytes && this.#segments.length > 0) this.#dropOldest();
-    if (this.#write(record)) return;
-    this.#dropOldest();
-    if (!this.#write(record)) this.#widenGap({ through: offset, batches: 1, bytes: record.length });
+    let hasRoom = true;
+    while (hasRoom && this.depth > 0 && this.depth + record.length > this.#options.maxBytes) {
+      hasRoom = this.#dropOldest();
+    }
+    if (hasRoom && (this.#write(record) || (this.#dropOldest() && this.#write(record)))) return;
+    this.#widenGap({ through: offset, batches: 1, bytes: record.length });
   }
 
   /** The next part of at most about this size; `undefined` when all is acknowledged. */
@@ -100,12 +104,15 @@ export class Spool {
   }
 
   *#unsent(): Generator<SpooledBatch> {
-    const start = Math.max(this.#start, (this.#gap?.through ?? -1) + 1);
     for (const { first } of this.#segments) {
       for (const [at, bytes] of readRecords(this.#segmentPath(first)).entries()) {
-        if (first + at >= start) yield { offset: first + at, bytes };
+        if (first + at >= this.#firstUnsent) yield { offset: first + at, bytes };
       }
     }
+  }
+
+  get #firstUnsent(): number {
+    return Math.max(this.#start, (this.#gap?.through ?? -1) + 1);
   }
 
   /** Forgets what the server has. */
@@ -154,14 +161,15 @@ export class Spool {
     return true;
   }
 
-  #dropOldest(): void {
+  /** False when the disk did not let go of it. */
+  #dropOldest(): boolean {
     const [oldest] = this.#segments;
-    if (oldest === undefined) return;
-    const kept = Math.max(0, this.#start - oldest.first);
+    if (oldest === undefined) return false;
+    const kept = Math.max(0, this.#firstUnsent - oldest.first);
     // On record first: what is gone then is known to be.
     const through = oldest.first + oldest.count - 1;
     if (oldest.count > kept) this.#widenGap({ through, batches: oldest.count - kept, bytes: oldest.bytes });
-    this.#removeThrough(through + 1);
+    return this.#removeThrough(through + 1);
   }
 
   #widenGap({ through, batches, bytes }: Pick<SpoolGap, "through" | "batches" | "bytes">): void {
@@ -182,18 +190,24 @@ export class Spool {
     }
   }
 
-  /** Removes segments whose batches all come before this offset. */
-  #removeThrough(offset: number): void {
-    while (this.#segments[0] !== undefined && this.#segments[0].first + this.#segments[0].count <= offset) {
-      const [gone] = this.#segments;
-      // The last one is kept empty: its name says where numbers go on.
-      if (this.#segments.length === 1) writeFileSync(this.#segmentPath(offset), "", { mode: 0o600 });
-      if (gone.first !== offset) rmSync(this.#segmentPath(gone.first), { force: true });
-      this.#segments.shift();
-      if (this.#segments.length === 0) {
-        this.#segments.push({ first: offset, count: 0, bytes: 0 });
-        return;
+  /** Removes segments whose batches all come before this offset. False when the disk refuses it: they stay for later. */
+  #removeThrough(offset: number): boolean {
+    try {
+      for (;;) {
+        const [oldest] = this.#segments;
+        if (oldest === undefined || oldest.first + oldest.count > offset) return true;
+        if (this.#segments.length === 1) {
+          if (oldest.first === offset) return true;
+          // An empty one comes after the last: its name says where numbers go on.
+          writeFileSync(this.#segmentPath(offset), "", { mode: 0o600 });
+          this.#segments.push({ first: offset, count: 0, bytes: 0 });
+        }
+        rmSync(this.#segmentPath(oldest.first), { force: true });
+        this.#segments.shift();
       }
+    } catch {
+      // A disk that is full may not even take a name.
+      return false;
     }
   }
 
@@ -250,19 +264,22 @@ function readRecords(path: string): readonly Buffer[] {
 }
 
 function readGap(path: string): SpoolGap | undefined {
+  const stored = readIfThere(path);
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as SpoolGap;
+    return stored === undefined ? undefined : (JSON.parse(stored.toString()) as SpoolGap);
   } catch {
-    // Not there, or half written by a crash: the numbers that are missing show it all the same.
+    // Half written by a crash: the numbers that are missing show it all the same.
     return undefined;
   }
 }
 
+/** What cannot be read is not taken for absent: its numbers would be given anew. Fails with `state.corrupt`. */
 function readIfThere(path: string): Buffer | undefined {
   try {
     return readFileSync(path);
-  } catch {
-    return undefined;
+  } catch (cause) {
+    if (errorCode(cause) === "ENOENT") return undefined;
+    throw new Problem("state.corrupt", { detail: `${path}: ${errorCode(cause)}.`, cause });
   }
 }
 

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { getCACertificates } from "node:tls";
 import { type NetworkPolicyInput, Problem } from "@gatehouse/core";
-import { writeFileAtomic } from "@gatehouse/kit";
+import { errorCode, writeFileAtomic } from "@gatehouse/kit";
 import * as z from "zod";
 import { CA_BUNDLE, JAVA_TRUST_STORE, SANDBOX_HOME, SANDBOX_UID } from "../sandbox/driver.ts";
 import { ROOT_MOUNT } from "../sandbox/unshare.ts";
@@ -130,7 +130,10 @@ export class RunFiles {
     await rm(this.directory(keeper), { recursive: true, force: true, maxRetries: 3 });
   }
 
-  /** Every run that left a readable record; directories without one are removed. */
+  /**
+   * Every run that left a readable record; directories without one are removed. Fails with `state.corrupt` when the disk
+   * does not read one out: that is no reason to remove it.
+   */
   async list(): Promise<readonly RunRecord[]> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const records: RunRecord[] = [];
@@ -152,8 +155,13 @@ export class RunFiles {
   }
 
   async #read(keeper: string): Promise<RunRecord | undefined> {
+    const path = join(this.directory(keeper), "run.json");
+    const text = await readFile(path, "utf8").catch((cause: unknown) => {
+      if (errorCode(cause) === "ENOENT") return "";
+      throw new Problem("state.corrupt", { detail: `${path}: ${errorCode(cause)}.`, cause });
+    });
     try {
-      return recordSchema.parse(JSON.parse(await readFile(join(this.directory(keeper), "run.json"), "utf8")));
+      return recordSchema.parse(JSON.parse(text));
     } catch {
       return undefined;
     }

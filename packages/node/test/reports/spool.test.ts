@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -90,4 +90,34 @@ test("a source whose name was half written when the disk was full gets another, 
   expect(after.source).not.toBe(before.source);
   expect(after.depth).toBe(before.depth);
   expect(open().source).toBe(after.source);
+});
+
+test("a disk that takes no new name stops nothing: what was acknowledged is not sent again, numbers go on", () => {
+  const spool = open();
+  fill(spool, 3);
+  const name = join(directory, "0000000000000003.spool");
+  mkdirSync(name);
+  spool.acknowledge(2);
+  expect(spool.read(1_000)).toBeUndefined();
+  fill(spool, 2);
+  expect(offsets(spool)).toEqual([3, 4]);
+  rmSync(name, { recursive: true });
+  fill(open(), 1);
+  expect(offsets(open()).slice(-3)).toEqual([3, 4, 5]);
+});
+
+test("a full spool whose oldest part the disk does not let go of puts what comes on record as missing", () => {
+  const spool = open(1_000);
+  fill(spool, 9, 100);
+  mkdirSync(join(directory, "0000000000000009.spool"));
+  fill(spool, 2, 100);
+  expect(spool.read(10_000)).toMatchObject({ gap: { first: 0, through: 10, batches: 11 }, batches: [] });
+});
+
+test("a part that the disk does not read out is not taken for an empty one", () => {
+  fill(open(), 2);
+  const [name = ""] = readdirSync(directory).filter((one) => one.endsWith(".spool"));
+  rmSync(join(directory, name));
+  mkdirSync(join(directory, name));
+  expect(() => open()).toThrow("EISDIR");
 });
