@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = join(root, "node_modules/.bin");
 const isSoak = process.argv.includes("--soak");
 const filters = isSoak
-  ? ["spec/leaks", "holder/faults", "server/test/faults", "spec/partitions", "spec/long-sessions"]
+  ? ["spec/leaks", "holder/faults", "spec/node-faults", "server/test/faults", "spec/partitions", "spec/long-sessions"]
   : process.argv.slice(2);
 /** Hosts preset variables that load code, trust or proxies into every process; tests start without them. */
 const KEPT = ["HOME", "USER", "LOGNAME", "LANG", "TERM", "TMPDIR", "TZ", "CI"];
