@@ -213,6 +213,27 @@ test("a sandbox lives through a hand-over: its tunnel under the old daemon, its 
   await stopNext(world);
 });
 
+test("a run that the next version does not serve has no tunnel under the old daemon either: a grant is revoked while nobody there is told of it", async () => {
+  await using world = await startWorld();
+  await using granted = await openGrantedApi(world);
+  const { api, host, grant, policy } = granted;
+  await using client = await startRawClient(world, { grants: [grant], policy });
+  expect(await client.step({ connect: host })).toMatchObject({ status: 200 });
+  expect(await client.step({ tls: true, sni: "api.example.test" })).toMatchObject({ secure: true });
+  expect(await client.step({ send: get(host, "/before") })).toMatchObject({ status: 200 });
+  const path = join(world.paths.stateDir, "runs.json");
+  const stored = JSON.parse(await readFile(path, "utf8"));
+  const needing = stored.runs.map((run: object) => ({ ...run, needs: ["something_later"] }));
+  await writeFile(path, JSON.stringify({ ...stored, runs: needing }), { mode: 0o600 });
+
+  await runNext(world);
+  expect((await health(world)).commit).toBe("0123456789ab");
+  expect((await world.request("DELETE", `/v1/grants/${grant}`)).status).toBe(204);
+  expect(await client.step({ send: get(host, "/after") }).catch(() => ({ closed: true }))).toEqual({ closed: true });
+  expect(api.requests.map(({ url }) => url)).toEqual(["/before"]);
+  await stopNext(world);
+});
+
 test("a successor that goes before it took over leaves the old daemon as it was", async () => {
   await using world = await startWorld();
   const { status, body } = await world.request("POST", "/v1/handover");

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Lifetime, RunId } from "@gatehouse/core";
+import { type Lifetime, parseRunId, type RunId } from "@gatehouse/core";
 import { type Log, requestUnixOk, streamUnix } from "@gatehouse/kit";
+import type { RefusedRun } from "../registry/refused-runs.ts";
 import type { RunPublisher } from "../registry/registry-deps.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import type { Predecessor } from "./gate-protocol.ts";
@@ -49,9 +50,18 @@ export class FollowedPredecessor implements RunPublisher, Disposable {
     return one;
   }
 
-  /** The runs of now are what its tunnels know. */
-  remember(runs: readonly RunSnapshot[]): void {
-    for (const run of runs) this.#known.set(run.runId, fingerprint(run));
+  /**
+   * The runs that are served here are what its tunnels know. Those that are refused here are cut there: no change of
+   * theirs would be told. One that cannot be named ends it.
+   */
+  async remember(served: readonly RunSnapshot[], refused: readonly RefusedRun[]): Promise<void> {
+    for (const run of served) this.#known.set(run.runId, fingerprint(run));
+    for (const run of refused) {
+      const runId = readRunId(run.runId);
+      if (runId === undefined) return this.#kill("it serves runs that cannot be named");
+      this.#known.set(runId, "");
+      await this.drop(runId);
+    }
   }
 
   async put(run: RunSnapshot): Promise<void> {
@@ -64,11 +74,15 @@ export class FollowedPredecessor implements RunPublisher, Disposable {
     try {
       await this.#call("/drop", { run_id: runId });
     } catch (failure) {
-      if (this.#isGone) return;
-      this.#log.error("the predecessor does not follow and is ended", { pid: this.#place.pid, failure });
-      process.kill(this.#place.pid, "SIGKILL");
-      await this.#gone.promise;
+      await this.#kill(failure);
     }
+  }
+
+  async #kill(why: unknown): Promise<void> {
+    if (this.#isGone) return;
+    this.#log.error("the predecessor does not follow and is ended", { pid: this.#place.pid, failure: why });
+    process.kill(this.#place.pid, "SIGKILL");
+    await this.#gone.promise;
   }
 
   /** The predecessor accepts no more, once this daemon's workers have its listeners or will not have them. */
@@ -115,6 +129,14 @@ export async function followPredecessor(
 ): Promise<FollowedPredecessor | undefined> {
   const followed = place === undefined ? undefined : await FollowedPredecessor.open(place, deps);
   return followed === undefined ? undefined : life.own(followed);
+}
+
+function readRunId(text: string): RunId | undefined {
+  try {
+    return parseRunId(text);
+  } catch {
+    return undefined; // an entry, or a file, of which nothing could be read
+  }
 }
 
 /** From where a container connects says nothing of tunnels that are open already. */

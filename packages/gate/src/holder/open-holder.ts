@@ -70,7 +70,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     let handover: Handover | undefined;
     const told = keepOrPass(() => handover, { records, audit });
     const predecessor = await followPredecessor(config.predecessor, { life, log, ...told });
-    predecessor?.remember(registry.snapshots());
+    await predecessor?.remember(registry.snapshots(), registry.refused);
     const parts = { ...vault, log, clock, random: deps.random, registry, told, predecessor, audit };
     const workers = life.own(new WorkerPool(await poolOptions(config, parts)));
     publisher.followers = predecessor === undefined ? [workers] : [workers, predecessor];
