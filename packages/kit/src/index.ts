@@ -92,7 +92,7 @@ export { scrubLine } from "./log/scrub-line.ts";
 export { type MetricRow, renderMetrics, type Sample, type Samples } from "./metrics/render-metrics.ts";
 export { type MetricsOptions, type MetricsServer, serveMetrics } from "./metrics/serve-metrics.ts";
 export { SystemCallError } from "./native/libc.ts";
-export { type Native, native, type PeerCredentials } from "./native/native.ts";
+export { type Native, native, type PeerCredentials, type Terminal, type TerminalSize } from "./native/native.ts";
 export { nativePackages } from "./native/native-packages.ts";
 export { offerDescriptor } from "./native/offer-descriptor.ts";
 export { socketDescriptor } from "./native/socket-descriptor.ts";

@@ -35,7 +35,7 @@ export function startJoined(
     closeSync(input.write);
     const stdio = [input.read, out.write, err.write];
     const env = { PATH: SANDBOX_PATH, HOME: SANDBOX_HOME, MARK: "asked-for", PWD: workdir };
-    const spec = { command, workdir, env, keepsSession: false };
+    const spec = { command, workdir, env, isTerminal: false };
     const release = () => stdio.map((fd) => closeSync(fd));
     const joined = await spawnJoined(spec, namespaces, { stdio, release });
     const [stdout, stderr] = [out, err].map(({ read }) => buffer(new Socket({ fd: read, writable: false })));

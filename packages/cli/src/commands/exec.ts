@@ -35,12 +35,18 @@ interface Asked {
 }
 
 async function execHere({ config, socketPath }: Invocation, runId: string, asked: Asked): Promise<number> {
-  const { timeoutMs, ...rest } = asked;
+  const { timeoutMs, env, ...rest } = asked;
+  const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
+  const { rows, columns } = process.stdout;
+  const { TERM = "dumb" } = process.env;
+  const shown = isTerminal
+    ? { terminal: { rows: rows || 24, columns: columns || 80 }, env: { TERM, ...env } }
+    : { env };
   const path = `/v1/sandboxes/${encodeURIComponent(runId)}/exec`;
-  const body = { ...rest, timeout_ms: timeoutMs };
+  const body = { ...rest, ...shown, timeout_ms: timeoutMs };
   const call = { socketPath, method: "POST", path, timeoutMs: START_TIMEOUT_MS, body } as const;
   const { keeper } = (await requestUnixOk(call)) as { readonly keeper: string };
-  return holdExec({ stateDir: config.state.dir, keeper });
+  return holdExec({ stateDir: config.state.dir, keeper, isTerminal });
 }
 
 async function execOnNode({ config }: Invocation, runId: string, asked: Asked): Promise<number> {

@@ -35,6 +35,8 @@ export interface Libc {
   ownerOfNamespace(descriptor: number): number;
   /** NS_GET_PARENT: a descriptor of the user namespace in which that of `descriptor` was made. */
   parentOfNamespace(descriptor: number): number;
+  /** TIOCGPTPEER: a descriptor of the terminal whose controller this is, by no path. */
+  openPeerOfTerminal(controller: number, flags: number): number;
   flock(descriptor: number, operation: number): void;
   /** FD_CLOEXEC, and nothing else of F_SETFD. */
   closeOnExec(descriptor: number): void;
@@ -60,6 +62,7 @@ const SOL_SOCKET = 1;
 const F_SETFD = 2;
 const NS_GET_USERNS = 0xb701;
 const NS_GET_PARENT = 0xb702;
+const TIOCGPTPEER = 0x5441;
 const FD_CLOEXEC = 1;
 const PR_SET_SECCOMP = 22;
 const SECCOMP_MODE_FILTER = 2;
@@ -131,6 +134,7 @@ export function loadLibc(): Libc {
     execvp: (file, argv) => void execvp(file, [...argv, null]),
     ownerOfNamespace: (descriptor) => ioctl(descriptor, NS_GET_USERNS, "int", 0),
     parentOfNamespace: (descriptor) => ioctl(descriptor, NS_GET_PARENT, "int", 0),
+    openPeerOfTerminal: (controller, flags) => ioctl(controller, TIOCGPTPEER, "int", flags),
     addressOf: (buffer) => koffi.address(buffer),
     watchReadable: (descriptor, callback) => koffi.node.poll(descriptor, { readable: true }, callback),
   };

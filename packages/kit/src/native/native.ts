@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync } from "node:fs";
+import { closeSync, constants, openSync, readdirSync } from "node:fs";
 import { Problem } from "@gatehouse/core";
 import { sendWithDescriptor } from "./ancillary-message.ts";
 import { type Libc, loadLibc, SystemCallError } from "./libc.ts";
@@ -47,6 +47,10 @@ export interface Native {
    * closes only its own, and one of a shell's would open a way into a sandbox.
    */
   withholdInheritedDescriptors(): void;
+  /** Makes a pseudo-terminal. Both descriptors are closed on exec, and the caller's to close. */
+  openTerminal(size: TerminalSize): Terminal;
+  /** Sets the size of a terminal by either of its descriptors; its foreground processes are told. */
+  resizeTerminal(descriptor: number, size: TerminalSize): void;
   /**
    * Gives memory that is free to the system; true when some was. Takes up to a tenth of a millisecond for each MiB of the
    * C library's heap. Does nothing, and never fails, where nothing native can be called or the library is not glibc.
@@ -57,6 +61,20 @@ export interface Native {
    * (no_new_privs). Returns only by throwing `SystemCallError`.
    */
   becomeFiltered(filtered: FilteredProgram): never;
+}
+
+/** In characters. */
+export interface TerminalSize {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** A pseudo-terminal: what is written to either descriptor is read from the other. */
+export interface Terminal {
+  /** For whoever shows it. */
+  readonly controller: number;
+  /** For the programs in it. */
+  readonly terminal: number;
 }
 
 export interface FilteredProgram {
@@ -77,6 +95,11 @@ const SIOCSIFFLAGS = 0x8914;
 const IFREQ_BYTES = 40;
 const IFREQ_FLAGS = 16;
 const IFF_UP = 1;
+/** asm-generic/ioctls.h */
+const TIOCSPTLCK = 0x40045431;
+const TIOCSWINSZ = 0x5414;
+/** struct winsize: rows, columns, and two more that nobody reads. */
+const WINSIZE_BYTES = 8;
 /** struct sock_filter; struct sock_fprog is a short and, aligned, a pointer. */
 const SOCK_FILTER_BYTES = 8;
 const SOCK_FPROG_BYTES = 16;
@@ -155,6 +178,29 @@ class LazyNative implements Native {
       if (failure instanceof SystemCallError && failure.code === "EPERM") return undefined;
       throw failure;
     }
+  }
+
+  openTerminal(size: TerminalSize): Terminal {
+    const libc = this.#libc();
+    const flags = constants.O_RDWR | constants.O_NOCTTY;
+    const controller = openSync("/dev/ptmx", flags);
+    try {
+      libc.ioctl(controller, TIOCSPTLCK, Buffer.alloc(4));
+      const terminal = libc.openPeerOfTerminal(controller, flags);
+      libc.closeOnExec(terminal);
+      this.resizeTerminal(controller, size);
+      return { controller, terminal };
+    } catch (failure) {
+      closeSync(controller);
+      throw failure;
+    }
+  }
+
+  resizeTerminal(descriptor: number, { rows, columns }: TerminalSize): void {
+    const size = Buffer.alloc(WINSIZE_BYTES);
+    size.writeUInt16LE(rows, 0);
+    size.writeUInt16LE(columns, 2);
+    this.#libc().ioctl(descriptor, TIOCSWINSZ, size);
   }
 
   withholdInheritedDescriptors(): void {

@@ -1,4 +1,5 @@
 import { closeSync } from "node:fs";
+import { native, type TerminalSize } from "@gatehouse/kit";
 import type { StreamName } from "./keeper-socket.ts";
 import { makePipe } from "./make-pipe.ts";
 
@@ -8,7 +9,14 @@ export class HeldStreams implements Disposable {
   readonly #given: Set<number>;
   readonly #ends: Map<StreamName, number>;
 
-  constructor(directory: string) {
+  constructor(directory: string, terminal: TerminalSize | undefined) {
+    if (terminal !== undefined) {
+      const made = native.openTerminal(terminal);
+      this.stdio = [made.terminal, made.terminal, made.terminal];
+      this.#given = new Set(this.stdio);
+      this.#ends = new Map([["terminal", made.controller]]);
+      return;
+    }
     const input = makePipe(directory, "write");
     const [output, errors] = [makePipe(directory, "read"), makePipe(directory, "read")];
     this.stdio = [input.read, output.write, errors.write];

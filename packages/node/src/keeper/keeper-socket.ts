@@ -9,7 +9,7 @@ import type { InputPiece } from "./run-input.ts";
 
 /** A piece of input of 64 KiB. */
 const MAX_INPUT_TEXT = 87_384;
-const STREAMS = ["input", "output", "errors"] as const;
+const STREAMS = ["input", "output", "errors", "terminal"] as const;
 const requestSchema = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("take-listener") }),
   z.strictObject({ op: z.literal("status") }),

@@ -1,4 +1,6 @@
 import { Lifetime } from "@gatehouse/core";
+import type { TerminalSize } from "@gatehouse/kit";
+import { insideCommand } from "../sandbox/wrap-command.ts";
 import type { ExecLaunch } from "./exec-file.ts";
 import type { ExitStatus } from "./exit-status.ts";
 import { HeldStreams } from "./held-streams.ts";
@@ -44,9 +46,11 @@ export async function openExec(asked: ExecLaunch, { directory, socketPath, names
   const { execId, command, workdir, timeoutMs, isHeld } = asked;
   const life = new Lifetime();
   try {
-    const streams = life.own(isHeld ? heldStreams(directory) : recordedStreams(directory));
+    const streams = life.own(isHeld ? heldStreams(directory, asked.terminal) : recordedStreams(directory));
     const env = { ...asked.env, PWD: workdir };
-    const joined = life.own(await spawnJoined({ command, workdir, env, keepsSession: false }, namespaces, streams));
+    const isTerminal = asked.terminal !== undefined;
+    const inside = insideCommand({ command, isTerminal });
+    const joined = life.own(await spawnJoined({ command: inside, workdir, env, isTerminal }, namespaces, streams));
     streams.follow();
     const hold = new Hold(joined, isHeld);
     let state: "running" | "exited" = "running";
@@ -105,8 +109,8 @@ class Hold {
   }
 }
 
-function heldStreams(directory: string): ExecStreams {
-  const held = new HeldStreams(directory);
+function heldStreams(directory: string, terminal: TerminalSize | undefined): ExecStreams {
+  const held = new HeldStreams(directory, terminal);
   return {
     stdio: held.stdio,
     inputOffset: () => undefined,

@@ -90,14 +90,10 @@ export class Execs {
       await this.#record("exec.started", actor, { run: runId, exec: execId, program });
       const workdir = posix.resolve(run.workspace, request.workdir);
       const { keeper } = record;
+      const { terminal } = request;
       await files.create(run.keeper, record, {
-        execId,
-        keeper,
-        command: [...command],
-        env,
-        workdir,
-        timeoutMs,
-        isHeld,
+        ...{ execId, keeper, command: [...command], env, workdir, timeoutMs, isHeld },
+        ...(terminal === undefined ? {} : { terminal }),
       });
       await this.#ask(run, keeper);
     } catch (failure) {

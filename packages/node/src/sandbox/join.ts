@@ -27,8 +27,8 @@ export interface JoinSpec {
   readonly env: Readonly<Record<string, string>>;
   readonly workdir: string;
   readonly umask: string;
-  /** It keeps the session of whoever starts it, whose terminal is its own. */
-  readonly keepsSession: boolean;
+  /** Its streams are a terminal, which becomes that of its session. */
+  readonly isTerminal: boolean;
 }
 
 /** A process to spawn, and what is written to its `JOIN_FD.args`. */
@@ -47,7 +47,7 @@ export interface JoinLaunch {
  */
 const JOINER = String.raw`
 use strict; use warnings; use POSIX (); use Fcntl;
-my ($setns, $prctl, $keeper, $keeps_session) = map { $_ + 0 } @ARGV;
+my ($setns, $prctl, $ioctl, $keeper, $has_terminal) = map { $_ + 0 } @ARGV;
 sub handle { my ($fd) = @_; my $handle; open($handle, '+<&=', $fd) || POSIX::_exit(125); return $handle }
 my ($args, $info, $owner, @namespaces) = map { handle($_) } 3 .. 12;
 my $user = pop @namespaces;
@@ -88,7 +88,8 @@ if ($child == 0) {
   close($held);
   vec(my $ended = '', fileno($parent), 1) = 1;
   POSIX::_exit(125) if select($ended, undef, undef, 0);
-  POSIX::setsid() if !$keeps_session;
+  POSIX::setsid();
+  must('TIOCSCTTY', $ioctl, 0, 0x540e, 0) if $has_terminal;
   %ENV = %variables;
   { exec { '/bin/sh' } 'sh', '-c', 'cd -- "$1" || exit 126; shift; unset OLDPWD; exec "$@"', 'sh', $workdir, @command }
   POSIX::_exit(125);
@@ -100,11 +101,12 @@ POSIX::_exit($? & 127 ? 128 + ($? & 127) : $? >> 8);
 
 /** How a joiner is started. Its variables and arguments travel over a descriptor: the run token is in no argv. */
 export function launchJoiner(spec: JoinSpec): JoinLaunch {
-  const { setns, prctl } = ARCHITECTURES[process.arch]?.calls ?? {};
-  if (setns === undefined || prctl === undefined) throw new Problem("exec.unsupported", { detail: process.arch });
+  const { setns, prctl, ioctl } = ARCHITECTURES[process.arch]?.calls ?? {};
+  if (setns === undefined || prctl === undefined || ioctl === undefined)
+    throw new Problem("exec.unsupported", { detail: process.arch });
   const variables = Object.entries(spec.env).map(([name, value]) => `${name}=${value}`);
   const words = [seccompProgram(), spec.umask, spec.workdir, String(variables.length), ...variables, ...spec.command];
-  const numbers = [setns, prctl, process.pid, spec.keepsSession ? 1 : 0].map(String);
+  const numbers = [setns, prctl, ioctl, process.pid, spec.isTerminal ? 1 : 0].map(String);
   return { file: "perl", args: ["-e", JOINER, ...numbers], data: Buffer.concat(words.flatMap(prefixed)) };
 }
 

@@ -38,7 +38,7 @@ export function inOwnTerminal(command: readonly string[]): readonly string[] {
  * The command as it runs inside. At a terminal it gets one made inside, whose sessions and groups are those of its own
  * process namespace: shells need them for job control.
  */
-export function insideCommand({ command, isTerminal }: SandboxSpec): readonly string[] {
+export function insideCommand({ command, isTerminal }: Pick<SandboxSpec, "command" | "isTerminal">): readonly string[] {
   return isTerminal ? inOwnTerminal(viaShell(command)) : command;
 }
 
