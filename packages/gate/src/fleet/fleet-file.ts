@@ -46,7 +46,8 @@ export async function readFleetState(stateDir: string): Promise<FleetState> {
     const { bundle, seen, revoked } = fileSchema.parse(JSON.parse(stored.toString()));
     return { bundle, seen: new Map(Object.entries(seen)), revoked: new Set(revoked) };
   } catch (cause) {
-    throw new Problem("state.corrupt", { detail: `${pathOf(stateDir)} cannot be read.`, cause });
+    const detail = `${pathOf(stateDir)} cannot be read. Put it back from a backup, or leave the server and enroll anew.`;
+    throw new Problem("state.corrupt", { detail, cause });
   }
 }
 

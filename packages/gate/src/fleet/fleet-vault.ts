@@ -47,6 +47,8 @@ export class FleetVault {
   readonly #deps: FleetVaultDeps;
   readonly #turns = new Turns();
   #state: FleetState = NO_STATE;
+  /** Why what this node remembers of versions and revocations is not known. */
+  #unread: Problem | undefined;
   #entries = NO_ENTRIES;
   #bundle: VerifiedBundle | undefined;
   #fault: string | undefined;
@@ -102,10 +104,12 @@ export class FleetVault {
 
   /**
    * Serves a bundle in place of the one before: verified and opened first, on disk before it counts. Fails, and leaves
-   * everything as it was, with what `verifyBundle` and `openBundle` fail with, or `state.write_failed`.
+   * everything as it was, with what `verifyBundle` and `openBundle` fail with, `state.write_failed`, or what the memory
+   * of this node could not be read with: without it, an older version or one that was taken back would look new.
    */
   apply(signed: SignedBundle): Promise<FleetChange> {
     return this.#turns.take("", async () => {
+      if (this.#unread !== undefined) throw this.#unread;
       const trust = await this.#requireTrust();
       const { bundle: before } = this.#state;
       if (before !== undefined && isOlder(signed, before)) {
@@ -129,10 +133,12 @@ export class FleetVault {
 
   /**
    * Lets go of credentials: `onGone` is called when they are out of memory, before anything is written; durable when it
-   * returns. Fails with `bundle.refused` when the server's bundle key did not sign it.
+   * returns. Fails with `bundle.refused` when the server's bundle key did not sign it, or as `apply` does when memory
+   * could not be read: nothing is served then.
    */
   revoke(revocation: SignedRevocation, onGone: (change: FleetChange) => Promise<void>): Promise<void> {
     return this.#turns.take("", async () => {
+      if (this.#unread !== undefined) throw this.#unread;
       const trust = await this.#requireTrust();
       if (!isRevocationOf(trust, revocation)) {
         throw new Problem("bundle.refused", { detail: "The revocation is not signed by the bundle key." });
@@ -178,7 +184,12 @@ export class FleetVault {
     const { stateDir } = this.#deps;
     const trust = await readTrust(stateDir);
     if (trust === undefined) return;
-    this.#state = await readFleetState(stateDir);
+    try {
+      this.#state = await readFleetState(stateDir);
+    } catch (failure) {
+      this.#unread = toProblem(failure);
+      throw this.#unread;
+    }
     const { bundle } = this.#state;
     if (bundle === undefined) return;
     const verified = verifyBundle(bundle, await new PartFolder(stateDir).held(), trust);

@@ -1,3 +1,5 @@
+import { chmod, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { revocationTuple } from "@gatehouse/core";
 import { credentialPart, describeRoster, grantPart, policyPart, rosterPart } from "@gatehouse/kit";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -30,6 +32,24 @@ test("an operator's credential becomes a grant of its name, and does after a res
     expect(one.list()).toMatchObject([{ name: "gh", version: 1, bindings: BINDINGS, origin: "organisation" }]);
     expect((await one.reveal("gh")).reveal()).toBe(VALUE);
   }
+});
+
+test.each([
+  ["is damaged", (path: string) => writeFile(path, "{")],
+  ["others may read", (path: string) => chmod(path, 0o644)],
+])("a memory of versions and revocations that %s is not taken for an empty one", async (_, spoil) => {
+  const [first, second] = [await server.seal("gh"), await server.seal("gh")];
+  await vault.apply(await server.bundle(server.parts([first])));
+  const path = join(server.directory, "fleet", "state.json");
+  await spoil(path);
+  const before = await readFile(path, "utf8");
+  vault = await server.openVault();
+  expect(vault.fault).toContain(path);
+  const opened = server.opened;
+  await expect(vault.apply(await server.bundle(server.parts([second])))).rejects.toThrow(path);
+  expect(vault.list()).toEqual([]);
+  expect(server.opened).toBe(opened);
+  expect(await readFile(path, "utf8")).toBe(before);
 });
 
 describe("a server that holds every serving key opens nothing and changes nothing with", () => {
