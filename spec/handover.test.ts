@@ -2,7 +2,17 @@ import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { eventually, isAlive, openFakeApi, REPOSITORY, runProcess, startWorld, type World } from "@gatehouse/testbed";
+import {
+  eventually,
+  failCalls,
+  isAlive,
+  listProcesses,
+  openFakeApi,
+  REPOSITORY,
+  runProcess,
+  startWorld,
+  type World,
+} from "@gatehouse/testbed";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { streamUnix } from "../packages/kit/src/index.ts";
 import { openGrantedApi } from "./granted-api.ts";
@@ -231,6 +241,34 @@ test("a run that the next version does not serve has no tunnel under the old dae
   expect((await world.request("DELETE", `/v1/grants/${grant}`)).status).toBe(204);
   expect(await client.step({ send: get(host, "/after") }).catch(() => ({ closed: true }))).toEqual({ closed: true });
   expect(api.requests.map(({ url }) => url)).toEqual(["/before"]);
+  await stopNext(world);
+});
+
+test("while the successor cannot put anything on record, nothing is asked under the old daemon either", async () => {
+  await using world = await startWorld();
+  await using granted = await openGrantedApi(world);
+  const { api, host, grant, policy } = granted;
+  await using client = await startRawClient(world, { grants: [grant], policy });
+  expect(await client.step({ connect: host })).toMatchObject({ status: 200 });
+  expect(await client.step({ tls: true, sni: "api.example.test" })).toMatchObject({ secure: true });
+  expect(await client.step({ send: get(host, "/before") })).toMatchObject({ status: 200 });
+  await runNext(world);
+  const holder = (await listProcesses()).find(({ command }) => command.includes(join(NEXT, "gate-holder.js")));
+  const failing = failCalls(holder?.pid ?? 0, "fdatasync", "EIO");
+  let count = 0;
+  await eventually("a refused registration", async () => {
+    count += 1;
+    return (await world.request("POST", "/v1/runs", { run_id: `r${count}` })).status === 503;
+  });
+  await eventually("the old daemon's end", () => !world.daemon.isRunning);
+  expect(await client.step({ send: get(host, "/unrecorded") }).catch(() => ({ closed: true }))).toEqual({
+    closed: true,
+  });
+  expect(api.requests.map(({ url }) => url)).toEqual(["/before"]);
+  await failing[Symbol.asyncDispose]();
+  await eventually("a taken registration", async () => {
+    return (await world.request("POST", "/v1/runs", { run_id: "again" })).status === 201;
+  });
   await stopNext(world);
 });
 

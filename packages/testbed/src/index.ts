@@ -42,6 +42,7 @@ export {
   breakCall,
   breakEach,
   countRecorded,
+  failCalls,
   recordCalls,
 } from "./system/traced-calls.ts";
 export type { ReadyLine, WorldDaemon } from "./world/daemon.ts";

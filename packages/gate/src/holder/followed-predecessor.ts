@@ -58,7 +58,7 @@ export class FollowedPredecessor implements RunPublisher, Disposable {
     for (const run of served) this.#known.set(run.runId, fingerprint(run));
     for (const run of refused) {
       const runId = readRunId(run.runId);
-      if (runId === undefined) return this.#kill("it serves runs that cannot be named");
+      if (runId === undefined) return this.end("it serves runs that cannot be named");
       this.#known.set(runId, "");
       await this.drop(runId);
     }
@@ -74,13 +74,14 @@ export class FollowedPredecessor implements RunPublisher, Disposable {
     try {
       await this.#call("/drop", { run_id: runId });
     } catch (failure) {
-      await this.#kill(failure);
+      await this.end(failure);
     }
   }
 
-  async #kill(why: unknown): Promise<void> {
+  /** Ends it with every connection that it has left; resolves when it is gone. */
+  async end(failure: unknown): Promise<void> {
     if (this.#isGone) return;
-    this.#log.error("the predecessor does not follow and is ended", { pid: this.#place.pid, failure: why });
+    this.#log.error("the predecessor is ended", { pid: this.#place.pid, failure });
     process.kill(this.#place.pid, "SIGKILL");
     await this.#gone.promise;
   }

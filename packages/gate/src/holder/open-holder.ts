@@ -74,7 +74,10 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     const parts = { ...vault, log, clock, random: deps.random, registry, told, predecessor, audit };
     const workers = life.own(new WorkerPool(await poolOptions(config, parts)));
     publisher.followers = predecessor === undefined ? [workers] : [workers, predecessor];
-    audit.onTaking = (isTaking) => life.run(() => workers.setAudit(isTaking));
+    audit.onTaking = (isTaking) => {
+      life.run(() => workers.setAudit(isTaking));
+      if (!isTaking) life.run(async () => predecessor?.end("nothing can be put on record"));
+    };
     const proxyPort = await workers.start();
     await registry.setProxyPort(proxyPort);
     const { containers, idle } = watchRuns(config, { life, registry, log, clock, onEmpty: deps.onEmpty });

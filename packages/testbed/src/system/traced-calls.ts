@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,6 +49,19 @@ export function breakCall({ call, fault, when, path }: BrokenCall, trace = "/dev
   const only = path === undefined ? [] : ["-P", path];
   const how = ["-o", trace, ...only, "-e", `trace=${call}`, "-e", `inject=${call}:${fault}:when=${when}`];
   return fault === KILL ? [...TRACER, ...how] : [...TRACER, FILTERED, ...how];
+}
+
+/** Lets a call of a process that runs already fail with an error, until disposed. */
+export function failCalls(pid: number, call: string, error: string): AsyncDisposable {
+  const how = ["-o", "/dev/null", "-e", `trace=${call}`, "-e", `inject=${call}:error=${error}`, "-p", `${pid}`];
+  const tracer = spawn("strace", ["-f", "-qq", ...how], { stdio: "ignore" });
+  const gone = once(tracer, "exit");
+  return {
+    [Symbol.asyncDispose]: async () => {
+      tracer.kill();
+      await gone;
+    },
+  };
 }
 
 /** A fault and the calls at which it comes. */
