@@ -4,9 +4,9 @@ import { note, printJson, printTable } from "../src/terminal/print.ts";
 import { reportFailure } from "../src/terminal/report-failure.ts";
 
 /** Sets a clipboard, clears a screen, rings, writes over a line, turns what follows around. */
-const HOSTILE = "\u001b]52;c;cm0gLXJm\u0007\u001b[2J\u009b31m\rok\u202edne";
+const HOSTILE = "\u001b]52;c;cm0gLXJm\u0007\u001b[2J\u009b31m\rok\u202edne\u061c\u200b\u2028";
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
-const MOVES = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+const MOVES = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/;
 
 const CALLED = { group: "nodes", asked: undefined };
 
@@ -31,6 +31,8 @@ test.each<[string, () => unknown]>([
   ["JSON", () => printJson({ said: HOSTILE })],
 ])("%s that a node or server had a part in moves no terminal", (_, print) => {
   print();
+  // All of it is seen: whoever decides by it reads no shorter text than was said.
+  expect(written).toContain("\\u001b]52;c;cm0gLXJm");
   expect(written).toContain("ok");
   expect(written).not.toMatch(MOVES);
 });

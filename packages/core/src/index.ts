@@ -39,7 +39,7 @@ export { type AddressClass, classifyAddress, type DialVerdict, mayDial } from ".
 export { type Cidr, cidrContains, parseCidr } from "./destination/cidr.ts";
 export { type Authority, isIpAddress, normaliseHost, parseAuthority } from "./destination/host.ts";
 export { encodeTuple, type TupleField } from "./encoding/signed-tuple.ts";
-export { base64url, constantTimeEqual, fromBase64url, fromHex, toHex } from "./encoding/text.ts";
+export { base64url, constantTimeEqual, escapeUnseen, fromBase64url, fromHex, toHex } from "./encoding/text.ts";
 export { type CodeKind, formatCode, type OneTimeCode, PIN_BYTES, parseCode } from "./fleet/codes.ts";
 export { formatFingerprint, isFingerprint } from "./fleet/fingerprint.ts";
 export {

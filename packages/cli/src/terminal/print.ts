@@ -1,8 +1,8 @@
-import { stripVTControlCharacters } from "node:util";
+import { escapeUnseen } from "@gatehouse/core";
 
 /** Prints one JSON value on a line. What could move a terminal stands in it as an escape. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${escaped(JSON.stringify(value))}\n`);
+  process.stdout.write(`${escapeUnseen(JSON.stringify(value))}\n`);
 }
 
 export function printLine(text: string): void {
@@ -14,21 +14,14 @@ export function note(text: string): void {
   process.stderr.write(`gatehouse: ${shownLines(text)}\n`);
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to be shown as escapes
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-
-/** Text of a sandbox, node or server as it may be shown: no control or direction characters reach a terminal. */
+/** Text of a sandbox, node or server as it may be shown: whole, with what a terminal would obey or hide as escapes. */
 export function shown(text: string): string {
-  return escaped(stripVTControlCharacters(text));
+  return escapeUnseen(text);
 }
 
 /** The same of text that may have several lines. */
 export function shownLines(text: string): string {
   return text.split("\n").map(shown).join("\n");
-}
-
-function escaped(text: string): string {
-  return text.replace(CONTROL, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 type Colour = "red" | "green" | "yellow" | "dim" | "bold";

@@ -35,3 +35,11 @@ export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
   for (let index = 0; index < a.length; index += 1) difference |= (a[index] ?? 0) ^ (b[index] ?? 0);
   return difference === 0;
 }
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to be shown as escapes
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+/** Text with `\uXXXX` for each character that moves a terminal, turns text around, ends a line or is not seen. */
+export function escapeUnseen(text: string): string {
+  return text.replace(UNSEEN, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}

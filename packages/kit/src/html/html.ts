@@ -1,3 +1,5 @@
+import { escapeUnseen } from "@gatehouse/core";
+
 /** Text that may stand in a page: made by `html` alone, which escapes what is put into it. */
 export interface Html {
   readonly html: string;
@@ -10,8 +12,6 @@ const ESCAPES: Readonly<Record<string, string>> = {
   '"': "&quot;",
   "'": "&#39;",
 };
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to be shown as escapes
-const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
 type Filling = string | Html | readonly Html[];
 
@@ -30,7 +30,5 @@ function fill(value: Filling): string {
 }
 
 function escaped(text: string): string {
-  return text
-    .replace(UNSEEN, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
-    .replace(/[&<>"']/g, (char) => ESCAPES[char] ?? "");
+  return escapeUnseen(text).replace(/[&<>"']/g, (char) => ESCAPES[char] ?? "");
 }

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { homedir } from "node:os";
 import { resolve as absolute, dirname, join, sep } from "node:path";
-import { Problem } from "@gatehouse/core";
+import { escapeUnseen, Problem } from "@gatehouse/core";
 import { nativePackages, resolveEntry } from "@gatehouse/kit";
 import { mountsBelow, readHostMounts } from "../sandbox/host-mounts.ts";
 import { findTellingFiles } from "./telling-files.ts";
@@ -215,15 +215,10 @@ function look(path: string) {
   }
 }
 
-function names(paths: readonly string[]): string {
-  const shown = paths.slice(0, MAX_NAMED).map(shownName).join(", ");
-  return paths.length > MAX_NAMED ? `${shown} and ${paths.length - MAX_NAMED} more` : shown;
-}
-
 /** A name is anybody's text: it goes to a terminal. */
-function shownName(name: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to be shown as escapes
-  return name.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "?");
+function names(paths: readonly string[]): string {
+  const shown = paths.slice(0, MAX_NAMED).map(escapeUnseen).join(", ");
+  return paths.length > MAX_NAMED ? `${shown} and ${paths.length - MAX_NAMED} more` : shown;
 }
 
 function refused(path: string, why: string): Problem {
