@@ -1,4 +1,4 @@
-import { openFakeApi, plantValue, sendJson, startWorld, type World } from "@gatehouse/testbed";
+import { eventually, openFakeApi, plantValue, sendJson, startWorld, type World } from "@gatehouse/testbed";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 let world: World;
@@ -42,6 +42,7 @@ test("a replaced value serves a live run from its next request on, and what it r
   expect(replaced).toMatchObject({ name: "turned" });
   const asked = api.requests.length;
   await running.line("an answer to the second value", (line) => line.includes('"second"'));
+  await eventually("a request after that", () => api.requests.length > asked);
   const later = api.requests.slice(asked).map(({ headers }) => headers.authorization);
   expect(new Set(later)).toEqual(new Set([`Bearer ${second}`]));
   expect(running.stdout).not.toContain(first);
