@@ -149,10 +149,14 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
     this.#role.onConnect({ entry, head, rest });
   }
 
-  #forward(entry: RunEntry, context: RequestContext, rest: Buffer | undefined): void {
+  #forward(entry: RunEntry, context: RequestContext, rest: Buffer): void {
     this.#waiting.putBack(rest);
     const kept = this.#upstream.take(context);
-    if (kept !== undefined) return this.#exchange(context, kept);
+    if (kept !== undefined) this.#exchange(context, kept);
+    else this.#open(entry, context);
+  }
+
+  #open(entry: RunEntry, context: RequestContext): void {
     this.client.pause();
     const current = this.#current;
     const isStillAsked = () => this.#current === current && this.#state === "open";
@@ -234,7 +238,9 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
     this.#upstream.release();
     if (!end.mayRetry || entry === undefined || context === undefined) return this.#refuse(end.refusal, end.rest);
     current.exchange = undefined;
-    this.#forward(entry, context, end.rest);
+    this.#waiting.putBack(end.rest);
+    // Sent once more, and never a third time: not on a connection that could have been closed too.
+    this.#open(entry, context);
   }
 
   /** Goes on with what the client already sent of its next request, once it has taken the last answer. */

@@ -138,6 +138,31 @@ test("a request that could not be sent once more opens a connection of its own",
   expect(origin.connections).toBe(2);
 });
 
+test("a request is sent once more at most, however many connections were left", async () => {
+  await using origin = await openRawOrigin(outside);
+  await using gate = await openGate();
+  const host = `api.test:${origin.port}`;
+  await gate.put({ policy: allowing(host) });
+  const clients: ProxyClient[] = [];
+  const left: ByteStream[] = [];
+  for (let count = 0; count < 4; count += 1) {
+    clients.push(await begin(gate, host));
+    left.push(await origin.accept());
+  }
+  for (const [index, client] of clients.entries()) await finish(gate, client, left[index] as ByteStream);
+  let unanswered = 0;
+  for (const service of left) {
+    service.socket.on("data", () => {
+      unanswered += 1;
+      service.socket.destroy();
+    });
+  }
+  const last = await gate.tunnel(host);
+  last.send(`DELETE / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  await finish(gate, last, await origin.accept());
+  expect(unanswered).toBe(1);
+});
+
 test("a connection that nobody asks for in ten seconds is closed", async () => {
   let offsetMs = 0;
   const clock = { now: () => systemClock.now(), monotonicMs: () => systemClock.monotonicMs() + offsetMs };
