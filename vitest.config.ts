@@ -11,7 +11,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "pure", include: PURE, isolate: false },
+        test: { name: "pure", include: PURE, isolate: false, sequence: { groupOrder: 0 } },
       },
       {
         extends: true,
@@ -20,6 +20,9 @@ export default defineConfig({
           include: ["packages/*/test/**/*.test.ts"],
           exclude: PURE,
           pool: "forks",
+          // They wait more than they work.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
           testTimeout: 20_000,
           hookTimeout: 20_000,
         },
@@ -32,6 +35,7 @@ export default defineConfig({
           pool: "forks",
           // Each file starts the product: side by side they would measure one another.
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },
