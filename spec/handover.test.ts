@@ -1,4 +1,4 @@
-import { cp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { connect as connectTls, type TLSSocket } from "node:tls";
@@ -295,3 +295,25 @@ test("a successor that goes before it took over leaves the old daemon as it was"
   expect(second.stderr).toContain("state");
   expect(second.code).toBe(1);
 });
+
+test("what was sent during a hand-over that came to nothing is on record", async () => {
+  await using world = await startWorld();
+  await using granted = await openGrantedApi(world);
+  const { api, host, grant, policy } = granted;
+  await using client = await startRawClient(world, { grants: [grant], policy });
+  expect(await client.step({ connect: host })).toMatchObject({ status: 200 });
+  expect(await client.step({ tls: true, sni: "api.example.test" })).toMatchObject({ secure: true });
+  expect((await world.request("POST", "/v1/handover")).status).toBe(200);
+  expect(await client.step({ send: get(host, "/meanwhile") })).toMatchObject({ status: 200 });
+  expect(api.requests.map(({ url }) => url)).toEqual(["/meanwhile"]);
+  await eventually(
+    "the entry",
+    async () => {
+      const folder = join(world.paths.stateDir, "audit");
+      const names = await readdir(folder);
+      const texts = await Promise.all(names.map((name) => readFile(join(folder, name), "utf8")));
+      return texts.some((text) => text.includes("/meanwhile"));
+    },
+    { timeoutMs: 40_000 },
+  );
+}, 60_000);

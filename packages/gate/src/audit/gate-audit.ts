@@ -32,12 +32,14 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
   onTaking: (isTaking: boolean) => void = () => undefined;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #audit: AuditLog;
+  readonly #reopen: () => Promise<AuditLog>;
+  #audit: AuditLog;
   #refusedSince: number | undefined;
   /** A successor writes the log from here on; nothing may be added by this process. */
   #isHandedOver = false;
 
-  private constructor({ clock, log }: GateAuditOptions, audit: AuditLog) {
+  private constructor({ clock, log }: GateAuditOptions, audit: AuditLog, reopen: () => Promise<AuditLog>) {
+    this.#reopen = reopen;
     this.#clock = clock;
     this.#log = log;
     this.#audit = audit;
@@ -54,9 +56,10 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
     const onChange = (state: AuditState) => {
       if (gate !== undefined) gate.#onChange(state);
     };
-    const store = await SegmentFolder.open(folder);
+    const openLog = async () =>
+      AuditLog.open({ store: await SegmentFolder.open(folder), key, clock, newLogId, onChange });
     try {
-      gate = new GateAudit(options, await AuditLog.open({ store, key, clock, newLogId, onChange }));
+      gate = new GateAudit(options, await openLog(), openLog);
     } catch (failure) {
       throw withRemedy(failure, folder);
     }
@@ -79,6 +82,12 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
     await this.#audit.settled();
     await this.#audit.signHead();
     await this.#audit[Symbol.asyncDispose]();
+  }
+
+  /** Writes the log again, for what has happened: no successor came. Changes are left to the process after this one. */
+  async takeBack(): Promise<void> {
+    this.#audit = await this.#reopen();
+    this.#isHandedOver = false;
   }
 
   async attempt<T>(event: GateEvent, act: () => Promise<T>): Promise<T> {

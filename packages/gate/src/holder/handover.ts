@@ -170,6 +170,7 @@ export class Handover implements AsyncDisposable {
     this.#deps.log.warn("the successor did not come: this daemon goes on");
     try {
       await this.#deps.daemon.takeBack();
+      await this.#keepTold();
     } catch (failure) {
       this.#deps.log.error("the state directory is another's by now: this daemon ends", { failure });
       return this.#deps.requestShutdown();
@@ -178,6 +179,15 @@ export class Handover implements AsyncDisposable {
     this.#state = "ended";
     this.#settled.resolve();
     this.#deps.restart();
+  }
+
+  /** What was sent meanwhile goes on record here after all. */
+  async #keepTold(): Promise<void> {
+    const { audit } = this.#deps;
+    await audit.takeBack();
+    this.#state = "ended";
+    for (const told of this.#told.splice(0)) if ("audit" in told) audit.noteLines(told.audit);
+    await audit.settled();
   }
 
   async #closeControl(): Promise<void> {
