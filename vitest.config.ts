@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 /** Pure rules: nothing there keeps state between files, so one worker takes them all without isolation. */
 const PURE = ["packages/core/test/**/*.test.ts", "packages/gate/test/{http1,scrub}/**/*.test.ts"];
 const END_TO_END = "spec/**/*.test.ts";
+/** Real minutes go by there. */
+const ONLY_IN_SOAK = ["spec/long-sessions.test.ts"];
 
 export default defineConfig({
   test: {
@@ -32,6 +34,7 @@ export default defineConfig({
         test: {
           name: "spec",
           include: [END_TO_END],
+          exclude: process.env.TESTBED_SOAK === "1" ? [] : ONLY_IN_SOAK,
           pool: "forks",
           // Each file starts the product: side by side they would measure one another.
           fileParallelism: false,
