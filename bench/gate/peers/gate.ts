@@ -36,6 +36,7 @@ export async function openGate(bench: Bench, dir: string): Promise<Gate> {
     host,
     caFile,
   });
+  const named: string[] = [];
   const register = async (body: object) => {
     const answer = (await requestUnixOk({ socketPath, method: "POST", path: "/v1/runs", body })) as Registered;
     return way(answer.auth_token, answer.proxy_port);
@@ -47,10 +48,15 @@ export async function openGate(bench: Bench, dir: string): Promise<Gate> {
     socketPath,
     register,
     withHosts: async () => {
-      const { token, port } = await startNamedRun(bench, { dir, socketPath });
+      const { token, port, path } = await startNamedRun(bench, { dir, socketPath });
+      named.push(path);
       return way(token, port, MANY_HOSTS);
     },
-    [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      // A run outlives its daemon.
+      for (const path of named) await requestUnixOk({ socketPath, method: "DELETE", path });
+      await daemon[Symbol.asyncDispose]();
+    },
   };
 }
 
@@ -75,7 +81,7 @@ export function benchRun({ host, originPort }: Bench, runId: string): Record<str
 async function startNamedRun(
   { originPort }: Bench,
   { dir, socketPath }: { readonly dir: string; readonly socketPath: string },
-): Promise<{ readonly token: string; readonly port: number }> {
+): Promise<{ readonly token: string; readonly port: number; readonly path: string }> {
   const workspace = join(dir, "workspace");
   mkdirSync(workspace);
   const seen = join(workspace, "proxy-variable");
@@ -86,11 +92,12 @@ async function startNamedRun(
   ];
   const rule = { action: "allow", hosts: [`*.${MANY_HOSTS}`], ports: [originPort], cidr: ["127.0.0.0/8"] };
   const body = { command, workspace, policy: { mode: "strict", rules: [rule] }, driver: "process", detach: true };
-  await requestUnixOk({ socketPath, method: "POST", path: "/v1/sandboxes", timeoutMs: 30_000, body });
+  const order = { socketPath, method: "POST", path: "/v1/sandboxes", timeoutMs: 30_000, body } as const;
+  const { run_id } = (await requestUnixOk(order)) as { readonly run_id: string };
   for (let tries = 0; tries < 200; tries += 1) {
     try {
       const { password, port } = new URL(readFileSync(seen, "utf8"));
-      return { token: password, port: Number(port) };
+      return { token: password, port: Number(port), path: `/v1/sandboxes/${run_id}` };
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
