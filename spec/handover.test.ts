@@ -16,7 +16,7 @@ import {
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { streamUnix } from "../packages/kit/src/index.ts";
 import { openGrantedApi } from "./granted-api.ts";
-import { get, startRawClient } from "./raw-proxy-client.ts";
+import { get, type RawProxyClient, startRawClient } from "./raw-proxy-client.ts";
 import { askThrough, openTunnel, type Registered } from "./registered-run.ts";
 
 /** The same build under another commit: the next version. Inside the repository, so that it finds its packages. */
@@ -55,6 +55,12 @@ function runNext(world: World) {
     env: world.environment,
     cwd: world.paths.workspace,
   });
+}
+
+/** Opens a tunnel to the granted service, from inside a sandbox. */
+async function enterTunnel(client: RawProxyClient, host: string): Promise<void> {
+  expect(await client.step({ connect: host })).toMatchObject({ status: 200 });
+  expect(await client.step({ tls: true, sni: "api.example.test" })).toMatchObject({ secure: true });
 }
 
 async function stopNext(world: World): Promise<void> {
@@ -196,11 +202,7 @@ test("a sandbox lives through a hand-over: its tunnel under the old daemon, its 
   await using granted = await openGrantedApi(world);
   const { api, host, grant, policy, value } = granted;
   await using client = await startRawClient(world, { grants: [grant], policy });
-  const open = async () => {
-    expect(await client.step({ connect: host })).toMatchObject({ status: 200 });
-    expect(await client.step({ tls: true, sni: "api.example.test" })).toMatchObject({ secure: true });
-  };
-  await open();
+  await enterTunnel(client, host);
   expect(await client.step({ send: get(host, "/before") })).toMatchObject({ status: 200 });
   const before = await health(world);
   expect(await runNext(world)).toMatchObject({ code: 0 });
@@ -215,7 +217,7 @@ test("a sandbox lives through a hand-over: its tunnel under the old daemon, its 
   expect(await client.step({ wait: true })).toEqual({ closed: true });
   await eventually("the old daemon's end", () => !world.daemon.isRunning, { timeoutMs: 10_000 });
 
-  await open();
+  await enterTunnel(client, host);
   expect(await client.step({ send: get(host, "/without") })).toMatchObject({ status: 401 });
   const carried = api.requests.filter(({ headers }) => headers.authorization === `Bearer ${value}`);
   expect(carried.map(({ url }) => url)).toEqual(["/before", "/in-the-old-tunnel"]);
@@ -228,8 +230,7 @@ test("a run that the next version does not serve has no tunnel under the old dae
   await using granted = await openGrantedApi(world);
   const { api, host, grant, policy } = granted;
   await using client = await startRawClient(world, { grants: [grant], policy });
-  expect(await client.step({ connect: host })).toMatchObject({ status: 200 });
-  expect(await client.step({ tls: true, sni: "api.example.test" })).toMatchObject({ secure: true });
+  await enterTunnel(client, host);
   expect(await client.step({ send: get(host, "/before") })).toMatchObject({ status: 200 });
   const path = join(world.paths.stateDir, "runs.json");
   const stored = JSON.parse(await readFile(path, "utf8"));
@@ -249,8 +250,7 @@ test("while the successor cannot put anything on record, nothing is asked under 
   await using granted = await openGrantedApi(world);
   const { api, host, grant, policy } = granted;
   await using client = await startRawClient(world, { grants: [grant], policy });
-  expect(await client.step({ connect: host })).toMatchObject({ status: 200 });
-  expect(await client.step({ tls: true, sni: "api.example.test" })).toMatchObject({ secure: true });
+  await enterTunnel(client, host);
   expect(await client.step({ send: get(host, "/before") })).toMatchObject({ status: 200 });
   await runNext(world);
   const holder = (await listProcesses()).find(({ command }) => command.includes(join(NEXT, "gate-holder.js")));
@@ -301,8 +301,7 @@ test("what was sent during a hand-over that came to nothing is on record", async
   await using granted = await openGrantedApi(world);
   const { api, host, grant, policy } = granted;
   await using client = await startRawClient(world, { grants: [grant], policy });
-  expect(await client.step({ connect: host })).toMatchObject({ status: 200 });
-  expect(await client.step({ tls: true, sni: "api.example.test" })).toMatchObject({ secure: true });
+  await enterTunnel(client, host);
   expect((await world.request("POST", "/v1/handover")).status).toBe(200);
   expect(await client.step({ send: get(host, "/meanwhile") })).toMatchObject({ status: 200 });
   expect(api.requests.map(({ url }) => url)).toEqual(["/meanwhile"]);

@@ -62,15 +62,29 @@ function isInstalled(root) {
   });
 }
 
+/** Two that install at once take each other's files away. */
+function refuseBesideAnother(pid) {
+  try {
+    if (pid > 0) process.kill(pid, 0);
+    else return;
+  } catch (failure) {
+    if (failure.code === "ESRCH") return;
+  }
+  throw new Error(`process ${pid} installs the packages here already: wait for it (or end it, if it is no install)`);
+}
+
 async function install(root) {
   const lockfile = join(root, "package-lock.json");
   const before = readFileSync(lockfile);
   const packages = join(root, "node_modules");
   // npm takes a package that it unpacked in half for a whole one: what was interrupted is begun anew.
   const unfinished = join(packages, ".unfinished");
-  if (existsSync(unfinished)) rmSync(packages, { recursive: true });
+  if (existsSync(unfinished)) {
+    refuseBesideAnother(Number(readFileSync(unfinished, "utf8")));
+    rmSync(packages, { recursive: true });
+  }
   mkdirSync(packages, { recursive: true });
-  writeFileSync(unfinished, "");
+  writeFileSync(unfinished, `${process.pid}`);
   console.error("Installing packages (once) …");
   // The host's own Node.js may be older than what tools ask for: they run on the packaged one.
   await runStep({ root, name: "npm install", command: "npm", args: ["install", "--loglevel=error"] });

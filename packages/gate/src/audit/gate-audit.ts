@@ -79,13 +79,17 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
   /** Covers all by a signed head and closes the log for a successor. */
   async handOver(): Promise<void> {
     this.#isHandedOver = true;
-    await this.#audit.settled();
-    await this.#audit.signHead();
-    await this.#audit[Symbol.asyncDispose]();
+    try {
+      await this.#audit.settled();
+      await this.#audit.signHead();
+    } finally {
+      await this.#audit[Symbol.asyncDispose]();
+    }
   }
 
-  /** Writes the log again, for what has happened: no successor came. Changes are left to the process after this one. */
+  /** Writes the log again: no successor came. One that was never given out is written all along. */
   async takeBack(): Promise<void> {
+    if (!this.#isHandedOver) return;
     this.#audit = await this.#reopen();
     this.#isHandedOver = false;
   }

@@ -28,7 +28,7 @@ server.listen({ host: "127.0.0.1", port: SANDBOX_GATE_PORT, backlog: BACKLOG }, 
  * nobody there and may not: it is waited for, as long as the keeper waits for us.
  */
 async function untilLoopbackIsUp(): Promise<void> {
-  for (;;) {
+  while (process.connected) {
     try {
       native.bringLoopbackUp();
       return;
@@ -37,4 +37,5 @@ async function untilLoopbackIsUp(): Promise<void> {
     }
     await delay(LOOK_EVERY_MS);
   }
+  process.exit(1);
 }

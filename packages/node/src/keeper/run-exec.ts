@@ -52,7 +52,7 @@ export async function openExec(asked: ExecLaunch, { directory, socketPath, names
     const inside = insideCommand({ command, isTerminal });
     const joined = life.own(await spawnJoined({ command: inside, workdir, env, isTerminal }, namespaces, streams));
     streams.follow();
-    const hold = new Hold(joined, isHeld);
+    const hold = life.own(new Hold(joined, isHeld));
     let state: "running" | "exited" = "running";
     const ended = inTime(joined, timeoutMs).then(async (exit) => {
       state = "exited";
@@ -80,7 +80,7 @@ export async function openExec(asked: ExecLaunch, { directory, socketPath, names
 }
 
 /** A command that somebody holds ends when they leave, or do not come; until then its end waits for them. */
-class Hold {
+class Hold implements Disposable {
   readonly #joined: JoinedProcess;
   readonly #settled = Promise.withResolvers<void>();
   #timer: NodeJS.Timeout | undefined;
@@ -101,6 +101,10 @@ class Hold {
     const exit = await ended;
     this.#settled.resolve();
     return exit;
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
   }
 
   #leave(): void {
