@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { toProblem } from "@gatehouse/core";
-import { type Config, loadConfig } from "@gatehouse/kit";
+import { type Config, loadConfig, requireStateDirectory } from "@gatehouse/kit";
 import type { Command, OptionValues } from "commander";
 import { awaitGate } from "./await-gate.ts";
 import { ownFailureOf } from "./call-program.ts";
@@ -42,7 +42,10 @@ export async function callCommand(command: Command, run: (invocation: Invocation
     const stateDir = settings.config.state.dir;
     const asksServer = OF_EITHER.has(group) && isOperators(settings);
     const asksNobody = WITHOUT_DAEMON.has(group) || WITHOUT_DAEMON.has(`${group} ${name}`);
-    if (!asksServer && !asksNobody) await awaitGate(stateDir);
+    if (!asksServer && !asksNobody) {
+      await requireStateDirectory(stateDir);
+      await awaitGate(stateDir);
+    }
     return await run({ args: command.args, options, ...settings, socketPath: join(stateDir, "daemon.sock") });
   } catch (failure) {
     const exitCode = ownFailureOf(group);

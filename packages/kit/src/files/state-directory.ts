@@ -50,11 +50,26 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
   };
 }
 
+/**
+ * For callers of a daemon: what listens in a directory that is not this user's alone may be anybody, and is told
+ * nothing; nor is what comes where there is none yet. Fails with `state.unsafe_directory`, `daemon.unreachable`.
+ */
+export async function requireStateDirectory(path: string): Promise<void> {
+  const root = resolve(path);
+  const stats = await statDirectory(root);
+  if (stats === undefined) throw new Problem("daemon.unreachable", { detail: `${root} is not there.` });
+  refuseUnsafe(root, stats);
+}
+
 async function openPrivateDirectory(path: string): Promise<void> {
   const before = await statDirectory(path);
   if (before === undefined) await makeDirectory(path);
   const stats = before ?? (await statDirectory(path));
   if (stats === undefined) throw new Problem("state.unsafe_directory", { detail: `${path} vanished.` });
+  refuseUnsafe(path, stats);
+}
+
+function refuseUnsafe(path: string, stats: Stats): void {
   const fault = directoryFault(stats);
   if (fault !== undefined) throw new Problem("state.unsafe_directory", { detail: `${path} ${fault}.` });
 }
