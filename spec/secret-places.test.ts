@@ -1,4 +1,5 @@
-import { countInMemory, eventually, findInFiles, startWorld } from "@gatehouse/testbed";
+import { readdir } from "node:fs/promises";
+import { countInMemory, eventually, findInFiles, isAlive, runProcess, startWorld } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import { findInSandboxes, openGrantedApi } from "./granted-api.ts";
 
@@ -39,6 +40,28 @@ test("the value stands in clear in no file, argument, variable or log of the pro
     expect(environment.join("\n")).not.toContain(value);
   }
   expect(world.daemon.log).not.toContain(value);
+  expect(await findInFiles(world.paths.directory, value)).toEqual([]);
+});
+
+test("what crashes of the gate leaves none of its memory in a file, though the host would keep it", async () => {
+  await using world = await startWorld();
+  await using granted = await openGrantedApi(world);
+  const { value, grant, policy, origin, api } = granted;
+  const ask = () => world.run(["curl", "-sS", origin], { grants: [grant], policy });
+  expect((await ask()).code).toBe(0);
+  for (const role of ["worker", "holder"] as const) {
+    const pids = await world.pids(role);
+    for (const pid of pids) {
+      // Where core files go to the directory of the process, that is the workspace: the daemon was started there.
+      expect((await runProcess("prlimit", ["--core=unlimited", "--pid", String(pid)])).code).toBe(0);
+      process.kill(pid, "SIGABRT");
+      await eventually(`the end of a ${role}`, async () => !(await isAlive(pid)));
+    }
+  }
+  const { code } = await ask();
+  expect(code).toBe(0);
+  expect(api.requests.length).toBe(2);
+  expect(await readdir(world.paths.workspace)).toEqual([]);
   expect(await findInFiles(world.paths.directory, value)).toEqual([]);
 });
 

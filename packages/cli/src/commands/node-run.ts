@@ -1,4 +1,4 @@
-import { createLog } from "@gatehouse/kit";
+import { createLog, native } from "@gatehouse/kit";
 import { openNode } from "@gatehouse/node";
 import { buildInfo } from "../build-info.ts";
 import { type Invocation, isSet } from "../invocation.ts";
@@ -6,6 +6,7 @@ import { colour, printJson, printLine } from "../terminal/print.ts";
 
 /** Runs the daemon of an enrolled host in this process until it is asked to stop. */
 export async function runNode(invocation: Invocation): Promise<number> {
+  native.keepMemoryPrivate();
   const { config } = invocation;
   const stopped = Promise.withResolvers<void>();
   const stop = () => stopped.resolve();

@@ -1,10 +1,11 @@
-import { createLog } from "@gatehouse/kit";
+import { createLog, native } from "@gatehouse/kit";
 import { type Invocation, isSet } from "../invocation.ts";
 import { openControlPlane } from "../server/open-control-plane.ts";
 import { colour, printJson, printLine } from "../terminal/print.ts";
 
 /** Runs the control plane in this process until it is asked to stop. */
 export async function server(invocation: Invocation): Promise<number> {
+  native.keepMemoryPrivate();
   const { log: logs } = invocation.config;
   const stopped = Promise.withResolvers<void>();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => stopped.resolve());

@@ -1,5 +1,5 @@
 import { Problem } from "@gatehouse/core";
-import { createLog, type Log } from "@gatehouse/kit";
+import { createLog, type Log, native } from "@gatehouse/kit";
 import { type Node, openNode } from "@gatehouse/node";
 import { buildInfo } from "../build-info.ts";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
@@ -8,6 +8,7 @@ import { colour, printJson, printLine } from "../terminal/print.ts";
 
 /** Runs the daemon in this process until it is asked to stop; with --listen a server for further hosts beside it. */
 export async function up(invocation: Invocation): Promise<number> {
+  native.keepMemoryPrivate();
   const { config } = invocation;
   const stopped = Promise.withResolvers<void>();
   const stop = () => stopped.resolve();

@@ -1,12 +1,13 @@
 // The gate's key-holder: forked by the daemon. Credentials are parsed and opened here and in its workers, nowhere else.
 import { Problem, systemClock, systemRandom } from "@gatehouse/core";
-import { createLog, openIpcPeer, runMain } from "@gatehouse/kit";
+import { createLog, native, openIpcPeer, runMain } from "@gatehouse/kit";
 import type { DaemonCalls, GateCalls, GateNotes } from "./gate-protocol.ts";
 import { type Holder, openHolder } from "./open-holder.ts";
 
 // biome-ignore lint/complexity/noBannedTypes: the daemon sends no notes
 type NoNotes = {};
 
+native.keepMemoryPrivate();
 await runMain(
   async (signal) => {
     let holder: Holder | undefined;

@@ -1,6 +1,6 @@
 // A gate worker: forked by the key-holder, it carries the traffic. Everything it knows came over that channel.
 import { Problem, systemClock } from "@gatehouse/core";
-import { createLog, openIpcPeer, runMain } from "@gatehouse/kit";
+import { createLog, native, openIpcPeer, runMain } from "@gatehouse/kit";
 import type { HolderCalls, HolderNotes, WorkerCalls } from "../snapshot/worker-protocol.ts";
 import { systemLookUp } from "../upstream/resolve-checked.ts";
 import { openWorker, type Worker } from "./open-worker.ts";
@@ -8,6 +8,7 @@ import { openWorker, type Worker } from "./open-worker.ts";
 // biome-ignore lint/complexity/noBannedTypes: the key-holder sends no notes
 type NoNotes = {};
 
+native.keepMemoryPrivate();
 await runMain(
   async (signal) => {
     // The key-holder takes these lines up; its log has the level and format that were asked for.

@@ -44,6 +44,8 @@ export interface Libc {
   keepOnExec(descriptor: number): void;
   /** PR_SET_SECCOMP with SECCOMP_MODE_FILTER, for the calling thread; `filter` is a struct sock_fprog. */
   setSystemCallFilter(filter: Uint8Array): void;
+  /** PR_SET_DUMPABLE with SUID_DUMP_DISABLE, for the process until it becomes another program. */
+  forbidDumps(): void;
   /** SIG_DFL for a signal. */
   resetSignal(signal: number): void;
   /** Gives free memory back to the system; false where there was none, or the C library cannot. */
@@ -64,6 +66,7 @@ const NS_GET_USERNS = 0xb701;
 const NS_GET_PARENT = 0xb702;
 const TIOCGPTPEER = 0x5441;
 const FD_CLOEXEC = 1;
+const PR_SET_DUMPABLE = 4;
 const PR_SET_SECCOMP = 22;
 const SECCOMP_MODE_FILTER = 2;
 const SIG_DFL = 0;
@@ -129,6 +132,7 @@ export function loadLibc(): Libc {
     closeOnExec: (descriptor) => void fcntl(descriptor, F_SETFD, "int", FD_CLOEXEC),
     keepOnExec: (descriptor) => void fcntl(descriptor, F_SETFD, "int", 0),
     setSystemCallFilter: (filter) => void prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter),
+    forbidDumps: () => void prctl(PR_SET_DUMPABLE, 0, null),
     resetSignal: (number) => void signal(number, SIG_DFL),
     trimHeap: () => trimHeap(0) === 1,
     execvp: (file, argv) => void execvp(file, [...argv, null]),

@@ -47,6 +47,12 @@ export interface Native {
    * closes only its own, and one of a shell's would open a way into a sandbox.
    */
   withholdInheritedDescriptors(): void;
+  /**
+   * Keeps this process's memory to itself: when it crashes, nothing of it is written to a file or given to the system's
+   * crash handler, and no other process but root's may look into it. Programs that it starts are not held by that. Does
+   * nothing where nothing native can be called.
+   */
+  keepMemoryPrivate(): void;
   /** Makes a pseudo-terminal. Both descriptors are closed on exec, and the caller's to close. */
   openTerminal(size: TerminalSize): Terminal;
   /** Sets the size of a terminal by either of its descriptors; its foreground processes are told. */
@@ -214,6 +220,11 @@ class LazyNative implements Native {
         if (!(failure instanceof SystemCallError && failure.code === "EBADF")) throw failure;
       }
     }
+  }
+
+  keepMemoryPrivate(): void {
+    const loaded = this.#load();
+    if ("libc" in loaded) loaded.libc.forbidDumps();
   }
 
   returnFreeMemory(): boolean {
