@@ -246,7 +246,7 @@ export class RunRegistry {
     readonly hash: string | undefined;
   }): void {
     const { runId, known, hash } = asked;
-    const isRevoked = hash !== undefined && (this.#tombstones.hasToken(hash) || this.#tombstones.hasRun(runId));
+    const isRevoked = hash !== undefined && this.#tombstones.mayHave(hash, runId);
     if (isRevoked && known === undefined) throw new Problem("runs.token_revoked");
     const holder = hash === undefined ? undefined : this.#index.findByTokenHash(hash);
     if (holder !== undefined && holder.run.runId !== runId) throw new Problem("runs.token_conflict");

@@ -178,14 +178,43 @@ test("entries with an id or a token that stands twice are refused, the first is 
   expect(after.registry.refused.map(({ runId }) => runId)).toEqual(["r1", "r2"]);
 });
 
-test("a damaged revoked-runs.json is set aside whole, and said", async () => {
-  await openRegistry(directory);
-  await writeFile(inState("revoked-runs.json"), '{"version":1,"revoked":[{', { mode: 0o600 });
-  const { registry } = await openRegistry(directory);
-  expect(registry.refused).toMatchObject([{ runId: "*", reason: expect.stringContaining("revoked-runs.json") }]);
-  const aside = (await readdir(directory)).find((name) => name.startsWith("revoked-runs.json.corrupt-")) ?? "";
-  expect(await readFile(inState(aside), "utf8")).toBe('{"version":1,"revoked":[{');
-});
+const DAMAGED_TOMBSTONES = [
+  ["no JSON", (text: string) => text.slice(0, -20)],
+  ["empty", () => ""],
+  ["of another form", (text: string) => text.replace("revoked", "revoke")],
+  ["with one entry that is none", (text: string) => text.replace('"at":', '"when":')],
+] as const;
+
+for (const [what, damage] of DAMAGED_TOMBSTONES) {
+  test(`a revoked-runs.json that is ${what} is kept whole and said, and lets no deleted run's token in`, async () => {
+    const before = await openRegistry(directory);
+    const deleted = await before.registry.register(registration());
+    const kept = await before.registry.register(registration({ run_id: "r2" }));
+    await before.registry.end("r1");
+    const damaged = damage(await readFile(inState("revoked-runs.json"), "utf8"));
+    await writeFile(inState("revoked-runs.json"), damaged, { mode: 0o600 });
+
+    const { registry } = await openRegistry(directory);
+    expect(registry.refused).toMatchObject([{ runId: "*", reason: expect.stringContaining("revoked-runs.json") }]);
+    const aside = (await readdir(directory)).find((name) => name.startsWith("revoked-runs.json.corrupt-")) ?? "";
+    expect(await readFile(inState(aside), "utf8")).toBe(damaged);
+    // The next start does not find the damaged file any more; nor does it forget.
+    for (const { registry: restarted, served } of [await openRegistry(directory), await openRegistry(directory)]) {
+      await expect(restarted.register(registration({ auth_token: deleted }))).rejects.toMatchObject({
+        code: "runs.token_revoked",
+      });
+      await expect(restarted.register(registration({ run_id: "r3", auth_token: deleted }))).rejects.toMatchObject({
+        code: "runs.token_revoked",
+      });
+      expect(served.runs.size).toBe(0);
+      expect(restarted.list().map(({ runId }) => runId)).toEqual(["r2"]);
+      expect(await restarted.register(registration({ run_id: "r2", auth_token: kept }))).toBe(kept);
+    }
+    const tomorrow = { ...systemClock, now: () => Date.now() + 25 * 3_600_000 };
+    const later = await openRegistry(directory, tomorrow);
+    expect(await later.registry.register(registration({ run_id: "r3", auth_token: deleted }))).toBe(deleted);
+  });
+}
 
 test("tombstones older than a day are forgotten in the file too", async () => {
   const { registry } = await openRegistry(directory);
