@@ -63,7 +63,10 @@ export interface WorkerConfig {
   readonly connectTimeoutMs: number;
   readonly upstreamTimeoutMs: number;
   readonly idleTimeoutMs: number;
-  /** Open connections of clients, of all runs together; over it new ones are closed unread. */
+  /**
+   * Open connections of clients, of all runs together; over it new ones are closed unread. A quarter is for sandboxes
+   * alone.
+   */
   readonly maxConnections: number;
   /** Of one run, tunnels and upgraded ones among them; over it new ones are refused with `gate.overloaded`. */
   readonly maxConnectionsPerRun: number;

@@ -16,6 +16,8 @@ const SPARE_SANDBOX_CLIENTS = 256;
 
 /** Connections at one address that containers reach: whoever finds it may open some. */
 const MAX_ADDRESS_CLIENTS = 4_096;
+/** Of a worker's connections, what is kept for sandboxes: every process of the host may open some on loopback. */
+const SANDBOX_SHARE = 0.25;
 /** An address may come and go, as a bridge's does. */
 const ADDRESS_RETRY_MS = 2_000;
 
@@ -28,6 +30,8 @@ export class Listeners implements AsyncDisposable {
   readonly #offers: AsyncDisposable[] = [];
   readonly #byAddress = new Set<Server>();
   readonly #retries = new Set<NodeJS.Timeout>();
+  /** Connections that are open and came from outside every sandbox. */
+  #outside = 0;
   #closed = 0;
 
   constructor(worker: WorkerContext) {
@@ -102,7 +106,8 @@ export class Listeners implements AsyncDisposable {
     if (this.#byRun.has(runId)) return;
     const socketPath = join(this.#worker.config.keepersDir, `${keeper}.sock`);
     const descriptor = await native.receiveDescriptor(socketPath, TAKE_LISTENER, TAKE_TIMEOUT_MS);
-    if (this.#byRun.has(runId)) return closeSync(descriptor);
+    // Somebody else took it meanwhile, or the run ended: what listens for one that is over would go on for ever.
+    if (this.#byRun.has(runId) || this.#worker.runs.get(runId) === undefined) return closeSync(descriptor);
     const server = this.#server(() => ({ kind: "sandbox", runId }));
     server.maxConnections = this.#worker.config.maxConnectionsPerRun + SPARE_SANDBOX_CLIENTS;
     this.#byRun.set(runId, server);
@@ -129,16 +134,25 @@ export class Listeners implements AsyncDisposable {
   }
 
   #server(placeOf: (client: Socket) => ListenerPlace): Server {
-    const server = createServer((client) => {
-      if (this.#clients.size >= this.#worker.config.maxConnections) return void client.destroy();
+    return createServer((client) => {
+      const place = placeOf(client);
+      const outside = place.kind === "sandbox" ? 0 : 1;
+      if (!this.#hasRoom(outside === 1)) return void client.destroy();
       this.#clients.add(client);
+      this.#outside += outside;
       client.once("close", () => {
         this.#clients.delete(client);
+        this.#outside -= outside;
         this.#closed += 1;
       });
-      acceptClient(client, this.#worker, placeOf(client));
+      acceptClient(client, this.#worker, place);
     });
-    return server;
+  }
+
+  #hasRoom(isOutside: boolean): boolean {
+    const { maxConnections } = this.#worker.config;
+    if (this.#clients.size >= maxConnections) return false;
+    return !isOutside || this.#outside < maxConnections * (1 - SANDBOX_SHARE);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -14,14 +14,15 @@ import { ok, openRawOrigin } from "./raw-origin.ts";
 
 const KEEPER = "0011223344556677";
 
-/** A keeper's socket and the listener of its sandbox, whose descriptor it hands out. */
-async function openKeeper(folder: string) {
+/** A keeper's socket and the listener of its sandbox, whose descriptor it hands out, once `isReady` resolves. */
+async function openKeeper(folder: string, isReady: Promise<void> = Promise.resolve()) {
   const sandbox = createServer({ pauseOnConnect: true });
   await new Promise<void>((resolve) => sandbox.listen(0, "127.0.0.1", resolve));
   const address = sandbox.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   const keeper = createServer((asker) => {
-    asker.once("data", () => {
+    asker.once("data", async () => {
+      await isReady;
       native.sendDescriptor(socketDescriptor(asker) ?? -1, socketDescriptor(sandbox) ?? -1);
       asker.end();
     });
@@ -60,6 +61,45 @@ test.runIf(native.available)("a sandbox's listener serves its own run alone", as
   await gate.drop("run-1");
   await eventually("the cut", () => client.isClosed);
   const late = dial();
+  await eventually("nobody listens", () => late.isClosed);
+  await rm(folder, { recursive: true });
+});
+
+test.runIf(native.available)(
+  "whoever fills the shared port from outside takes no connection from a sandbox",
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), "gate-"));
+    await using origin = await openRawOrigin(outside, () => ok("hello"));
+    await using keeper = await openKeeper(folder);
+    await using gate = await openGate({ config: { keepersDir: folder, maxConnections: 8 } });
+    const host = `api.test:${origin.port}`;
+    const token = await gate.put({ policy: allowing(host), place: { kind: "sandbox", keeper: KEEPER } });
+    await gate.worker.handle("serveListener", { runId: parseRunId("run-1"), keeper: KEEPER });
+    await keeper.stopAccepting();
+    const strangers: ProxyClient[] = [];
+    for (let count = 0; count < 8; count += 1) strangers.push(await gate.dial());
+    await eventually("those that are too many", () => strangers.filter(({ isClosed }) => isClosed).length === 2);
+    for (let count = 0; count < 2; count += 1) {
+      const client = new ProxyClient(new ByteStream(connect({ port: keeper.port, host: "127.0.0.1" })));
+      expect((await client.connect(host, token)).status).toBe(200);
+    }
+    await rm(folder, { recursive: true });
+  },
+);
+
+test.runIf(native.available)("a listener that comes when its run has ended is not accepted on", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "gate-"));
+  const { promise: isReady, resolve: answer } = Promise.withResolvers<void>();
+  await using keeper = await openKeeper(folder, isReady);
+  await using gate = await openGate({ config: { keepersDir: folder } });
+  const runId = parseRunId("run-1");
+  await gate.put({ place: { kind: "sandbox", keeper: KEEPER } });
+  const serving = gate.worker.handle("serveListener", { runId, keeper: KEEPER });
+  await gate.drop("run-1");
+  answer();
+  await serving;
+  await keeper.stopAccepting();
+  const late = new ProxyClient(new ByteStream(connect({ port: keeper.port, host: "127.0.0.1" })));
   await eventually("nobody listens", () => late.isClosed);
   await rm(folder, { recursive: true });
 });
