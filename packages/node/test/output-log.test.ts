@@ -1,4 +1,4 @@
-import { readFileSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, symlinkSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -67,6 +67,34 @@ test("whoever reads it finds each byte once, in its order and of its stream, ove
   await log[Symbol.asyncDispose]();
   expect(await readOutput(directory, { from: 0, limit: 10 })).toMatchObject({ isAtEnd: false });
   expect((await readOutput(directory, { from: 0, limit: 10 })).offset).toBeGreaterThan(0);
+});
+
+test("while the file cannot move for want of room output is lost; afterwards every place is counted as before", async () => {
+  const log = new OutputLog(directory, 10);
+  // Asked for the next piece when the one before is written, or lost.
+  async function* pieces() {
+    yield Buffer.from("first-----");
+    yield Buffer.from("second----");
+    for (const name of ["output.lost.new", "output.lost.new", "output.log.1"]) {
+      const isThere = existsSync(join(directory, name));
+      if (isThere) renameSync(join(directory, name), join(directory, "aside"));
+      mkdirSync(join(directory, name));
+      yield Buffer.from("lost");
+      rmdirSync(join(directory, name));
+      if (isThere) renameSync(join(directory, "aside"), join(directory, name));
+    }
+    yield Buffer.from("third-----");
+  }
+  log.follow(Readable.from(pieces(), { highWaterMark: 0 }), "stdout");
+  await until(() => existsSync(join(directory, "output.log")) && read("output.log") === "third-----");
+  log.follow(Readable.from([Buffer.from("fourth----")]), "stderr");
+  await log[Symbol.asyncDispose]();
+  const older = await readOutput(directory, { from: 0, limit: 64 });
+  const newer = await readOutput(directory, { from: 30, limit: 64 });
+  expect([older, newer]).toEqual([
+    { offset: 20, isAtEnd: false, parts: [{ stream: "stdout", data: new Uint8Array(Buffer.from("third-----")) }] },
+    { offset: 30, isAtEnd: true, parts: [{ stream: "stderr", data: new Uint8Array(Buffer.from("fourth----")) }] },
+  ]);
 });
 
 test("a full disk loses output and holds nobody up", async () => {

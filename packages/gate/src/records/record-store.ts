@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream, type WriteStream } from "node:fs";
-import { mkdir, readdir, stat } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { removeFile } from "@gatehouse/kit";
@@ -35,14 +35,14 @@ export class RecordStore implements AsyncDisposable {
   readonly #options: RecordStoreOptions;
   readonly #followers = new Set<(record: StoredRecord) => void>();
   #number: number;
-  #stream: WriteStream;
+  /** Opened by the first record, and after a failure by the next one. */
+  #stream: WriteStream | undefined;
   #bytes = 0;
   #isFailing = false;
 
   private constructor(options: RecordStoreOptions, number: number) {
     this.#options = options;
     this.#number = number;
-    this.#stream = this.#openFile();
   }
 
   static async open(options: RecordStoreOptions): Promise<RecordStore> {
@@ -59,6 +59,7 @@ export class RecordStore implements AsyncDisposable {
   add(lines: Uint8Array): void {
     if (lines.length === 0) return;
     this.#bytes += lines.length;
+    this.#stream ??= this.#openFile();
     this.#stream.write(lines, (failure) => this.#setFailing(failure instanceof Error));
     if (this.#followers.size > 0) this.#tellFollowers(lines);
     if (this.#bytes > this.#options.maxBytes / this.#options.maxFiles) this.#rotate();
@@ -107,30 +108,32 @@ export class RecordStore implements AsyncDisposable {
 
   #flush(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#stream.destroyed) resolve();
+      if (this.#stream === undefined) resolve();
       else this.#stream.write("", () => resolve());
     });
   }
 
   #rotate(): void {
-    this.#stream.end();
+    this.#stream?.end();
+    this.#stream = undefined;
     this.#number += 1;
     this.#bytes = 0;
-    this.#stream = this.#openFile();
     void this.#removeOldest();
   }
 
+  /** Leaves room for the file that is written. */
   async #removeOldest(): Promise<void> {
-    const numbers = await fileNumbers(this.#options.folder);
-    for (const number of numbers.slice(0, -this.#options.maxFiles)) await removeFile(this.#path(number));
+    const closed = (await fileNumbers(this.#options.folder)).filter((number) => number < this.#number);
+    const excess = Math.max(0, closed.length - this.#options.maxFiles + 1);
+    for (const number of closed.slice(0, excess)) await removeFile(this.#path(number));
   }
 
   #openFile(): WriteStream {
     const stream = createWriteStream(this.#path(this.#number), { flags: "a", mode: 0o600 });
     stream.on("error", () => {
       this.#setFailing(true);
-      // A stream that failed is dead; the next one tries again.
-      if (stream === this.#stream) this.#stream = this.#openFile();
+      // A stream that failed is dead.
+      if (stream === this.#stream) this.#stream = undefined;
     });
     return stream;
   }
@@ -147,12 +150,11 @@ export class RecordStore implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const stream = this.#stream;
+    if (stream === undefined) return;
     await new Promise<void>((resolve) => {
       stream.once("error", () => resolve());
       stream.end(() => resolve());
     });
-    const { size } = await stat(this.#path(this.#number)).catch(() => ({ size: 1 }));
-    if (size === 0) await removeFile(this.#path(this.#number));
   }
 }
 

@@ -2,6 +2,7 @@ import { type FileHandle, open, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import { errorCode } from "@gatehouse/kit";
 
 /** What a detached run wrote, in its directory; the part before it is beside it, with `.1`. */
 export const OUTPUT_FILE = "output.log";
@@ -62,40 +63,57 @@ export class OutputLog implements AsyncDisposable {
     try {
       if (this.#bytes >= this.#maxBytes || this.#switchCount >= MAX_SWITCHES) await this.#rotate();
       // First: whoever finds the file of the bytes finds that of their streams.
-      this.#switches ??= await open(this.#streamsPath, "a", 0o600);
+      this.#switches ??= await open(this.#streamsPath, "w", 0o600);
       this.#file ??= await open(this.#path, "a", 0o600);
       if (stream !== this.#stream) await this.#switchTo(stream, this.#switches);
-      await this.#file.appendFile(chunk);
-      this.#bytes += chunk.length;
+      await this.#append(chunk, this.#file);
     } catch {
       // A full disk must not stop the run; what it says is lost until there is room.
     }
   }
 
-  /** Whoever reads a byte of the file finds whose it is: this is written before. */
+  async #append(chunk: Buffer, file: FileHandle): Promise<void> {
+    try {
+      await file.appendFile(chunk);
+      this.#bytes += chunk.length;
+    } catch (failure) {
+      // A part of it may have found room.
+      this.#bytes = (await file.stat()).size;
+      throw failure;
+    }
+  }
+
+  /** Whoever reads a byte of the file finds whose it is: this is written before, over one that was cut short. */
   async #switchTo(stream: OutputStream, switches: FileHandle): Promise<void> {
     const record = Buffer.alloc(SWITCH_BYTES);
     record.writeBigUInt64BE(BigInt(this.#bytes * 2 + (stream === "stderr" ? 1 : 0)));
-    await switches.appendFile(record);
+    const { bytesWritten } = await switches.write(record, 0, SWITCH_BYTES, this.#switchCount * SWITCH_BYTES);
+    if (bytesWritten < SWITCH_BYTES) throw new Error("there was no room for the whole record");
     this.#switchCount += 1;
     this.#stream = stream;
   }
 
-  /** The move of the file itself comes last: a reader sees by its inode whether all of this was done. */
+  /**
+   * The move of the file itself comes last: a reader sees by its inode whether all of this was done. What fails is tried
+   * again with the next bytes, from the same numbers on.
+   */
   async #rotate(): Promise<void> {
     const inode = (await this.#file?.stat())?.ino ?? 0;
-    this.#lostBytes += this.#keptBytes;
-    await writeFile(this.#lostPath, `${this.#lostBytes} ${inode}`, { mode: 0o600 });
-    await rename(this.#streamsPath, `${this.#streamsPath}.1`);
+    const lostBytes = this.#lostBytes + this.#keptBytes;
+    await writeFile(`${this.#lostPath}.new`, `${lostBytes} ${inode}`, { mode: 0o600 });
+    await rename(`${this.#lostPath}.new`, this.#lostPath);
+    await renameOnce(this.#streamsPath, `${this.#streamsPath}.1`);
     await rename(this.#path, `${this.#path}.1`);
+    this.#lostBytes = lostBytes;
     this.#keptBytes = this.#bytes;
     this.#bytes = 0;
-    await this.#file?.close();
-    await this.#switches?.close();
+    const [file, switches] = [this.#file, this.#switches];
     this.#file = undefined;
     this.#switches = undefined;
     this.#switchCount = 0;
     this.#stream = "stdout";
+    await file?.close();
+    await switches?.close();
   }
 
   /** Waits a moment for what the followed streams still hold. */
@@ -109,5 +127,14 @@ export class OutputLog implements AsyncDisposable {
     await this.#turn;
     await this.#file?.close();
     await this.#switches?.close();
+  }
+}
+
+/** An earlier attempt may have moved it already. */
+async function renameOnce(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (failure) {
+    if (errorCode(failure) !== "ENOENT") throw failure;
   }
 }
