@@ -1,8 +1,8 @@
 import { once } from "node:events";
-import { chmod, chown, mkdir, rm } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { plantValue, startWorld } from "@gatehouse/testbed";
+import { plantValue, productCommand, runProcess, startWorld } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 
 const STRANGER = 65_534;
@@ -55,4 +55,15 @@ test("where there is no state directory a value is not even asked for: who makes
   const asking = world.startCli(["grant", "github"]);
   expect((await asking.finished).code).toBe(6);
   expect(asking.stderr).toContain("gatehouse up");
+});
+
+test("what a run leaves in a cache that a variable names is code of no command", async () => {
+  await using world = await startWorld({ isStarted: false });
+  const [program, script] = productCommand();
+  const caches = join(world.paths.workspace, ".cache");
+  for (const env of [{ XDG_CACHE_HOME: caches }, { HOME: world.paths.workspace }]) {
+    const how = { env: { ...world.environment, ...env }, cwd: world.paths.workspace };
+    expect((await runProcess(program, [script, "version"], how)).code).toBe(0);
+  }
+  expect(await readdir(world.paths.workspace)).toEqual([]);
 });

@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { homedir, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { checkMount, checkWorkspace } from "../src/runs/workspace.ts";
+import { checkMount, checkWorkspace, ownPrograms } from "../src/runs/workspace.ts";
 import { runTool } from "./sandbox-under-test.ts";
 
 let directory = "";
@@ -63,12 +63,36 @@ describe("a workspace is refused", () => {
   });
 
   test("that holds the programs of Gatehouse, which it may well show", async () => {
-    await mkdir(join(directory, "checkout/dist"), { recursive: true });
-    for (const name of ["checkout", "checkout/dist"]) {
+    await mkdir(join(directory, "checkout/dist/inner"), { recursive: true });
+    for (const name of ["checkout", "checkout/dist", "checkout/dist/inner"]) {
       expect(() => checkWorkspace(join(directory, name), own())).toThrowError(
         expect.objectContaining({ detail: expect.stringContaining("a part of Gatehouse that a run could change") }),
       );
       expect(checkMount(join(directory, name), own()).path).toBe(join(directory, name));
+    }
+  });
+
+  test("where the command of a user keeps compiled code, or could be led to", async () => {
+    const before = process.env.HOME;
+    process.env.HOME = directory;
+    try {
+      await mkdir(join(directory, "work/caches"));
+      await symlink(join(directory, "work/caches"), join(directory, ".cache"));
+      const programs = ownPrograms();
+      const refused = expect.objectContaining({ code: "sandbox.workspace_refused" });
+      const places = { ...own(), programs };
+      for (const name of ["work", "work/caches"]) {
+        expect(() => checkWorkspace(join(directory, name), places)).toThrowError(refused);
+      }
+      await mkdir(join(directory, "work/caches/gatehouse/inner"), { recursive: true });
+      for (const name of ["work/caches/gatehouse", "work/caches/gatehouse/inner"]) {
+        expect(() => checkWorkspace(join(directory, name), places)).toThrowError(refused);
+      }
+      await mkdir(join(directory, "work/caches/other"));
+      expect(checkWorkspace(join(directory, "work/caches/other"), places).path).toContain("other");
+      expect(programs).toContain(join(userInfo().homedir, ".cache/gatehouse"));
+    } finally {
+      process.env.HOME = before;
     }
   });
 

@@ -9,7 +9,7 @@ import {
   realpathSync,
   statSync,
 } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, userInfo } from "node:os";
 import { resolve as absolute, dirname, join, sep } from "node:path";
 import { escapeUnseen, Problem } from "@gatehouse/core";
 import { nativePackages, resolveEntry } from "@gatehouse/kit";
@@ -26,9 +26,27 @@ export interface OwnDirectories {
   readonly programs: readonly string[];
 }
 
-/** The files and directories of this program: its code, the packages that it loads at run time, its runtime. */
+/**
+ * The files and directories of this program: its code, the packages that it loads at run time, its runtime, and where
+ * the command of any user of this machine keeps its compiled code.
+ */
 export function ownPrograms(): readonly string[] {
-  return [dirname(resolveEntry("keeper")), ...nativePackages().values(), process.execPath];
+  const compiled = [homedir(), ...accountHome(), ...homesOfUsers()].map(compiledCodeIn);
+  return [dirname(resolveEntry("keeper")), ...nativePackages().values(), process.execPath, ...compiled];
+}
+
+/** It need not be there yet: a run could make it, where a link leads to its workspace too. */
+function compiledCodeIn(home: string): string {
+  return join(resolve(join(home, ".cache")), "gatehouse");
+}
+
+/** Of the account, whatever HOME says; none where the system does not know the user. */
+function accountHome(): readonly string[] {
+  try {
+    return [userInfo().homedir];
+  } catch {
+    return [];
+  }
 }
 
 /** Where the environment says that agents and engines listen. */
@@ -79,9 +97,10 @@ export interface CheckedDirectory {
 /** Resolves and checks a workspace. Fails with `sandbox.workspace_refused`, saying why. */
 export function checkWorkspace(asked: string, own: OwnDirectories): CheckedDirectory {
   const checked = checkMount(asked, own);
-  const program = own.programs.map(resolve).find((held) => isWithin(held, checked.path));
+  const { path } = checked;
+  const program = own.programs.map(resolve).find((held) => isWithin(held, path) || isWithin(path, held));
   if (program !== undefined) {
-    throw refused(checked.path, `holds ${program}, a part of Gatehouse that a run could change`);
+    throw refused(path, `holds, or lies in, ${program}, a part of Gatehouse that a run could change`);
   }
   return { ...checked, warnings: [...checked.warnings, ...warningsOfContent(checked.path)] };
 }
