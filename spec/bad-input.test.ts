@@ -3,7 +3,15 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, wr
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openContactCounter, plantValue, REPOSITORY, runProcess, startWorld, type World } from "@gatehouse/testbed";
+import {
+  eventually,
+  openContactCounter,
+  plantValue,
+  REPOSITORY,
+  runProcess,
+  startWorld,
+  type World,
+} from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import { openGrantedApi } from "./granted-api.ts";
 
@@ -18,7 +26,13 @@ async function failToStart(world: World) {
 test("malformed JSON on the socket is 400 and changes nothing", async () => {
   await using world = await startWorld();
   await world.request("POST", "/v1/runs", { run_id: "kept" });
-  const cases = ["{", "[]", "null", '"text"', '{"run_id": 5}', '{"run_id":"a"', "\u0000", ""];
+  const isDeep = (before: string, after: string) => before.repeat(20_000) + after.repeat(20_000);
+  const deep = [
+    isDeep("[", "]"),
+    `{"run_id":"a","x":${isDeep("[", "]")}}`,
+    `${'{"x":'.repeat(20_000)}1${"}".repeat(20_000)}`,
+  ];
+  const cases = ["{", "[]", "null", '"text"', '{"run_id": 5}', '{"run_id":"a"', "\u0000", "", ...deep];
   for (const body of cases) {
     const answer = await sendRaw(world, [
       "POST /v1/runs HTTP/1.1",
@@ -29,7 +43,7 @@ test("malformed JSON on the socket is 400 and changes nothing", async () => {
       "",
       body,
     ]);
-    expect(answer, body).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answer, body.slice(0, 64)).toMatch(/^HTTP\/1\.1 400 /);
     expect(JSON.parse(answer.slice(answer.indexOf("\r\n\r\n")))).toMatchObject({ error: expect.any(String) });
   }
   expect(await sendRaw(world, ["nonsense", "", ""])).toMatch(/^HTTP\/1\.1 400 /);
@@ -174,6 +188,29 @@ test("one damaged entry of runs.json is refused by name, and the others are serv
   expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
   const health = (await world.request("GET", "/v1/health")).body;
   expect(health).toMatchObject({ runs_refused: [{ run_id: "damaged", reason: expect.any(String) }] });
+});
+
+test("a sandbox whose record was damaged ends with the next start: nobody could name it to stop it", async () => {
+  await using world = await startWorld();
+  const mark = { env: { TESTBED_WORLD: world.paths.directory } };
+  const detach = { ...mark, flags: ["--detach"] };
+  const [damaged, kept] = [await world.run(["sleep", "1000"], detach), await world.run(["sleep", "1000"], detach)];
+  await world.daemon.kill();
+  const folder = join(world.paths.stateDir, "runs");
+  const names = await readdir(folder);
+  for (const name of names) {
+    const path = join(folder, name, "run.json");
+    const text = await readFile(path, "utf8");
+    if (text.includes(damaged.stdout.trim())) await writeFile(path, text.slice(0, -10));
+  }
+  const before = await world.pids("keeper");
+  expect(before.length).toBe(2);
+  await world.daemon.start();
+  expect(await world.liveRuns()).toEqual([kept.stdout.trim()]);
+  await eventually("the end of one keeper", async () => (await world.pids("keeper")).length === 1);
+  expect(await readdir(folder)).toHaveLength(1);
+  expect(await readdir(join(world.paths.stateDir, "keepers"))).toHaveLength(1);
+  expect(world.daemon.log).toContain("a run without a readable record was ended and removed");
 });
 
 test("a state directory or file that others may read stops the start", async () => {

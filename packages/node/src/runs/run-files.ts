@@ -131,18 +131,19 @@ export class RunFiles {
   }
 
   /**
-   * Every run that left a readable record; directories without one are removed. Fails with `state.corrupt` when the disk
-   * does not read one out: that is no reason to remove it.
+   * Every run that left a readable record, and the names of the directories that hold none. Fails with `state.corrupt`
+   * when the disk does not read one out: that is no reason to take it for damaged.
    */
-  async list(): Promise<readonly RunRecord[]> {
+  async list(): Promise<{ readonly records: readonly RunRecord[]; readonly unreadable: readonly string[] }> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const records: RunRecord[] = [];
+    const unreadable: string[] = [];
     for (const keeper of await readdir(this.#folder)) {
       const record = await this.#read(keeper);
-      if (record === undefined) await this.remove(keeper);
+      if (record === undefined) unreadable.push(keeper);
       else records.push(record);
     }
-    return records;
+    return { records, unreadable };
   }
 
   /** How a run ended whose keeper found no daemon to tell. */

@@ -69,12 +69,28 @@ export class Sandboxes {
     this.#deps = deps;
   }
 
-  /** Takes over the runs whose keepers live; ends the others and removes what they left. */
+  /** Takes over the runs whose keepers live; ends the others, and those that nobody could name, with what they left. */
   static async open(deps: SandboxesDeps): Promise<Sandboxes> {
     const sandboxes = new Sandboxes(deps);
-    for (const record of await deps.files.list()) sandboxes.#runs.set(record.runId, record);
+    const { records, unreadable } = await deps.files.list();
+    for (const record of records) sandboxes.#runs.set(record.runId, record);
     await sandboxes.reconcile();
+    await Promise.all(unreadable.map((keeper) => sandboxes.#endNameless(keeper)));
     return sandboxes;
+  }
+
+  /** A run whose record is damaged is at the gate no more; its sandbox would go on, and nobody could stop it. */
+  async #endNameless(keeper: string): Promise<void> {
+    const { files, log } = this.#deps;
+    try {
+      await this.#askToStop({ keeper });
+    } catch (failure) {
+      log.error("a run without a readable record does not end", { keeper, failure });
+      return;
+    }
+    await removeFile(this.#keeperSocket({ keeper }));
+    await files.remove(keeper);
+    log.error("a run without a readable record was ended and removed", { keeper });
   }
 
   list(): readonly RunRecord[] {
@@ -180,9 +196,7 @@ export class Sandboxes {
   async stop(runId: string): Promise<void> {
     const record = this.get(runId);
     if (record.state === "exited") return;
-    const timeoutMs = STOP_GRACE_MS + 3_000;
-    const asked = askKeeper(this.#keeperSocket(record), { op: "stop", graceMs: STOP_GRACE_MS }, { timeoutMs });
-    const answer = await asked.catch(async (failure: unknown) => {
+    const answer = await this.#askToStop(record).catch(async (failure: unknown) => {
       // A keeper that hangs keeps its sandbox, but not what the gate gave it.
       await this.#deps.gate.call("endRun", { runId });
       throw failure;
@@ -262,7 +276,13 @@ export class Sandboxes {
     return new KeeperLink(this.#keeperSocket(record));
   }
 
-  #keeperSocket({ keeper }: RunRecord): string {
+  /** `undefined` where its keeper is gone. */
+  #askToStop(run: Pick<RunRecord, "keeper">): Promise<unknown> {
+    const timeoutMs = STOP_GRACE_MS + 3_000;
+    return askKeeper(this.#keeperSocket(run), { op: "stop", graceMs: STOP_GRACE_MS }, { timeoutMs });
+  }
+
+  #keeperSocket({ keeper }: Pick<RunRecord, "keeper">): string {
     return join(this.#deps.own.stateDir, "keepers", `${keeper}.sock`);
   }
 }
