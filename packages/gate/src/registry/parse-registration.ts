@@ -169,11 +169,17 @@ function policyOf(read: Read): NetworkPolicyInput {
   };
 }
 
+/** The wire shape has five levels; a policy of other tools, which is refused by name, a few more. */
+const MAX_DEPTH = 32;
+
 /** Lower-cases every key of the wire shape, whatever its depth; values stay. Fails where two keys become one. */
-export function lowerKeys(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(lowerKeys);
+export function lowerKeys(value: unknown, depth = 0): unknown {
   if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).map(([key, inner]) => [key.toLowerCase(), lowerKeys(inner)] as const);
+  if (depth === MAX_DEPTH) throw malformed(`it is nested more than ${MAX_DEPTH} deep`);
+  if (Array.isArray(value)) return value.map((item) => lowerKeys(item, depth + 1));
+  const entries = Object.entries(value).map(
+    ([key, inner]) => [key.toLowerCase(), lowerKeys(inner, depth + 1)] as const,
+  );
   const keys = new Set(entries.map(([key]) => key));
   if (keys.size !== entries.length) throw malformed("a key stands twice");
   return Object.fromEntries(entries);
