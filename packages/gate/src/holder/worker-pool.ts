@@ -7,6 +7,7 @@ import type { WorkerTotals } from "../metrics/worker-totals.ts";
 import type { RunPublisher } from "../registry/registry-deps.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import type { HolderCalls, HolderNotes, WorkerCalls, WorkerConfig } from "../snapshot/worker-protocol.ts";
+import { DIALING_ENVIRONMENT } from "../upstream/open-upstream.ts";
 import type { ReadyWorker } from "./ready-worker.ts";
 import { SandboxListeners } from "./sandbox-listeners.ts";
 
@@ -172,6 +173,7 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
       this.#supervisor.start({
         name: `gate-worker-${index}`,
         entry: resolveEntry("gate-worker"),
+        env: DIALING_ENVIRONMENT,
         onStart: (child, signal) => this.#startUp(index, child, signal),
       }),
     );

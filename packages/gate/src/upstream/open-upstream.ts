@@ -7,6 +7,7 @@ import {
   type TLSSocket,
 } from "node:tls";
 import { isIpAddress, Problem } from "@gatehouse/core";
+import { FairLookUps } from "./fair-lookups.ts";
 import { type ResolveConfig, resolveChecked } from "./resolve-checked.ts";
 
 /** Where a request goes, and which addresses beside public ones its policy stated for that place. */
@@ -27,17 +28,30 @@ export interface UpstreamConfig extends ResolveConfig {
 /** Sessions of one run's upstreams, so that a second connection resumes; never shared between runs. */
 export type SessionCache = Map<string, Buffer>;
 
+/** For whom a connection is opened. */
+export interface OpenFor {
+  readonly runId: string;
+  readonly sessions: SessionCache;
+  readonly signal: AbortSignal;
+}
+
 const MAX_SESSIONS = 256;
 const MAX_ADDRESSES = 4;
+/** Names looked up at once. Each takes one of libuv's threads, half of which may be taken by lookups. */
+const MAX_LOOKUPS = 8;
+/** The environment in which a process that dials is started. */
+export const DIALING_ENVIRONMENT = { UV_THREADPOOL_SIZE: String(2 * MAX_LOOKUPS) } as const;
 
 /** Opens connections to origins: resolve once, check each address, dial the address that was checked. */
 export class UpstreamDialer {
   readonly #config: UpstreamConfig;
   readonly #secureContext: SecureContext;
+  readonly #lookUps: FairLookUps;
   #closed = 0;
 
   constructor(config: UpstreamConfig) {
     this.#config = config;
+    this.#lookUps = new FairLookUps(config.lookUp, MAX_LOOKUPS);
     const own = config.upstreamCaPem === undefined ? [] : [config.upstreamCaPem];
     const ca = [...new Set([...getCACertificates("bundled"), ...systemCertificates(), ...own])];
     this.#secureContext = createSecureContext({ ca, minVersion: "TLSv1.2" });
@@ -52,12 +66,9 @@ export class UpstreamDialer {
    * A connected, verified socket. Fails with `gate.address_forbidden`, `gate.upstream_unreachable`,
    * `gate.upstream_untrusted` or `gate.upstream_timeout`. Aborting closes what was half open.
    */
-  async open(
-    origin: Origin,
-    options: { readonly sessions: SessionCache; readonly signal: AbortSignal },
-  ): Promise<Socket> {
+  async open(origin: Origin, options: OpenFor): Promise<Socket> {
     const endMs = performance.now() + this.#config.connectTimeoutMs;
-    const addresses = (await this.#resolve(origin, options.signal)).slice(0, MAX_ADDRESSES);
+    const addresses = (await this.#resolve(origin, options)).slice(0, MAX_ADDRESSES);
     let failure: unknown;
     for (const [index, address] of addresses.entries()) {
       if (options.signal.aborted) break;
@@ -73,7 +84,7 @@ export class UpstreamDialer {
     throw failure ?? new Problem("gate.upstream_unreachable", { detail: `${origin.host} has no address.` });
   }
 
-  async #resolve(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
+  async #resolve(origin: Origin, { runId, signal }: OpenFor): Promise<readonly string[]> {
     const { promise, reject } = Promise.withResolvers<never>();
     const onAbort = () => reject(new Problem("gate.upstream_unreachable", { detail: "The client left." }));
     const deadline = setTimeout(
@@ -81,8 +92,10 @@ export class UpstreamDialer {
       this.#config.connectTimeoutMs,
     );
     signal.addEventListener("abort", onAbort, { once: true });
+    using asked = new DisposableStack();
+    const lookUp = (name: string) => asked.use(this.#lookUps.ask(runId, name)).found;
     try {
-      return await Promise.race([resolveChecked(origin, this.#config), promise]);
+      return await Promise.race([resolveChecked(origin, { ...this.#config, lookUp }), promise]);
     } finally {
       clearTimeout(deadline);
       signal.removeEventListener("abort", onAbort);
@@ -137,11 +150,9 @@ export class UpstreamDialer {
   }
 }
 
-interface Dial {
+interface Dial extends OpenFor {
   readonly address: string;
   readonly timeoutMs: number;
-  readonly sessions: SessionCache;
-  readonly signal: AbortSignal;
 }
 
 const MAY_FALL_BACK: ReadonlySet<string> = new Set(["gate.upstream_unreachable", "gate.upstream_timeout"]);

@@ -166,7 +166,9 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
         (opened) => {
           if (!isStillAsked()) return this.#upstream.release();
           this.client.resume();
-          this.#exchange(context, opened);
+          if (entry.current !== context.run) this.recheck(entry.current);
+          // Cut by it, perhaps: the address was checked under the form that the run had.
+          if (isStillAsked()) this.#exchange(context, opened);
         },
         (thrown: unknown) => {
           if (!isStillAsked()) return;
@@ -204,7 +206,7 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
   recheck(run: CompiledRun): void {
     const current = this.#current;
     if (current?.context === undefined || current.entry?.current !== run) return;
-    const refusal = recheckRequest(current.context, run);
+    const refusal = recheckRequest(current.context, run, this.#upstream.address);
     if (refusal !== undefined) this.#cut(current, refusal);
   }
 

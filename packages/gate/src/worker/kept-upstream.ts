@@ -20,6 +20,11 @@ export class KeptUpstream implements Disposable {
     this.#worker = worker;
   }
 
+  /** The address to which the connection goes; `undefined` while there is none. */
+  get address(): string | undefined {
+    return this.#held?.connection.socket.remoteAddress;
+  }
+
   /**
    * A connection that fits the request: the kept one, or one that another client of the run left. A kept one that does
    * not fit is left for others.
@@ -38,7 +43,7 @@ export class KeptUpstream implements Disposable {
     this.#dialing = dialing;
     const { signal } = dialing;
     const origin = { host, port, isTls, statedRanges: run.policy.addressRanges(host, port) };
-    const socket = await this.#worker.dialer.open(origin, { sessions: entry.tlsSessions, signal });
+    const socket = await this.#worker.dialer.open(origin, { runId: entry.runId, sessions: entry.tlsSessions, signal });
     this.#dialing = undefined;
     const connection = new UpstreamConnection(socket);
     if (signal.aborted) connection[Symbol.dispose]();

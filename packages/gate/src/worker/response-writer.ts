@@ -234,8 +234,7 @@ function endToEnd(fields: readonly Field[], status: number): Field[] {
   return fields.filter(
     ({ lowerName }) =>
       !HOP_BY_HOP.has(lowerName) &&
-      !named.has(lowerName) &&
-      lowerName !== "alt-svc" &&
-      !(hasNoLength && lowerName === "content-length"),
+      // Whatever the service says of it: without its length the client would wait for more.
+      (lowerName === "content-length" ? !hasNoLength : !named.has(lowerName) && lowerName !== "alt-svc"),
   );
 }

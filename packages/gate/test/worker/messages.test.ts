@@ -43,6 +43,16 @@ test("a body of stated length passes with its length", async () => {
   ]);
 });
 
+test("a length that the service calls its connection's own still frames the answer", async () => {
+  const { client, service } = await openExchange();
+  service.write("HTTP/1.1 200 OK\r\nConnection: content-length, x-hop\r\nContent-Length: 5\r\nX-Hop: 1\r\n\r\nhello");
+  const answer = await client.receive();
+  expect(answer).toMatchObject({ status: 200, body: "hello" });
+  expect(answer.fields).toEqual([["content-length", "5"]]);
+  client.send(`GET /again HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  expect(await service.readUntil("\r\n\r\n")).toContain("GET /again");
+});
+
 test("a chunked body passes in chunks, extensions dropped, trailers kept", async () => {
   const { client, service } = await openExchange();
   service.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3;ext=1\r\nabc\r\n");

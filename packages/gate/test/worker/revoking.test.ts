@@ -156,3 +156,44 @@ test("a value that was taken back is scrubbed from answers of the hosts where it
   const answer = await client.receive();
   expect([answer.header("x-echo"), answer.body]).toEqual([overwrite, overwrite]);
 });
+
+/** The run's rules allow the place still, but no address that is not public. */
+const forbidLoopback = () =>
+  gate.put({ ...granted, policy: { mode: "strict", rules: [{ action: "allow", hosts: [host] }] } });
+
+test("a policy that no longer states an address's range cuts what went there", async () => {
+  const socket = await beginWebSocket("/ws-range");
+  // A range that holds the address is as good as the one before.
+  const policy = { mode: "strict", rules: [{ action: "allow", hosts: [host], cidr: ["127.0.0.1/32"] }] } as const;
+  await gate.put({ ...granted, policy });
+  socket.service.write("still here");
+  await socket.client.stream.readUntil("still here");
+  await forbidLoopback();
+  await expectCut(socket);
+  const isCut = ({ url, code }: { readonly url: string; readonly code?: unknown }) =>
+    url.endsWith("/ws-range") && code === "gate.address_forbidden";
+  await eventually("the record of the cut", () => gate.records.some(isCut));
+});
+
+test("a request whose connection was being opened under a range that is gone is not sent", async () => {
+  await using silent = await openRawOrigin(undefined);
+  const lookup = Promise.withResolvers<readonly string[]>();
+  const asked: string[] = [];
+  const lookUp = (name: string) => {
+    asked.push(name);
+    return lookup.promise;
+  };
+  await using late = await openGate({ deps: { lookUp } });
+  const place = `late.test:${silent.port}`;
+  await late.put({ policy: allowing(place) });
+  const client = await late.tunnel(place, { cleartext: true });
+  client.send(`GET /late HTTP/1.1\r\nHost: ${place}\r\n\r\n`);
+  await eventually("the lookup", () => asked.length === 1);
+  await late.put({ policy: { mode: "strict", rules: [{ action: "allow", hosts: [place] }] } });
+  lookup.resolve(["127.0.0.1"]);
+  expect((await client.receive()).header("x-gatehouse-denied")).toBe("gate.address_forbidden");
+  for (const service of silent.connections === 0 ? [] : [await silent.accept()]) {
+    await eventually("the end at the service", () => service.isClosed);
+    expect(service.unread.length).toBe(0);
+  }
+});

@@ -270,3 +270,49 @@ test("a second address of a name is tried when the first does not answer", async
   expect((await client.ask(["GET / HTTP/1.1", `Host: ${host}`])).body).toBe("from the second");
   await new Promise((resolve) => server.close(resolve));
 });
+
+/** A resolver whose `*.slow.test` are silent until the test has them answer; the others are on loopback. */
+function halfSilentResolver() {
+  const silent = new Map<string, PromiseWithResolvers<readonly string[]>>();
+  return {
+    silent,
+    lookUp: (name: string) => {
+      if (!name.endsWith(".slow.test")) return Promise.resolve(["127.0.0.1"]);
+      const answer = Promise.withResolvers<readonly string[]>();
+      silent.set(name, answer);
+      return answer.promise;
+    },
+  };
+}
+
+test("a run whose names never answer leaves lookups for the others, and gets its own in turn", async () => {
+  await using origin = await openRawOrigin(undefined, () => ok("hello"));
+  const resolver = halfSilentResolver();
+  await using gate = await openGate({ deps: { lookUp: resolver.lookUp } });
+  const policy = allowing(`*.slow.test:${origin.port}`, `quick.test:${origin.port}`);
+  const token = await gate.put({ policy });
+  const second = "2".repeat(64);
+  await gate.put({ runId: parseRunId("run-2"), tokenHash: hashToken(second), policy });
+  const ask = async (run: string, name: string) => {
+    const client = await gate.dial();
+    const place = `${name}:${origin.port}`;
+    client.send(`GET http://${place}/ HTTP/1.1\r\nHost: ${place}\r\nProxy-Authorization: Bearer ${run}\r\n\r\n`);
+    return { name, client };
+  };
+  const asked = [];
+  for (let index = 0; index < 6; index += 1) asked.push(await ask(token, `n${index}.slow.test`));
+  await eventually("lookups", () => resolver.silent.size === 4);
+  const other = await ask(second, "quick.test");
+  expect((await other.client.receive()).body).toBe("hello");
+  expect(resolver.silent.size).toBe(4);
+
+  // Who leaves is not looked up, and each answer lets the next one in.
+  const [first] = asked.filter(({ name }) => resolver.silent.has(name));
+  const [leaver, next] = asked.filter(({ name }) => !resolver.silent.has(name));
+  leaver?.client.stream.socket.destroy();
+  await eventually("the record of the one that left", () => gate.records.some(({ status }) => status === 499));
+  resolver.silent.get(first?.name ?? "")?.resolve(["127.0.0.1"]);
+  expect((await first?.client.receive())?.body).toBe("hello");
+  await eventually("the next lookup", () => resolver.silent.size === 5);
+  expect([...resolver.silent.keys()].at(-1)).toBe(next?.name);
+});
