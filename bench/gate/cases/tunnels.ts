@@ -6,8 +6,8 @@ import { openAll, type Session, withPeer } from "../session.ts";
 
 const KIB = 1_024;
 const MIB = 1_048_576;
-/** Until the gate has given the upstream halves back: 10 s idle, looked at every 2 s. */
-const IDLE_WAIT_MS = 14_000;
+/** Until the gate has given the upstream halves back (10 s idle, looked at every 2 s), and then their memory. */
+const IDLE_WAIT_MS = 20_000;
 const TUNNELS_PER_RUN = 1_000;
 
 /** A new tunnel for each request: how much longer than a handshake with the origin itself. */

@@ -58,7 +58,7 @@ export async function openFaultProxy(
   const connections = new Set<Connection>();
   const waiting = new Set<Socket>();
   const join = (near: Socket) => {
-    const far = connect({ ...target(), allowHalfOpen: true } as NetConnectOpts);
+    const far = connect({ ...target(), allowHalfOpen: true, noDelay: true } as NetConnectOpts);
     const up = new FaultLane({ from: near, to: far }, faults.up, random);
     const down = new FaultLane({ from: far, to: near }, faults.down, random);
     const connection: Connection = { sockets: [near, far], lanes: { up, down } };
@@ -68,7 +68,7 @@ export async function openFaultProxy(
     };
     for (const socket of connection.sockets) socket.once("close", forget);
   };
-  const server = createServer({ allowHalfOpen: true }, (near) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
     if (!faults.up.isCut && !faults.down.isCut) return join(near);
     // Neither first packet nor its answer gets through: the target hears of it when it is healed.
     near.on("error", () => undefined).once("close", () => waiting.delete(near));
