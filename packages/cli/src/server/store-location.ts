@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { Problem } from "@gatehouse/core";
 import { systemReason } from "@gatehouse/kit";
@@ -17,10 +18,24 @@ export async function storeLocation(invocation: Invocation, directory: string): 
   return { kind: "postgres", url };
 }
 
+/**
+ * A URL that holds a password. Platforms place such files as links, as root's, or as a group's: what counts is that no
+ * other user may read it.
+ */
 async function readUrl(file: string): Promise<string> {
   try {
-    return (await readFile(file, "utf8")).trim();
+    // O_NONBLOCK: opening a FIFO that someone put there must not hang.
+    await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const { mode, uid } = await handle.stat();
+    const isOwn = uid === process.getuid?.() && (mode & 0o077) === 0;
+    const isPlaced = uid === 0 && (mode & 0o027) === 0;
+    if (!isOwn && !isPlaced) {
+      const detail = `${file} can be read or changed by others; run: chmod 600 (or have root own it, chmod 640).`;
+      throw new Problem("state.unsafe_file", { detail });
+    }
+    return (await handle.readFile("utf8")).trim();
   } catch (cause) {
+    if (cause instanceof Problem) throw cause;
     throw new Problem("usage.invalid", { detail: `${file} cannot be read: ${systemReason(cause)}.`, cause });
   }
 }
