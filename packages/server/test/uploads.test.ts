@@ -235,7 +235,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const [greedy, modest] = [await Uploader.open(org, "greedy"), await Uploader.open(org, "modest")];
     const release = Promise.withResolvers<void>();
     const ends = [1, 2, 3].map(() => greedy.hold(release.promise));
-    await expect(Promise.race(ends)).rejects.toEqual(refused("uploads.too_much"));
+    await expect(Promise.race(ends)).rejects.toEqual(refused("server.busy"));
     await modest.events(run(0, { ...RUNNING, runId: "modest-run" }));
     release.resolve();
     const states = (await Promise.allSettled(ends)).map(({ status }) => status);

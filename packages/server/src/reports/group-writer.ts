@@ -1,5 +1,5 @@
-import { Problem } from "@gatehouse/core";
-import { MAX_GROUP_BYTES, MAX_WAITING_BYTES } from "./upload-limits.ts";
+import { SlowDownProblem } from "../limits/slow-down-problem.ts";
+import { MAX_GROUP_BYTES, MAX_WAITING_BYTES, MAX_WAITING_BYTES_OF_ORG, RETRY_UPLOAD_MS } from "./upload-limits.ts";
 
 interface Waiting<Item, Result> extends PromiseWithResolvers<Result> {
   readonly item: Item;
@@ -9,46 +9,53 @@ interface Waiting<Item, Result> extends PromiseWithResolvers<Result> {
 /** Writes what comes for one organisation together: one transaction, one sync of the disk, whatever came meanwhile. */
 export type WriteGroup<Item, Result> = (orgId: string, items: readonly Item[]) => Promise<readonly Result[]>;
 
+/** What waits for one organisation. */
+interface Queue<Item, Result> {
+  readonly waiting: Waiting<Item, Result>[];
+  /** With what is being written. */
+  bytes: number;
+}
+
 /**
  * Group commit: what comes while a transaction runs goes into the next one. Nothing waits for company, and no more
  * than `MAX_WAITING_BYTES` wait in all.
  */
 export class GroupWriter<Item, Result> {
   readonly #write: WriteGroup<Item, Result>;
-  readonly #waiting = new Map<string, Waiting<Item, Result>[]>();
+  readonly #queues = new Map<string, Queue<Item, Result>>();
   #bytes = 0;
 
   constructor(write: WriteGroup<Item, Result>) {
     this.#write = write;
   }
 
-  /** Resolves when it is stored. Fails with `uploads.too_much` while too much waits, and as the transaction does. */
+  /** Resolves when it is stored. Fails with `server.busy` while too much waits, and as the transaction does. */
   async submit(orgId: string, item: Item, bytes: number): Promise<Result> {
-    if (this.#bytes + bytes > MAX_WAITING_BYTES) throw new Problem("uploads.too_much", { detail: "Try later." });
+    const queue = this.#queues.get(orgId) ?? { waiting: [], bytes: 0 };
+    if (this.#bytes + bytes > MAX_WAITING_BYTES || queue.bytes + bytes > MAX_WAITING_BYTES_OF_ORG) {
+      throw new SlowDownProblem("server.busy", RETRY_UPLOAD_MS);
+    }
     const own = { ...Promise.withResolvers<Result>(), item, bytes };
     this.#bytes += bytes;
-    const queue = this.#waiting.get(orgId);
-    if (queue === undefined) {
-      this.#waiting.set(orgId, [own]);
-      void this.#drain(orgId);
-    } else queue.push(own);
+    queue.bytes += bytes;
+    queue.waiting.push(own);
+    if (!this.#queues.has(orgId)) {
+      this.#queues.set(orgId, queue);
+      void this.#drain(orgId, queue);
+    }
     try {
       return await own.promise;
     } finally {
       this.#bytes -= bytes;
+      queue.bytes -= bytes;
     }
   }
 
-  async #drain(orgId: string): Promise<void> {
+  async #drain(orgId: string, { waiting }: Queue<Item, Result>): Promise<void> {
     // What arrives in the same turn goes along.
     await Promise.resolve();
-    for (;;) {
-      const queue = this.#waiting.get(orgId) ?? [];
-      const group = queue.splice(0, groupLength(queue));
-      if (group.length === 0) break;
-      await this.#writeGroup(orgId, group);
-    }
-    this.#waiting.delete(orgId);
+    while (waiting.length > 0) await this.#writeGroup(orgId, waiting.splice(0, groupLength(waiting)));
+    this.#queues.delete(orgId);
   }
 
   async #writeGroup(orgId: string, group: readonly Waiting<Item, Result>[]): Promise<void> {

@@ -7,6 +7,10 @@ export const MAX_STREAM_MS = 10_000;
 export const MAX_SOURCES = 16;
 /** Uploads of all nodes that wait for the database. */
 export const MAX_WAITING_BYTES = 128 * 1_048_576;
+/** Of these, one organisation's: nobody's flood holds up the others. */
+export const MAX_WAITING_BYTES_OF_ORG = 32 * 1_048_576;
+/** When to come again if there was no room. */
+export const RETRY_UPLOAD_MS = 5_000;
 /** One transaction takes no more, so that others have their turn. */
 export const MAX_GROUP_BYTES = 8 * 1_048_576;
 /** How many streams of one kind are read at once. */

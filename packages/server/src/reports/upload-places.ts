@@ -1,5 +1,5 @@
-import { Problem } from "@gatehouse/core";
-import type { UploadBounds } from "./upload-limits.ts";
+import { SlowDownProblem } from "../limits/slow-down-problem.ts";
+import { RETRY_UPLOAD_MS, type UploadBounds } from "./upload-limits.ts";
 
 /** Whose stream it is. */
 interface Uploader {
@@ -16,14 +16,14 @@ export class UploadPlaces {
     this.#bounds = bounds;
   }
 
-  /** Takes a place until it is disposed of. Fails with `uploads.too_much`. */
+  /** Takes a place until it is disposed of. Fails with `server.busy`. */
   take({ orgId, nodeId }: Uploader): Disposable {
     const { ofNode, ofOrg, inAll } = this.#bounds;
     const taken = [...this.#taken];
     const near = taken.filter((one) => one.orgId === orgId);
     const own = near.filter((one) => one.nodeId === nodeId);
     if (own.length >= ofNode || near.length >= ofOrg || taken.length >= inAll) {
-      throw new Problem("uploads.too_much", { detail: "Try later." });
+      throw new SlowDownProblem("server.busy", RETRY_UPLOAD_MS);
     }
     const place = { orgId, nodeId };
     this.#taken.add(place);

@@ -16,6 +16,8 @@ export type ToNode = NonNullable<MessageInitShape<typeof RunStreamResponseSchema
 export interface AttachmentKey {
   readonly id: string;
   readonly orgId: string;
+  /** Whose it is. */
+  readonly memberId: string;
   readonly nodeId: string;
   readonly runId: string;
   readonly wantsInput: boolean;

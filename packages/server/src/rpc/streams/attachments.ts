@@ -3,6 +3,8 @@ import { Attachment, type AttachmentKey } from "./attachment.ts";
 
 /** What one organisation may have open at one replica. */
 const MAX_OPEN_OF_ORG = 64;
+/** Of these, one member: nobody has all places for themselves. */
+const MAX_OPEN_OF_MEMBER = 16;
 
 /** Who is attached to runs at this replica: to nodes whose control streams are here. */
 export class Attachments {
@@ -13,7 +15,9 @@ export class Attachments {
     const ofOrg = [...this.#open.values()].filter((one) => one.key.orgId === key.orgId);
     const before = ofOrg.filter((one) => key.wantsInput && one.key.wantsInput && isSameRun(one.key, key));
     for (const one of before) one.fail(new Problem("runs.taken_over"));
-    if (ofOrg.length - before.length >= MAX_OPEN_OF_ORG) {
+    const left = ofOrg.filter((one) => !before.includes(one));
+    const own = left.filter((one) => one.key.memberId === key.memberId);
+    if (left.length >= MAX_OPEN_OF_ORG || own.length >= MAX_OPEN_OF_MEMBER) {
       throw new Problem("api.too_many", { detail: "Too many runs are attached to." });
     }
     const attachment = new Attachment(key);
@@ -26,7 +30,7 @@ export class Attachments {
   }
 
   /** The one that a node's stream is for; another node's is not found. */
-  find({ id, orgId, nodeId, runId }: Omit<AttachmentKey, "wantsInput">): Attachment | undefined {
+  find({ id, orgId, nodeId, runId }: Omit<AttachmentKey, "memberId" | "wantsInput">): Attachment | undefined {
     const found = this.#open.get(id);
     return found?.key.orgId === orgId && isSameRun(found.key, { nodeId, runId }) ? found : undefined;
   }

@@ -27,7 +27,7 @@ export interface AttachDeps {
 
 /**
  * Attaches a member to a run: commands its node, on record, to open the run's streams here, and passes on what comes.
- * Fails with `nodes.not_found`, `runs.away`, `runs.taken_over`, `commands.refused`, `commands.unanswered`, or
+ * Fails with `nodes.not_found`, `api.too_many`, `runs.away`, `runs.taken_over`, `commands.refused`, `commands.unanswered`, or
  * `stream.broken`.
  */
 export async function* serveAttachment(
@@ -36,14 +36,15 @@ export async function* serveAttachment(
   { server, signal }: AttachDeps,
 ): AsyncGenerator<AttachRunResponse> {
   const { streams, clock, random } = server;
-  const { orgId } = caller;
+  const { orgId, memberId } = caller;
   const incoming = requests[Symbol.asyncIterator]();
   const read = ({ message }: AttachRunRequest) => (message.case === "open" ? message.value : undefined);
   const open = await firstMessage(incoming, { read, withinMs: OPEN_WITHIN_MS, code: "stream.broken" });
   const { nodeId, runId, wantsInput } = open;
   await requireNode(server, orgId, nodeId);
   if (!streams.isHere(orgId, nodeId)) throw new Problem("runs.away");
-  const attachment = streams.attachments.add({ id: makeUuid(clock.now(), random), orgId, nodeId, runId, wantsInput });
+  const id = makeUuid(clock.now(), random);
+  const attachment = streams.attachments.add({ id, orgId, memberId, nodeId, runId, wantsInput });
   const end = () => attachment.end();
   const joining = new AbortController();
   signal.addEventListener("abort", end, { once: true });
