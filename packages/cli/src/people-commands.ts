@@ -40,6 +40,7 @@ function addMemberCommands(members: Command): void {
   declare(members, "add", "add a person", async () => (await load()).addMember)
     .argument("<name>", "how the person is called here")
     .requiredOption("--role <role>", ROLES)
+    .option("--same-person", "who was removed under this name comes back: their sign-in by a provider works again")
     .option("--json", "print JSON");
   declare(members, "set-role", "change what a person may do", async () => (await load()).setMemberRole)
     .argument("<name>", "name of the member")

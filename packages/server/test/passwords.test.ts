@@ -117,8 +117,12 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   test("a reset by an owner ends password and sessions at once, and makes a link to choose another", async () => {
     const browser = await people.addMember("fred");
     expect(await people.isIn(browser)).toBe(true);
+    const machine = await people.approveMachine(browser);
+    const keys = await storedRows(database.location, org.orgId, "api_keys");
     const code = await people.invite("fred", true);
     expect(await people.isIn(browser)).toBe(false);
+    expect(await people.fetchKey(machine)).toEqual({ error: "expired_token" });
+    expect(await storedRows(database.location, org.orgId, "api_keys")).toEqual(keys);
     expect((await people.signIn(new ScriptedBrowser(), { name: "fred" })).status).toBe(401);
     expect(await lastAudit()).toMatchObject({ kind: "sign_in.refused", data: { member: "fred" } });
     expect((await people.choose(browser, code, WRONG_PASSWORD)).status).toBe(200);
@@ -160,8 +164,10 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect((await change(PASSWORD, "short")).text).toContain("15 characters");
     expect((await change(PASSWORD, "another four words here", "different")).text).toContain("The two fields differ.");
     expect(await people.isIn(other)).toBe(true);
+    const machine = await people.approveMachine(other);
     expect((await change(PASSWORD, "another four words here")).text).toContain("Your password is changed.");
     expect([await people.isIn(own), await people.isIn(other)]).toEqual([true, false]);
+    expect(await people.fetchKey(machine)).toEqual({ error: "expired_token" });
     expect((await people.signIn(new ScriptedBrowser(), { name: "gina" })).status).toBe(401);
     const late = await people.signIn(new ScriptedBrowser(), { name: "gina", password: "another four words here" });
     expect(late.url).toBe(people.at("/account"));

@@ -1,6 +1,7 @@
+import { base64url, pinTuple } from "@gatehouse/core";
 import { ScriptedBrowser, type Visited, type VisitOptions } from "@gatehouse/testbed";
 import { Role } from "@gatehouse/wire";
-import type { FleetUnderTest, OrgUnderTest } from "./fleet-under-test.ts";
+import { type FleetUnderTest, hash, type OrgUnderTest } from "./fleet-under-test.ts";
 
 export const PASSWORD = "correct horse battery staple";
 export const WRONG_PASSWORD = "wrong donkey charger clip";
@@ -38,6 +39,24 @@ export class PeopleUnderTest {
 
   signIn(browser: ScriptedBrowser, form: SignInForm, more: VisitOptions = {}): Promise<Visited> {
     return browser.visit(this.at("/sign-in"), { form: { org: "acme", password: PASSWORD, ...form }, ...more });
+  }
+
+  /** Lets a machine act for whoever is signed in there; the code with which it fetches its key. */
+  async approveMachine(browser: ScriptedBrowser): Promise<string> {
+    const tuple = pinTuple(this.#fleet.serverKey, this.#org.orgId, this.#org.orgKey.publicKey);
+    const pin = base64url(hash(tuple).subarray(0, 16));
+    const form = { client_id: "gatehouse-cli", pin, machine: "laptop" };
+    const asked = await new ScriptedBrowser().visitOnce(this.at("/oauth/device_authorization"), { form });
+    const { device_code: deviceCode, user_code } = JSON.parse(asked.text);
+    await browser.visitOnce(this.at("/device/decide"), { form: { user_code, decision: "approve" } });
+    return deviceCode;
+  }
+
+  /** What the machine is answered. */
+  async fetchKey(deviceCode: string): Promise<unknown> {
+    const grant_type = "urn:ietf:params:oauth:grant-type:device_code";
+    const form = { client_id: "gatehouse-cli", grant_type, device_code: deviceCode };
+    return JSON.parse((await new ScriptedBrowser().visitOnce(this.at("/oauth/token"), { form })).text);
   }
 
   async isIn(browser: ScriptedBrowser): Promise<boolean> {

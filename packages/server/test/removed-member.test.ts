@@ -1,15 +1,13 @@
 import { createClient } from "@connectrpc/connect";
-import { base64url, pinTuple, systemClock } from "@gatehouse/core";
+import { systemClock } from "@gatehouse/core";
 import { ScriptedBrowser } from "@gatehouse/testbed";
 import { NodeAdminService, OrgAdminService, Role } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, hash, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import { FleetUnderTest, type OrgUnderTest, refused } from "./fleet-under-test.ts";
 import { PASSWORD, PeopleUnderTest } from "./people-under-test.ts";
 import { auditEntries, storedRows } from "./stored-rows.ts";
-
-const GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code";
 
 describe.each(DATABASES)("on $name", ({ open }) => {
   let database: TestDatabase;
@@ -52,23 +50,10 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     };
   };
   /** A machine that waits; it was allowed by whoever is signed in. */
-  const allowMachine = async (browser: ScriptedBrowser) => {
-    const pin = base64url(hash(pinTuple(fleet.serverKey, org.orgId, org.orgKey.publicKey)).subarray(0, 16));
-    const machine = new ScriptedBrowser();
-    const asked = { client_id: "gatehouse-cli", pin, machine: "laptop" };
-    const begun = JSON.parse((await machine.visitOnce(people.at("/oauth/device_authorization"), { form: asked })).text);
-    const form = { user_code: begun.user_code, decision: "approve" };
-    expect((await browser.visitOnce(people.at("/device/decide"), { form })).status).toBe(200);
-    return async () => {
-      const poll = { client_id: "gatehouse-cli", grant_type: GRANT_TYPE, device_code: begun.device_code };
-      return JSON.parse((await machine.visitOnce(people.at("/oauth/token"), { form: poll })).text);
-    };
-  };
-
   test("a member who is removed takes everything along at once: keys, browsers, password, link, waiting machines, open streams", async () => {
     const browser = await people.addMember("bob", Role.OWNER);
     const key = await keyOf("bob");
-    const poll = await allowMachine(browser);
+    const machine = await people.approveMachine(browser);
     const streams = [watch(key), watch(people.session(browser))];
     await Promise.all(streams.map(({ opened }) => opened));
     await org.org.addMember({ name: "ida", role: Role.OWNER }, org.headers);
@@ -82,12 +67,12 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       await expect(client.addMember({ name: "eve", role: Role.OWNER }, own)).rejects.toEqual(refused("auth.refused"));
     }
     expect((await browser.visit(people.at("/account"))).url).toBe(people.at("/sign-in"));
-    expect(await poll()).toEqual({ error: "access_denied" });
+    expect(await people.fetchKey(machine)).toEqual({ error: "expired_token" });
     const form = { org: "acme", name: "bob", password: PASSWORD };
     expect((await new ScriptedBrowser().visit(people.at("/sign-in"), { form })).status).toBe(401);
     const link = { code, next: PASSWORD, again: PASSWORD };
     expect((await new ScriptedBrowser().visit(people.at("/join"), { form: link })).status).toBe(401);
-    for (const table of ["passwords", "invitations", "member_sessions"] as const) {
+    for (const table of ["passwords", "invitations", "member_sessions", "device_grants"] as const) {
       expect(await storedRows(database.location, org.orgId, table), table).toEqual([]);
     }
     expect((await org.org.listMembers({}, org.headers)).members.map(({ name }) => name)).toEqual(["ada"]);

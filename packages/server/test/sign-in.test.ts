@@ -160,7 +160,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect((await org.nodes.listEnrollmentCodes({}, org.headers)).enrollments).toEqual([]);
   });
 
-  test("signing out, twelve hours and being removed each end a session; a removed person stays out until added again", async () => {
+  test("signing out, twelve hours and being removed each end a session; a removed person stays out until they are added again, as the same person", async () => {
     provider.person = { sub: "u1", groups: ["admins"] };
     const [first, second, third] = [new ScriptedBrowser(), new ScriptedBrowser(), new ScriptedBrowser()];
     const status = async (browser: ScriptedBrowser) => (await browser.visitOnce(`${fleet.server.url}/account`)).status;
@@ -182,7 +182,12 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect(await status(third)).toBe(303);
     expect((await signIn(new ScriptedBrowser())).status).toBe(403);
     expect(await lastAudit()).toMatchObject({ kind: "sign_in.refused", data: { reason: "removed" } });
-    await org.org.addMember({ name: "bea", role: 1 }, org.headers);
+    await org.org.addMember({ name: "bea", role: 3 }, org.headers);
+    expect((await signIn(new ScriptedBrowser())).status).toBe(403);
+    expect(await lastAudit()).toMatchObject({ kind: "sign_in.refused", data: { reason: "removed" } });
+    await org.org.removeMember({ name: "bea" }, org.headers);
+    await org.org.addMember({ name: "bea", role: 1, samePerson: true }, org.headers);
+    expect(await lastAudit()).toMatchObject({ kind: "member.readmitted", data: { member: "bea" } });
     const back = await signIn(new ScriptedBrowser());
     expect(back.text).toContain("<strong>bea</strong>, with the role <strong>viewer</strong>");
   });

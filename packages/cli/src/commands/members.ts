@@ -38,7 +38,8 @@ function waysIn(row: { readonly password: boolean; readonly provider: boolean; r
 export async function addMember(invocation: Invocation): Promise<number> {
   const name = nameOf(invocation);
   const role = readRole(textOption(invocation, "role") ?? "");
-  await asOperator(invocation.config.state.dir, ({ org }) => org.addMember({ name, role }));
+  const samePerson = isSet(invocation, "samePerson");
+  await asOperator(invocation.config.state.dir, ({ org }) => org.addMember({ name, role, samePerson }));
   if (isSet(invocation, "json")) printJson({ name, role: roleName(role) });
   else {
     printLine(`${name} is a member now, as ${roleName(role)}.`);

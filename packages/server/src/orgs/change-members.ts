@@ -1,16 +1,16 @@
 import { makeUuid, Problem, type Random } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { InvitationRecords, PasswordRecords } from "../people/password-records.ts";
-import type { IdentityRecords, MemberSessionRecords } from "../people/people-records.ts";
+import type { IdentityRecords } from "../people/people-records.ts";
+import { type SignOutTransaction, signOut } from "../people/sign-out.ts";
 import type { ApiKeyRecords, Member, MemberRecords, Role } from "./org-records.ts";
 
-export interface MemberTransaction {
+export interface MemberTransaction extends SignOutTransaction {
   readonly now: () => number;
   readonly audit: AuditTrail;
   readonly members: MemberRecords;
   readonly apiKeys: ApiKeyRecords;
   readonly identities: IdentityRecords;
-  readonly memberSessions: MemberSessionRecords;
   readonly passwords: PasswordRecords;
   readonly invitations: InvitationRecords;
 }
@@ -21,20 +21,23 @@ export interface MemberChange {
   readonly name: string;
 }
 
-/**
- * Adds a person; they act once somebody made a key for them. Who signed in under this name before they were removed may
- * sign in again. Fails with `members.exists`.
- */
+export interface NewMember extends MemberChange {
+  readonly role: Role;
+  /** Whether it is who was removed under this name: who they are at a provider leads to them again. */
+  readonly isSamePerson: boolean;
+}
+
+/** Adds a person; they act once they can sign in, or somebody made a key for them. Fails with `members.exists`. */
 export async function addMember(
   tx: MemberTransaction,
-  { actor, name, role }: MemberChange & { readonly role: Role },
+  { actor, name, role, isSamePerson }: NewMember,
   random: Random,
 ): Promise<void> {
   if ((await tx.members.findByName(name)) !== undefined) throw new Problem("members.exists");
   const id = makeUuid(tx.now(), random);
   await tx.members.insert({ id, name, role });
-  await tx.identities.adopt(name, id);
-  await report(tx, "member.added", { actor, name, role });
+  if (isSamePerson) await tx.identities.adopt(name, id);
+  await report(tx, isSamePerson ? "member.readmitted" : "member.added", { actor, name, role });
 }
 
 /** Changes what a person may do, from their next call on. Fails with `members.not_found`, `members.last_owner`. */
@@ -57,7 +60,7 @@ export async function removeMember(tx: MemberTransaction, { actor, name }: Membe
   for (const { id, memberId } of await tx.apiKeys.listOfMembers()) {
     if (memberId === member.id) await tx.apiKeys.revoke(id);
   }
-  await tx.memberSessions.removeOfMember(member.id);
+  await signOut(tx, member.id);
   await tx.passwords.remove(member.id);
   await tx.invitations.removeOfMember(member.id);
   await tx.members.remove(member.id);

@@ -6,13 +6,12 @@ import type { SessionCaller } from "./authenticate-session.ts";
 import { judgePassword } from "./judge-password.ts";
 import type { PasswordRecords } from "./password-records.ts";
 import type { Passwords } from "./passwords.ts";
-import type { MemberSessionRecords } from "./people-records.ts";
+import { type SignOutTransaction, signOut } from "./sign-out.ts";
 
-interface ChangePasswordTransaction {
+interface ChangePasswordTransaction extends SignOutTransaction {
   readonly audit: AuditTrail;
   readonly org: OrgRecords;
   readonly passwords: PasswordRecords;
-  readonly memberSessions: MemberSessionRecords;
 }
 
 export interface ConfirmPasswordDeps {
@@ -51,7 +50,7 @@ export interface PasswordChange {
 }
 
 /**
- * Puts a new password in the place of the current one, and ends the member's other sessions. Fails with
+ * Puts a new password in the place of the current one, and signs the member out everywhere else. Fails with
  * `signin.wrong_password`, `signin.weak_password`, `auth.slow_down`.
  */
 export async function changePassword(
@@ -67,7 +66,7 @@ export async function changePassword(
     // An owner who reset it meanwhile wins.
     if ((await tx.passwords.find(caller.memberId)) !== before) throw new Problem("signin.wrong_password");
     await tx.passwords.put(caller.memberId, hash);
-    await tx.memberSessions.removeOfMember(caller.memberId, caller.sessionId);
+    await signOut(tx, caller.memberId, caller.sessionId);
     const actor = `operator:${caller.member}`;
     await tx.audit.append({ kind: "password.changed", actor, data: { member: caller.member } });
   });

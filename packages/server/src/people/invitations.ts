@@ -6,8 +6,9 @@ import { judgePassword } from "./judge-password.ts";
 import { type OpenSessionTransaction, openSession, type SignedIn, type Visitor } from "./open-session.ts";
 import type { Invitation, InvitationRecords, PasswordRecords } from "./password-records.ts";
 import type { Passwords } from "./passwords.ts";
+import { type SignOutTransaction, signOut } from "./sign-out.ts";
 
-export interface InvitationTransaction extends OpenSessionTransaction {
+export interface InvitationTransaction extends OpenSessionTransaction, SignOutTransaction {
   readonly audit: AuditTrail;
   readonly org: OrgRecords;
   readonly members: MemberRecords;
@@ -47,7 +48,7 @@ export async function inviteMember(
   const { id: memberId } = member;
   if (isReset) {
     await tx.passwords.remove(memberId);
-    await tx.memberSessions.removeOfMember(memberId);
+    await signOut(tx, memberId);
   } else if ((await tx.passwords.find(memberId)) !== undefined) throw new Problem("members.has_password");
   await tx.invitations.removeOfMember(memberId);
   const secret = base64url(random.bytes(32));
@@ -108,7 +109,7 @@ export async function acceptInvitation(
     const { invitation, member: own } = await findInvited(tx, secret);
     if (!(await tx.invitations.take(invitation.id))) throw new Problem("signin.link_spent");
     await tx.passwords.put(own.id, hash);
-    await tx.memberSessions.removeOfMember(own.id);
+    await signOut(tx, own.id);
     await tx.audit.append({ kind: "password.chosen", actor: `operator:${own.name}`, data: { member: own.name } });
     return openSession(tx, { member: own, role: own.role, by: "link" }, { visitor, random });
   });

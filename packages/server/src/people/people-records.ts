@@ -46,7 +46,7 @@ export interface IdentityRecords {
   memberIds(): Promise<ReadonlySet<string>>;
   /** Ends what a provider's word is worth for a member. False: it was worth nothing. */
   removeOfMember(memberId: string, issuer: string): Promise<boolean>;
-  /** Hands the identities of removed members of this name to a new member. */
+  /** Hands the identities of whoever was last removed under this name to a new member. */
   adopt(name: string, memberId: string): Promise<void>;
 }
 
@@ -74,6 +74,8 @@ export interface DeviceGrantRecords {
   decide(id: string, decision: DeviceGrant["decision"]): Promise<boolean>;
   /** False when it is gone: of two that take it at once one has it. */
   take(id: string): Promise<boolean>;
+  /** Those that a member approved and no machine has fetched. */
+  removeOfMember(memberId: string): Promise<void>;
   removeExpired(): Promise<void>;
   removeAll(): Promise<void>;
 }

@@ -17,10 +17,10 @@ export function memberMethods({ store, bus, random, hasPasswords }: ServerContex
       const members = await store.inOrg(operatorCaller(context).orgId, listPeople);
       return { members: members.map(describeMember) };
     },
-    addMember: async ({ name, role }, context) => {
+    addMember: async ({ name, role, samePerson: isSamePerson }, context) => {
       const caller = operatorCaller(context);
       await store.inOrg(caller.orgId, (tx) =>
-        addMember(tx, { actor: actorOf(caller), name, role: toRole(role) }, random),
+        addMember(tx, { actor: actorOf(caller), name, role: toRole(role), isSamePerson }, random),
       );
       return {};
     },

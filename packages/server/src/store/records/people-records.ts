@@ -35,10 +35,12 @@ export function identityRecords(scope: RecordScope): IdentityRecords {
       return (await own.where("issuer", "=", issuer).executeTakeFirst()).numDeletedRows > 0n;
     },
     adopt: async (name, memberId) => {
-      const removed = db.selectFrom("members").select("id").where("org_id", "=", orgId).where("name", "=", name);
+      const named = db.selectFrom("members").select("id").where("org_id", "=", orgId).where("name", "=", name);
+      const removed = named.where("deleted_at", "is not", null).orderBy("deleted_at", "desc");
+      const last = await removed.limit(1).executeTakeFirst();
+      if (last === undefined) return;
       const own = db.updateTable("identities").set({ member_id: memberId, updated_at: now() });
-      const gone = removed.where("deleted_at", "is not", null);
-      await own.where("org_id", "=", orgId).where("member_id", "in", gone).execute();
+      await own.where("org_id", "=", orgId).where("member_id", "=", last.id).execute();
     },
   };
 }
@@ -116,6 +118,9 @@ export function deviceGrantRecords(scope: RecordScope): DeviceGrantRecords {
       return (await one.set({ ...values, updated_at: now() }).executeTakeFirst()).numUpdatedRows > 0n;
     },
     take,
+    removeOfMember: async (memberId) => {
+      for (const { id } of await all().where("member_id", "=", memberId).execute()) await take(id);
+    },
     removeExpired: async () => {
       for (const { id } of await all().where("expires_at", "<=", now()).execute()) await take(id);
     },

@@ -361,6 +361,14 @@ export declare type AddMemberRequest = Message<"gatehouse.admin.v1.AddMemberRequ
    * @generated from field: gatehouse.admin.v1.Role role = 2;
    */
   role: Role;
+
+  /**
+   * Who was removed under this name comes back: who they are at a provider leads to them again. Otherwise the name is
+   * somebody else's from now on, and who had it before stays out.
+   *
+   * @generated from field: bool same_person = 3;
+   */
+  samePerson: boolean;
 };
 
 /**
