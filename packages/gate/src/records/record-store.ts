@@ -37,6 +37,8 @@ export class RecordStore implements AsyncDisposable {
   #number: number;
   /** Opened by the first record, and after a failure by the next one. */
   #stream: WriteStream | undefined;
+  /** Every file before it is written to its end. */
+  #ended: Promise<void> = Promise.resolve();
   #bytes = 0;
   #isFailing = false;
 
@@ -106,23 +108,35 @@ export class RecordStore implements AsyncDisposable {
     return found.slice(-limit);
   }
 
-  #flush(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#stream === undefined) resolve();
-      else this.#stream.write("", () => resolve());
+  async #flush(): Promise<void> {
+    await this.#ended;
+    const stream = this.#stream;
+    if (stream !== undefined) await new Promise<void>((resolve) => stream.write("", () => resolve()));
+  }
+
+  #endFile(): void {
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    this.#stream = undefined;
+    const end = new Promise<void>((resolve) => {
+      stream.once("error", () => resolve());
+      stream.end(() => resolve());
     });
+    const before = this.#ended;
+    this.#ended = end.then(() => before);
   }
 
   #rotate(): void {
-    this.#stream?.end();
-    this.#stream = undefined;
+    this.#endFile();
     this.#number += 1;
     this.#bytes = 0;
-    void this.#removeOldest();
+    // What cannot be removed now is by the next one.
+    void this.#removeOldest().catch(() => undefined);
   }
 
   /** Leaves room for the file that is written. */
   async #removeOldest(): Promise<void> {
+    await this.#ended;
     const closed = (await fileNumbers(this.#options.folder)).filter((number) => number < this.#number);
     const excess = Math.max(0, closed.length - this.#options.maxFiles + 1);
     for (const number of closed.slice(0, excess)) await removeFile(this.#path(number));
@@ -149,12 +163,8 @@ export class RecordStore implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const stream = this.#stream;
-    if (stream === undefined) return;
-    await new Promise<void>((resolve) => {
-      stream.once("error", () => resolve());
-      stream.end(() => resolve());
-    });
+    this.#endFile();
+    await this.#ended;
   }
 }
 

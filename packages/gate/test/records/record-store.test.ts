@@ -31,6 +31,8 @@ test("records are kept in files of a bounded number and size, and a store that w
   expect(await readdir(folder())).toEqual([]);
   const { store, said } = await openStore();
   for (let round = 0; round < 20; round += 1) store.add(lineOf(`r${round}`));
+  const query = { run: undefined, limit: 1, follows: false, signal: new AbortController().signal };
+  expect(await Array.fromAsync(store.read(query))).toEqual([{ run: "r19" }]);
   await store[Symbol.asyncDispose]();
   await eventually("the removal of the oldest", async () => (await readdir(folder())).length <= 3);
   expect((await storedRuns()).at(-1)).toBe("r19");
