@@ -155,6 +155,41 @@ test("a WebSocket is passed through, and a foreign page's is refused", async () 
   service.close();
 });
 
+test("a service that does not switch answers once, and hears nothing of what the client sends behind it", async () => {
+  const heard: string[] = [];
+  const service = createServer((message, answer) => {
+    heard.push(message.url ?? "");
+    answer.end("no WebSocket here");
+  });
+  await new Promise<void>((resolve) => service.listen(0, "127.0.0.1", resolve));
+  await route("mute", { app: `127.0.0.1:${(service.address() as AddressInfo).port}` });
+  const host = `app.mute.localhost:${port}`;
+  const ask = async (head: readonly string[]) => {
+    const socket = connect(port, "127.0.0.1");
+    let text = "";
+    socket.on("data", (part: Buffer) => (text += part.toString()));
+    socket.on("error", () => undefined);
+    socket.write([...head, `Host: ${host}`, "Connection: Upgrade", "Upgrade: websocket", "", ""].join("\r\n"));
+    // Not what the routes would let through: it names another place, and comes from a foreign page.
+    socket.write("POST /behind HTTP/1.1\r\nHost: evil.test\r\nOrigin: https://evil.test\r\n\r\n");
+    await eventually("the end", () => socket.closed);
+    return text;
+  };
+  const answer = await ask(["GET /ws HTTP/1.1"]);
+  expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+  expect(answer.toLowerCase()).toContain("\r\nconnection: close\r\n");
+  expect(answer).toContain("no WebSocket here");
+  expect(answer.match(/HTTP\/1\.1 /g)).toHaveLength(1);
+  expect(heard).toEqual(["/ws"]);
+  // Where a request to switch has a body, it is in doubt what would follow.
+  for (const head of [["POST /ws HTTP/1.1"], ["GET /ws HTTP/1.1", "Content-Length: 4"]]) {
+    expect(await ask(head)).toMatch(/^HTTP\/1\.1 404 /);
+  }
+  expect(heard).toEqual(["/ws"]);
+  service.closeAllConnections();
+  service.close();
+});
+
 test("routes lead to loopback ports alone, and never to Gatehouse itself", async () => {
   const { body } = await world.request("GET", "/v1/health");
   const { proxy_port } = body as { proxy_port: number };

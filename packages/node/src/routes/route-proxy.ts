@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse, STATUS_CODES } from "node:http";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { Problem } from "@gatehouse/core";
 import { errorCode, systemReason } from "@gatehouse/kit";
@@ -50,7 +50,9 @@ export async function openRouteProxy({ table, port, mayMove }: RouteProxyOptions
     socket.on("error", () => socket.destroy());
     try {
       const chosen = choose(message, true);
-      if (chosen.kind !== "target") throw new Problem("routes.not_found");
+      if (chosen.kind !== "target" || message.method !== "GET" || hasBody(message)) {
+        throw new Problem("routes.not_found");
+      }
       join(message, { socket, head, target: chosen.target });
     } catch (failure) {
       refuseUpgrade(socket, failure);
@@ -117,28 +119,53 @@ function forward(message: IncomingMessage, response: ServerResponse, { host, por
   });
 }
 
-/** Joins a WebSocket's two ends: the service answers the handshake itself. */
-function join(
-  message: IncomingMessage,
-  { socket, head, target }: { readonly socket: Socket; readonly head: Buffer; readonly target: Target },
-): void {
-  const service = connect({ host: target.host, port: target.port, timeout: CONNECT_TIMEOUT_MS });
-  service.once("timeout", () => service.destroy(new Error("it does not accept")));
-  service.once("error", (failure) => refuseUpgrade(socket, unreachable(target, failure)));
-  service.once("connect", () => {
-    service.setTimeout(0);
-    service.removeAllListeners("error");
-    const fields = [...endToEnd(message.rawHeaders), "Connection", "Upgrade", "Upgrade", message.headers.upgrade ?? ""];
-    const lines = fields.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${fields[index + 1] ?? ""}`] : []));
-    service.write(`${message.method} ${message.url} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`, "latin1");
-    service.write(head);
+interface Joining {
+  readonly socket: Socket;
+  readonly head: Buffer;
+  readonly target: Target;
+}
+
+/** Joins a WebSocket's two ends once the service has switched; any other answer is passed on, and nothing after it. */
+function join(message: IncomingMessage, { socket, head, target }: Joining): void {
+  const { host, port } = target;
+  const { method, url: path, rawHeaders, headers: asked } = message;
+  const headers = [...endToEnd(rawHeaders), "Connection", "Upgrade", "Upgrade", asked.upgrade ?? ""];
+  const sent = request({ host, port, method, path, headers, setHost: false, agent: false });
+  sent.setTimeout(CONNECT_TIMEOUT_MS, () => sent.destroy(new Error("it does not accept")));
+  sent.once("socket", (service) => service.once("connect", () => sent.setTimeout(0)));
+  sent.once("error", (failure) => refuseUpgrade(socket, unreachable(target, failure)));
+  socket.once("close", () => sent.destroy());
+  sent.once("upgrade", (answer, service, early) => {
     const end = () => {
       service.destroy();
       socket.destroy();
     };
     for (const side of [service, socket]) side.on("error", end).once("close", end);
+    socket.write(headOf(answer, ["Connection", "Upgrade", "Upgrade", answer.headers.upgrade ?? ""]), "latin1");
+    socket.write(early);
+    service.write(head);
     service.pipe(socket).pipe(service);
   });
+  sent.once("response", (answer) => {
+    socket.resume();
+    socket.write(headOf(answer, ["Connection", "close"]), "latin1");
+    pipeline(answer, socket).then(
+      () => socket.destroySoon(),
+      () => socket.destroy(),
+    );
+  });
+  sent.end();
+}
+
+function headOf({ statusCode, statusMessage, rawHeaders }: IncomingMessage, own: readonly string[]): string {
+  const fields = [...endToEnd(rawHeaders), ...own];
+  const lines = fields.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${fields[index + 1] ?? ""}`] : []));
+  return `HTTP/1.1 ${statusCode} ${statusMessage}\r\n${lines.join("\r\n")}\r\n\r\n`;
+}
+
+/** A request to switch that has a body: where it ends, what comes behind it begins. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined;
 }
 
 /** Names and values in turn, in their order, without what is said of one connection. */
