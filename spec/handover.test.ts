@@ -260,16 +260,20 @@ test("while the successor cannot put anything on record, nothing is asked under 
     count += 1;
     return (await world.request("POST", "/v1/runs", { run_id: `r${count}` })).status === 503;
   });
-  await eventually("the old daemon's end", () => !world.daemon.isRunning);
-  expect(await client.step({ send: get(host, "/unrecorded") }).catch(() => ({ closed: true }))).toEqual({
-    closed: true,
+  await eventually("a refused request", async () => {
+    return (await client.step({ send: get(host, "/before") })).status === 503;
   });
-  expect(api.requests.map(({ url }) => url)).toEqual(["/before"]);
+  expect(await client.step({ send: get(host, "/unrecorded") })).toMatchObject({ status: 503 });
   await failing[Symbol.asyncDispose]();
   await eventually("a taken registration", async () => {
     return (await world.request("POST", "/v1/runs", { run_id: "again" })).status === 201;
   });
+  await eventually("an answer in the same tunnel", async () => {
+    return (await client.step({ send: get(host, "/recorded") })).status === 200;
+  });
+  expect([...new Set(api.requests.map(({ url }) => url))]).toEqual(["/before", "/recorded"]);
   await stopNext(world);
+  await eventually("the old daemon's end", () => !world.daemon.isRunning, { timeoutMs: 10_000 });
 });
 
 test("a successor that goes before it took over leaves the old daemon as it was", async () => {

@@ -2,6 +2,7 @@ export { AuditLog, type AuditLogOptions, type AuditState } from "./audit/audit-l
 export { type EntryProof, exportLog, proveEntry } from "./audit/export-log.ts";
 export { type EarlierLog, readLogId, type VerifiedLog, verifyLog } from "./audit/follow-log.ts";
 export { type LogSource, openLogSource } from "./audit/log-source.ts";
+export { LogWaiters } from "./audit/log-waiters.ts";
 export { lastHeadOf, logIdOf, readLogFrom } from "./audit/read-log-from.ts";
 export { SegmentFolder } from "./audit/segment-folder.ts";
 export type { SegmentStore } from "./audit/segment-store.ts";

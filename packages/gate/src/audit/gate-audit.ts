@@ -1,7 +1,10 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type AuditEvent, type Clock, makeUuid, Problem, type Random } from "@gatehouse/core";
+import { type AuditEvent, type Clock, encodeUnnumbered, makeUuid, Problem, type Random } from "@gatehouse/core";
 import { AuditLog, type AuditState, type Log, openSigningKey, SegmentFolder } from "@gatehouse/kit";
+import { entriesNotIn, entryLines, readEntryLines } from "./entry-lines.ts";
+import { leaveEntries, takeLeftEntries } from "./left-entries.ts";
+import { PassedEntries } from "./passed-entries.ts";
 
 /** What an event is made of; its writer adds the time, and null for what is absent. */
 export type GateEvent = Pick<AuditEvent, "kind" | "data"> & Partial<Pick<AuditEvent, "run" | "agent" | "actor">>;
@@ -26,26 +29,37 @@ export interface GateAuditOptions {
   readonly log: Log;
 }
 
-/** The node's audit log, in `audit/`, signed by its `identity.key`. */
+/** A successor that has just gone lets the log go within a moment. */
+const TAKE_BACK_WAIT_MS = 2_500;
+
+/**
+ * The node's audit log, in `audit/`, signed by its `identity.key`. While a successor has the log, what is noted here
+ * waits until the successor has written it.
+ */
 export class GateAudit implements ChangeLog, AsyncDisposable {
   /** Told when entries are taken no more, and when they are again. */
   onTaking: (isTaking: boolean) => void = () => undefined;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #reopen: () => Promise<AuditLog>;
+  readonly #folder: string;
+  readonly #open: (waitMs?: number) => Promise<AuditLog>;
   #audit: AuditLog;
   #refusedSince: number | undefined;
-  /** A successor writes the log from here on; nothing may be added by this process. */
-  #isHandedOver = false;
+  #passed: PassedEntries | undefined;
+  #takingBack: Promise<void> | undefined;
 
-  private constructor({ clock, log }: GateAuditOptions, audit: AuditLog, reopen: () => Promise<AuditLog>) {
-    this.#reopen = reopen;
+  private constructor({ clock, log }: GateAuditOptions, opened: Opened) {
     this.#clock = clock;
     this.#log = log;
-    this.#audit = audit;
+    this.#folder = opened.folder;
+    this.#open = opened.open;
+    this.#audit = opened.audit;
   }
 
-  /** Fails with `audit.tampered` when signed entries are gone or changed, `state.corrupt` when the key is another. */
+  /**
+   * Opens the log and takes up what was left beside it. Fails with `audit.tampered` when signed entries are gone or
+   * changed, `state.corrupt` when the key is another.
+   */
   static async open(options: GateAuditOptions): Promise<GateAudit> {
     const { stateDir, clock, random } = options;
     const folder = join(stateDir, "audit");
@@ -56,13 +70,15 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
     const onChange = (state: AuditState) => {
       if (gate !== undefined) gate.#onChange(state);
     };
-    const openLog = async () =>
-      AuditLog.open({ store: await SegmentFolder.open(folder), key, clock, newLogId, onChange });
-    try {
-      gate = new GateAudit(options, await openLog(), openLog);
-    } catch (failure) {
+    const open = async (waitMs?: number) => {
+      const store = await SegmentFolder.open(folder, waitMs === undefined ? {} : { waitMs });
+      return AuditLog.open({ store, key, clock, newLogId, onChange });
+    };
+    const audit = await open().catch((failure: unknown) => {
       throw withRemedy(failure, folder);
-    }
+    });
+    gate = new GateAudit(options, { audit, folder, open });
+    await gate.#takeLeft();
     return gate;
   }
 
@@ -73,29 +89,63 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
 
   get state(): AuditState & { readonly entries: number } {
     const { state, size } = this.#audit;
-    return { ...state, entries: size };
+    if (this.#passed === undefined) return { ...state, entries: size };
+    return { ...this.#passed.state, entries: this.#passed.size };
   }
 
-  /** Covers all by a signed head and closes the log for a successor. */
-  async handOver(): Promise<void> {
-    this.#isHandedOver = true;
+  /** What waits for the successor that has the log; `undefined` while this process writes it. */
+  get passed(): PassedEntries | undefined {
+    return this.#passed;
+  }
+
+  /**
+   * Covers all by a signed head and closes the log for a successor. Fails with `audit.unwritable`; then it stays this
+   * process's.
+   */
+  async handOver(onReady: () => void): Promise<void> {
+    if (this.#passed !== undefined) throw new Problem("daemon.handing_over");
+    const passed = new PassedEntries((state) => this.#onChange(state));
+    passed.onReady = onReady;
+    this.#passed = passed;
     try {
       await this.#audit.settled();
       await this.#audit.signHead();
-    } finally {
-      await this.#audit[Symbol.asyncDispose]();
+    } catch (failure) {
+      this.#passed = undefined;
+      this.noteLines(passed.end().sure);
+      throw failure;
     }
+    await this.#audit[Symbol.asyncDispose]();
+    passed.give(this.#audit.size);
   }
 
-  /** Writes the log again: no successor came. One that was never given out is written all along. */
-  async takeBack(): Promise<void> {
-    if (!this.#isHandedOver) return;
-    this.#audit = await this.#reopen();
-    this.#isHandedOver = false;
+  /**
+   * Writes the log again, and in it what the successor did not. One that was never given out is written all along.
+   * Fails with `state.locked` while another has the log; then everything goes on waiting.
+   */
+  takeBack(): Promise<void> {
+    this.#takingBack ??= this.#takeBack().finally(() => {
+      this.#takingBack = undefined;
+    });
+    return this.#takingBack;
+  }
+
+  async #takeBack(): Promise<void> {
+    const passed = this.#passed;
+    if (passed === undefined) return;
+    const audit = await this.#open(TAKE_BACK_WAIT_MS);
+    const { after, doubtful } = passed.doubtful;
+    const missing = await entriesNotIn(this.#folder, after, readEntryLines(doubtful));
+    const wasTaking = passed.state.isTaking;
+    this.#audit = audit;
+    this.#passed = undefined;
+    audit.noteEncoded([...missing, ...readEntryLines(passed.end().sure)]);
+    if (!wasTaking) this.#onChange(audit.state);
+    await audit.settled();
   }
 
   async attempt<T>(event: GateEvent, act: () => Promise<T>): Promise<T> {
-    if (this.#isHandedOver) throw new Problem("daemon.handing_over");
+    if (this.#passed !== undefined) throw new Problem("daemon.handing_over");
     await this.#audit.append(this.#complete(event));
     try {
       return await act();
@@ -106,23 +156,26 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
   }
 
   note(event: GateEvent): void {
-    if (this.#isHandedOver) return;
-    this.#audit.note([this.#complete(event)]);
+    const complete = this.#complete(event);
+    if (this.#passed === undefined) this.#audit.note([complete]);
+    else this.#passed.add(entryLines(encodeUnnumbered(complete, { org: null, node: this.node })));
   }
 
-  /** Entries of a worker: two lines each, the text before the number and behind. */
+  /** Entries of a worker, as it wrote them down. */
   noteLines(lines: string): void {
-    if (this.#isHandedOver) return;
-    const texts = lines.split("\n");
-    const entries = [];
-    for (let at = 0; at + 1 < texts.length; at += 2) {
-      entries.push({ before: texts[at] ?? "", after: texts[at + 1] ?? "" });
-    }
-    this.#audit.noteEncoded(entries);
+    if (this.#passed === undefined) this.#audit.noteEncoded(readEntryLines(lines));
+    else this.#passed.add(lines);
   }
 
-  settled(): Promise<void> {
-    return this.#audit.settled();
+  async settled(): Promise<void> {
+    await this.#passed?.settled();
+    if (this.#passed === undefined) await this.#audit.settled();
+  }
+
+  /** As `settled`, however long a fault lasts. Returns how many entries the log had by then. */
+  async durable(): Promise<number> {
+    await this.#passed?.settled();
+    return this.#passed?.size ?? this.#audit.durable();
   }
 
   /** Covers all that is on record by a signed head. Fails with `audit.unwritable`. */
@@ -145,9 +198,40 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
     this.note({ kind: "audit.resumed", data: { refused_since: this.#refusedSince ?? null } });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#isHandedOver) await this.#audit[Symbol.asyncDispose]();
+  async #takeLeft(): Promise<void> {
+    try {
+      const entries = await takeLeftEntries(this.#folder, this.#audit);
+      if (entries > 0) this.#log.info("entries of the audit log that were left by another are taken up", { entries });
+    } catch (failure) {
+      await this.#audit[Symbol.asyncDispose]();
+      throw failure;
+    }
   }
+
+  /** What the successor did not write is written now, or left where the log's next writer finds it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if ((this.#passed?.entries ?? 0) > 0) await this.takeBack().catch(() => this.#leave());
+    if (this.#passed === undefined) await this.#audit[Symbol.asyncDispose]();
+  }
+
+  async #leave(): Promise<void> {
+    const passed = this.#passed;
+    if (passed === undefined) return;
+    const { entries } = passed;
+    try {
+      const path = await leaveEntries(this.#folder, passed.end());
+      this.#log.warn("entries are left for the next writer of the audit log", { entries, path });
+    } catch (failure) {
+      this.#log.error("entries of the audit log are lost", { entries, failure });
+    }
+  }
+}
+
+interface Opened {
+  readonly audit: AuditLog;
+  readonly folder: string;
+  /** Opens it again. */
+  readonly open: (waitMs?: number) => Promise<AuditLog>;
 }
 
 const CHANGED: ReadonlySet<unknown> = new Set(["audit.tampered", "state.corrupt"]);

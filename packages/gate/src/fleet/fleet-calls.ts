@@ -2,7 +2,7 @@ import { base64url, Problem, toProblem } from "@gatehouse/core";
 import type { Log, SignedBundle, SignedFreshness, SignedReseal, SignedRevocation } from "@gatehouse/kit";
 import type { GateAudit } from "../audit/gate-audit.ts";
 import { auditText } from "../audit/run-events.ts";
-import type { WorkerPool } from "../holder/worker-pool.ts";
+import type { Follower } from "../holder/followers.ts";
 import type { RunRegistry } from "../registry/run-registry.ts";
 import type { FleetStatus } from "./fleet-status.ts";
 import type { FleetChange, FleetVault } from "./fleet-vault.ts";
@@ -20,14 +20,14 @@ export interface FleetParts {
   readonly freshness: FreshnessKeeper;
   readonly grants: AllCredentials;
   readonly registry: RunRegistry;
-  readonly workers: WorkerPool;
+  readonly followers: Pick<Follower, "setFreshness">;
   readonly audit: GateAudit;
   readonly log: Log;
 }
 
 /** What the daemon brings of the server. It is a courier: each call verifies what it brings. */
 export function fleetCalls(parts: FleetParts) {
-  const { fleet, freshness, grants, registry, workers, audit, log } = parts;
+  const { fleet, freshness, grants, registry, followers, audit, log } = parts;
   return {
     /** Serves a bundle whose parts are on disk, and tells every run before it answers. */
     applyBundle: async (signed: SignedBundle): Promise<FleetStatus> => {
@@ -73,7 +73,7 @@ export function fleetCalls(parts: FleetParts) {
       const [trust, bundle] = [await fleet.trust(), fleet.bundle];
       if (trust === undefined) throw new Problem("enroll.not_enrolled");
       await freshness.hear(heard, trust, bundle?.signed);
-      await workers.setFreshness(freshness.untilSeconds);
+      await followers.setFreshness(freshness.untilSeconds);
       return null;
     },
     fleetStatus: async (): Promise<FleetStatus> => statusOf(parts),

@@ -1,60 +1,90 @@
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Lifetime, parseRunId, type RunId } from "@gatehouse/core";
-import { type Log, requestUnixOk, streamUnix } from "@gatehouse/kit";
+import { type Lifetime, parseRunId, type RunId, toProblem } from "@gatehouse/core";
+import { errorCode, type Log, requestUnixOk, streamUnix } from "@gatehouse/kit";
+import type { GateAudit } from "../audit/gate-audit.ts";
 import type { RefusedRun } from "../registry/refused-runs.ts";
-import type { RunPublisher } from "../registry/registry-deps.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
+import type { Follower } from "./followers.ts";
 import type { Predecessor } from "./gate-protocol.ts";
+import { type SuccessorCalls, toldSchema } from "./handover-protocol.ts";
 
-export interface FollowedPredecessorDeps {
-  readonly log: Log;
+/** What holds here when the predecessor is first told. */
+export interface HeldHere {
+  readonly served: readonly RunSnapshot[];
+  readonly refused: readonly RefusedRun[];
+  readonly isTaken: boolean;
+  readonly freshUntilSeconds: number;
+}
+
+/** Where what it tells is kept. */
+export interface PredecessorKeep {
+  readonly audit: GateAudit;
   /** Records as its workers wrote them. */
   readonly onRecords: (records: Uint8Array) => void;
-  /** Audit entries of its workers. */
-  readonly onAudit: (lines: string) => void;
 }
 
 const ALL_SERVE_WITHIN_MS = 15_000;
 const FOLLOW_TIMEOUT_MS = 3_000;
+/** Its log may be behind by a write that takes long. */
+const LOG_TIMEOUT_MS = 10_000;
 
 /**
- * The daemon before this one, while its last connections end. Every change here holds there before it is answered: a
- * run that is changed or ended is cut there, and one that does not follow is killed.
+ * The daemon before this one, while its last connections end: the successor's side of `handover-protocol.ts`. Every
+ * change here holds there before it is answered: a run that is changed or ended is cut there, and one that does not
+ * follow is killed.
  */
-export class FollowedPredecessor implements RunPublisher, Disposable {
+export class FollowedPredecessor implements Follower, Disposable {
   readonly #place: Predecessor;
   readonly #log: Log;
   readonly #stop = new AbortController();
   readonly #gone = Promise.withResolvers<void>();
   /** What its tunnels were opened under, by run id. */
   readonly #known = new Map<string, string>();
+  readonly #lines: AsyncGenerator<string>;
+  #telling: Promise<unknown> = Promise.resolve();
   #isGone = false;
 
   private constructor(place: Predecessor, log: Log) {
     this.#place = place;
     this.#log = log;
+    this.#lines = streamUnix({ socketPath: place.control, path: "/follow", signal: this.#stop.signal });
   }
 
   /** `undefined` when it is gone already: then there is nothing to follow. */
-  static async open(place: Predecessor, deps: FollowedPredecessorDeps): Promise<FollowedPredecessor | undefined> {
-    const one = new FollowedPredecessor(place, deps.log);
-    const lines = streamUnix({ socketPath: place.control, path: "/follow", signal: one.#stop.signal });
+  static async open(place: Predecessor, log: Log): Promise<FollowedPredecessor | undefined> {
+    const one = new FollowedPredecessor(place, log);
     try {
-      await lines.next();
+      await one.#lines.next();
     } catch (failure) {
-      deps.log.warn("the predecessor is gone", { failure });
+      log.warn("the predecessor is gone", { failure });
       return undefined;
     }
-    void one.#follow(lines, deps);
     return one;
+  }
+
+  /** Its audit log is closed when this returns, if only because it is gone. Fails with `audit.unwritable` as it does. */
+  async takeLog(): Promise<void> {
+    try {
+      await this.#call("log", {}, LOG_TIMEOUT_MS);
+    } catch (failure) {
+      if (toProblem(failure).code !== "daemon.unreachable") throw failure;
+      this.#log.warn("the predecessor was gone before it could close the audit log", { failure });
+    }
+  }
+
+  /** From here on what it tells is kept: each group of entries is acknowledged when it is durable. */
+  keep(kept: PredecessorKeep): void {
+    void this.#follow(kept);
   }
 
   /**
    * The runs that are served here are what its tunnels know. Those that are refused here are cut there: no change of
    * theirs would be told. One that cannot be named ends it.
    */
-  async remember(served: readonly RunSnapshot[], refused: readonly RefusedRun[]): Promise<void> {
+  async remember({ served, refused, isTaken, freshUntilSeconds }: HeldHere): Promise<void> {
+    await this.setFreshness(freshUntilSeconds);
+    if (!isTaken) await this.setAudit(isTaken);
     for (const run of served) this.#known.set(run.runId, fingerprint(run));
     for (const run of refused) {
       const runId = readRunId(run.runId);
@@ -70,19 +100,26 @@ export class FollowedPredecessor implements RunPublisher, Disposable {
   }
 
   async drop(runId: RunId): Promise<void> {
-    if (this.#isGone || !this.#known.delete(runId)) return;
-    try {
-      await this.#call("/drop", { run_id: runId });
-    } catch (failure) {
-      await this.end(failure);
-    }
+    if (this.#known.delete(runId)) await this.#tell("drop", { run_id: runId });
+  }
+
+  setAudit(isTaken: boolean): Promise<void> {
+    return this.#tell("audit", { is_taken: isTaken });
+  }
+
+  setFreshness(untilSeconds: number): Promise<void> {
+    return this.#tell("freshness", { until_seconds: untilSeconds });
   }
 
   /** Ends it with every connection that it has left; resolves when it is gone. */
   async end(failure: unknown): Promise<void> {
     if (this.#isGone) return;
     this.#log.error("the predecessor is ended", { pid: this.#place.pid, failure });
-    process.kill(this.#place.pid, "SIGKILL");
+    try {
+      process.kill(this.#place.pid, "SIGKILL");
+    } catch (gone) {
+      if (errorCode(gone) !== "ESRCH") throw gone;
+    }
     await this.#gone.promise;
   }
 
@@ -93,23 +130,40 @@ export class FollowedPredecessor implements RunPublisher, Disposable {
     await Promise.race([allServe(), waited]);
     late.abort();
     try {
-      await this.#call("/drain", {});
+      await this.#call("drain", {});
     } catch (failure) {
       this.#log.warn("the predecessor was gone before it could hand over", { failure });
     }
   }
 
-  async #call(path: string, body: object): Promise<void> {
-    const { control: socketPath } = this.#place;
-    await requestUnixOk({ socketPath, method: "POST", path, body, timeoutMs: FOLLOW_TIMEOUT_MS });
+  /** In the order of changes: what is told later holds later. One that does not follow is ended. */
+  #tell<C extends keyof SuccessorCalls>(call: C, params: SuccessorCalls[C]): Promise<void> {
+    const told = this.#telling.then(async () => {
+      if (this.#isGone) return;
+      await this.#call(call, params).catch((failure: unknown) => this.end(failure));
+    });
+    this.#telling = told;
+    return told;
   }
 
-  async #follow(lines: AsyncIterable<string>, { onRecords, onAudit }: FollowedPredecessorDeps): Promise<void> {
+  async #call<C extends keyof SuccessorCalls>(
+    call: C,
+    params: SuccessorCalls[C],
+    timeoutMs: number = FOLLOW_TIMEOUT_MS,
+  ): Promise<void> {
+    const { control: socketPath } = this.#place;
+    await requestUnixOk({ socketPath, method: "POST", path: `/${call}`, body: params, timeoutMs });
+  }
+
+  async #follow({ audit, onRecords }: PredecessorKeep): Promise<void> {
     try {
-      for await (const line of lines) {
-        const { records, audit } = JSON.parse(line) as { readonly records?: string; readonly audit?: string };
-        if (audit !== undefined) onAudit(audit);
-        if (records !== undefined) onRecords(Buffer.from(records, "base64"));
+      for await (const line of this.#lines) {
+        const told = toldSchema.parse(JSON.parse(line));
+        if ("records" in told) onRecords(Buffer.from(told.records, "base64"));
+        if ("group" in told) {
+          audit.noteLines(told.lines);
+          void this.#acknowledge(told.group, audit);
+        }
       }
     } catch {
       // However it ended, it is over: its connections are gone with it.
@@ -118,18 +172,44 @@ export class FollowedPredecessor implements RunPublisher, Disposable {
     this.#gone.resolve();
   }
 
+  /** Not in turn with changes: one that waits for the disk must not hold up what makes requests be refused. */
+  async #acknowledge(group: number, audit: GateAudit): Promise<void> {
+    try {
+      const entries = await audit.durable();
+      await this.#call("ack", { group, entries });
+    } catch (failure) {
+      // It keeps the entries and refuses requests, as it does where this daemon is behind.
+      if (!this.#stop.signal.aborted)
+        this.#log.warn("the predecessor did not hear that its entries are on record", { failure });
+    }
+  }
+
   [Symbol.dispose](): void {
     this.#stop.abort(new DOMException("closing", "AbortError"));
   }
 }
 
-/** Follows the daemon before this one for as long as this one lives. */
-export async function followPredecessor(
+/**
+ * Opens the audit log, after a predecessor has closed it. The two close in the right order: nothing comes for a log that
+ * is closed.
+ */
+export async function takeOverLog(
   place: Predecessor | undefined,
-  { life, ...deps }: FollowedPredecessorDeps & { readonly life: Lifetime },
-): Promise<FollowedPredecessor | undefined> {
-  const followed = place === undefined ? undefined : await FollowedPredecessor.open(place, deps);
-  return followed === undefined ? undefined : life.own(followed);
+  {
+    life,
+    log,
+    openAudit,
+  }: { readonly life: Lifetime; readonly log: Log; readonly openAudit: () => Promise<GateAudit> },
+): Promise<{ readonly audit: GateAudit; readonly predecessor: FollowedPredecessor | undefined }> {
+  const predecessor = place === undefined ? undefined : await FollowedPredecessor.open(place, log);
+  try {
+    await predecessor?.takeLog();
+    const audit = life.own(await openAudit());
+    return { audit, predecessor: predecessor === undefined ? undefined : life.own(predecessor) };
+  } catch (failure) {
+    predecessor?.[Symbol.dispose]();
+    throw failure;
+  }
 }
 
 function readRunId(text: string): RunId | undefined {

@@ -4,18 +4,20 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Problem, parseRunId } from "@gatehouse/core";
 import { type Log, native, proxyToUnix, type Route, serveUnix } from "@gatehouse/kit";
-import { z } from "zod";
 import type { GateAudit } from "../audit/gate-audit.ts";
-import type { RecordStore } from "../records/record-store.ts";
 import type { RunRegistry } from "../registry/run-registry.ts";
 import type { Predecessor } from "./gate-protocol.ts";
+import {
+  FOLLOWED_IN,
+  type HandoverState,
+  SUCCESSOR_CALLS,
+  type SuccessorCalls,
+  type Told,
+} from "./handover-protocol.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 
 export interface HandoverDeps {
   readonly stateDir: string;
-  readonly proxyPort: number;
-  readonly registry: RunRegistry;
-  readonly workers: WorkerPool;
   readonly audit: GateAudit;
   readonly log: Log;
   readonly daemon: { letGo(): Promise<unknown>; takeBack(): Promise<unknown> };
@@ -25,28 +27,34 @@ export interface HandoverDeps {
   readonly requestShutdown: () => void;
 }
 
+/** What is handed over. */
+export interface HandedGate {
+  readonly proxyPort: number;
+  readonly registry: RunRegistry;
+  readonly workers: WorkerPool;
+}
+
 const QUIET_WITHIN_MS = 5_000;
 const LOOK_EVERY_MS = 10;
 /** A successor that has not taken over by then will not: this daemon goes on. */
 const TAKEN_WITHIN_MS = 20_000;
 const DRAIN_MS = 600_000;
-const MAX_WAITING_BATCHES = 10_000;
-const dropSchema = z.object({ run_id: z.string() });
+/** At the end, for a successor that is there to take the last entries. */
+const LAST_ACK_MS = 2_000;
+/** Beyond, records are kept here. */
+const MAX_WAITING_RECORDS = 10_000;
 
-/**
- * This daemon's side of a hand-over. `frozen`: nothing changes any more, calls of the local API wait. `given`: calls
- * are passed on to the successor, and open tunnels live on under its word: it says which runs to cut, and when it goes,
- * they go.
- */
+/** The predecessor's side of a hand-over, as `handover-protocol.ts` says it. */
 export class Handover implements AsyncDisposable {
   readonly #deps: HandoverDeps;
-  #state: "serving" | "frozen" | "given" | "ended" = "serving";
+  #state: HandoverState = "serving";
   #settled = Promise.withResolvers<void>();
   #changes = 0;
   #control: AsyncDisposable | undefined;
   #overdue: NodeJS.Timeout | undefined;
-  /** What the workers tell meanwhile: entries of the audit log, records. */
-  readonly #told: ({ readonly audit: string } | { readonly records: string })[] = [];
+  #isFollowed = false;
+  /** In base64. */
+  readonly #records: string[] = [];
   #wake: () => void = () => undefined;
 
   constructor(deps: HandoverDeps) {
@@ -72,153 +80,145 @@ export class Handover implements AsyncDisposable {
 
   /** Takes records for the successor; false while they are this daemon's to keep. */
   takeRecords(batch: Uint8Array): boolean {
-    if (this.#state !== "given") return false;
-    this.#tell({ records: Buffer.from(batch).toString("base64") });
-    return true;
-  }
-
-  /** Takes audit entries for the successor, from the freeze on. */
-  takeAudit(lines: string): boolean {
-    if (this.#state !== "given" && this.#state !== "frozen") return false;
-    this.#tell({ audit: lines });
-    return true;
-  }
-
-  #tell(told: { readonly audit: string } | { readonly records: string }): void {
-    if (this.#told.length < MAX_WAITING_BATCHES) this.#told.push(told);
-    else this.#deps.requestShutdown(); // what cannot be put on record does not go on
+    if (this.#state !== "given" || !this.#isFollowed || this.#records.length >= MAX_WAITING_RECORDS) return false;
+    this.#records.push(Buffer.from(batch).toString("base64"));
     this.#wake();
+    return true;
   }
 
   /** Prepares everything and says where the successor finds it. Fails with `daemon.handing_over`, or as a part does. */
-  async begin(): Promise<Predecessor> {
-    const { registry, workers, audit, daemon, proxyPort, stateDir, log } = this.#deps;
+  async begin(gate: HandedGate): Promise<Predecessor> {
+    const { daemon, stateDir, log } = this.#deps;
     if (!native.available) throw new Problem("native.unavailable");
     if (this.#state !== "serving") throw new Problem("daemon.handing_over");
     this.#state = "frozen";
     this.#settled = Promise.withResolvers<void>();
     try {
       for (let left = QUIET_WITHIN_MS; this.#changes > 0 && left > 0; left -= LOOK_EVERY_MS) await delay(LOOK_EVERY_MS);
-      await registry.freeze();
-      await audit.handOver();
-      const listeners = await workers.offerListeners();
+      await gate.registry.freeze();
+      gate.workers.keepNoMore();
+      const listeners = await gate.workers.offerListeners();
       const control = join(stateDir, "keepers", `${randomBytes(8).toString("hex")}.sock`);
-      this.#control = await serveUnix({ socketPath: control, routes: this.#routes(), log });
+      this.#control = await serveUnix({ socketPath: control, routes: this.#routes(gate), log });
       await daemon.letGo();
-      this.#overdue = setTimeout(() => void this.#takeBack(), TAKEN_WITHIN_MS);
-      return { pid: process.ppid, control, proxyPort, listeners };
+      this.#overdue = setTimeout(() => void this.#goOnAlone(), TAKEN_WITHIN_MS);
+      return { pid: process.ppid, control, proxyPort: gate.proxyPort, listeners };
     } catch (failure) {
-      await this.#takeBack();
+      await this.#goOnAlone();
       throw failure;
     }
   }
 
-  #routes(): readonly Route[] {
+  #routes(gate: HandedGate): readonly Route[] {
+    const calls = Object.entries(this.#calls(gate)).map(([name, follow]): Route => {
+      const call = name as keyof SuccessorCalls;
+      return {
+        method: "POST",
+        path: `/${call}`,
+        handle: async ({ body }) => {
+          if (!FOLLOWED_IN[call].includes(this.#state)) throw new Problem("daemon.handing_over");
+          await (follow as (params: unknown) => unknown)(SUCCESSOR_CALLS[call].parse(body));
+          return { status: 204 };
+        },
+      };
+    });
     return [
       { method: "GET", path: "/follow", handle: ({ signal }) => ({ status: 200, lines: this.#follow(signal) }) },
-      {
-        method: "POST",
-        path: "/drop",
-        handle: async ({ body }) => {
-          await this.#deps.workers.drop(parseRunId(dropSchema.parse(body).run_id));
-          return { status: 204 };
-        },
-      },
-      {
-        method: "POST",
-        path: "/drain",
-        handle: () => {
-          this.#give();
-          return { status: 204 };
-        },
-      },
+      ...calls,
     ];
   }
 
-  /** The successor's hold on this daemon; carries the records of what still runs here. */
-  async *#follow(signal: AbortSignal): AsyncGenerator<unknown> {
+  #calls({ workers }: HandedGate): { readonly [C in keyof SuccessorCalls]: (params: SuccessorCalls[C]) => unknown } {
+    const { audit } = this.#deps;
+    return {
+      log: () => audit.handOver(() => this.#wake()),
+      ack: ({ group, entries }) => audit.passed?.acknowledge(group, entries),
+      drop: ({ run_id }) => workers.drop(parseRunId(run_id)),
+      audit: ({ is_taken }) => {
+        audit.passed?.setWritten(is_taken);
+        return workers.setAudit(audit.state.isTaking);
+      },
+      freshness: ({ until_seconds }) => workers.setFreshness(until_seconds),
+      drain: () => this.#give(workers),
+    };
+  }
+
+  /** The successor's hold on this daemon. */
+  async *#follow(signal: AbortSignal): AsyncGenerator<Told> {
+    if (this.#isFollowed || this.#state !== "frozen") throw new Problem("daemon.handing_over");
+    this.#isFollowed = true;
+    signal.addEventListener("abort", () => this.#wake(), { once: true });
     try {
       yield { following: true };
       while (!signal.aborted) {
-        const told = this.#told.shift();
-        if (told !== undefined) yield told;
-        else {
-          await new Promise<void>((resolve) => {
-            this.#wake = resolve;
-            signal.addEventListener("abort", () => resolve(), { once: true });
-          });
-        }
+        const told = this.#nextTold();
+        if (told === undefined) await this.#somethingToTell();
+        else yield told;
       }
     } finally {
-      if (this.#state === "given") this.#deps.requestShutdown();
-      else await this.#takeBack();
+      this.#isFollowed = false;
+      await this.#goOnAlone();
     }
   }
 
-  #give(): void {
-    if (this.#state !== "frozen") return;
+  #nextTold(): Told | undefined {
+    const group = this.#deps.audit.passed?.take();
+    if (group !== undefined) return group;
+    const records = this.#records.shift();
+    return records === undefined ? undefined : { records };
+  }
+
+  #somethingToTell(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #give(workers: WorkerPool): void {
     clearTimeout(this.#overdue);
     this.#state = "given";
     this.#settled.resolve();
     this.#deps.log.info("handed over to a successor");
-    void this.#deps.workers.drain(DRAIN_MS).then(() => this.#deps.requestShutdown());
+    void workers.drain(DRAIN_MS).then(() => this.#deps.requestShutdown());
   }
 
-  async #takeBack(): Promise<void> {
-    if (this.#state !== "frozen") return;
+  /** The successor is gone, or never came. What it did not put on record is put on record here, whatever comes then. */
+  async #goOnAlone(): Promise<void> {
+    const { audit, log, requestShutdown } = this.#deps;
     clearTimeout(this.#overdue);
-    this.#deps.log.warn("the successor did not come: this daemon goes on");
+    const state = this.#state;
+    if (state !== "frozen" && state !== "given") return;
+    this.#state = "ended";
+    if (state === "given") requestShutdown();
+    else log.warn("the successor did not come: this daemon goes on");
+    await audit.takeBack().catch((failure: unknown) => log.warn("the audit log is another's now", { failure }));
+    if (state === "frozen") await this.#serveAgain();
+  }
+
+  async #serveAgain(): Promise<void> {
+    const { daemon, log, restart, requestShutdown } = this.#deps;
     try {
-      await this.#deps.daemon.takeBack();
-      await this.#keepTold();
+      await daemon.takeBack();
     } catch (failure) {
-      this.#deps.log.error("the state directory is another's by now: this daemon ends", { failure });
-      return this.#deps.requestShutdown();
+      log.error("the state directory is another's by now: this daemon ends", { failure });
+      return requestShutdown();
     }
-    // The successor may have written before it went: what stands on disk is read anew.
-    this.#state = "ended";
     this.#settled.resolve();
-    this.#deps.restart();
+    // The successor may have written before it went: what stands on disk is read anew.
+    restart();
   }
 
-  /** What was sent meanwhile goes on record here after all. */
-  async #keepTold(): Promise<void> {
-    const { audit } = this.#deps;
-    await audit.takeBack();
-    this.#state = "ended";
-    for (const told of this.#told.splice(0)) if ("audit" in told) audit.noteLines(told.audit);
-    await audit.settled();
-  }
-
-  async #closeControl(): Promise<void> {
-    const control = this.#control;
-    this.#control = undefined;
-    await control?.[Symbol.asyncDispose]();
-  }
-
+  /** For when the workers have ended: the successor takes what they told last. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#overdue);
-    await this.#closeControl();
+    if (this.#isFollowed && this.#state !== "ended") {
+      const late = new AbortController();
+      const waited = delay(LAST_ACK_MS, undefined, { signal: late.signal }).catch(() => undefined);
+      await Promise.race([this.#deps.audit.passed?.settled(), waited]);
+      late.abort();
+    }
+    this.#state = "ended";
+    this.#settled.resolve();
+    await this.#control?.[Symbol.asyncDispose]();
   }
-}
-
-/** What workers tell: records, and entries of the audit log. */
-export interface ToldByWorkers {
-  readonly onRecords: (batch: Uint8Array) => void;
-  readonly onAudit: (lines: string) => void;
-}
-
-/** Kept here, or passed on while a hand-over says so. */
-export function keepOrPass(
-  handover: () => Handover | undefined,
-  { records, audit }: { readonly records: RecordStore; readonly audit: GateAudit },
-): ToldByWorkers {
-  return {
-    onRecords: (batch) => {
-      if (!handover()?.takeRecords(batch)) records.add(batch);
-    },
-    onAudit: (lines) => {
-      if (!handover()?.takeAudit(lines)) audit.noteLines(lines);
-    },
-  };
 }

@@ -11,6 +11,8 @@ native.keepMemoryPrivate();
 await runMain(
   async (signal) => {
     let holder: Holder | undefined;
+    const { promise: ended, resolve: end } = Promise.withResolvers<unknown>();
+    signal.addEventListener("abort", end, { once: true });
     const running = () => {
       if (holder === undefined) throw new Problem("gate.not_ready");
       return holder.calls;
@@ -22,7 +24,7 @@ await runMain(
           clock: systemClock,
           random: systemRandom,
           daemon: { letGo: () => peer.call("letGo", null), takeBack: () => peer.call("takeBack", null) },
-          restart: () => process.kill(process.pid, "SIGTERM"),
+          restart: () => end(undefined),
           onEmpty: () => peer.notify("empty", null),
           requestShutdown: () => peer.notify("shutdownRequested", null),
         });
@@ -42,7 +44,7 @@ await runMain(
       status: (params) => running().status(params),
       totals: (params) => running().totals(params),
     });
-    await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+    await ended;
     await holder?.[Symbol.asyncDispose]();
   },
   { endsWithParent: true },

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type Clock, Lifetime, type Random, type RunId } from "@gatehouse/core";
+import { type Clock, Lifetime, type Random } from "@gatehouse/core";
 import { type CertificateAuthority, type Log, readAuthorities, type ServeUnixOptions, serveUnix } from "@gatehouse/kit";
 import { GateAudit } from "../audit/gate-audit.ts";
 import { auditText } from "../audit/run-events.ts";
@@ -8,13 +8,13 @@ import { type FleetParts, fleetCalls } from "../fleet/fleet-calls.ts";
 import type { FreshnessKeeper } from "../fleet/freshness-keeper.ts";
 import { localApiRoutes } from "../local-api/routes.ts";
 import { RecordStore } from "../records/record-store.ts";
-import type { RunPublisher } from "../registry/registry-deps.ts";
+import type { RegistryDeps } from "../registry/registry-deps.ts";
 import { RunRegistry } from "../registry/run-registry.ts";
-import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import { choosePort, requireFree } from "./choose-port.ts";
-import { type FollowedPredecessor, followPredecessor } from "./followed-predecessor.ts";
+import { type FollowedPredecessor, takeOverLog } from "./followed-predecessor.ts";
+import { Followers } from "./followers.ts";
 import type { GateCalls, GateConfig, GateStatus } from "./gate-protocol.ts";
-import { Handover, keepOrPass, type ToldByWorkers } from "./handover.ts";
+import { Handover } from "./handover.ts";
 import type { IdleWatch } from "./idle-watch.ts";
 import { LeafMint } from "./leaf-mint.ts";
 import { openVault, type Vault } from "./open-vault.ts";
@@ -56,36 +56,36 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
   const life = new Lifetime();
   try {
     const { stateDir } = config;
-    const { log, clock } = deps;
+    const { log, clock, requestShutdown, restart, daemon } = deps;
     // Before anything that changes: there is nothing that could not be put on record.
-    const audit = life.own(await GateAudit.open({ stateDir, clock, random: deps.random, log }));
-    const vault = await openVault(config, clock);
+    const openAudit = () => GateAudit.open({ stateDir, clock, random: deps.random, log });
+    const { audit, predecessor } = await takeOverLog(config.predecessor, { life, log, openAudit });
     const records = life.own(await openRecords(config, log));
-    const publisher = new LatePublisher();
-    const granted = { credentials: vault.grants, ceilings: () => vault.fleet.ceilings };
-    const registry = await RunRegistry.open({ ...vault, ...granted, clock, stateDir, publisher, audit });
+    // Closed when the workers are: it passes on what they tell at their end.
+    const handover = life.own(new Handover({ stateDir, audit, log, daemon, restart, requestShutdown }));
+    const told = toldByWorkers({ handover, records, audit });
+    predecessor?.keep({ audit, onRecords: told.onRecords });
+    const vault = await openVault(config, clock);
+    const followers = new Followers();
+    const registry = await openRegistry(vault, { clock, stateDir, publisher: followers, audit });
     reportRestored(registry, vault, log);
     const restored = registry.size;
     noteStart(config, { audit, registry, credentials: vault.credentials });
-    let handover: Handover | undefined;
-    const told = keepOrPass(() => handover, { records, audit });
-    const predecessor = await followPredecessor(config.predecessor, { life, log, ...told });
-    await predecessor?.remember(registry.snapshots(), registry.refused);
+    await predecessor?.remember({
+      served: registry.snapshots(),
+      refused: registry.refused,
+      isTaken: audit.state.isTaking,
+      freshUntilSeconds: vault.freshness.untilSeconds,
+    });
     const parts = { ...vault, log, clock, random: deps.random, registry, told, predecessor, audit };
     const workers = life.own(new WorkerPool(await poolOptions(config, parts)));
-    publisher.followers = predecessor === undefined ? [workers] : [workers, predecessor];
-    audit.onTaking = (isTaking) => {
-      life.run(() => workers.setAudit(isTaking));
-      if (!isTaking) life.run(async () => predecessor?.end("nothing can be put on record"));
-    };
+    followers.all = predecessor === undefined ? [workers] : [workers, predecessor];
+    audit.onTaking = (isTaking) => life.run(() => followers.setAudit(isTaking));
     const proxyPort = await workers.start();
     await registry.setProxyPort(proxyPort);
     const { containers, idle } = watchRuns(config, { life, registry, log, clock, onEmpty: deps.onEmpty });
     const status = () => statusOf({ registry, workers, records, audit, proxyPort, restored });
     const nodeServes = Promise.withResolvers<void>();
-    const { requestShutdown, restart, daemon } = deps;
-    const handing = { stateDir, proxyPort, registry, workers, audit, log, daemon, restart, requestShutdown };
-    handover = life.own(new Handover(handing));
     const serving = { ...vault, registry, audit, status };
     const routes = localApiRoutes({
       ...serving,
@@ -98,7 +98,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
       endsWhenEmpty: config.endsWhenEmpty,
       nodeSocketPath: join(stateDir, "node.sock"),
       nodeServes: nodeServes.promise,
-      handOver: () => handover?.begin(),
+      handOver: () => handover.begin({ proxyPort, registry, workers }),
       requestShutdown,
     });
     life.own(await serveApi({ routes, stateDir, log, idle, handover, signal: life.signal }));
@@ -109,6 +109,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
         ...serving,
         log,
         workers,
+        followers,
         proxyPort,
         exposesCredentials: config.exposesCredentials,
         random: deps.random,
@@ -122,17 +123,10 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
   }
 }
 
-/** The registry is restored before there are workers: until then there is nobody to tell. */
-class LatePublisher implements RunPublisher {
-  followers: readonly RunPublisher[] = [];
+type RegistryParts = Pick<RegistryDeps, "clock" | "stateDir" | "publisher" | "audit">;
 
-  async put(run: RunSnapshot): Promise<void> {
-    await Promise.all(this.followers.map((follower) => follower.put(run)));
-  }
-
-  async drop(runId: RunId): Promise<void> {
-    await Promise.all(this.followers.map((follower) => follower.drop(runId)));
-  }
+function openRegistry(vault: Vault, parts: RegistryParts): Promise<RunRegistry> {
+  return RunRegistry.open({ ...vault, ...parts, credentials: vault.grants, ceilings: () => vault.fleet.ceilings });
 }
 
 interface StatusParts {
@@ -178,6 +172,7 @@ function serveApi({ stateDir, idle, handover, ...serving }: ApiParts): Promise<A
 }
 
 interface CallParts extends Vault, FleetParts {
+  readonly workers: WorkerPool;
   readonly status: () => GateStatus;
   readonly exposesCredentials: boolean;
   readonly proxyPort: number;
@@ -214,6 +209,22 @@ function callsOf(parts: CallParts): Holder["calls"] {
     },
     status: async () => parts.status(),
     totals: async () => workers.totals(),
+  };
+}
+
+interface Told {
+  readonly handover: Handover;
+  readonly records: RecordStore;
+  readonly audit: GateAudit;
+}
+
+/** What workers tell is kept here, or passed on while a hand-over says so. */
+function toldByWorkers({ handover, records, audit }: Told) {
+  return {
+    onRecords: (batch: Uint8Array) => {
+      if (!handover.takeRecords(batch)) records.add(batch);
+    },
+    onAudit: (lines: string) => audit.noteLines(lines),
   };
 }
 
@@ -263,7 +274,7 @@ interface PoolParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly registry: RunRegistry;
-  readonly told: ToldByWorkers;
+  readonly told: ReturnType<typeof toldByWorkers>;
   readonly predecessor: FollowedPredecessor | undefined;
   readonly audit: GateAudit;
   readonly freshness: FreshnessKeeper;

@@ -4,10 +4,10 @@ import { Problem, type RunId } from "@gatehouse/core";
 import { type Log, openIpcPeer, resolveEntry, type SupervisedChild, Supervisor } from "@gatehouse/kit";
 import { GateTotals } from "../metrics/gate-totals.ts";
 import type { WorkerTotals } from "../metrics/worker-totals.ts";
-import type { RunPublisher } from "../registry/registry-deps.ts";
 import type { RunSnapshot } from "../snapshot/run-snapshot.ts";
 import type { HolderCalls, HolderNotes, WorkerCalls, WorkerConfig } from "../snapshot/worker-protocol.ts";
 import { DIALING_ENVIRONMENT } from "../upstream/open-upstream.ts";
+import type { Follower } from "./followers.ts";
 import type { ReadyWorker } from "./ready-worker.ts";
 import { SandboxListeners } from "./sandbox-listeners.ts";
 
@@ -39,7 +39,7 @@ const DRAIN_MS = 2_000;
 const DRAIN_ANSWER_MS = DRAIN_MS + 500;
 
 /** The workers: started one after the other, restarted when they die, told of every change in the order of changes. */
-export class WorkerPool implements RunPublisher, AsyncDisposable {
+export class WorkerPool implements Follower, AsyncDisposable {
   readonly #options: WorkerPoolOptions;
   readonly #supervisor: Supervisor;
   readonly #children: SupervisedChild[] = [];
@@ -82,10 +82,16 @@ export class WorkerPool implements RunPublisher, AsyncDisposable {
     return Promise.all([...this.#ready].map(({ peer }) => peer.call("offerListeners", null, options)));
   }
 
+  /** From here on a worker that ends is not started again: it would serve what holds here, and that is no longer what holds. */
+  keepNoMore(): void {
+    this.#supervisor.beginShutdown();
+  }
+
   /** Accepts no more, and resolves when every connection has ended, at the deadline at the latest. */
   async drain(deadlineMs: number): Promise<void> {
     const params = { deadlineMs, keepsIdle: true };
     const options = { timeoutMs: deadlineMs + DRAIN_ANSWER_MS };
+    await Promise.allSettled(this.#starting);
     await Promise.allSettled([...this.#ready].map(({ peer }) => peer.call("drain", params, options)));
   }
 

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childEnvironment, type IpcPeer, openIpcPeer, requestUnix, resolveEntry } from "@gatehouse/kit";
 import { isAlive } from "@gatehouse/testbed";
-import type { GateCalls, GateConfig, GateNotes, StartRun } from "../../src/holder/gate-protocol.ts";
+import type { DaemonCalls, GateCalls, GateConfig, GateNotes, StartRun } from "../../src/holder/gate-protocol.ts";
 
-// biome-ignore lint/complexity/noBannedTypes: the gate asks its parent nothing
+// biome-ignore lint/complexity/noBannedTypes: the gate is told nothing
 type Nothing = {};
 
 /** A state directory in which key-holders live one after the other. */
@@ -22,6 +22,8 @@ export interface HowToStart {
   /** A program and its arguments that start the key-holder with what follows them: a tracer, a namespace. */
   readonly inside?: readonly string[];
   readonly config?: Partial<GateConfig>;
+  /** Gets the process before it is asked to open. */
+  readonly onForked?: (child: ChildProcess) => void;
 }
 
 /** A real key-holder with real workers, and this process as its daemon. */
@@ -54,7 +56,10 @@ export async function openHolderState(): Promise<HolderState> {
   };
 }
 
-async function startHolder(directory: string, { inside = [], config = {} }: HowToStart): Promise<HolderProcess> {
+async function startHolder(
+  directory: string,
+  { inside = [], config = {}, onForked }: HowToStart,
+): Promise<HolderProcess> {
   const [program = process.execPath, ...before] = inside;
   const child = fork(resolveEntry("gate-holder"), [], {
     execPath: program,
@@ -63,13 +68,16 @@ async function startHolder(directory: string, { inside = [], config = {} }: HowT
     serialization: "advanced",
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
+  onForked?.(child);
   const output = { text: "" };
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on("data", (part: Buffer) => {
       output.text += part.toString();
     });
   }
-  const peer: IpcPeer<GateCalls, Nothing> = openIpcPeer<Nothing, GateCalls, GateNotes>(child, {
+  const peer: IpcPeer<GateCalls, Nothing> = openIpcPeer<DaemonCalls, GateCalls, GateNotes>(child, {
+    letGo: () => null,
+    takeBack: () => null,
     shutdownRequested: () => undefined,
     empty: () => undefined,
   });

@@ -15,6 +15,7 @@ import {
 import { errorCode } from "../files/error-code.ts";
 import { sha256 } from "../keys/sha256.ts";
 import type { SigningKey } from "../keys/signing-key.ts";
+import { LogWaiters } from "./log-waiters.ts";
 import { recoverLog } from "./recover-log.ts";
 import { encodeSegmentHeader } from "./segment-header.ts";
 import type { SegmentStore } from "./segment-store.ts";
@@ -47,11 +48,6 @@ interface Waiting {
   readonly leaf: Uint8Array;
 }
 
-/** Somebody who waits until the log has this size. */
-interface Settling extends PromiseWithResolvers<void> {
-  readonly size: number;
-}
-
 const DEFAULT_SEGMENT_BYTES = 16 * 1_048_576;
 /** An entry waits at most this long for others to be written with. */
 const DEFAULT_FLUSH_MS = 25;
@@ -77,7 +73,7 @@ export class AuditLog implements AsyncDisposable {
   #segment: { first: number; offset: number };
   #nextSeq: number;
   #waiting: Waiting[] = [];
-  #settling: Settling[] = [];
+  readonly #waiters = new LogWaiters();
   #covered: number;
   #isHeadDue = false;
   #flushTimer: NodeJS.Timeout | undefined;
@@ -163,10 +159,14 @@ export class AuditLog implements AsyncDisposable {
   settled(): Promise<void> {
     if (this.#waiting.length === 0) return Promise.resolve();
     if (this.#fault !== undefined) return Promise.reject(unwritable(this.#fault));
-    const waiter = { ...Promise.withResolvers<void>(), size: this.#nextSeq };
-    this.#settling.push(waiter);
-    this.#startWriting();
-    return waiter.promise;
+    return this.#wait({ outlastsFaults: false });
+  }
+
+  /** As `settled`, however long the disk takes nothing. Returns the log's size. Fails when the log is closed before. */
+  async durable(): Promise<number> {
+    const size = this.#nextSeq;
+    if (this.#waiting.length > 0) await this.#wait({ outlastsFaults: true });
+    return size;
   }
 
   /** Signs a head over all that is taken, now. Fails as `settled` does. */
@@ -178,6 +178,12 @@ export class AuditLog implements AsyncDisposable {
       this.#startWriting();
       await this.#writing;
     }
+  }
+
+  #wait(how: { readonly outlastsFaults: boolean }): Promise<void> {
+    const reached = this.#waiters.wait(this.#nextSeq, how);
+    this.#startWriting();
+    return reached;
   }
 
   #startWriting(): void {
@@ -202,10 +208,9 @@ export class AuditLog implements AsyncDisposable {
     try {
       do {
         await this.#writeGroup();
-        for (const { size, resolve } of this.#settling) if (size <= this.size) resolve();
-        this.#settling = this.#settling.filter(({ size }) => size > this.size);
+        this.#waiters.reach(this.size);
         slow.refresh();
-      } while (this.#settling.length > 0 || this.#waiting.length >= MAX_GROUP || this.#mustSign());
+      } while (!this.#waiters.isEmpty || this.#waiting.length >= MAX_GROUP || this.#mustSign());
     } finally {
       clearTimeout(slow);
       this.#isBehind = false;
@@ -221,7 +226,7 @@ export class AuditLog implements AsyncDisposable {
       }
     } else {
       this.#fault = errorCode(failure) ?? String(failure);
-      for (const waiter of this.#settling.splice(0)) waiter.reject(unwritable(this.#fault));
+      this.#waiters.fail(unwritable(this.#fault));
       clearTimeout(this.#flushTimer);
       this.#flushTimer = this.#isClosing ? undefined : setTimeout(() => this.#write(), RETRY_MS);
     }
@@ -288,6 +293,7 @@ export class AuditLog implements AsyncDisposable {
     await this.#writing;
     this.#fault = undefined;
     await this.signHead().catch(() => undefined);
+    this.#waiters.end(unwritable("The log is closed"));
     clearTimeout(this.#flushTimer);
     clearTimeout(this.#headTimer);
     await this.#options.store[Symbol.asyncDispose]();

@@ -31,10 +31,10 @@ export class SegmentFolder implements SegmentStore {
 
   /**
    * For the one who writes. The directory must be there; while another process holds it (one that is just ending, say)
-   * this waits, and fails with `state.locked` when that goes on.
+   * this waits, ten seconds where nothing else is said, and fails with `state.locked` when that goes on.
    */
-  static async open(folder: string): Promise<SegmentFolder> {
-    for (let waitedMs = 0; waitedMs < LOCK_WAIT_MS; waitedMs += LOCK_RETRY_MS) {
+  static async open(folder: string, { waitMs = LOCK_WAIT_MS } = {}): Promise<SegmentFolder> {
+    for (let waitedMs = 0; waitedMs < waitMs; waitedMs += LOCK_RETRY_MS) {
       const lock = openExclusiveLock(folder);
       if (lock !== undefined) return new SegmentFolder(folder, lock);
       await delay(LOCK_RETRY_MS);

@@ -1,0 +1,193 @@
+import { Agent, request as askHttp, createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { connect } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { openLogSource, verifyLog } from "@gatehouse/kit";
+import type { FakeApi } from "@gatehouse/testbed";
+import type { GateConfig, Predecessor } from "../../src/holder/gate-protocol.ts";
+import { serviceConfig } from "./faults.ts";
+import { type HolderProcess, type HolderState, openHolderState, sandboxRun } from "./holder-process.ts";
+
+const VALUE = "planted-0123456789abcdefghijklmnop";
+
+/** A key-holder with a run, a tunnel of it that asks without pause, and all that was answered with the credential. */
+export interface AskingWorld extends AsyncDisposable {
+  readonly state: HolderState;
+  readonly config: Partial<GateConfig>;
+  readonly first: HolderProcess;
+  /** Path → when it was answered. */
+  readonly answered: ReadonlyMap<string, number>;
+  /** Resolves with the next answer in the tunnel, or its end. */
+  next(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function openAskingWorld(api: FakeApi): Promise<AskingWorld> {
+  const state = await openHolderState();
+  const config = await serviceConfig(state);
+  const first = await state.start({ config });
+  const host = `api.example.test:${api.port}`;
+  const bindings = [{ hosts: [host], header: "Authorization", format: "Bearer {value}" }];
+  await first.request("POST", "/v1/grants", { name: "g1", bindings, value: VALUE });
+  const rules = [{ action: "allow" as const, hosts: [host], cidr: ["127.0.0.0/8"] }];
+  const run = sandboxRun({ grants: ["g1"], keeper: undefined, policy: { mode: "strict", rules } });
+  const { token, proxyPort } = await first.call("startRun", run);
+  const tunnel = await openTunnel({ token, proxyPort, host });
+  const asking = keepAsking(tunnel, host);
+  await asking.next();
+  return {
+    state,
+    config,
+    first,
+    answered: asking.answered,
+    next: asking.next,
+    stop: asking.stop,
+    [Symbol.asyncDispose]: async () => {
+      await asking.stop();
+      await state[Symbol.asyncDispose]();
+    },
+  };
+}
+
+interface TunnelPlace {
+  readonly token: string;
+  readonly proxyPort: number;
+  readonly host: string;
+}
+
+async function openTunnel({ token, proxyPort, host }: TunnelPlace): Promise<TLSSocket> {
+  const socket = connect(proxyPort, "127.0.0.1");
+  const auth = Buffer.from(`run:${token}`).toString("base64");
+  socket.write(`CONNECT ${host} HTTP/1.1\r\nHost: ${host}\r\nProxy-Authorization: Basic ${auth}\r\n\r\n`);
+  await new Promise((resolve) => socket.once("data", resolve));
+  return connectTls({ socket, servername: "api.example.test", rejectUnauthorized: false });
+}
+
+function keepAsking(tunnel: TLSSocket, host: string) {
+  const answered = new Map<string, number>();
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  agent.createConnection = () => tunnel;
+  const closed = new Promise<number>((resolve) => tunnel.once("close", () => resolve(0)));
+  let isStopped = false;
+  let told = Promise.withResolvers<void>();
+  const loop = (async () => {
+    for (let number = 0; !isStopped && !tunnel.destroyed; number += 1) {
+      const path = `/asked-${number}`;
+      const status = await Promise.race([closed, ask({ agent, path, host }).catch(() => 0)]);
+      if (status === 200) answered.set(path, performance.now());
+      if (status === 0) break;
+      told.resolve();
+      told = Promise.withResolvers();
+    }
+    isStopped = true;
+    told.resolve();
+  })();
+  return {
+    answered,
+    next: () => (isStopped ? Promise.resolve() : told.promise),
+    stop: async () => {
+      isStopped = true;
+      await loop;
+      agent.destroy();
+      tunnel.destroy();
+    },
+  };
+}
+
+function ask({ agent, path, host }: { readonly agent: Agent; readonly path: string; readonly host: string }) {
+  return new Promise<number>((resolve, reject) => {
+    const sent = askHttp({ agent, path, headers: { host } }, (answer) => {
+      answer.once("error", reject);
+      answer.once("end", () => resolve(answer.statusCode ?? 0));
+      answer.resume();
+    });
+    sent.once("error", reject);
+    sent.end();
+  });
+}
+
+/** Where in the hand-over something is done: before the predecessor hears a message, or before its answer is heard. */
+export interface Moment {
+  readonly message: string;
+  readonly when: "before it is heard" | "before its answer is heard";
+}
+
+/** A relay between the successor and the control socket, which does something at one moment and then is silent. */
+export async function openRelay(
+  { state, predecessor }: { readonly state: HolderState; readonly predecessor: Predecessor },
+  { message, when }: Moment,
+  act: () => Promise<void>,
+) {
+  const path = state.file(`keepers/relay-${performance.now()}.sock`);
+  const reached = Promise.withResolvers<void>();
+  let isReached = false;
+  const reach = async () => {
+    isReached = true;
+    await act();
+    reached.resolve();
+  };
+  const relay = createServer((request, response) => {
+    const isHere = !isReached && request.url === `/${message}`;
+    if (isHere && when === "before it is heard") return void reach();
+    const forwarded = askHttp({
+      socketPath: predecessor.control,
+      path: request.url,
+      method: request.method,
+      headers: request.headers,
+    });
+    forwarded.once("error", () => response.destroy());
+    response.once("close", () => forwarded.destroy());
+    forwarded.once("response", (answer) => {
+      if (isHere && request.url !== "/follow") return void reach();
+      response.writeHead(answer.statusCode ?? 0, answer.headers);
+      passOn(answer, response, async (line) => {
+        const isGroup = message === "group" && line.includes('"group"');
+        const isFollowing = message === "follow" && line.includes('"following"');
+        if (isReached || !(isGroup || isFollowing)) return true;
+        if (when === "before its answer is heard") response.write(`${line}\n`);
+        await reach();
+        return false;
+      });
+    });
+    request.pipe(forwarded);
+  });
+  await new Promise<void>((resolve) => relay.listen(path, resolve));
+  return {
+    predecessor: { ...predecessor, control: path },
+    reached: reached.promise,
+    [Symbol.asyncDispose]: async () => {
+      relay.closeAllConnections();
+      await new Promise((resolve) => relay.close(resolve));
+    },
+  };
+}
+
+/** Line by line, since a moment may be a line of the stream. */
+function passOn(answer: IncomingMessage, response: ServerResponse, mayPass: (line: string) => Promise<boolean>): void {
+  let rest = "";
+  let passing: Promise<unknown> = Promise.resolve();
+  answer.on("data", (part: Buffer) => {
+    const lines = (rest + part.toString()).split("\n");
+    rest = lines.pop() ?? "";
+    passing = passing.then(async () => {
+      for (const line of lines) if (await mayPass(line)) response.write(`${line}\n`);
+    });
+  });
+  answer.once("error", () => response.destroy());
+  answer.once("end", () => void passing.then(() => response.end()));
+}
+
+/** How often each path stands in the verified log as one to which the credential went. */
+export async function injectedIn(state: HolderState): Promise<ReadonlyMap<string, number>> {
+  const source = await openLogSource(state.directory);
+  await verifyLog(source);
+  const found = new Map<string, number>();
+  for await (const part of source.read()) {
+    for (const line of "lines" in part ? part.lines : []) {
+      const { kind, data } = JSON.parse(line);
+      if (kind !== "request.injected") continue;
+      const { pathname } = new URL(data.url);
+      found.set(pathname, (found.get(pathname) ?? 0) + 1);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,35 @@
+interface Waiter extends PromiseWithResolvers<void> {
+  readonly size: number;
+  readonly outlastsFaults: boolean;
+}
+
+/** Who waits until a log has a size. */
+export class LogWaiters {
+  #waiters: Waiter[] = [];
+
+  get isEmpty(): boolean {
+    return this.#waiters.length === 0;
+  }
+
+  /** Resolves when the log has `size`. Fails at the next fault, or, where it outlasts faults, with the log's end. */
+  wait(size: number, { outlastsFaults }: { readonly outlastsFaults: boolean }): Promise<void> {
+    const waiter = { ...Promise.withResolvers<void>(), size, outlastsFaults };
+    this.#waiters.push(waiter);
+    return waiter.promise;
+  }
+
+  /** The log has this size. */
+  reach(reached: number): void {
+    for (const { size, resolve } of this.#waiters) if (size <= reached) resolve();
+    this.#waiters = this.#waiters.filter(({ size }) => size > reached);
+  }
+
+  fail(failure: unknown): void {
+    for (const { outlastsFaults, reject } of this.#waiters) if (!outlastsFaults) reject(failure);
+    this.#waiters = this.#waiters.filter(({ outlastsFaults }) => outlastsFaults);
+  }
+
+  end(failure: unknown): void {
+    for (const { reject } of this.#waiters.splice(0)) reject(failure);
+  }
+}
