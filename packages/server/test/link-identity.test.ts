@@ -133,5 +133,13 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect(await lastAudit()).toMatchObject({ kind: "sign_in.refused", data: { reason: "removed" } });
     const form = { org: "acme", name: "finn", password: PASSWORD };
     expect((await new ScriptedBrowser().visit(people.at("/sign-in"), { form })).status).toBe(401);
+    // Nor does somebody of the name have the link, or who they are at the provider, until they prove to be both.
+    const again = await people.addMember("finn", Role.VIEWER);
+    const { members } = await org.org.listMembers({}, org.headers);
+    expect(members.find(({ name }) => name === "finn")).toMatchObject({ hasIdentity: false });
+    expect((await new ScriptedBrowser().visit(people.at("/sign-in/provider"))).status).toBe(403);
+    expect((await link(again)).status).toBe(200);
+    const back = await new ScriptedBrowser().visit(people.at("/sign-in/provider"));
+    expect(back.text).toContain("<strong>finn</strong>, with the role <strong>viewer</strong>");
   });
 });

@@ -2,7 +2,7 @@ import { type FakeIdentityProvider, openFakeIdentityProvider, ScriptedBrowser } 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MAX_SESSIONS } from "../src/people/open-session.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
+import { FleetUnderTest, type OrgUnderTest, refused } from "./fleet-under-test.ts";
 import { oidcOf } from "./oidc-under-test.ts";
 import { auditEntries, storedRows } from "./stored-rows.ts";
 
@@ -185,9 +185,17 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await org.org.addMember({ name: "bea", role: 3 }, org.headers);
     expect((await signIn(new ScriptedBrowser())).status).toBe(403);
     expect(await lastAudit()).toMatchObject({ kind: "sign_in.refused", data: { reason: "removed" } });
+    // The name's last member was nobody at the provider, and went later: who is meant is the one before.
+    fleet.clock.advance(1);
     await org.org.removeMember({ name: "bea" }, org.headers);
+    const stranger = org.org.addMember({ name: "zora", role: 1, samePerson: true }, org.headers);
+    await expect(stranger).rejects.toEqual(refused("members.not_found"));
+    expect(await members()).not.toContain("zora");
     await org.org.addMember({ name: "bea", role: 1, samePerson: true }, org.headers);
-    expect(await lastAudit()).toMatchObject({ kind: "member.readmitted", data: { member: "bea" } });
+    expect((await auditEntries(database.location, org.orgId)).slice(-2)).toMatchObject([
+      { kind: "member.readmitted", data: { member: "bea" } },
+      { kind: "identity.linked", data: { member: "bea", subject: "u1" } },
+    ]);
     const back = await signIn(new ScriptedBrowser());
     expect(back.text).toContain("<strong>bea</strong>, with the role <strong>viewer</strong>");
   });

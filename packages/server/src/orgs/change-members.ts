@@ -27,7 +27,10 @@ export interface NewMember extends MemberChange {
   readonly isSamePerson: boolean;
 }
 
-/** Adds a person; they act once they can sign in, or somebody made a key for them. Fails with `members.exists`. */
+/**
+ * Adds a person; they act once they can sign in, or somebody made a key for them. Fails with `members.exists`, and with
+ * `members.not_found` when nobody known to a provider was removed under the name of the same person.
+ */
 export async function addMember(
   tx: MemberTransaction,
   { actor, name, role, isSamePerson }: NewMember,
@@ -36,8 +39,15 @@ export async function addMember(
   if ((await tx.members.findByName(name)) !== undefined) throw new Problem("members.exists");
   const id = makeUuid(tx.now(), random);
   await tx.members.insert({ id, name, role });
-  if (isSamePerson) await tx.identities.adopt(name, id);
   await report(tx, isSamePerson ? "member.readmitted" : "member.added", { actor, name, role });
+  if (!isSamePerson) return;
+  const adopted = await tx.identities.adopt(name, id);
+  if (adopted.length === 0) {
+    throw new Problem("members.not_found", { detail: `Nobody known to a provider was removed as ${name}.` });
+  }
+  for (const { issuer, subject } of adopted) {
+    await tx.audit.append({ kind: "identity.linked", actor, data: { member: name, issuer, subject } });
+  }
 }
 
 /** Changes what a person may do, from their next call on. Fails with `members.not_found`, `members.last_owner`. */

@@ -1,11 +1,13 @@
 import { Problem } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { MemberRecords } from "../orgs/org-records.ts";
 import type { SessionCaller } from "./authenticate-session.ts";
 import type { PasswordRecords } from "./password-records.ts";
 import type { IdentityRecords, MemberSessionRecords } from "./people-records.ts";
 
 interface LinkTransaction {
   readonly audit: AuditTrail;
+  readonly members: Pick<MemberRecords, "find">;
   readonly identities: IdentityRecords;
   readonly passwords: PasswordRecords;
   readonly memberSessions: MemberSessionRecords;
@@ -19,7 +21,8 @@ export interface ProviderPerson {
 
 /**
  * Lets a provider's person sign in as a member from now on; the rules still say whether, and as what at most. Fails with
- * `signin.identity_taken` when they are another member, or the member is another person there.
+ * `signin.identity_taken` when they are another member, or the member is another person there. Who was a member that was
+ * removed may be linked: an owner let whoever has both in anew.
  */
 export async function linkIdentity(
   tx: LinkTransaction,
@@ -30,7 +33,9 @@ export async function linkIdentity(
   const known = await tx.identities.find(issuer, subject);
   if (known?.memberId === memberId) return;
   const isSomebodyThere = (await tx.identities.listOfMember(memberId)).some((one) => one.issuer === issuer);
-  if (known !== undefined || isSomebodyThere) throw new Problem("signin.identity_taken");
+  const isTaken = known !== undefined && (await tx.members.find(known.memberId)) !== undefined;
+  if (isTaken || isSomebodyThere) throw new Problem("signin.identity_taken");
+  if (known !== undefined) await tx.identities.removeOfMember(known.memberId, issuer);
   await tx.identities.insert({ issuer, subject, memberId });
   await tx.audit.append({ kind: "identity.linked", actor: `operator:${member}`, data: { member, issuer, subject } });
 }

@@ -46,8 +46,8 @@ export interface IdentityRecords {
   memberIds(): Promise<ReadonlySet<string>>;
   /** Ends what a provider's word is worth for a member. False: it was worth nothing. */
   removeOfMember(memberId: string, issuer: string): Promise<boolean>;
-  /** Hands the identities of whoever was last removed under this name to a new member. */
-  adopt(name: string, memberId: string): Promise<void>;
+  /** Hands a new member the identities of whoever was last removed under this name and had any; answers them. */
+  adopt(name: string, memberId: string): Promise<readonly Identity[]>;
 }
 
 export interface MemberSessionRecords {

@@ -35,12 +35,14 @@ export function identityRecords(scope: RecordScope): IdentityRecords {
       return (await own.where("issuer", "=", issuer).executeTakeFirst()).numDeletedRows > 0n;
     },
     adopt: async (name, memberId) => {
+      const linked = db.selectFrom("identities").select("member_id").where("org_id", "=", orgId);
       const named = db.selectFrom("members").select("id").where("org_id", "=", orgId).where("name", "=", name);
-      const removed = named.where("deleted_at", "is not", null).orderBy("deleted_at", "desc");
-      const last = await removed.limit(1).executeTakeFirst();
-      if (last === undefined) return;
+      const removed = named.where("deleted_at", "is not", null).where("id", "in", linked);
+      const last = await removed.orderBy("deleted_at", "desc").orderBy("id", "desc").limit(1).executeTakeFirst();
+      if (last === undefined) return [];
       const own = db.updateTable("identities").set({ member_id: memberId, updated_at: now() });
-      await own.where("org_id", "=", orgId).where("member_id", "=", last.id).execute();
+      const moved = own.where("org_id", "=", orgId).where("member_id", "=", last.id).returning(["issuer", "subject"]);
+      return (await moved.execute()).map(({ issuer, subject }) => ({ issuer, subject, memberId }));
     },
   };
 }
