@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { eventually, isAlive, productCommand, runProcess, startWorld, type World } from "@gatehouse/testbed";
+import { eventually, isAlive, runProcess, startWorld, type World } from "@gatehouse/testbed";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { personAtTerminal, TRY_A_SHELL } from "./person-at-terminal.ts";
 
 let world: World;
 
@@ -131,38 +132,16 @@ test("what is run in a run is on record, with its program and without its argume
   await world.cli(["stop", runId]);
 });
 
-/** A person at a terminal: types what comes next when the one before was answered, and makes the window larger. */
-const AT_A_TERMINAL = `import fcntl, os, pty, struct, sys, termios
-def resize(rows, columns): fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-def until(text):
-  shown = b""
-  while text not in shown: shown += os.read(terminal, 4096).replace(b"\\r", b"")
-pid, terminal = pty.fork()
-if pid == 0:
-  fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
-  os.execv(sys.argv[1], sys.argv[1:])
-before = termios.tcgetattr(terminal)
-until(b"$ ")
-os.write(terminal, b"stty size; tty\\n"); until(b"33 77\\n/dev/pts/0\\n")
-resize(40, 100)
-os.write(terminal, b"until stty size | grep '40 100'; do :; done; sh -c 'echo at; sleep 600'\\n"); until(b"40 100\\nat\\n")
-os.write(terminal, b"\\x03"); until(b"$ ")
-os.write(terminal, b"exit 5\\n")
-try:
-  while os.read(terminal, 4096): pass
-except OSError: pass
-print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), termios.tcgetattr(terminal) == before)
-`;
-
 test.each(["bubblewrap", "unshare"])(
   "at a terminal a further command in a run by %s has one, with its size and its keys",
   async (driver) => {
     const runId = await detach(["sleep", "600"], "--driver", driver);
     const state = ["--state-dir", world.paths.stateDir];
-    const asked = [...productCommand(), "exec", "--env", "PS1=$ ", ...state, runId, "--", "sh"];
+    const asked = ["exec", "--env", "PS1=$ ", ...state, runId, "--", "sh"];
+    const [program = "", ...args] = personAtTerminal(TRY_A_SHELL, asked);
     const how = { env: { ...world.environment, TERM: "xterm" }, cwd: world.paths.workspace };
-    const { stdout, stderr } = await runProcess("python3", ["-c", AT_A_TERMINAL, ...asked], how);
-    expect({ stdout, stderr }).toEqual({ stdout: "5 True\n", stderr: "" });
+    const { stdout, stderr } = await runProcess(program, args, how);
+    expect({ stdout, stderr }).toEqual({ stdout: "5 as it was\n", stderr: "" });
     await world.cli(["stop", runId]);
   },
 );

@@ -6,6 +6,7 @@ import { commandNode } from "../operator/command-node.ts";
 import { findRun, isElsewhere } from "../operator/fleet-runs.ts";
 import { holdRun } from "../operator/hold-run.ts";
 import { asOperator } from "../operator/open-operator.ts";
+import { ownTerminal } from "../terminal/own-terminal.ts";
 import { readDuration } from "../terminal/read-duration.ts";
 import { readVariables } from "../terminal/read-variables.ts";
 
@@ -36,24 +37,25 @@ interface Asked {
 
 async function execHere({ config, socketPath }: Invocation, runId: string, asked: Asked): Promise<number> {
   const { timeoutMs, env, ...rest } = asked;
-  const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
-  const { rows, columns } = process.stdout;
-  const { TERM = "dumb" } = process.env;
-  const shown = isTerminal
-    ? { terminal: { rows: rows || 24, columns: columns || 80 }, env: { TERM, ...env } }
-    : { env };
+  const own = ownTerminal();
+  const shown = own === undefined ? { env } : { terminal: own.size, env: { ...own.env, ...env } };
   const path = `/v1/sandboxes/${encodeURIComponent(runId)}/exec`;
   const body = { ...rest, ...shown, timeout_ms: timeoutMs };
   const call = { socketPath, method: "POST", path, timeoutMs: START_TIMEOUT_MS, body } as const;
   const { keeper } = (await requestUnixOk(call)) as { readonly keeper: string };
-  return holdExec({ stateDir: config.state.dir, keeper, isTerminal });
+  return holdExec({ stateDir: config.state.dir, keeper, isTerminal: own !== undefined });
 }
 
 async function execOnNode({ config }: Invocation, runId: string, asked: Asked): Promise<number> {
   const { dir: stateDir } = config.state;
-  const { command, env: environment, workdir, timeoutMs } = asked;
+  const { command, workdir, timeoutMs } = asked;
   const execId = toHex(systemRandom.bytes(EXEC_ID_BYTES));
-  const value = { runId, execId, command: [...command], environment, workdir, timeoutMs: BigInt(timeoutMs) };
+  const own = ownTerminal();
+  const value = {
+    ...{ runId, execId, command: [...command], workdir, timeoutMs: BigInt(timeoutMs) },
+    environment: { ...own?.env, ...asked.env },
+    ...(own === undefined ? {} : { terminal: own.size }),
+  };
   const nodeId = await asOperator(stateDir, async (operator) => {
     const run = await findRun(operator, runId);
     const idempotencyKey = makeUuid(systemClock.now(), systemRandom);

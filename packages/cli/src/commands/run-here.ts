@@ -7,6 +7,7 @@ import { isOperators } from "../operator/is-operators.ts";
 import { readPolicy } from "../policy/policy-file.ts";
 import { refuseForegroundJson } from "../refuse-foreground-json.ts";
 import { startDaemonIfNone } from "../start-daemon.ts";
+import { ownTerminal } from "../terminal/own-terminal.ts";
 import { note, printJson, printLine } from "../terminal/print.ts";
 import { readHosts } from "../terminal/read-hosts.ts";
 import { readVariables } from "../terminal/read-variables.ts";
@@ -17,7 +18,7 @@ const CREATE_TIMEOUT_MS = 60_000;
 export async function runHere(invocation: Invocation): Promise<number> {
   const isDetached = isSet(invocation, "detach");
   refuseForegroundJson(invocation);
-  const isTerminal = !isDetached && process.stdin.isTTY === true && process.stdout.isTTY === true;
+  const isTerminal = !isDetached && ownTerminal() !== undefined;
   const body = await describeRun(invocation, { isDetached, isTerminal });
   await startDaemonIfNone(invocation);
   const created = await create(invocation, body);

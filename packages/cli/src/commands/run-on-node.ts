@@ -6,6 +6,7 @@ import { holdRun } from "../operator/hold-run.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { readPolicy } from "../policy/policy-file.ts";
 import { refuseForegroundJson } from "../refuse-foreground-json.ts";
+import { type OwnTerminal, ownTerminal } from "../terminal/own-terminal.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 import { readHosts } from "../terminal/read-hosts.ts";
 import { readVariables } from "../terminal/read-variables.ts";
@@ -23,28 +24,31 @@ export async function runOnNode(invocation: Invocation, names: string): Promise<
     }
   }
   const runId = toHex(systemRandom.bytes(RUN_ID_BYTES));
-  const attachmentId = isSet(invocation, "detach") ? "" : runId;
-  const kind = { case: "startRun", value: { runId, attachmentId, ...(await describeRun(invocation)) } } as const;
+  const isDetached = isSet(invocation, "detach");
+  const attachmentId = isDetached ? "" : runId;
+  const described = await describeRun(invocation, isDetached ? undefined : ownTerminal());
+  const kind = { case: "startRun", value: { runId, attachmentId, ...described } } as const;
   const { dir: stateDir } = invocation.config.state;
   const { id, name } = await asOperator(stateDir, async (operator) => {
     const node = await chooseNode(operator, names.split(","));
     await commandNode(operator, node.id, { kind, idempotencyKey: makeUuid(systemClock.now(), systemRandom) });
     return node;
   });
-  if (!isSet(invocation, "detach")) return holdRun({ stateDir, nodeId: id, runId });
+  if (!isDetached) return holdRun({ stateDir, nodeId: id, runId });
   if (isSet(invocation, "json")) printJson({ run_id: runId, node: name });
   else printLine(runId);
   return 0;
 }
 
-async function describeRun(invocation: Invocation) {
+async function describeRun(invocation: Invocation, terminal: OwnTerminal | undefined) {
   const { value } = await readPolicy(textOption(invocation, "policy") ?? "strict");
   return {
     command: [...invocation.args],
     grants: [...listOption(invocation, "grant")],
     allow: [...readHosts(invocation, "allow")],
     policy: new TextEncoder().encode(canonicalJson(JSON.parse(JSON.stringify(value)))),
-    environment: readVariables(listOption(invocation, "env")),
+    environment: { ...terminal?.env, ...readVariables(listOption(invocation, "env")) },
+    ...(terminal === undefined ? {} : { terminal: terminal.size }),
     workspace: textOption(invocation, "workspace") ?? "",
     driver: textOption(invocation, "driver") ?? "",
     project: textOption(invocation, "project") ?? "",

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { MessageQueue, Problem, type ProblemCode, systemClock, toProblem } from "@gatehouse/core";
-import { toServerProblem } from "@gatehouse/kit";
+import { type TerminalSize, toServerProblem } from "@gatehouse/kit";
 import {
   type AttachOpened,
   type AttachRunRequest,
@@ -25,6 +25,10 @@ export interface AttachOptions {
   readonly runId: string;
   /** Absent: somebody who only looks. */
   readonly input?: RunInputFeed;
+  /** The run has a terminal; said whenever its streams come. */
+  readonly onTerminal?: () => void;
+  /** Its streams broke; they are asked for again. */
+  readonly onLost?: () => void;
   readonly write: (stream: "stdout" | "stderr", bytes: Uint8Array) => Promise<void>;
 }
 
@@ -32,8 +36,9 @@ export interface AttachOptions {
 const PASSING: ReadonlySet<ProblemCode> = new Set(["runs.away", "server.unreachable", "server.timeout", "server.busy"]);
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
-/** How long a stream that broke, or does not come, is asked for again. */
+/** How long a stream is asked for again, from when it broke or was first asked for. */
 const GIVE_UP_MS = 30_000;
+const LEFT = "The command goes on, on its node.";
 
 /**
  * The streams of a run on a node, held over broken connections until it ends: each byte is written once and, of the
@@ -43,6 +48,9 @@ export class RunAttachment {
   readonly #options: AttachOptions;
   #offset = 0;
   #outgoing: MessageQueue<AttachRunRequest> | undefined;
+  readonly #left = new AbortController();
+  #isOpen = false;
+  #hasTerminal = false;
   #lastOpenMs = systemClock.monotonicMs();
 
   constructor(options: AttachOptions) {
@@ -59,8 +67,19 @@ export class RunAttachment {
     return this.#outgoing !== undefined && this.#send({ case: "signal", value: name });
   }
 
+  /** Tells the run's terminal of the size of its window. */
+  resize({ rows, columns }: TerminalSize): void {
+    if (this.#hasTerminal) this.#send({ case: "resize", value: { rows, columns } });
+  }
+
+  /** Asks no more for streams that broke; false while they are there. */
+  leave(): boolean {
+    if (!this.#isOpen) this.#left.abort();
+    return !this.#isOpen;
+  }
+
   /**
-   * Answers the run's exit code. Fails with `runs.away`, `server.…` when its streams could not be reached for a while;
+   * Answers the run's exit code. Fails with `usage.cancelled` when it was left, with `runs.away`, `server.…` when its streams could not be reached for a while;
    * with `runs.taken_over`, `commands.refused` and whatever else the server says at once.
    */
   async untilEnded(): Promise<number> {
@@ -69,10 +88,14 @@ export class RunAttachment {
       try {
         return await asOperator(this.#options.stateDir, (operator) => this.#attach(operator));
       } catch (failure) {
+        if (this.#left.signal.aborted) throw new Problem("usage.cancelled", { detail: LEFT });
         const { code } = toProblem(failure);
         if (!PASSING.has(code) || systemClock.monotonicMs() - this.#lastOpenMs > GIVE_UP_MS) throw failure;
       }
-      if (this.#lastOpenMs !== openedMs) pauseMs = FIRST_PAUSE_MS;
+      if (this.#lastOpenMs !== openedMs) {
+        pauseMs = FIRST_PAUSE_MS;
+        this.#options.onLost?.();
+      }
       await delay(Math.random() * pauseMs);
     }
   }
@@ -84,12 +107,14 @@ export class RunAttachment {
     this.#send({ case: "open", value: open });
     this.#send({ case: "outputCreditBytes", value: BigInt(RUN_STREAM_WINDOW_BYTES) });
     try {
-      return await this.#read(nodes.attachRun(this.#outgoing, { timeoutMs: 0 }));
+      return await this.#read(nodes.attachRun(this.#outgoing, { timeoutMs: 0, signal: this.#left.signal }));
     } catch (failure) {
       throw toServerProblem(failure);
     } finally {
       this.#outgoing.end();
       this.#outgoing = undefined;
+      if (this.#isOpen) this.#lastOpenMs = systemClock.monotonicMs();
+      this.#isOpen = false;
     }
   }
 
@@ -105,8 +130,10 @@ export class RunAttachment {
     throw new Problem("runs.away");
   }
 
-  #begin({ inputOffset, takesInput }: AttachOpened): FeedTurn | undefined {
-    this.#lastOpenMs = systemClock.monotonicMs();
+  #begin({ inputOffset, takesInput, hasTerminal }: AttachOpened): FeedTurn | undefined {
+    this.#isOpen = true;
+    this.#hasTerminal = hasTerminal;
+    if (hasTerminal) this.#options.onTerminal?.();
     if (!takesInput) return undefined;
     return this.#options.input?.begin(Number(inputOffset), (value) => void this.#send(value));
   }

@@ -1,5 +1,6 @@
 import { toProblem } from "@gatehouse/core";
 import { note } from "../terminal/print.ts";
+import { ShownTerminal } from "../terminal/shown-terminal.ts";
 import { writeOut } from "../terminal/write-out.ts";
 import { type AttachOptions, RunAttachment } from "./attach-run.ts";
 import { commandNode } from "./command-node.ts";
@@ -12,10 +13,25 @@ export type HeldRun = Pick<AttachOptions, "stateDir" | "nodeId" | "runId">;
 /** Signals that go on to the run's command. */
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
-/** Joins this process's streams and signals to a run on a node until it ends; answers its exit code. */
+/**
+ * Joins this process's streams and signals to a run on a node until it ends; answers its exit code. Where both have a
+ * terminal, this one shows the run's until then. Fails with `usage.cancelled` when Ctrl-C leaves one that is away.
+ */
 export async function holdRun(run: HeldRun): Promise<number> {
-  using input = new RunInputFeed(process.stdin);
-  const attachment = new RunAttachment({ ...run, input, write: (stream, bytes) => writeOut(bytes, stream) });
+  using terminal = ShownTerminal.open({
+    interrupt: () => attachment.leave(),
+    resize: (size) => attachment.resize(size),
+  });
+  using input = new RunInputFeed(terminal?.keys ?? process.stdin);
+  const attachment = new RunAttachment({
+    ...run,
+    input,
+    write: (stream, bytes) => writeOut(bytes, stream),
+    onTerminal: () => terminal?.show(),
+    onLost: () => {
+      if (terminal?.isShowing === true) note("the connection to the node is lost, and tried again; Ctrl-C leaves");
+    },
+  });
   const listeners = FORWARDED.map((name) => {
     const listener = () => {
       if (!attachment.signal(name)) stop(run);
@@ -24,7 +40,10 @@ export async function holdRun(run: HeldRun): Promise<number> {
   });
   for (const [name, listener] of listeners) process.on(name, listener);
   try {
-    return await untilEnded(attachment, run, "its output follows from its log, and it gets no more input");
+    return await untilEnded(attachment, run, () => {
+      terminal?.restore();
+      return "its output follows from its log, and it gets no more input";
+    });
   } finally {
     for (const [name, listener] of listeners) process.off(name, listener);
   }
@@ -33,16 +52,16 @@ export async function holdRun(run: HeldRun): Promise<number> {
 /** Writes all that a run wrote, by either stream, to standard output, and what it writes until it ends. */
 export async function watchRun(run: HeldRun): Promise<void> {
   const attachment = new RunAttachment({ ...run, write: (_, bytes) => writeOut(bytes) });
-  await untilEnded(attachment, run, "its output follows from its log");
+  await untilEnded(attachment, run, () => "its output follows from its log");
 }
 
 /** Behind a balancer that leads to another replica than its node's the log can still be asked for, as a command. */
-async function untilEnded(attachment: RunAttachment, run: HeldRun, instead: string): Promise<number> {
+async function untilEnded(attachment: RunAttachment, run: HeldRun, instead: () => string): Promise<number> {
   try {
     return await attachment.untilEnded();
   } catch (failure) {
     if (toProblem(failure).code !== "runs.away") throw failure;
-    note(`the run's streams cannot be reached here: ${instead}`);
+    note(`the run's streams cannot be reached here: ${instead()}`);
     const followed = { ...run, from: attachment.offset, follows: true, write: (bytes: Uint8Array) => writeOut(bytes) };
     return (await asOperator(run.stateDir, (operator) => followFleetRun(operator, followed))) ?? 1;
   }

@@ -15,6 +15,8 @@ import {
   RunStreamResponseSchema,
   runStreamCost,
 } from "@gatehouse/wire";
+import { sizeOf } from "../commands/size-of.ts";
+import type { KeptStreams } from "../runs/keeper-link.ts";
 import { readOutput } from "../runs/read-output.ts";
 import type { FindStreamed, Streamed } from "../runs/streamed.ts";
 import type { NodeSession } from "../uplink/node-session.ts";
@@ -57,11 +59,11 @@ export class Attachment {
   async serve(session: NodeSession, signal: AbortSignal): Promise<void> {
     const left = new AbortController();
     using linked = linkSignals(signal, left.signal);
-    const inputOffset = this.#asked.wantsInput ? await this.#inputOfRun() : undefined;
+    const { inputOffset, hasTerminal } = await this.#streamsOfRun();
     this.#inputOffset = inputOffset ?? 0;
     const { runId, attachmentId } = this.#asked;
     const takesInput = inputOffset !== undefined;
-    const open = { runId, attachmentId, inputOffset: BigInt(this.#inputOffset), takesInput };
+    const open = { runId, attachmentId, inputOffset: BigInt(this.#inputOffset), takesInput, hasTerminal };
     this.#send({ case: "open", value: open });
     if (takesInput) this.#grantInput(RUN_STREAM_WINDOW_BYTES);
     const answers = session.gateway.runStream(this.#outgoing, { signal: linked.signal, timeoutMs: 0 });
@@ -80,8 +82,11 @@ export class Attachment {
     }
   }
 
-  async #inputOfRun(): Promise<number | undefined> {
-    return this.#run.code() === undefined ? this.#run.keeper.inputOffset() : undefined;
+  /** Of one that ended, or whose keeper is gone, only the output is left. */
+  async #streamsOfRun(): Promise<KeptStreams> {
+    const streams = this.#run.code() === undefined ? await this.#run.keeper.streams() : undefined;
+    const { hasTerminal = false, inputOffset } = streams ?? {};
+    return this.#asked.wantsInput ? { hasTerminal, inputOffset } : { hasTerminal };
   }
 
   #send(message: Outgoing): void {
@@ -138,6 +143,9 @@ export class Attachment {
       case "signal":
         // One that ended meanwhile needs none; its end is on its way.
         return void (await this.#run.keeper.signal(message.value).catch(() => undefined));
+      case "resize":
+        await this.#run.keeper.resize(sizeOf(message.value)).catch(() => undefined);
+        return;
       default:
         return; // what a newer server says beside
     }

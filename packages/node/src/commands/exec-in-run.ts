@@ -4,6 +4,7 @@ import { parseExecRequest } from "../runs/exec-request.ts";
 import type { Execs } from "../runs/execs.ts";
 import type { RunFiles } from "../runs/run-files.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
+import { sizeOf } from "./size-of.ts";
 
 export interface ExecInRunDeps {
   readonly sandboxes: Pick<Sandboxes, "get">;
@@ -18,7 +19,8 @@ export interface ExecInRunDeps {
  */
 export async function execInRun(asked: ExecInRun, { sandboxes, execs, files, actor }: ExecInRunDeps): Promise<void> {
   const { runId, command, environment: env, workdir, timeoutMs } = asked;
-  const request = parseExecRequest({ command, env, workdir, timeout_ms: Number(timeoutMs) });
+  const terminal = asked.terminal && sizeOf(asked.terminal);
+  const request = parseExecRequest({ command, env, workdir, timeout_ms: Number(timeoutMs), terminal });
   const { keeper } = sandboxes.get(parseRunId(runId));
   if (!files.isCommanded(keeper)) {
     throw new Problem("commands.above_ceiling", { detail: "The run was started on the node itself." });

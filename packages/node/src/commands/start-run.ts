@@ -5,6 +5,7 @@ import { parseCreateRequest } from "../runs/create-request.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
 import { allowedDriver, type Ceiling, makeWorkspace } from "./ceiling.ts";
 import { requirePublic } from "./local-reach.ts";
+import { sizeOf } from "./size-of.ts";
 
 export interface StartRunDeps {
   readonly sandboxes: Sandboxes;
@@ -34,7 +35,8 @@ export async function startRun(asked: StartRun, { sandboxes, ceiling }: StartRun
     requirePublic(request.policy, ceiling);
     const { workspaceRoots } = ceiling;
     const takesInput = asked.attachmentId !== "";
-    const own = { workspaceRoots, ownsWorkspace, takesInput, isCommanded: true };
+    const shown = asked.terminal === undefined ? {} : { terminal: sizeOf(asked.terminal) };
+    const own = { workspaceRoots, ownsWorkspace, takesInput, ...shown, isCommanded: true };
     await sandboxes.create(request, { runId: parseRunId(asked.runId), ...own });
   } catch (failure) {
     if (ownsWorkspace) await rm(workspace, { recursive: true, force: true });

@@ -1,10 +1,5 @@
 import * as z from "zod";
-
-/** In characters. */
-export const terminalSchema = z.strictObject({
-  rows: z.number().int().min(1).max(65_535),
-  columns: z.number().int().min(1).max(65_535),
-});
+import { terminalSchema } from "./launch-file.ts";
 
 /** What a run's keeper is told of a further command, in a file of mode 0600 that it deletes after reading. */
 export const execSchema = z.strictObject({
@@ -19,7 +14,7 @@ export const execSchema = z.strictObject({
   timeoutMs: z.number().int().min(0),
   /** Its streams are taken by whoever asked, at its socket; else its output is kept and its input given piece by piece. */
   isHeld: z.boolean(),
-  /** Of a command that is held: its streams are a terminal of this size. */
+  /** Its streams are a terminal of this size. */
   terminal: terminalSchema.optional(),
 });
 

@@ -2,9 +2,10 @@ import { chmod } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { constants } from "node:os";
 import { toProblem } from "@gatehouse/core";
-import { native, removeFile, socketDescriptor } from "@gatehouse/kit";
+import { native, removeFile, socketDescriptor, type TerminalSize } from "@gatehouse/kit";
 import * as z from "zod";
 import type { ExitStatus } from "./exit-status.ts";
+import { terminalSchema } from "./launch-file.ts";
 import type { InputPiece } from "./run-input.ts";
 
 /** A piece of input of 64 KiB. */
@@ -24,6 +25,7 @@ const requestSchema = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("exec"), keeper: z.string().regex(/^[0-9a-f]{16}$/) }),
   z.strictObject({ op: z.literal("take-stream"), stream: z.enum(STREAMS) }),
   z.strictObject({ op: z.literal("hold") }),
+  z.strictObject({ op: z.literal("resize"), size: terminalSchema }),
 ]);
 
 type KeeperRequest = z.infer<typeof requestSchema>;
@@ -42,6 +44,8 @@ export interface KeeperActions {
   readonly stop: (graceMs: number) => Promise<ExitStatus>;
   /** Starts the command whose directory has this name. Fails with `exec.…`. */
   readonly exec?: (keeper: string) => Promise<void>;
+  /** Tells the command's terminal of another size. */
+  readonly resize?: (size: TerminalSize) => void;
   /** Resolves when the command ended, which it does when the signal aborts. */
   readonly hold?: (left: AbortSignal) => Promise<ExitStatus>;
 }
@@ -111,6 +115,9 @@ async function act(request: PlainRequest, actions: KeeperActions, left: AbortSig
     case "exec":
       if (actions.exec === undefined) return MALFORMED;
       await actions.exec(request.keeper);
+      return { ok: true };
+    case "resize":
+      actions.resize?.(request.size);
       return { ok: true };
     case "hold":
       return actions.hold === undefined ? MALFORMED : { ok: true, ...(await actions.hold(left)) };

@@ -1,5 +1,11 @@
 import * as z from "zod";
 
+/** In characters. */
+export const terminalSchema = z.strictObject({
+  rows: z.number().int().min(1).max(65_535),
+  columns: z.number().int().min(1).max(65_535),
+});
+
 /** What a keeper is told, in a file of mode 0600 that it deletes after reading. It holds the run token. */
 export const launchSchema = z.strictObject({
   runId: z.string(),
@@ -14,6 +20,8 @@ export const launchSchema = z.strictObject({
   env: z.record(z.string(), z.string()),
   runDir: z.string(),
   isTerminal: z.boolean(),
+  /** Of a detached run whose streams are a terminal. */
+  terminal: terminalSchema.optional(),
   /** Output goes to `output.log` of the run's directory. */
   isDetached: z.boolean(),
   /** Its standard input stays open for whoever attaches; else a detached run has none. */

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Lifetime, Problem, toProblem } from "@gatehouse/core";
-import { removeFile } from "@gatehouse/kit";
+import { removeFile, type TerminalSize } from "@gatehouse/kit";
 import { callerEnvironment } from "../runs/sandbox-environment.ts";
 import { launchSandbox } from "../sandbox/launch.ts";
 import { attestPlaces } from "./attest-places.ts";
@@ -11,9 +11,10 @@ import type { ExitStatus } from "./exit-status.ts";
 import { serveKeeper } from "./keeper-socket.ts";
 import { type Launch, launchSchema } from "./launch-file.ts";
 import { RecordedStreams } from "./recorded-streams.ts";
+import { RecordedTerminal, signalAtTerminal } from "./recorded-terminal.ts";
 import { reportExited, reportStarted } from "./report.ts";
 import { RunExecs } from "./run-execs.ts";
-import { RunInput } from "./run-input.ts";
+import { openPipedInput, type RunInput } from "./run-input.ts";
 import { type SandboxProcess, spawnSandbox } from "./sandbox-process.ts";
 import type { SandboxStreams } from "./sandbox-streams.ts";
 import { stopProcess } from "./stop-process.ts";
@@ -45,11 +46,11 @@ async function keep(launchPath: string): Promise<number> {
 
 async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   // Closed last: what the command said is in its pipes when it is gone.
-  const input = launch.takesInput ? life.own(new RunInput(launch.runDir)) : undefined;
-  const streams = openStreams(launch, input);
+  const { streams, input, resize } = openStreams(launch);
+  if (input !== undefined) life.own(input);
   if (streams !== undefined) life.own(streams);
   const env = { ...callerEnvironment(launch.driver, process.env), ...launch.env };
-  const { sandbox } = await spawnSandbox(
+  const { child, sandbox } = await spawnSandbox(
     launchSandbox(launch.driver, { ...launch, env, runtime: process.execPath }),
     streams ?? { stdio: ["inherit", "inherit", "inherit"] },
   );
@@ -65,7 +66,8 @@ async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   if (sandbox.initPid !== undefined) attestPlaces(sandbox.initPid, launch.identities);
   streams?.follow();
   let state: "starting" | "running" | "exited" = "starting";
-  const startedAt = Date.now();
+  const { runId } = launch;
+  const known = { runId, pid: process.pid, startedAt: Date.now(), hasTerminal: resize !== undefined };
   const { initPid } = sandbox;
   const isRunning = () => state === "running";
   const execs = initPid === undefined ? undefined : new RunExecs({ launch: { ...launch, env }, initPid, isRunning });
@@ -73,8 +75,13 @@ async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
   life.own(
     await serveKeeper(join(launch.stateDir, "keepers", `${launch.keeper}.sock`), {
       hand: (name, send) => name === "listener" && handOut(listener, send),
-      status: () => ({ runId: launch.runId, pid: process.pid, startedAt, state, inputOffset: input?.offset }),
-      signal: (name) => sandbox.signal(name),
+      status: () => ({ ...known, state, inputOffset: input?.offset }),
+      resize: (size) => {
+        resize?.(size);
+        // The terminal is that of no session, so that the kernel tells nobody.
+        child.kill("SIGWINCH");
+      },
+      signal: (name) => sandbox.signal(resize === undefined ? name : signalAtTerminal(name)),
       give: async (piece) => (await input?.give(piece)) === true,
       stop: (graceMs) => stopProcess(sandbox, graceMs),
       ...(execs === undefined ? {} : { exec: (name: string) => execs.start(name) }),
@@ -98,10 +105,23 @@ function handOut(listener: HeldListener | undefined, send: (fd: number) => void)
   return listener !== undefined;
 }
 
+interface RunStreams {
+  readonly streams?: SandboxStreams;
+  readonly input?: RunInput;
+  readonly resize?: (size: TerminalSize) => void;
+}
+
 /** A detached run has none of the caller's; without a sandbox they are its own as everything else is. */
-function openStreams({ isDetached, driver, runDir }: Launch, input: RunInput | undefined): SandboxStreams | undefined {
-  if (isDetached) return new RecordedStreams(runDir, input?.fd);
-  return driver === "process" ? undefined : new CallerStreams(runDir);
+function openStreams({ isDetached, driver, runDir, takesInput, terminal }: Launch): RunStreams {
+  if (isDetached && terminal !== undefined) {
+    const streams = new RecordedTerminal(runDir, terminal);
+    return { streams, input: streams.input, resize: (size) => streams.resize(size) };
+  }
+  if (isDetached) {
+    const { fd, input } = takesInput ? openPipedInput(runDir) : {};
+    return { streams: new RecordedStreams(runDir, fd), ...(input === undefined ? {} : { input }) };
+  }
+  return driver === "process" ? {} : { streams: new CallerStreams(runDir) };
 }
 
 async function openListenerOf(sandbox: SandboxProcess, initPid: number): Promise<HeldListener> {

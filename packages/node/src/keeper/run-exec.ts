@@ -8,7 +8,9 @@ import { type JoinedProcess, spawnJoined } from "./joined-process.ts";
 import { type KeeperActions, serveKeeper } from "./keeper-socket.ts";
 import type { RunNamespaces } from "./open-namespaces.ts";
 import { RecordedStreams } from "./recorded-streams.ts";
-import { RunInput } from "./run-input.ts";
+import { RecordedTerminal, signalAtTerminal } from "./recorded-terminal.ts";
+import { openPipedInput, type RunInput } from "./run-input.ts";
+import type { SandboxStreams } from "./sandbox-streams.ts";
 import { stopProcess } from "./stop-process.ts";
 
 /** Whoever asked for a command takes hold of it at once. */
@@ -37,6 +39,7 @@ type ExecStreams = Pick<KeeperActions, "hand" | "give"> &
     readonly inputOffset: () => number | undefined;
     release(): void;
     follow(): void;
+    readonly resize: (size: TerminalSize) => void;
     /** What it wrote is where it is kept. */
     drain(): Promise<void>;
   };
@@ -46,7 +49,7 @@ export async function openExec(asked: ExecLaunch, { directory, socketPath, names
   const { execId, command, workdir, timeoutMs, isHeld } = asked;
   const life = new Lifetime();
   try {
-    const streams = life.own(isHeld ? heldStreams(directory, asked.terminal) : recordedStreams(directory));
+    const streams = life.own(openStreams(asked, directory));
     const env = { ...asked.env, PWD: workdir };
     const isTerminal = asked.terminal !== undefined;
     const inside = insideCommand({ command, isTerminal });
@@ -59,13 +62,14 @@ export async function openExec(asked: ExecLaunch, { directory, socketPath, names
       await streams.drain();
       return exit;
     });
-    const startedAt = Date.now();
+    const known = { runId: execId, pid: process.pid, startedAt: Date.now(), hasTerminal: isTerminal };
     life.own(
       await serveKeeper(socketPath, {
         hand: streams.hand,
         give: streams.give,
-        signal: (name) => joined.signal(name),
-        status: () => ({ runId: execId, pid: process.pid, startedAt, state, inputOffset: streams.inputOffset() }),
+        signal: (name) => joined.signal(isTerminal ? signalAtTerminal(name) : name),
+        status: () => ({ ...known, state, inputOffset: streams.inputOffset() }),
+        resize: streams.resize,
         stop: (graceMs) => stopProcess(joined, graceMs),
         hold: (left) => hold.take(left, ended),
       }),
@@ -113,13 +117,24 @@ class Hold implements Disposable {
   }
 }
 
-function heldStreams(directory: string, terminal: TerminalSize | undefined): ExecStreams {
-  const held = new HeldStreams(directory, terminal);
+function openStreams({ isHeld, terminal }: ExecLaunch, directory: string): ExecStreams {
+  if (isHeld) return heldStreams(new HeldStreams(directory, terminal));
+  if (terminal !== undefined) {
+    const shown = new RecordedTerminal(directory, terminal);
+    return recordedStreams(shown, shown.input, (size) => shown.resize(size));
+  }
+  const { fd, input } = openPipedInput(directory);
+  return recordedStreams(new RecordedStreams(directory, fd), input, () => undefined);
+}
+
+function heldStreams(held: HeldStreams): ExecStreams {
   return {
     stdio: held.stdio,
     inputOffset: () => undefined,
     hand: (name, send) => name !== "listener" && held.hand(name, send),
     give: async () => false,
+    // Whoever took the terminal sets its size.
+    resize: () => undefined,
     release: () => held.release(),
     follow: () => undefined,
     drain: async () => undefined,
@@ -127,17 +142,22 @@ function heldStreams(directory: string, terminal: TerminalSize | undefined): Exe
   };
 }
 
-function recordedStreams(directory: string): ExecStreams {
-  const input = new RunInput(directory);
-  const recorded = new RecordedStreams(directory, input.fd);
+function recordedStreams(
+  recorded: Omit<SandboxStreams, "errors">,
+  input: RunInput,
+  resize: ExecStreams["resize"],
+): ExecStreams {
   return {
     stdio: recorded.stdio,
     inputOffset: () => input.offset,
     hand: () => false,
     give: (piece) => input.give(piece),
+    resize,
     release: () => recorded.release(),
     follow: () => recorded.follow(),
-    drain: () => recorded[Symbol.asyncDispose](),
+    drain: async () => {
+      await recorded[Symbol.asyncDispose]();
+    },
     [Symbol.asyncDispose]: async () => {
       await recorded[Symbol.asyncDispose]();
       input[Symbol.dispose]();

@@ -10,17 +10,23 @@ export interface InputPiece {
   readonly isLast: boolean;
 }
 
+/** A pipe for the standard input of a run. `fd` is the sandbox's end: for whoever spawns it to pass on and to close. */
+export function openPipedInput(runDir: string): { readonly fd: number; readonly input: RunInput } {
+  const { read, write } = makePipe(runDir, "write");
+  const pipe = new Socket({ fd: write, readable: false });
+  return { fd: read, input: new RunInput(pipe, () => pipe.end()) };
+}
+
 /** The standard input of a run that somebody attaches to: each byte is given once, however often it is sent. */
 export class RunInput implements Disposable {
-  /** The sandbox's end: for whoever spawns it to pass on and to close. */
-  readonly fd: number;
   readonly #pipe: Socket;
+  readonly #end: () => void;
   #offset = 0;
 
-  constructor(runDir: string) {
-    const { read, write } = makePipe(runDir, "write");
-    this.fd = read;
-    this.#pipe = new Socket({ fd: write, readable: false });
+  /** `end` says to the command that nothing more comes. */
+  constructor(pipe: Socket, end: () => void) {
+    this.#pipe = pipe;
+    this.#end = end;
     // Who reads no input closes it: what still comes is thrown away.
     this.#pipe.on("error", () => this.#pipe.destroy());
   }
@@ -36,7 +42,7 @@ export class RunInput implements Disposable {
     const fresh = data.subarray(this.#offset - offset);
     this.#offset += fresh.length;
     if (fresh.length > 0) await this.#write(fresh);
-    if (isLast) this.#pipe.end();
+    if (isLast) this.#end();
     return true;
   }
 

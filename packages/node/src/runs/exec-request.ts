@@ -1,7 +1,7 @@
 import { Problem } from "@gatehouse/core";
 import type { TerminalSize } from "@gatehouse/kit";
 import * as z from "zod";
-import { terminalSchema } from "../keeper/exec-file.ts";
+import { terminalSchema } from "../keeper/launch-file.ts";
 import { argument } from "./create-request.ts";
 
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;

@@ -1,11 +1,23 @@
+import type { TerminalSize } from "@gatehouse/kit";
 import * as z from "zod";
 import { askKeeper } from "../keeper/ask-keeper.ts";
 import type { InputPiece } from "../keeper/run-input.ts";
 
-const inputSchema = z.object({ inputOffset: z.number().int().min(0).optional() });
+const streamsSchema = z.object({
+  inputOffset: z.number().int().min(0).optional(),
+  hasTerminal: z.boolean().default(false),
+});
 const doneSchema = z.object({ ok: z.literal(true) });
 /** A command may read its input a day later. */
 const INPUT_WITHIN_MS = 86_400_000;
+
+/** The streams of a run whose output is kept. */
+export interface KeptStreams {
+  /** How much input it was given so far; `undefined` where it has none that is open. */
+  readonly inputOffset?: number | undefined;
+  /** They are one terminal. */
+  readonly hasTerminal: boolean;
+}
 
 /** The keeper of a run, or of a further command in one, while it lives. */
 export class KeeperLink {
@@ -29,9 +41,14 @@ export class KeeperLink {
     return (await askKeeper(this.#socketPath, { op: "signal", signal: name })) !== undefined;
   }
 
-  /** How much input it was given so far; `undefined` where it has none that is open. */
-  async inputOffset(): Promise<number | undefined> {
-    return inputSchema.safeParse(await askKeeper(this.#socketPath, { op: "status" })).data?.inputOffset;
+  /** What its streams are; `undefined` where it is gone. */
+  async streams(): Promise<KeptStreams | undefined> {
+    return streamsSchema.safeParse(await askKeeper(this.#socketPath, { op: "status" })).data;
+  }
+
+  /** Tells its terminal of another size, where it has one. */
+  async resize(size: TerminalSize): Promise<void> {
+    await askKeeper(this.#socketPath, { op: "resize", size });
   }
 
   /**

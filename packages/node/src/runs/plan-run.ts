@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { StartedRun } from "@gatehouse/gate";
+import type { TerminalSize } from "@gatehouse/kit";
 import type { Launch } from "../keeper/launch-file.ts";
 import { CA_BUNDLE, type DriverName, JAVA_TRUST_STORE } from "../sandbox/driver.ts";
 import type { CreateRequest } from "./create-request.ts";
@@ -16,6 +17,8 @@ export interface PlannedRun {
   readonly mounts: readonly CheckedDirectory[];
   readonly request: CreateRequest;
   readonly takesInput: boolean;
+  /** Its streams are a terminal of this size. */
+  readonly terminal: TerminalSize | undefined;
   readonly createdAt: number;
 }
 
@@ -39,7 +42,7 @@ export function recordOf({ request, workspace, ...plan }: PlannedRun): RunRecord
 
 /** What its keeper is told. */
 export function launchOf(plan: PlannedRun, started: StartedRun, place: { stateDir: string; runDir: string }): Launch {
-  const { runId, keeper, driver, workspace, mounts, request, takesInput } = plan;
+  const { runId, keeper, driver, workspace, mounts, request, takesInput, terminal } = plan;
   const parts = { ...started, placeholders: started.env, asked: request.env };
   const exposed = {
     ...parts,
@@ -57,7 +60,8 @@ export function launchOf(plan: PlannedRun, started: StartedRun, place: { stateDi
     mounts: mounts.map(({ path }) => path),
     identities: Object.fromEntries([workspace, ...mounts].map(({ path, identity }) => [path, identity])),
     env: driver === "process" ? gateEnvironment(exposed) : sandboxEnvironment(parts),
-    isTerminal: request.tty,
+    isTerminal: request.tty || terminal !== undefined,
+    ...(terminal === undefined ? {} : { terminal }),
     isDetached: request.detach,
     takesInput,
   };

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, Problem, parseRunId, type RunId } from "@gatehouse/core";
 import type { StartedRun } from "@gatehouse/gate";
-import { type Log, removeFile, writeFileAtomic } from "@gatehouse/kit";
+import { type Log, removeFile, type TerminalSize, writeFileAtomic } from "@gatehouse/kit";
 import * as z from "zod";
 import type { GateLink } from "../daemon/gate-link.ts";
 import { askKeeper } from "../keeper/ask-keeper.ts";
@@ -46,6 +46,8 @@ export interface CreateOptions {
   readonly ownsWorkspace?: boolean;
   /** Its standard input stays open for whoever attaches to it. */
   readonly takesInput?: boolean;
+  /** Of a detached run: its streams are a terminal of this size. */
+  readonly terminal?: TerminalSize;
   /** A command of the server started it: others may act in it as far as the node lets commands go. */
   readonly isCommanded?: boolean;
 }
@@ -139,9 +141,10 @@ export class Sandboxes {
     const mounts = request.mounts.map((path) => checkMount(path, own));
     refuseNested([workspace, ...mounts]);
     const driver = await chooseDriver(request.driver);
-    const { takesInput = false } = options;
+    const { takesInput = false, terminal } = options;
     const runId = options.runId ?? parseRunId(randomBytes(8).toString("hex"));
-    return { runId, keeper: keeperOf(runId), driver, workspace, mounts, request, takesInput, createdAt: clock.now() };
+    const streams = { takesInput, terminal };
+    return { runId, keeper: keeperOf(runId), driver, workspace, mounts, request, ...streams, createdAt: clock.now() };
   }
 
   /** Writes what the sandbox reads and what the keeper is told. Returns the path of the launch file. */

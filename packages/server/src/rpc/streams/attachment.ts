@@ -56,9 +56,9 @@ export class Attachment {
   takeFromNode({ message }: RunStreamRequest): void {
     if (message.case === undefined || (message.case === "open") === this.#isJoined) throw new Problem("stream.broken");
     if (message.case === "open") {
-      const { inputOffset, takesInput } = message.value;
+      const { inputOffset, takesInput, hasTerminal } = message.value;
       this.#isJoined = true;
-      return this.#pass(this.toOperator, { case: "opened", value: { inputOffset, takesInput } });
+      return this.#pass(this.toOperator, { case: "opened", value: { inputOffset, takesInput, hasTerminal } });
     }
     if (message.case === "output" && !this.#output.spend(message.value.data)) throw new Problem("stream.broken");
     if (message.case === "inputCreditBytes" && !this.#input.grant(message.value)) throw new Problem("stream.broken");

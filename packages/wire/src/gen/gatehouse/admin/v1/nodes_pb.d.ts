@@ -7,7 +7,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Roster } from "./org_pb.js";
-import type { RunExited, RunInput, RunInputEnd, RunOutput } from "../../gateway/v1/control_pb.js";
+import type { RunExited, RunInput, RunInputEnd, RunOutput, TerminalSize } from "../../gateway/v1/control_pb.js";
 
 /**
  * Describes the file gatehouse/admin/v1/nodes.proto.
@@ -1145,6 +1145,14 @@ export declare type AttachRunRequest = Message<"gatehouse.admin.v1.AttachRunRequ
      */
     value: bigint;
     case: "outputCreditBytes";
+  } | {
+    /**
+     * The size of the window in which its terminal is shown. Only to one that has one.
+     *
+     * @generated from field: gatehouse.gateway.v1.TerminalSize resize = 6;
+     */
+    value: TerminalSize;
+    case: "resize";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1252,6 +1260,13 @@ export declare type AttachOpened = Message<"gatehouse.admin.v1.AttachOpened"> & 
    * @generated from field: bool takes_input = 2;
    */
   takesInput: boolean;
+
+  /**
+   * Its streams are one terminal, whose output is all standard output.
+   *
+   * @generated from field: bool has_terminal = 3;
+   */
+  hasTerminal: boolean;
 };
 
 /**

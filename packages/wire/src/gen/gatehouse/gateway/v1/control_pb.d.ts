@@ -528,6 +528,13 @@ export declare type StartRun = Message<"gatehouse.gateway.v1.StartRun"> & {
    * @generated from field: string attachment_id = 11;
    */
   attachmentId: string;
+
+  /**
+   * Its streams are a terminal of this size; absent: pipes.
+   *
+   * @generated from field: gatehouse.gateway.v1.TerminalSize terminal = 12;
+   */
+  terminal?: TerminalSize | undefined;
 };
 
 /**
@@ -535,6 +542,29 @@ export declare type StartRun = Message<"gatehouse.gateway.v1.StartRun"> & {
  * Use `create(StartRunSchema)` to create a new message.
  */
 export declare const StartRunSchema: GenMessage<StartRun>;
+
+/**
+ * In characters.
+ *
+ * @generated from message gatehouse.gateway.v1.TerminalSize
+ */
+export declare type TerminalSize = Message<"gatehouse.gateway.v1.TerminalSize"> & {
+  /**
+   * @generated from field: uint32 rows = 1;
+   */
+  rows: number;
+
+  /**
+   * @generated from field: uint32 columns = 2;
+   */
+  columns: number;
+};
+
+/**
+ * Describes the message gatehouse.gateway.v1.TerminalSize.
+ * Use `create(TerminalSizeSchema)` to create a new message.
+ */
+export declare const TerminalSizeSchema: GenMessage<TerminalSize>;
 
 /**
  * @generated from message gatehouse.gateway.v1.StopRun
@@ -616,6 +646,13 @@ export declare type ExecInRun = Message<"gatehouse.gateway.v1.ExecInRun"> & {
    * @generated from field: string workdir = 6;
    */
   workdir: string;
+
+  /**
+   * Its streams are a terminal of this size; absent: pipes.
+   *
+   * @generated from field: gatehouse.gateway.v1.TerminalSize terminal = 7;
+   */
+  terminal?: TerminalSize | undefined;
 };
 
 /**
@@ -1103,6 +1140,13 @@ export declare type RunStreamOpen = Message<"gatehouse.gateway.v1.RunStreamOpen"
    * @generated from field: bool takes_input = 4;
    */
   takesInput: boolean;
+
+  /**
+   * Its streams are one terminal, whose output is all standard output.
+   *
+   * @generated from field: bool has_terminal = 5;
+   */
+  hasTerminal: boolean;
 };
 
 /**
@@ -1220,6 +1264,14 @@ export declare type RunStreamResponse = Message<"gatehouse.gateway.v1.RunStreamR
      */
     value: bigint;
     case: "outputCreditBytes";
+  } | {
+    /**
+     * The size of the window in which its terminal is shown. Only to one that has one.
+     *
+     * @generated from field: gatehouse.gateway.v1.TerminalSize resize = 5;
+     */
+    value: TerminalSize;
+    case: "resize";
   } | { case: undefined; value?: undefined };
 };
 
