@@ -1,5 +1,5 @@
-import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
-import { MessageQueue } from "@gatehouse/core";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { MessageQueue, systemRandom } from "@gatehouse/core";
 import {
   type AttachRunRequest,
   AttachRunRequestSchema,
@@ -12,23 +12,25 @@ import {
   RunStreamRequestSchema,
 } from "@gatehouse/wire";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createSetupCode } from "../src/index.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import { FleetUnderTest, type OrgUnderTest, refused } from "./fleet-under-test.ts";
 import { SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
 
-let database: TestDatabase | undefined;
+let database: TestDatabase;
 let fleet: FleetUnderTest;
 let org: OrgUnderTest;
 
 beforeAll(async () => {
-  database = await DATABASES[0]?.open();
-  if (database === undefined) throw new Error("there is no database");
+  const opened = await DATABASES[0]?.open();
+  if (opened === undefined) throw new Error("there is no database");
+  database = opened;
   fleet = await FleetUnderTest.open(database.location);
   org = await fleet.createOrg("acme");
 });
 afterAll(async () => {
   await fleet[Symbol.asyncDispose]();
-  await database?.[Symbol.asyncDispose]();
+  await database[Symbol.asyncDispose]();
 });
 
 test("output passes within the credit that was given, and the run's end ends both streams", async () => {
@@ -95,6 +97,33 @@ test("a viewer attaches to nothing, and no command is given", async () => {
   expect(await attach(node.nodeId, {}, headers).ended).toEqual(refused("auth.forbidden"));
   expect(node.stream.count("command")).toBe(0);
 });
+
+test("another organisation's owner attaches to nothing and runs no command there: the node is none for them", async () => {
+  await using node = await openNode("a9");
+  const config = { directory: fleet.directory, store: database.location };
+  const other = await fleet.createOrg(
+    "globex",
+    await createSetupCode(config, { clock: fleet.clock, random: systemRandom }),
+  );
+  expect(await attach(node.nodeId, {}, other.headers).ended).toEqual(refused("nodes.not_found"));
+  await expect(other.nodes.sendCommand(execIn(node.nodeId), other.headers)).rejects.toEqual(refused("nodes.not_found"));
+  expect(node.stream.count("command")).toBe(0);
+});
+
+test("a viewer runs no command in a run, and none is given", async () => {
+  await using node = await openNode("a10");
+  const { apiKey } = await org.org.createApiKey({ label: "v", role: Role.VIEWER, ttlMs: 0n }, org.headers);
+  const headers = { headers: { Authorization: `Bearer ${apiKey}` } };
+  await expect(org.nodes.sendCommand(execIn(node.nodeId), headers)).rejects.toEqual(refused("auth.forbidden"));
+  expect(node.stream.count("command")).toBe(0);
+});
+
+/** A further command in the run `r1` of a node. */
+function execIn(nodeId: string) {
+  const value = { runId: "r1", execId: "e1", command: ["id"] };
+  const payload = toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind: { case: "execInRun", value } }));
+  return { nodeIds: [nodeId], payload, idempotencyKey: nodeId, ttlMs: 60_000n };
+}
 
 type Said = NonNullable<MessageInitShape<typeof AttachRunRequestSchema>["message"]>;
 type NodeSaid = NonNullable<MessageInitShape<typeof RunStreamRequestSchema>["message"]>;

@@ -82,6 +82,17 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await expect(client.getOrg({}, { headers: key.headers })).rejects.toEqual(refused("auth.refused"));
   });
 
+  test("what a member allowed and no machine fetched is void once their sessions are ended", async () => {
+    const machine = await people.approveMachine(await people.addMember("sven", Role.OWNER));
+    const other = await people.approveMachine(await people.addMember("tess"));
+    await org.org.endSessions({ member: "sven" }, org.headers);
+    const before = (await storedRows(database.location, org.orgId, "api_keys")).length;
+    expect(await people.fetchKey(machine)).toEqual({ error: "expired_token" });
+    expect(await storedRows(database.location, org.orgId, "api_keys")).toHaveLength(before);
+    expect(await people.fetchKey(other)).toMatchObject({ member: "tess" });
+    for (const name of ["sven", "tess"]) await org.org.removeMember({ name }, org.headers);
+  });
+
   test("a stream ends with the key that opened it, and with the role that it needs", async () => {
     await org.org.addMember({ name: "cem", role: Role.OWNER }, org.headers);
     const [revoked, kept] = [await keyOf("cem"), await keyOf("cem")];

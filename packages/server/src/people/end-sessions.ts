@@ -3,12 +3,13 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { OperatorCaller } from "../orgs/authenticate-operator.ts";
 import type { Member, MemberRecords } from "../orgs/org-records.ts";
 import { isAtLeast, mayDo } from "../orgs/roles.ts";
-import type { MemberSession, MemberSessionRecords } from "./people-records.ts";
+import type { DeviceGrantRecords, MemberSession, MemberSessionRecords } from "./people-records.ts";
 
 export interface SessionTransaction {
   readonly audit: AuditTrail;
   readonly members: MemberRecords;
   readonly memberSessions: MemberSessionRecords;
+  readonly deviceGrants: DeviceGrantRecords;
 }
 
 export interface SessionsOf {
@@ -53,6 +54,8 @@ export async function endSessions(
   const ended = all.filter(({ id }) => ("id" in which ? id === which.id : id !== which.allBut));
   if ("id" in which && ended.length === 0) throw new Problem("sessions.not_found");
   for (const { id } of ended) await tx.memberSessions.remove(id);
+  // Which of them allowed a machine that has not fetched its key is not known.
+  await tx.deviceGrants.removeOfMember(member.id);
   await report(tx, "sessions.ended", { ...asked, name: member.name, count: ended.length });
   return ended.length;
 }
