@@ -93,6 +93,7 @@ function addUpkeepCommands(server: Command): void {
     async () => (await import("./commands/server-recover.ts")).recover,
   )
     .option(...DATABASE)
+    .option("--keys-leaked", "somebody may have the old keys: believe nothing that they signed, whoever shows it")
     .option(...EXPORTED)
     .option("--json", "print JSON");
 }

@@ -55,6 +55,9 @@ describe.each(WAYS)("from $name", ({ from, to }) => {
     const host = await org.enroll("n1");
     const open = await org.createCode("n2");
     const file = join(directory, "backup");
+    await using running = await connectForMaintenance(source.location, systemClock);
+    await running.restateFact("leaked_epoch", "0");
+    await running.restateFact("leaked_epoch", "1");
     await createBackup({ directory: fleet.directory, store: source.location, out: file }, systemClock);
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const restored = join(directory, "server");
@@ -77,6 +80,8 @@ describe.each(WAYS)("from $name", ({ from, to }) => {
     expect(there.nodes?.join()).toContain(host.registered.nodeId);
     expect(there.audit_entries?.slice(0, here.audit_entries?.length).length).toBe(here.audit_entries?.length);
     expect(there.audit_entries?.join()).toContain("server.epoch_opened");
+    await using put = await connectForMaintenance(location, systemClock);
+    expect(await put.fact("leaked_epoch")).toBe("1");
     await using again = await FleetUnderTest.open(location, { directory: restored });
     const clients = Object.assign(org, { fleet: again });
     expect((await clients.nodes.listNodes({}, org.headers)).nodes).toMatchObject([{ name: "n1", state: 2 }]);

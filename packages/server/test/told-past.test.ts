@@ -154,6 +154,30 @@ describe.each(DATABASES)("a server on $name in a new epoch", ({ open }) => {
     expect((await org.nodes.listNodes({}, org.headers)).nodes.map(({ name }) => name)).toEqual(["n1", "n2"]);
   });
 
+  test("believes nothing that leaked keys signed, and puts no node in quarantine for showing it; what the next ones sign counts", async () => {
+    const { directory, clock } = fleet;
+    const restart = async (areKeysLeaked: boolean) => {
+      const before = await keysNow();
+      await fleet.stop();
+      await recoverServer({ directory, store: database.location, areKeysLeaked }, { clock, random: systemRandom });
+      fleet = await FleetUnderTest.open(database.location, { directory });
+      Object.assign(org, { fleet });
+      sessions.clear();
+      return before;
+    };
+    const leaked = await restart(true);
+    for (const by of [keysBefore, leaked]) {
+      await tell(hosts[0], { revocations: under(by.keySet, revocationOf("claimed", hosts[0], by)) });
+    }
+    expect(await names()).toEqual(["claimed", "kept"]);
+    expect(await quarantineOf(hosts[0])).toBe("");
+    const later = await restart(false);
+    await tell(hosts[0], { revocations: under(leaked.keySet, revocationOf("kept", hosts[0], leaked)) });
+    expect(await names()).toEqual(["claimed", "kept"]);
+    await tell(hosts[0], { revocations: under(later.keySet, revocationOf("claimed", hosts[0], later)) });
+    expect(await names()).toEqual(["kept"]);
+  });
+
   function keysNow(): Promise<ServerKeys> {
     const { directory, clock } = fleet;
     return openServerKeys(directory, { now: () => clock.now(), randomBytes: (length) => systemRandom.bytes(length) });

@@ -19,7 +19,7 @@ export async function recover(invocation: Invocation): Promise<number> {
   });
   const store = await storeLocation(invocation, directory);
   const epoch = await recoverServer(
-    { directory, store, auditFiles: listOption(invocation, "audit") },
+    { directory, store, auditFiles: listOption(invocation, "audit"), areKeysLeaked: isSet(invocation, "keysLeaked") },
     { clock: systemClock, random: systemRandom },
   );
   if (isSet(invocation, "json")) printJson({ epoch });

@@ -14,16 +14,17 @@ export interface EpochOptions {
   readonly store: Store;
   readonly now: () => number;
   readonly random: Random;
-  readonly reason: "restored" | "recovered";
+  readonly reason: "restored" | "recovered" | "keys_leaked";
   /** Exported logs of organisations: what they say was taken back is taken back again. */
   readonly auditFiles: readonly string[];
 }
 
 /**
  * Opens a new epoch: what was under way is void (codes, enrollments that wait, sessions), each organisation's log says
- * so, what exported logs say was revoked since is revoked again, and new working keys take the old ones' place. Killed in
- * between, the same again goes on. Answers the epoch. Fails, and changes nothing, with `audit.…` for a log that this
- * server did not sign, `org.not_found` for one of an organisation that it does not have.
+ * so, what exported logs say was revoked since is revoked again, and new working keys take the old ones' place. With
+ * `keys_leaked` nothing that those of before signed counts any more. Killed in between, the same again goes on. Answers
+ * the epoch. Fails, and changes nothing, with `audit.…` for a log that this server did not sign, `org.not_found` for one
+ * of an organisation that it does not have.
  */
 export async function openEpoch(options: EpochOptions): Promise<number> {
   const { directory, store, now, random, reason, auditFiles } = options;
@@ -34,6 +35,7 @@ export async function openEpoch(options: EpochOptions): Promise<number> {
   const back = await Promise.all(auditFiles.map((file) => readTakenBack(file, before.working.audit.key.publicKey)));
   const stranger = back.find(({ orgId }) => !orgIds.includes(orgId));
   if (stranger !== undefined) throw new Problem("org.not_found", { detail: `An export is of ${stranger.orgId}.` });
+  if (reason === "keys_leaked") await store.restateFact("leaked_epoch", String(before.keySet.epoch));
   await store.forgetSetupCodes();
   for (const orgId of orgIds) {
     await store.inOrg(orgId, async (tx) => {

@@ -14,6 +14,8 @@ export interface PastCourt {
   readonly serverIdentityKey: Uint8Array;
   /** This server's own; what is past was signed before. */
   readonly epoch: number;
+  /** Whose keys others may have, and of all before: their signatures prove nothing. 0: none's. */
+  readonly leakedEpoch: number;
 }
 
 /**
@@ -28,6 +30,7 @@ export function provenIds(past: readonly PastRevocations[], court: PastCourt): R
 function provenUnder({ keySet: said, revocations }: PastRevocations, court: PastCourt): readonly string[] | undefined {
   const keySet = readKeySet(said, court.serverIdentityKey);
   if (keySet === undefined || keySet.epoch >= court.epoch) return undefined;
+  if (keySet.epoch <= court.leakedEpoch) return [];
   const isOwn = (one: SignedRevocation) => one.epoch === keySet.epoch && isRevocationOf({ ...court, keySet }, one);
   return revocations.every(isOwn) ? revocations.flatMap(({ ids }) => ids) : undefined;
 }

@@ -6,6 +6,8 @@ import { openEpoch } from "./open-epoch.ts";
 export interface RecoverOptions extends Pick<ServerConfig, "directory" | "store"> {
   /** Exported audit logs: what they say was revoked since is revoked again. */
   readonly auditFiles?: readonly string[];
+  /** Somebody may have the working keys: what they signed is no proof any more of what this server took back. */
+  readonly areKeysLeaked?: boolean;
 }
 
 /**
@@ -13,10 +15,11 @@ export interface RecoverOptions extends Pick<ServerConfig, "directory" | "store"
  * keys may be known to others. Nodes follow by the identity key. Answers the epoch. Fails with `state.…`, `store.…`.
  */
 export async function recoverServer(
-  { directory, store: location, auditFiles = [] }: RecoverOptions,
+  { directory, store: location, auditFiles = [], areKeysLeaked = false }: RecoverOptions,
   { clock, random }: { readonly clock: Clock; readonly random: Random },
 ): Promise<number> {
   requireDatabase(location);
   await using store = await connectForMaintenance(location, clock);
-  return await openEpoch({ directory, store, now: () => clock.now(), random, reason: "recovered", auditFiles });
+  const reason = areKeysLeaked ? "keys_leaked" : "recovered";
+  return await openEpoch({ directory, store, now: () => clock.now(), random, reason, auditFiles });
 }

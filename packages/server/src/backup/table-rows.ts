@@ -18,6 +18,7 @@ export const TENANT_TABLES: readonly string[] = MIGRATIONS.flatMap(({ tenantTabl
 export const SHARED_TABLES = [
   { table: "setup_codes", where: sql`true` },
   { table: "lookups", where: sql`kind <> 'session'` },
+  { table: "server_facts", where: sql`name = 'leaked_epoch'` },
 ] as const;
 
 const PAGE = 1_000;

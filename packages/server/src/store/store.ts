@@ -10,7 +10,7 @@ import type { LookupKind, Tables } from "./tables.ts";
 const MAX_ATTEMPTS = 5;
 
 /** What the database knows of the server whose it is. */
-export type FactName = "identity_key" | "key_set";
+export type FactName = "identity_key" | "key_set" | "leaked_epoch";
 
 /** The server's database. Everything of a tenant is reached inside a transaction that names the tenant. */
 export class Store implements AsyncDisposable {
@@ -116,6 +116,12 @@ export class Store implements AsyncDisposable {
   async replaceFact(name: FactName, before: string, value: string): Promise<boolean> {
     const one = this.shared.updateTable("server_facts").set({ value }).where("name", "=", name);
     return (await one.where("value", "=", before).executeTakeFirst()).numUpdatedRows === 1n;
+  }
+
+  /** States a fact, whatever held before. */
+  async restateFact(name: FactName, value: string): Promise<void> {
+    const row = this.shared.insertInto("server_facts").values({ name, value });
+    await row.onConflict((on) => on.column("name").doUpdateSet({ value })).execute();
   }
 
   /** Fails when the database does not answer; changes nothing. */

@@ -18,7 +18,8 @@ export function pastMethods({ store, keys, bus }: ServerContext) {
         rosterVersion: toSafeNumber(rosterVersion),
         roster: roster === "" ? undefined : readRosterDocument(readJson(roster)),
       };
-      const court = { orgId, nodeId, serverIdentityKey: keys.identityKey, epoch: keys.keySet.epoch };
+      const leakedEpoch = Number((await store.fact("leaked_epoch")) ?? 0);
+      const court = { orgId, nodeId, serverIdentityKey: keys.identityKey, epoch: keys.keySet.epoch, leakedEpoch };
       const { wantsRoster, changed, ended } = await store.inOrg(orgId, (tx) => takePast(tx, told, court));
       tellNodes(bus, orgId, changed);
       for (const one of ended) bus.publish({ kind: "session", orgId, nodeId: one });
