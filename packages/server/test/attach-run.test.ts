@@ -1,5 +1,7 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
 import { MessageQueue, systemRandom } from "@gatehouse/core";
+import { eventually } from "@gatehouse/testbed";
 import {
   type AttachRunRequest,
   AttachRunRequestSchema,
@@ -10,6 +12,7 @@ import {
   RunOutput_Stream,
   type RunStreamRequest,
   RunStreamRequestSchema,
+  type RunStreamResponse,
 } from "@gatehouse/wire";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createSetupCode } from "../src/index.ts";
@@ -98,6 +101,19 @@ test("a viewer attaches to nothing, and no command is given", async () => {
   expect(node.stream.count("command")).toBe(0);
 });
 
+test("that a run has a terminal, and the sizes of its window, pass; a window without a row ends the stream", async () => {
+  await using node = await openNode("a11");
+  const operator = attach(node.nodeId);
+  const run = await node.join(await node.asked(), { hasTerminal: true });
+  operator.send({ case: "resize", value: { rows: 40, columns: 100 } });
+  await eventually("the size passes", () => run.received.length > 0);
+  operator.send({ case: "resize", value: { rows: 0, columns: 100 } });
+  expect(await operator.ended).toMatchObject({ code: Code.InvalidArgument });
+  await run.ended;
+  expect(operator.received).toMatchObject([{ case: "opened", value: { hasTerminal: true, takesInput: true } }]);
+  expect(run.received).toMatchObject([{ case: "resize", value: { rows: 40, columns: 100 } }]);
+});
+
 test("another organisation's owner attaches to nothing and runs no command there: the node is none for them", async () => {
   await using node = await openNode("a9");
   const config = { directory: fleet.directory, store: database.location };
@@ -152,12 +168,14 @@ async function openNode(name: string) {
       if (kind.case !== "openRunStream") throw new Error(`it asks for ${kind.case}`);
       return kind.value;
     },
-    join: async ({ runId, attachmentId }: OpenRunStream) => {
+    join: async ({ runId, attachmentId }: OpenRunStream, more: { readonly hasTerminal?: boolean } = {}) => {
       const outgoing = new MessageQueue<RunStreamRequest>(100);
       const send = (message: NodeSaid) => void outgoing.push(create(RunStreamRequestSchema, { message }));
-      send({ case: "open", value: { runId, attachmentId, takesInput: true } });
+      send({ case: "open", value: { runId, attachmentId, takesInput: true, ...more } });
+      const received: RunStreamResponse["message"][] = [];
       const options = { ...(await session.proofOf("RunStream")), timeoutMs: 0 };
-      return { send, ended: readAll(fleet.gateway.runStream(outgoing, options), () => undefined) };
+      const answers = fleet.gateway.runStream(outgoing, options);
+      return { send, received, ended: readAll(answers, ({ message }) => void received.push(message)) };
     },
     [Symbol.asyncDispose]: () => stream[Symbol.asyncDispose](),
   };
