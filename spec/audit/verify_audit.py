@@ -58,7 +58,10 @@ def is_signed(key, message, signature):
     return s < L and not any((left[i] * right[2] - right[i] * left[2]) % P for i in (0, 1))
 
 def unbase64(text, length):
-    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if re.fullmatch(r"[\w-]*", text, re.A) else b""
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if re.fullmatch(r"[\w-]*", text, re.A) else b""
+    except ValueError:
+        data = b""
     if len(data) != length or base64.urlsafe_b64encode(data).decode().rstrip("=") != text:
         raise Tampered(f"not {length} bytes of base64url")
     return data
@@ -74,6 +77,11 @@ def canonical(value):
     if isinstance(value, float) or (isinstance(value, int) and abs(value) >= 2**53):
         raise Tampered("a number that is no safe integer")
     return json.dumps(value, ensure_ascii=False)
+
+def ended(line):
+    if not line.endswith(b"\n"):
+        raise Tampered("it ends within a line")
+    return line[:-1]
 
 def read(line):
     try:
@@ -127,12 +135,12 @@ def check_head(head, log, key, root, sizes):
 def check_export(path, pinned):
     peaks, size, covered, witnesses = [], 0, 0, set()
     with open(path, "rb") as file:
-        header = read(file.readline().rstrip(b"\n"))
+        header = read(ended(file.readline()))
         check_members(header, {"gatehouse_audit": COUNT, "log": TEXT, "key": TEXT})
         key = unbase64(header["key"], 32)
         if header["gatehouse_audit"] != 1 or pinned not in (None, header["key"]):
             raise Tampered("another version or key")
-        for line in (line.rstrip(b"\n") for line in file):
+        for line in map(ended, file):
             try:
                 value = read(line)
                 if "signature" in value:

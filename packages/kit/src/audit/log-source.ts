@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { MerkleFrontier, Problem, readExportHeader, readHead, type SignedHead } from "@gatehouse/core";
 import { systemReason } from "../files/error-code.ts";
 import { sha256 } from "../keys/sha256.ts";
-import { readLines } from "./read-lines.ts";
+import { LINE_FEED, readLines } from "./read-lines.ts";
 import { SegmentFolder } from "./segment-folder.ts";
 import { readSegmentHeader, type SegmentHeader } from "./segment-header.ts";
 import { LAST_HEAD } from "./segment-store.ts";
@@ -44,9 +44,20 @@ function exportSource(path: string): LogSource {
     lastHead: async () => undefined,
     read: () => {
       const readHeader = (line: string) => ({ ...readExportHeader(line), tree: new MerkleFrontier(sha256) });
-      return readParts(createReadStream(path, { highWaterMark: 262_144 }), readHeader);
+      return readParts(endedLines(createReadStream(path, { highWaterMark: 262_144 })), readHeader);
     },
   };
+}
+
+/** Passes bytes on. Fails with `audit.tampered` when they end within a line: an export is written as a whole. */
+async function* endedLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let last = LINE_FEED;
+  for await (const chunk of chunks) {
+    last = chunk.at(-1) ?? last;
+    yield chunk;
+  }
+  if (last !== LINE_FEED)
+    throw new Problem("audit.tampered", { detail: "It ends within a line: its end was cut off." });
 }
 
 function folderSource(folder: string): LogSource {

@@ -2,7 +2,7 @@ import { Problem } from "@gatehouse/core";
 
 /** An entry is a few hundred bytes; what is longer is none. */
 const MAX_LINE_BYTES = 1_048_576;
-const LINE_FEED = 0x0a;
+export const LINE_FEED = 0x0a;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** One line, and the offset of the byte behind its line feed. */

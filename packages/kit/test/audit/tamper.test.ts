@@ -58,7 +58,7 @@ afterAll(() => place[Symbol.asyncDispose]());
 /** What our verifier says of an export with these lines: `undefined` when nothing is wrong. */
 async function faultOf(changed: readonly string[]): Promise<string | undefined> {
   const copy = join(place.directory, "changed.jsonl");
-  await writeFile(copy, changed.map((line) => `${line}\n`).join(""));
+  await writeFile(copy, textOf(changed));
   const failure: unknown = await verifyLog(await openLogSource(copy), { pinned: place.key.publicKey }).then(
     () => undefined,
     (thrown: unknown) => thrown,
@@ -68,19 +68,16 @@ async function faultOf(changed: readonly string[]): Promise<string | undefined> 
 }
 
 /** Lets the verifier that shares nothing with ours judge many exports at once. Returns those that it takes. */
-async function takenByPython(exports: ReadonlyMap<string, readonly string[]>): Promise<readonly string[]> {
+async function takenByPython(exports: ReadonlyMap<string, string>): Promise<readonly string[]> {
   const list = join(place.directory, "exports.json");
-  await writeFile(
-    list,
-    JSON.stringify([...exports].map(([what, changed]) => [what, changed.map((one) => `${one}\n`)])),
-  );
+  await writeFile(list, JSON.stringify([...exports]));
   const script = `
 import json, sys, tempfile
 sys.path.insert(0, sys.argv[1])
 from verify_audit import Tampered, check_export
-for what, lines in json.load(open(sys.argv[2], encoding="utf-8")):
+for what, text in json.load(open(sys.argv[2], encoding="utf-8")):
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="") as file:
-        file.write("".join(lines))
+        file.write(text)
         file.flush()
         try:
             check_export(file.name, sys.argv[3])
@@ -97,8 +94,10 @@ for what, lines in json.load(open(sys.argv[2], encoding="utf-8")):
 /** Exports that both verifiers must refuse, so that neither can be the only one that is right. */
 async function expectFound(exports: ReadonlyMap<string, readonly string[]>): Promise<void> {
   for (const [what, changed] of exports) expect(await faultOf(changed), what).toBeDefined();
-  expect(await takenByPython(exports)).toEqual([]);
+  expect(await takenByPython(new Map([...exports].map(([what, changed]) => [what, textOf(changed)])))).toEqual([]);
 }
+
+const textOf = (changed: readonly string[]) => changed.map((line) => `${line}\n`).join("");
 
 const withLine = (at: number, line: string) => lines.map((one, index) => (index === at ? line : one));
 
@@ -111,7 +110,7 @@ function otherValue(value: JsonValue): JsonValue {
 
 test("an export that nobody touched is what was signed, for both verifiers", async () => {
   expect(await faultOf(lines)).toBeUndefined();
-  expect(await takenByPython(new Map([["untouched", lines]]))).toEqual(["untouched"]);
+  expect(await takenByPython(new Map([["untouched", textOf(lines)]]))).toEqual(["untouched"]);
 });
 
 test("a change of any member of any line is found", async () => {
@@ -156,9 +155,9 @@ test("a deleted, doubled or moved line is found, and so is an end that was cut o
 });
 
 test("any other byte anywhere is found", async () => {
-  const text = Buffer.from(lines.map((line) => `${line}\n`).join(""));
+  const text = Buffer.from(textOf(lines));
   const copy = join(place.directory, "bytes.jsonl");
-  const anywhere = fc.nat({ max: text.length - 2 });
+  const anywhere = fc.nat({ max: text.length - 1 });
   await fc.assert(
     fc.asyncProperty(anywhere, fc.integer({ min: 1, max: 255 }), async (at, flip) => {
       const changed = Buffer.from(text);
@@ -168,6 +167,37 @@ test("any other byte anywhere is found", async () => {
     }),
     { numRuns: 400 },
   );
+});
+
+test("an end that was cut off anywhere but behind a head, or has something behind it, is found by both verifiers", async () => {
+  const text = textOf(lines);
+  const copy = join(place.directory, "cut.jsonl");
+  const heads = lines.flatMap((line, at) =>
+    line.includes('"signature"') ? [textOf(lines.slice(0, at + 1)).length] : [],
+  );
+  const changes = new Map([["a byte more", `${text}x`]]);
+  for (let at = 0; at < text.length; at += 1)
+    if (!heads.includes(at)) changes.set(`cut off at ${at}`, text.slice(0, at));
+  for (const [what, changed] of changes) {
+    await writeFile(copy, changed);
+    await expect(verifyLog(await openLogSource(copy)), what).rejects.toMatchObject({ code: "audit.tampered" });
+  }
+  expect(await takenByPython(new Map([...changes].filter((_, at) => at % 7 === 0)))).toEqual([]);
+});
+
+test("a byte that is missing or doubled anywhere is found by both verifiers", async () => {
+  const text = textOf(lines);
+  const copy = join(place.directory, "shifted.jsonl");
+  const changes = new Map<string, string>();
+  for (let at = 0; at < text.length; at += 7) {
+    changes.set(`without ${at}`, text.slice(0, at) + text.slice(at + 1));
+    changes.set(`${at} twice`, text.slice(0, at + 1) + text.slice(at));
+  }
+  for (const [what, changed] of changes) {
+    await writeFile(copy, changed);
+    await expect(verifyLog(await openLogSource(copy)), what).rejects.toMatchObject({ code: "audit.tampered" });
+  }
+  expect(await takenByPython(changes)).toEqual([]);
 });
 
 test("the sentence names the entry, or those among which it is", async () => {
