@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Problem } from "@gatehouse/core";
 import { openExclusiveLock } from "./exclusive-lock.ts";
 import { readPrivateFile, removeFile } from "./private-file.ts";
+import { sweepTemporaries } from "./sweep-temporaries.ts";
 import { writeFileAtomic } from "./write-file-atomic.ts";
 
 const LOCK_FILE = "daemon.lock";
@@ -32,7 +33,7 @@ export interface DaemonLock extends AsyncDisposable {
 }
 
 /**
- * Takes the state directory for one daemon and writes `daemon.lock`. The lock is the kernel's and ends with the
+ * Takes the state directory for one daemon, removes what killed writers left there, and writes `daemon.lock`. The lock is the kernel's and ends with the
  * process; the file only informs. Fails with `state.locked`, naming the pid where the file does.
  */
 export async function openDaemonLock(directory: string, details: DaemonLockDetails): Promise<DaemonLock> {
@@ -45,6 +46,7 @@ export async function openDaemonLock(directory: string, details: DaemonLockDetai
   let lock: Disposable | undefined = await take();
   let current = details;
   try {
+    await sweepTemporaries(directory, Date.now());
     await writeFileAtomic(path, render(current));
   } catch (failure) {
     lock[Symbol.dispose]();

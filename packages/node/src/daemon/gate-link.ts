@@ -24,6 +24,8 @@ export interface GateLinkOptions {
 }
 
 const READY_TIMEOUT_MS = 20_000;
+/** After a hand-over it waits for its workers, for the last acknowledgements and for the log: some seven seconds. */
+const STOP_WITHIN_MS = 15_000;
 
 /** The gate's key-holder as a supervised child: started, started again when it dies, asked when it is there. */
 export class GateLink implements AsyncDisposable {
@@ -93,7 +95,7 @@ export class GateLink implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#supervisor[Symbol.asyncDispose]();
+    await this.#supervisor.shutdown(STOP_WITHIN_MS);
   }
 }
 

@@ -42,7 +42,8 @@ const CROWDED = { state: "busy", message: `${MAX_QUEUED} commands wait for this 
 
 /**
  * Queues a command for each node, on record. The same key with the same payload is the same command, whatever came of
- * it; one that was refused before it was sent is tried again. Fails with `nodes.not_found`, `commands.key_reused`.
+ * it; one that was refused before it was sent is tried again. Fails with `nodes.not_found`, `api.too_many` where more
+ * nodes have the labels than a batch reaches, `commands.key_reused`.
  */
 export async function sendCommand(tx: SendTransaction, input: SendInput, random: Random): Promise<SentBatch> {
   const { idempotencyKey, ttlMs, payload } = input;
@@ -67,8 +68,11 @@ export async function sendCommand(tx: SendTransaction, input: SendInput, random:
 
 async function findTargets(tx: SendTransaction, targets: CommandTargets): Promise<readonly Node[]> {
   if ("labels" in targets) {
-    const found = await tx.nodes.list({ state: "confirmed", labels: targets.labels, limit: MAX_TARGETS });
+    const found = await tx.nodes.list({ state: "confirmed", labels: targets.labels, limit: MAX_TARGETS + 1 });
     if (found.length === 0) throw new Problem("nodes.not_found", { detail: "No node has these labels." });
+    if (found.length > MAX_TARGETS) {
+      throw new Problem("api.too_many", { detail: `More than ${MAX_TARGETS} nodes have these labels.` });
+    }
     return found;
   }
   const nodes = await Promise.all([...new Set(targets.nodeIds)].map((id) => tx.nodes.find(id)));
