@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { toProblem } from "@gatehouse/core";
+import { Problem, toProblem } from "@gatehouse/core";
 import { type Config, loadConfig, requireStateDirectory } from "@gatehouse/kit";
 import type { Command, OptionValues } from "commander";
 import { awaitGate } from "./await-gate.ts";
@@ -19,13 +19,26 @@ const WITHOUT_DAEMON: ReadonlySet<string> = new Set([
   "completion",
   "policy test",
   "policy lint",
+  "policy ls",
+  "policy show",
+  "policy apply",
+  "policy history",
+  "policy assign",
+  "policy rm",
   "audit",
   "credentials reseal",
   "server",
   "org",
   "nodes",
   "node",
+  "login",
+  "logout",
+  "members",
+  "api-keys",
 ]);
+
+/** Commands that answer some of what they are asked where no daemon ever was. */
+const OFTEN_WITHOUT: ReadonlySet<string> = new Set(["policy explain"]);
 
 /** Commands that ask a server where the state directory is an operator's, else the daemon. */
 const OF_EITHER: ReadonlySet<string> = new Set(["credentials", "revoke"]);
@@ -43,7 +56,10 @@ export async function callCommand(command: Command, run: (invocation: Invocation
     const asksServer = OF_EITHER.has(group) && isOperators(settings);
     const asksNobody = WITHOUT_DAEMON.has(group) || WITHOUT_DAEMON.has(`${group} ${name}`);
     if (!asksServer && !asksNobody) {
-      await requireStateDirectory(stateDir);
+      await requireStateDirectory(stateDir).catch((failure: unknown) => {
+        const isAbsent = failure instanceof Problem && failure.code === "daemon.unreachable";
+        if (!isAbsent || !OFTEN_WITHOUT.has(`${group} ${name}`)) throw failure;
+      });
       await awaitGate(stateDir);
     }
     return await run({ args: command.args, options, ...settings, socketPath: join(stateDir, "daemon.sock") });

@@ -67,7 +67,7 @@ describe("a failure says what was asked for, and what to do", () => {
       "gatehouse: --allow takes host or host:port, not https://a.test.",
     ],
     [["run", "--policy", "none.yaml", "--", "true"], "none.yaml cannot be read: no such file or directory (ENOENT)."],
-    [["ls"], "no such file or directory (ENOENT).\n  next: gatehouse up"],
+    [["ls"], "state is not there.\n  next: gatehouse up"],
     [["nodes", "ls"], "next: gatehouse login, or gatehouse org init"],
   ])("%j", (args, said) => {
     expect(gatehouse(args).err).toContain(said);
