@@ -5,6 +5,7 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import {
   eventually,
   failCalls,
+  findProcessTree,
   isAlive,
   listProcesses,
   openFakeApi,
@@ -195,6 +196,32 @@ test("open tunnels of the old daemon do not outlive the new one, whose word they
   process.kill(pid, "SIGKILL");
   await eventually("the tunnel's end", () => tunnel.isClosed);
   await eventually("the old daemon's end", () => !world.daemon.isRunning, { timeoutMs: 10_000 });
+});
+
+test("a worker of the old daemon that dies is not started again: it would serve a run that was deleted since", async () => {
+  await using world = await startWorld();
+  await using api = await openFakeApi({ authority: world.authority });
+  const host = `127.0.0.1:${api.port}`;
+  const register = (run_id: string) => world.request("POST", "/v1/runs", { run_id, network_allow: [host] });
+  const [kept, deleted] = [(await register("kept")).body, (await register("deleted")).body] as [Registered, Registered];
+  const tunnels = await Promise.all(Array.from({ length: 12 }, () => secureTunnel(kept, host)));
+  const { pid: old } = await health(world);
+  const workersOf = async (daemon: number) =>
+    (await findProcessTree(({ pid }) => pid === daemon)).filter(({ command }) => command.includes("gate-worker"));
+  await runNext(world);
+  expect((await world.request("DELETE", `/v1/runs/${deleted.auth_token}`)).status).toBe(204);
+  expect(await askThrough(deleted, host)).toMatch(/^HTTP\/1\.1 407 /);
+
+  const [victim, ...others] = await workersOf(old);
+  expect(others).not.toEqual([]);
+  process.kill(victim?.pid ?? 0, "SIGKILL");
+  await eventually("its tunnels' end", () => tunnels.some(({ isClosed }) => isClosed));
+  const asked = Array.from({ length: 100 }, () => askThrough(deleted, host));
+  expect([...new Set((await Promise.all(asked)).map((answer) => answer.slice(0, 12)))]).toEqual(["HTTP/1.1 407"]);
+  expect((await workersOf(old)).map(({ pid }) => pid)).toEqual(others.map(({ pid }) => pid));
+  expect(api.requests).toEqual([]);
+  for (const { stream } of tunnels) stream.destroy();
+  await stopNext(world);
 });
 
 test("a sandbox lives through a hand-over: its tunnel under the old daemon, its next one under the new, and a revoked grant is gone from both", async () => {
