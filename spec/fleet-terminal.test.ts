@@ -56,11 +56,7 @@ test("a run that has a terminal is attached to from another, with its size; the 
   const first = sit([...deeds, { until: "Somebody else" }], command);
   await first.line("it is there", (line) => line === "here");
   first.write("\n");
-  const runId = await eventually("the run is listed", async () => {
-    const { stdout } = await fleet.run(["ls", "--json", ...own]);
-    const runs = JSON.parse(stdout) as { readonly run_id: string; readonly agent: string }[];
-    return runs.find(({ agent }) => agent === "moved")?.run_id;
-  });
+  const runId = await runOf("moved");
   const again: readonly Deed[] = [
     { until: "kept\n$ " },
     { type: "until stty size | grep '20 50'; do :; done\n" },
@@ -91,11 +87,11 @@ test("a further command at a terminal ends when its window is closed", async () 
 
 test("a server that is gone gives the terminal back to whoever asks for it, and one that returns shows it whole", async () => {
   const deeds: readonly Deed[] = [{ until: "$ " }, { tell: "here" }, { until: "is lost" }];
-  const command = ["run", "--node", "n1", ...PROMPT, ...own, "--", "sh"];
-  const leaves = sit([...deeds, { type: "\u0003" }, { until: "goes on" }], command);
+  const runAs = (agent: string) => ["run", "--node", "n1", ...PROMPT, "--agent", agent, ...own, "--", "sh"];
+  const leaves = sit([...deeds, { type: "\u0003" }, { until: "goes on" }], runAs("left"));
   const stays = sit(
     [...deeds, { tell: "lost" }, { type: "echo r''eturned\n" }, { until: "returned\n" }, { type: "exit 7\n" }],
-    command,
+    runAs("stayed"),
   );
   for (const person of [leaves, stays]) await person.line("it is there", (line) => line === "here");
   await fleet.stopServer("SIGKILL");
@@ -105,6 +101,7 @@ test("a server that is gone gives the terminal back to whoever asks for it, and 
   await fleet.startServer();
   stays.write("\n");
   expect(await stays.finished).toMatchObject({ code: 0, stdout: "here\nlost\n7 as it was\n", stderr: "" });
+  expect(await fleet.run(["stop", await runOf("left"), ...own])).toMatchObject({ code: 0 });
 });
 
 test("the seventeenth further command in a run is refused by its node, and nothing of it is started", async () => {
@@ -128,4 +125,13 @@ function sit(deeds: readonly Deed[], command: readonly string[], size?: readonly
 async function detach(...options: readonly string[]): Promise<string> {
   const { stdout } = await fleet.run(["run", "--node", "n1", "-d", ...options, ...own, "--", "sleep", "600"]);
   return stdout.trim();
+}
+
+/** The run of an agent that is there now. */
+function runOf(agent: string): Promise<string> {
+  return eventually("the run is listed", async () => {
+    const { stdout } = await fleet.run(["ls", "--json", ...own]);
+    const runs = JSON.parse(stdout) as { readonly run_id: string; readonly agent: string; readonly state: string }[];
+    return runs.find((run) => run.agent === agent && run.state === "running")?.run_id;
+  });
 }
