@@ -79,8 +79,9 @@ export class RunAttachment {
   }
 
   /**
-   * Answers the run's exit code. Fails with `usage.cancelled` when it was left, with `runs.away`, `server.…` when its streams could not be reached for a while;
-   * with `runs.taken_over`, `commands.refused` and whatever else the server says at once.
+   * Answers the run's exit code. Fails with `usage.cancelled` when it was left; with `runs.away`, `server.…` when its
+   * streams could not be reached for a while; with `runs.taken_over`, `commands.refused` and whatever else the server
+   * says at once.
    */
   async untilEnded(): Promise<number> {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {

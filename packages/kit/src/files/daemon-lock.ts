@@ -33,8 +33,9 @@ export interface DaemonLock extends AsyncDisposable {
 }
 
 /**
- * Takes the state directory for one daemon, removes what killed writers left there, and writes `daemon.lock`. The lock is the kernel's and ends with the
- * process; the file only informs. Fails with `state.locked`, naming the pid where the file does.
+ * Takes the state directory for one daemon, removes what killed writers left there, and writes `daemon.lock`. The lock
+ * is the kernel's and ends with the process; the file only informs. Fails with `state.locked`, naming the pid where the
+ * file does.
  */
 export async function openDaemonLock(directory: string, details: DaemonLockDetails): Promise<DaemonLock> {
   const path = join(directory, LOCK_FILE);

@@ -18,7 +18,7 @@ interface Queue<Item, Result> {
 
 /**
  * Group commit: what comes while a transaction runs goes into the next one. Nothing waits for company, and no more
- * than `MAX_WAITING_BYTES` wait in all.
+ * than `MAX_WAITING_BYTES` wait in all, `MAX_WAITING_BYTES_OF_ORG` of them for one organisation.
  */
 export class GroupWriter<Item, Result> {
   readonly #write: WriteGroup<Item, Result>;
