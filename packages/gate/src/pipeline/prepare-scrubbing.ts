@@ -1,14 +1,24 @@
 import { field, listMembers } from "../http1/fields.ts";
 import { KNOWN_CODING } from "../worker/body-coding.ts";
+import { cgiName } from "./forwarded-fields.ts";
 import type { Refusal, RequestContext } from "./request-context.ts";
 
-// What would make the answer come in pieces or codings in which a real value is not found.
+// What would make the answer come in pieces, codings or charsets in which a real value is not found, or with a digest of
+// it. Apache takes Request-Range for Range, Azure's storage x-ms-range before it.
 const OPAQUE: ReadonlySet<string> = new Set([
   "accept-encoding",
+  "accept-charset",
+  "grpc-accept-encoding",
+  "connect-accept-encoding",
   "range",
   "if-range",
+  "request-range",
+  "x-ms-range",
+  "x-ms-range-get-content-md5",
   "sec-websocket-extensions",
   "a-im",
+  "want-digest",
+  "want-content-digest",
   "want-repr-digest",
 ]);
 
@@ -18,7 +28,7 @@ const IDENTITY = field("Accept-Encoding", "identity");
 export function prepareScrubbing(context: RequestContext): Refusal | undefined {
   if (!context.plan.isScrubbed) return undefined;
   const codings = listMembers(context.fields, "accept-encoding").filter((member) => KNOWN_CODING.test(member));
-  context.fields = context.fields.filter(({ lowerName }) => !OPAQUE.has(lowerName));
+  context.fields = context.fields.filter(({ lowerName }) => !OPAQUE.has(cgiName(lowerName)));
   context.fields.push(codings.length === 0 ? IDENTITY : field("Accept-Encoding", codings.join(", ")));
   return undefined;
 }

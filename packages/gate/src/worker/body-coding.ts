@@ -13,10 +13,30 @@ const CODINGS: ReadonlyMap<string, Coding> = new Map([
 
 /** How a body is encoded: in one coding that is known here, not at all, or in a way that cannot be read. */
 export function bodyCoding(fields: readonly Field[]): Coding | "identity" | "unknown" {
-  const codings = listMembers(fields, "content-encoding").filter((coding) => coding !== "identity");
+  const codings = statedCodings(fields, "content-encoding");
   const [coding] = codings;
-  if (coding === undefined) return "identity";
-  return (codings.length === 1 && CODINGS.get(coding)) || "unknown";
+  if (coding !== undefined) return (codings.length === 1 && CODINGS.get(coding)) || "unknown";
+  return MESSAGE_CODINGS.some((name) => statedCodings(fields, name).length > 0) ? "unknown" : "identity";
+}
+
+/** In these a service states how the messages inside its body are compressed, one by one. */
+const MESSAGE_CODINGS = ["grpc-encoding", "connect-content-encoding"];
+
+function statedCodings(fields: readonly Field[], name: string): readonly string[] {
+  const codings = listMembers(fields, name);
+  return codings.length === 0 ? codings : codings.filter((coding) => coding !== "identity");
+}
+
+// In these, characters of ASCII stand for themselves. In others, UTF-16 say, no value is found.
+const ASCII_CHARSET =
+  /^(?:utf-?8(?:mb4)?|(?:us-)?ascii|binary|iso-?8859-\d{1,2}|latin-?\d|(?:windows-|cp)(?:125\d|874|93[26]|949|950)|koi8-[ru]|gbk|gb2312|gb18030|big5(?:-hkscs)?|euc-(?:jp|kr|tw)|shift[-_]jis|sjis|tis-620|macintosh)$/i;
+const CHARSET = /;[ \t]*charset[ \t]*=[ \t]*(?:"([^"]*)"|([^;"\t ]*))/gi;
+
+/** Whether values can be found in a body of this charset; one that states none is taken for text like any other. */
+export function isSearchable(fields: readonly Field[]): boolean {
+  return getAllFields(fields, "content-type").every((type) =>
+    [...type.matchAll(CHARSET)].every(([, quoted, plain]) => ASCII_CHARSET.test(quoted ?? plain ?? "")),
+  );
 }
 
 /** One member of Accept-Encoding that names such a coding. */

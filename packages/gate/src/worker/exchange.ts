@@ -7,7 +7,7 @@ import { ResponseHeadReader } from "../http1/response-head-reader.ts";
 import type { Refusal, RequestContext } from "../pipeline/request-context.ts";
 import { type OwnAnswer, transformAnswer } from "../pipeline/transform-answer.ts";
 import type { UpstreamConnection, UpstreamUser } from "../upstream/upstream-connection.ts";
-import { bodyCoding } from "./body-coding.ts";
+import { bodyCoding, isSearchable } from "./body-coding.ts";
 import type { RecodingSlots } from "./recoded-body.ts";
 import { RequestWriter } from "./request-writer.ts";
 import { type CodedBody, type RecodingOwner, ResponseWriter } from "./response-writer.ts";
@@ -216,11 +216,12 @@ export class Exchange implements UpstreamUser, RecodingOwner {
   /** In what coding the body is decoded, searched and encoded anew; `undefined` where it goes as it came. */
   #readCoding({ fields, framing }: ResponseHead): CodedBody | Refusal | undefined {
     const { plan, run } = this.#context;
-    const coding = plan.isScrubbed && !run.sought.isEmpty ? bodyCoding(fields) : "identity";
+    if (!plan.isScrubbed || run.sought.isEmpty) return undefined;
+    const coding = isSearchable(fields) ? bodyCoding(fields) : "unknown";
     if (coding === "identity") return undefined;
     if (framing.kind === "none") return coding === "unknown" ? undefined : { coding, slot: undefined };
     if (coding === "unknown") {
-      const detail = "The answer is refused: in its coding it cannot be searched for credentials.";
+      const detail = "The answer is refused: in its coding or charset it cannot be searched for credentials.";
       return { code: "gate.upstream_protocol", detail };
     }
     const slot = this.#owner.recodings.take(run.snapshot.runId);

@@ -232,6 +232,32 @@ test("a body in a coding that is not known, or in two, is refused whatever its t
   }
 });
 
+test("a body in a charset in which no value would be found, or of messages that are compressed, is refused", async () => {
+  for (const field of [
+    "Content-Type: application/json;charset=UTF-16",
+    'Content-Type: text/plain; x=1; Charset = "utf-32le"',
+    "Content-Type: text/plain;charset=utf-8;charset=IBM037",
+    "Content-Type: text/html; charset=utf-7",
+    "grpc-encoding: gzip",
+    "Connect-Content-Encoding: br",
+  ]) {
+    const { client, service } = await begin("GET / HTTP/1.1");
+    service.write(answer("identity", Buffer.from(SECRET, "utf16le"), [field]));
+    const refused = await client.receive();
+    expect(refused.header("x-gatehouse-denied"), field).toBe("gate.upstream_protocol");
+    expect(refused.body).not.toContain("s\0k\0");
+  }
+  for (const field of [
+    "Content-Type: text/html; charset=UTF-8",
+    "Content-Type: a/b;charset=Shift_JIS",
+    "grpc-encoding: identity",
+  ]) {
+    const { client, service } = await begin("GET / HTTP/1.1");
+    service.write(answer("identity", Buffer.from(SECRET), [field]));
+    expect(await client.receive(), field).toMatchObject({ status: 200, body: STAND_IN });
+  }
+});
+
 test("a type that is no text is searched too", async () => {
   const { client, service } = await begin("GET / HTTP/1.1");
   service.write(answer("gzip", gzipSync(TEXT), ["Content-Type: application/octet-stream"]));
@@ -251,6 +277,23 @@ describe("what the service is asked for", () => {
   ])("%j: %s", async (fields, asked) => {
     const { client, head } = await begin("GET / HTTP/1.1", { fields });
     expect(/^accept-encoding: (.*)$/im.exec(head)?.[1]).toBe(asked);
+    client.stream.socket.destroy();
+  });
+
+  test("is never a piece, a charset, a coding of messages or a digest, however the client spells it", async () => {
+    const fields = [
+      "Range: bytes=0-9",
+      "Request-Range: bytes=0-9",
+      "X-Ms-Range: bytes=0-9",
+      "Accept_Encoding: deflate",
+      "Accept-Charset: utf-16",
+      "Grpc-Accept-Encoding: gzip",
+      "Want-Content-Digest: sha-256=1",
+      "If_Range: x",
+    ];
+    const { client, head } = await begin("GET / HTTP/1.1", { fields });
+    const names = [...head.matchAll(/^([\w-]+):/gm)].map(([, name]) => name?.toLowerCase());
+    expect(new Set(names)).toEqual(new Set(["host", "authorization", "accept-encoding"]));
     client.stream.socket.destroy();
   });
 
