@@ -39,20 +39,23 @@ export function nodeHandlers(
 ): CommandHandlers {
   const { sandboxes, execs, stateDir } = deps;
   const streamed = streamedOf(sandboxes, execs);
+  // A run before a command in one: whoever stops a run stops that, whatever else has its id.
+  const holderOf = (id: string) => (execs.has(id) && !sandboxes.has(id) ? execs : sandboxes);
   const draining = new Draining();
   return {
     ping: async () => ({ message: "pong" }),
     startRun: async (asked) => {
       if (draining.isUnderWay) throw new Problem("commands.draining");
+      if (execs.has(asked.runId)) throw new Problem("runs.id_taken");
       await startRun(asked, deps);
       return { message: asked.runId };
     },
     stopRun: async ({ runId }) => {
-      await (execs.has(runId) ? execs : sandboxes).stop(parseRunId(runId));
+      await holderOf(runId).stop(parseRunId(runId));
       return {};
     },
     signalRun: async ({ runId, signal }) => {
-      await (execs.has(runId) ? execs : sandboxes).signal(parseRunId(runId), signal);
+      await holderOf(runId).signal(parseRunId(runId), signal);
       return {};
     },
     execInRun: async (asked, { actor }) => {

@@ -22,7 +22,7 @@ import type { Streamed } from "./streamed.ts";
 
 export interface ExecsDeps {
   readonly stateDir: string;
-  readonly sandboxes: Pick<Sandboxes, "get" | "list">;
+  readonly sandboxes: Pick<Sandboxes, "get" | "has" | "list">;
   readonly files: ExecFiles;
   readonly gate: Pick<GateLink, "call">;
   readonly clock: Clock;
@@ -80,7 +80,8 @@ export class Execs {
     const { files, clock, log } = this.#deps;
     const run = this.#liveRun(runId);
     const execId = options.execId ?? parseRunId(randomBytes(8).toString("hex"));
-    if (this.#execs.has(execId)) throw new Problem("runs.id_taken");
+    // Under a run's id it would be taken for the run by whoever stops that.
+    if (this.#execs.has(execId) || this.#deps.sandboxes.has(execId)) throw new Problem("runs.id_taken");
     const { command, env, timeoutMs } = request;
     const { isHeld, actor } = options;
     const record = { execId, runId, keeper: socketNameOf(execId), isHeld, startedAt: clock.now() };

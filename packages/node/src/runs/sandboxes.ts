@@ -99,6 +99,10 @@ export class Sandboxes {
     return [...this.#runs.values()].sort((a, b) => b.createdAt - a.createdAt);
   }
 
+  has(runId: string): boolean {
+    return this.#runs.has(runId);
+  }
+
   get(runId: string): RunRecord {
     const record = this.#runs.get(runId);
     if (record === undefined) throw new Problem("runs.not_found");
