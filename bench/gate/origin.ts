@@ -31,10 +31,15 @@ function serve(socket: TLSSocket): void {
   socket.setNoDelay(true);
   socket.on("error", () => socket.destroy());
   socket.on("data", (chunk: Buffer) => {
-    if (state.isEcho) socket.write(chunk);
+    if (state.isEcho) socket.write(unmasked(chunk));
     else if (state.bodyLeft > 0) takeBody(socket, state, chunk.length);
     else takeHeads(socket, state, chunk);
   });
+}
+
+/** The frame of a client, as a service sends it: without its mask, which is of zeros. */
+function unmasked(frame: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([frame[0] ?? 0, (frame[1] ?? 0) & 0x7f]), frame.subarray(6)]);
 }
 
 interface State {

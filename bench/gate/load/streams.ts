@@ -9,6 +9,7 @@ const FRAME = Buffer.concat([
   Buffer.from([0x81, 0x80 | 32, 0, 0, 0, 0]),
   Buffer.from('{"type":"ping","id":1234567890} '),
 ]);
+const MASK_BYTES = 4;
 
 /** Seconds that a body of so many bytes took down the way. */
 export async function download(way: Way, bytes: number): Promise<number> {
@@ -70,7 +71,7 @@ export async function echoes(way: Way, count: number): Promise<number[]> {
   for (let done = 0; done < count; done += 1) {
     const began = performance.now();
     socket.write(FRAME);
-    await untilBytes(socket, FRAME.length);
+    await untilBytes(socket, FRAME.length - MASK_BYTES);
     latenciesMs.push(performance.now() - began);
   }
   socket.destroy();

@@ -24,9 +24,15 @@ const OPAQUE: ReadonlySet<string> = new Set([
 
 const IDENTITY = field("Accept-Encoding", "identity");
 
-/** On hosts whose bodies are scrubbed, asks for an answer that can be read: whole, and in a known coding or none. */
+const SEARCHED_PROTOCOL = "websocket";
+
+/**
+ * On hosts whose bodies are scrubbed, asks for an answer that can be read: whole, and in a known coding or none. To
+ * another protocol than WebSocket it does not switch: where a value in it ends cannot be told.
+ */
 export function prepareScrubbing(context: RequestContext): Refusal | undefined {
   if (!context.plan.isScrubbed) return undefined;
+  if (context.upgrade !== SEARCHED_PROTOCOL) context.upgrade = undefined;
   const codings = listMembers(context.fields, "accept-encoding").filter((member) => KNOWN_CODING.test(member));
   context.fields = context.fields.filter(({ lowerName }) => !OPAQUE.has(cgiName(lowerName)));
   context.fields.push(codings.length === 0 ? IDENTITY : field("Accept-Encoding", codings.join(", ")));

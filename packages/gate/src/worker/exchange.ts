@@ -259,7 +259,7 @@ export class Exchange implements UpstreamUser, RecodingOwner {
     this.#response.upgradeHead(head, upgrade);
     this.#owner.onExchangeEnd({ kind: "upgraded" });
     if (rest.length > 0) this.#response.relay(rest);
-    if (this.#request.rest !== undefined) this.#request.relay(this.#request.rest);
+    if (!this.#ended && this.#request.rest !== undefined) this.#request.relay(this.#request.rest);
   }
 
   /** The response came whole. The connections go on only when both messages are, and nothing is in doubt. */

@@ -229,7 +229,10 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
     if (end.kind === "failed") return this.#afterFailure(current, end);
     const status = current.exchange?.status ?? 0;
     this.#current = undefined;
-    if (status !== 101) this.#record(current, status, end.kind === "broken" ? end : undefined);
+    // A switch was put on record when it was made.
+    if (status !== 101 || end.kind === "broken") {
+      this.#record(current, status, end.kind === "broken" ? end : undefined);
+    }
     if (end.kind === "broken") this.client.destroy();
     else if (end.keepsClient && !this.#isDraining) this.#next(end.rest);
     else this.#endClient();

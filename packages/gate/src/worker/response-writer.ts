@@ -4,6 +4,7 @@ import type { BodyStep, Field, RequestHead, ResponseHead } from "../http1/messag
 import { encodeChunk, encodeLastChunk, serialiseResponseHead } from "../http1/serialise.ts";
 import type { RequestContext } from "../pipeline/request-context.ts";
 import { Scrubber } from "../scrub/scrubber.ts";
+import { WebSocketScrubber } from "../scrub/websocket-scrubber.ts";
 import { type Coding, mayBeText, recodedFields } from "./body-coding.ts";
 import { RecodedBody, type RecodedBodyOwner } from "./recoded-body.ts";
 import { WriteBatch } from "./write-batch.ts";
@@ -20,9 +21,6 @@ export interface CodedBody {
   readonly slot: Disposable | undefined;
 }
 
-/** How long bytes of a switched protocol may wait for the rest of a value. */
-const RELAY_HOLD_MS = 5;
-
 /** Writes one response to the client: head without hop-by-hop fields, body in the client's framing, scrubbed. */
 export class ResponseWriter implements Disposable {
   readonly #client: Socket;
@@ -31,8 +29,7 @@ export class ResponseWriter implements Disposable {
   readonly #batch: WriteBatch;
   #recoded: RecodedBody | undefined;
   #bodyScrubber: Scrubber | undefined;
-  #hasSwitched = false;
-  #release: NodeJS.Timeout | undefined;
+  #messages: WebSocketScrubber | undefined;
   #trailers: readonly Field[] = [];
   #outgoing: Outgoing = "none";
   #keepsOpen = false;
@@ -83,8 +80,7 @@ export class ResponseWriter implements Disposable {
     const own = [field("Connection", "Upgrade"), field("Upgrade", protocol)];
     this.#addHead({ status, reason, fields: [...endToEnd(fields, status), ...own] });
     this.flush();
-    this.#prepareBody(true);
-    this.#hasSwitched = true;
+    if (this.#isSearched) this.#messages = new WebSocketScrubber(this.#context.run.sought);
   }
 
   /**
@@ -100,7 +96,9 @@ export class ResponseWriter implements Disposable {
     if (!this.#keepsOpen) sent.push(field("Connection", "close"));
     else if (request.minorVersion === 0) sent.push(field("Connection", "keep-alive"));
     this.#addHead({ status, reason, fields: sent });
-    if (this.#outgoing !== "none") this.#prepareBody(mayBeText(fields));
+    if (this.#outgoing !== "none" && this.#isSearched) {
+      this.#bodyScrubber = new Scrubber(this.#context.run.sought, mayBeText(fields));
+    }
   }
 
   /** `head` of an encoded body, which is decoded, scrubbed and encoded anew: its end is told to the owner. */
@@ -139,11 +137,11 @@ export class ResponseWriter implements Disposable {
     else this.flush();
   }
 
-  /** Writes bytes of a body, or of a switched protocol. */
+  /** Writes bytes of a switched protocol, or of an answer of our own. */
   relay(data: Buffer): void {
-    this.#addBody(data);
+    this.#add(this.#messages === undefined ? data : this.#messages.push(data));
     this.flush();
-    if (this.#hasSwitched && this.#bodyScrubber !== undefined) this.#releaseSoon(this.#bodyScrubber);
+    if (this.#messages?.isRefused) this.#owner.onUnreadable();
   }
 
   /** Sends what was prepared. */
@@ -151,25 +149,9 @@ export class ResponseWriter implements Disposable {
     this.#batch.flush();
   }
 
-  /**
-   * A conversation waits for answers: what is held back until more comes would hold it up for good. It goes out a
-   * fixed moment later, matching or not, so that its delay tells nothing.
-   */
-  #releaseSoon(scrubber: Scrubber): void {
-    clearTimeout(this.#release);
-    this.#release = setTimeout(() => {
-      if (this.#bodyScrubber === scrubber && !this.#client.destroyed) this.#writeHeld(scrubber);
-    }, RELAY_HOLD_MS);
-  }
-
-  #writeHeld(scrubber: Scrubber): void {
-    this.#add(scrubber.end());
-    this.flush();
-  }
-
   /** Writes what is held back, and the end of the body. */
   end(trailers: readonly Field[]): void {
-    clearTimeout(this.#release);
+    if (this.#messages !== undefined) this.#add(this.#messages.end());
     if (this.#recoded !== undefined) {
       this.#trailers = recodedFields(trailers);
       this.flush();
@@ -194,9 +176,9 @@ export class ResponseWriter implements Disposable {
     this.flush();
   }
 
-  #prepareBody(isText: boolean): void {
+  get #isSearched(): boolean {
     const { plan, run } = this.#context;
-    if (plan.isScrubbed && !run.sought.isEmpty) this.#bodyScrubber = new Scrubber(run.sought, isText);
+    return plan.isScrubbed && !run.sought.isEmpty;
   }
 
   #addHead(head: Parameters<typeof serialiseResponseHead>[0]): void {

@@ -1,5 +1,6 @@
+import type { Socket } from "node:net";
 import { eventually } from "@gatehouse/testbed";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ByteStream } from "./byte-stream.ts";
 import { allowing, type GateUnderTest, injection, openGate, outside, type ProxyClient } from "./gate-under-test.ts";
 import { openRawOrigin, type RawOrigin } from "./raw-origin.ts";
@@ -53,28 +54,105 @@ test("a WebSocket is relayed both ways after 101, whatever came early", async ()
   expect(gate.records.filter(({ url }) => url.endsWith("/ws"))).toMatchObject([{ status: 101, decision: "allowed" }]);
 });
 
-test("a relay on a granted host gives no real value away", async () => {
-  await using granted = await openGate();
-  await granted.put({
-    policy: allowing(host),
-    injections: [injection(host, "Bearer real-secret-value")],
-    scrub: [{ value: "real-secret-value", overwrite: "gh-placeholder-00" }],
+describe("a WebSocket of a granted host", () => {
+  let granted: GateUnderTest;
+  const VALUE = "real-secret-value";
+  const STAND_IN = "gh-placeholder-00";
+
+  beforeAll(async () => {
+    granted = await openGate();
+    await granted.put({
+      policy: allowing(host),
+      injections: [injection(host, `Bearer ${VALUE}`)],
+      scrub: [{ value: VALUE, overwrite: STAND_IN }],
+    });
   });
-  const client = await granted.tunnel(host);
-  client.send(`GET /ws HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
-  const service = await origin.accept();
-  await service.readUntil("\r\n\r\n");
-  service.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-  await client.receive({ hasBody: false });
-  // Two records, one behind the other: the value is split between them.
-  service.write("you sent real-");
-  service.write("secret-value, thanks ");
-  expect((await client.stream.readBytes(35)).toString()).toBe("you sent gh-placeholder-00, thanks ");
-  // What could be the beginning of a value does not wait for more than a moment.
-  service.write("real-secret-v");
-  expect((await client.stream.readBytes(13)).toString()).toBe("real-secret-v");
-  client.stream.socket.destroy();
+  afterAll(() => granted[Symbol.asyncDispose]());
+
+  async function open(path: string): Promise<{ readonly client: ProxyClient; readonly service: ByteStream }> {
+    const client = await granted.tunnel(host);
+    client.send(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
+    const service = await origin.accept();
+    await service.readUntil("\r\n\r\n");
+    service.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    await client.receive({ hasBody: false });
+    return { client, service };
+  }
+
+  test("gives no real value away, and holds no message up that is whole", async () => {
+    const { client, service } = await open("/whole");
+    service.write(textFrame(`you sent ${VALUE}`));
+    expect(await client.stream.readBytes(28)).toEqual(textFrame(`you sent ${STAND_IN}`));
+    service.write(textFrame("real-secret-v"));
+    expect(await client.stream.readBytes(15)).toEqual(textFrame("real-secret-v"));
+    client.stream.socket.destroy();
+  });
+
+  test("gives none away to a client that waits with reading until half of it has come", async () => {
+    const { client, service } = await open("/slow");
+    // Wherever the gate stops reading, it has the first half of a value, and not the second.
+    const piece = Buffer.from(VALUE.slice(9) + " ".repeat(16_384 - VALUE.length) + VALUE.slice(0, 9));
+    const frame = textFrame(Buffer.alloc(600 * piece.length, piece));
+    client.stream.socket.pause();
+    service.write(frame.subarray(0, 10));
+    for (let at = 10; at < frame.length; at += piece.length) service.write(frame.subarray(at, at + piece.length));
+    await eventually("the end of what the gate takes", settled(service.socket));
+    client.stream.socket.resume();
+    const got = await client.stream.readBytes(frame.length);
+    expect(got.includes(VALUE)).toBe(false);
+    client.stream.socket.destroy();
+  });
+
+  test("is cut where its messages cannot be searched, which is on record", async () => {
+    for (const [name, first, second] of [
+      ["compressed", 0xc1, 0x05],
+      ["masked", 0x81, 0x85],
+      ["unknown", 0x83, 0x05],
+    ] as const) {
+      const { client, service } = await open(`/${name}`);
+      service.write(Buffer.concat([Buffer.from([first, second]), Buffer.from("hello")]));
+      expect(await client.stream.readToEnd(), name).toHaveLength(0);
+      await eventually("the end of the service's side", () => service.isClosed);
+      const records = await eventually("the records", () => {
+        const own = granted.records.filter(({ url }) => url.endsWith(name));
+        return own.length === 2 ? own : undefined;
+      });
+      expect(records.map(({ status, code }) => [status, code])).toEqual([
+        [101, undefined],
+        [101, "gate.upstream_protocol"],
+      ]);
+    }
+  });
+
+  test("is the only protocol that is switched to there", async () => {
+    const client = await granted.tunnel(host);
+    client.send(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: spdy/3.1\r\n\r\n`);
+    const service = await origin.accept();
+    expect((await service.readUntil("\r\n\r\n")).toLowerCase()).not.toContain("spdy");
+    service.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: spdy/3.1\r\n\r\n");
+    expect((await client.receive()).header("x-gatehouse-denied")).toBe("gate.upstream_protocol");
+  });
 });
+
+/** A message in one frame, as services send it. */
+function textFrame(text: string | Buffer): Buffer {
+  const bytes = Buffer.from(text);
+  if (bytes.length < 126) return Buffer.concat([Buffer.from([0x81, bytes.length]), bytes]);
+  const header = Buffer.from([0x81, 127, 0, 0, 0, 0, 0, 0, 0, 0]);
+  header.writeBigUInt64BE(BigInt(bytes.length), 2);
+  return Buffer.concat([header, bytes]);
+}
+
+/** Whether nothing more is taken of what was written to a socket: for twenty times as often as it is asked. */
+function settled(socket: Socket): () => boolean {
+  let left = -1;
+  let times = 0;
+  return () => {
+    times = socket.writableLength === left ? times + 1 : 0;
+    left = socket.writableLength;
+    return times === 20;
+  };
+}
 
 test("a client that leaves a relay takes the service's side with it", async () => {
   const { client, service } = await openExchange("GET /left HTTP/1.1", ["Connection: Upgrade", "Upgrade: websocket"]);
