@@ -9,6 +9,7 @@ import { type CreateRequest, parseCreateRequest } from "../src/runs/create-reque
 import { RunFiles } from "../src/runs/run-files.ts";
 import { Sandboxes, type SandboxesDeps } from "../src/runs/sandboxes.ts";
 import type { DriverName } from "../src/sandbox/driver.ts";
+import { Drivers } from "../src/sandbox/drivers.ts";
 import { processesWith } from "./processes-with.ts";
 import { until } from "./until.ts";
 
@@ -45,8 +46,13 @@ export async function openRuns(driver: DriverName) {
   const files = new RunFiles(stateDir);
   const log = createLog({ level: "error", format: "text", write: () => undefined });
   const own = { stateDir, configDir: join(directory, "config"), sockets: [], programs: [] };
-  const chooseDriver = () => Promise.resolve(driver);
-  const runs = await Sandboxes.open({ gate, files, clock: systemClock, log, own, chooseDriver });
+  const probed: DriverName[] = [];
+  const probe = (asked: DriverName) => {
+    probed.push(asked);
+    return Promise.resolve({ ok: true, detail: "" } as const);
+  };
+  const drivers = new Drivers(probe, driver);
+  const runs = await Sandboxes.open({ gate, files, clock: systemClock, log, own, drivers });
   const stopAll = new StopAll({ sandboxes: runs, gate, log });
   const routes = nodeRoutes({ sandboxes: runs, files, status: () => Promise.resolve({}), stopAll });
   const socketPath = join(stateDir, "node.sock");
@@ -66,6 +72,8 @@ export async function openRuns(driver: DriverName) {
     gate,
     files,
     runs,
+    /** Of which driver a probe was made, in order. */
+    probed,
     start: (script: string, more = {}) => runs.create(request(["/bin/sh", "-c", script], more)),
     [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
   };

@@ -105,6 +105,20 @@ for (const driver of DRIVERS) {
       await expect(world.start("true")).rejects.toMatchObject({ detail: expect.stringContaining(world.workspace) });
       await rename(gone, world.workspace);
     });
+
+    test("is not proven again before the next run, unless one could not be built", async () => {
+      await using world = await openRuns(driver);
+      await world.start("true");
+      await world.start("true");
+      expect(world.probed).toEqual([driver]);
+      const gone = join(world.directory, "gone");
+      world.gate.onStartRun = () => rename(world.workspace, gone);
+      await expect(world.start("true")).rejects.toMatchObject({ code: "sandbox.start_failed" });
+      await rename(gone, world.workspace);
+      world.gate.onStartRun = () => Promise.resolve();
+      await world.start("true");
+      expect(world.probed).toEqual([driver, driver]);
+    });
   });
 }
 

@@ -2,7 +2,6 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Problem } from "@gatehouse/core";
 import type { DriverName } from "../sandbox/driver.ts";
-import { requireDriver } from "../sandbox/probe.ts";
 
 /** What this node's own configuration lets commands do; nothing that comes from outside raises it. */
 export interface Ceiling {
@@ -14,21 +13,11 @@ export interface Ceiling {
   readonly localDestinations: readonly string[];
 }
 
-/** The driver of a run that a command starts. Fails with `commands.above_ceiling`, `sandbox.unavailable`. */
-export async function allowedDriver(asked: string, { drivers }: Ceiling): Promise<DriverName> {
-  const candidates = asked === "" ? drivers : drivers.filter((one) => one === asked);
-  if (candidates.length === 0) {
-    throw new Problem("commands.above_ceiling", { detail: "Its configuration allows no run with this driver." });
-  }
-  let failure: unknown;
-  for (const driver of candidates) {
-    try {
-      return await requireDriver(driver);
-    } catch (cause) {
-      failure = cause;
-    }
-  }
-  throw failure;
+/** The drivers that a run may get that a command starts, best first. Fails with `commands.above_ceiling`. */
+export function allowedDrivers(asked: string, { drivers }: Ceiling): readonly DriverName[] {
+  const allowed = asked === "" ? drivers : drivers.filter((one) => one === asked);
+  if (allowed.length > 0) return allowed;
+  throw new Problem("commands.above_ceiling", { detail: "Its configuration allows no run with this driver." });
 }
 
 /** Makes an empty directory for a run that named none. Fails with `commands.above_ceiling` where there may be none. */

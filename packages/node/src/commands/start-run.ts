@@ -3,7 +3,7 @@ import { Problem, parseRunId } from "@gatehouse/core";
 import type { StartRun } from "@gatehouse/wire";
 import { parseCreateRequest } from "../runs/create-request.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
-import { allowedDriver, type Ceiling, makeWorkspace } from "./ceiling.ts";
+import { allowedDrivers, type Ceiling, makeWorkspace } from "./ceiling.ts";
 import { requirePublic } from "./local-reach.ts";
 import { sizeOf } from "./size-of.ts";
 
@@ -14,7 +14,7 @@ export interface StartRunDeps {
 
 /** Starts a run that a command asks for, below the node's own ceiling. Returns when its command runs. */
 export async function startRun(asked: StartRun, { sandboxes, ceiling }: StartRunDeps): Promise<void> {
-  const driver = await allowedDriver(asked.driver, ceiling);
+  const drivers = allowedDrivers(asked.driver, ceiling);
   const ownsWorkspace = asked.workspace === "";
   const workspace = ownsWorkspace ? await makeWorkspace(asked.runId, ceiling) : asked.workspace;
   try {
@@ -27,7 +27,6 @@ export async function startRun(asked: StartRun, { sandboxes, ceiling }: StartRun
       grants,
       allow,
       env,
-      driver,
       detach: true,
       ...named,
       ...policy,
@@ -36,7 +35,7 @@ export async function startRun(asked: StartRun, { sandboxes, ceiling }: StartRun
     const { workspaceRoots } = ceiling;
     const takesInput = asked.attachmentId !== "";
     const shown = asked.terminal === undefined ? {} : { terminal: sizeOf(asked.terminal) };
-    const own = { workspaceRoots, ownsWorkspace, takesInput, ...shown, isCommanded: true };
+    const own = { drivers, workspaceRoots, ownsWorkspace, takesInput, ...shown, isCommanded: true };
     await sandboxes.create(request, { runId: parseRunId(asked.runId), ...own });
   } catch (failure) {
     if (ownsWorkspace) await rm(workspace, { recursive: true, force: true });

@@ -26,7 +26,8 @@ import { Sandboxes } from "../runs/sandboxes.ts";
 import { ownPrograms, socketsOf } from "../runs/workspace.ts";
 import type { DriverName } from "../sandbox/driver.ts";
 import { ENFORCES } from "../sandbox/driver.ts";
-import { probeDriver, requireDriver } from "../sandbox/probe.ts";
+import { Drivers } from "../sandbox/drivers.ts";
+import { probeDriver } from "../sandbox/probe.ts";
 import { openUplink, type UplinkParts } from "../uplink/open-uplink.ts";
 import type { Uplink } from "../uplink/uplink.ts";
 import { boundLog } from "./bound-log.ts";
@@ -242,9 +243,8 @@ async function openRuns(config: Config, { gate, files, log, stateDir }: SandboxP
     sockets: socketsOf(process.env),
     programs: ownPrograms(),
   };
-  const configured = config.node.driver === "auto" ? undefined : config.node.driver;
-  const chooseDriver = (asked: DriverName | undefined) => requireDriver(asked ?? configured);
-  const sandboxes = await Sandboxes.open({ gate, files, clock: systemClock, log, own, chooseDriver });
+  const drivers = new Drivers(probeDriver, config.node.driver === "auto" ? undefined : config.node.driver);
+  const sandboxes = await Sandboxes.open({ gate, files, clock: systemClock, log, own, drivers });
   const execFiles = new ExecFiles(files);
   return {
     sandboxes,

@@ -8,6 +8,7 @@ import * as z from "zod";
 import type { GateLink } from "../daemon/gate-link.ts";
 import { askKeeper } from "../keeper/ask-keeper.ts";
 import type { DriverName } from "../sandbox/driver.ts";
+import type { Drivers } from "../sandbox/drivers.ts";
 import type { CreateRequest } from "./create-request.ts";
 import { KeeperLink } from "./keeper-link.ts";
 import { launchOf, type PlannedRun, recordOf } from "./plan-run.ts";
@@ -22,8 +23,7 @@ export interface SandboxesDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly own: OwnDirectories;
-  /** The driver that a request gets, proven to work. */
-  readonly chooseDriver: (asked: DriverName | undefined) => Promise<DriverName>;
+  readonly drivers: Pick<Drivers, "firstOf" | "distrust">;
 }
 
 /** Answer to a created run. `launch` is for whoever starts the keeper of a foreground run. */
@@ -40,6 +40,8 @@ export interface CreatedRun {
 export interface CreateOptions {
   /** Default: a new one. */
   readonly runId?: RunId;
+  /** The drivers that it may get where the request names none, best first. Default: what the node is configured for. */
+  readonly drivers?: readonly DriverName[];
   /** Directories in one of which the workspace must lie; absent: anywhere. */
   readonly workspaceRoots?: readonly string[];
   /** The workspace was made for this run and goes with it. */
@@ -139,12 +141,12 @@ export class Sandboxes {
   }
 
   async #plan(request: CreateRequest, options: CreateOptions) {
-    const { own, clock, chooseDriver } = this.#deps;
+    const { own, clock, drivers } = this.#deps;
     const workspace = checkWorkspace(request.workspace, own);
     if (options.workspaceRoots !== undefined) requireWithin(workspace, options.workspaceRoots);
     const mounts = request.mounts.map((path) => checkMount(path, own));
     refuseNested([workspace, ...mounts]);
-    const driver = await chooseDriver(request.driver);
+    const driver = await drivers.firstOf(request.driver === undefined ? options.drivers : [request.driver]);
     const { takesInput = false, terminal } = options;
     const runId = options.runId ?? parseRunId(randomBytes(8).toString("hex"));
     const streams = { takesInput, terminal };
@@ -186,6 +188,7 @@ export class Sandboxes {
 
   async #end(record: RunRecord, { code, why }: RunEnd): Promise<void> {
     const { runId } = record;
+    if (why !== undefined) this.#deps.drivers.distrust(record.driver);
     await this.#deps.gate.call("endRun", { runId });
     await removeFile(this.#keeperSocket(record));
     this.#deps.log.info("run ended", { runId, code, why });

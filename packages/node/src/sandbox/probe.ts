@@ -1,7 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Problem } from "@gatehouse/core";
 import { native } from "@gatehouse/kit";
 import { overSafeDevices } from "./bubblewrap.ts";
 import type { DriverName } from "./driver.ts";
@@ -54,18 +53,6 @@ export async function probeDriver(driver: DriverName): Promise<ProbeResult> {
   const complaint = await tryRun(PROBES[driver]());
   if (complaint === undefined) return { ok: true, detail: `${driver} builds namespaces` };
   return { ok: false, detail: complaint, fix: fixFor(complaint) };
-}
-
-/** The driver that was asked for, or the best that works. Fails with `sandbox.unavailable`, naming probe and fix. */
-export async function requireDriver(asked: DriverName | undefined): Promise<DriverName> {
-  const candidates: readonly DriverName[] = asked === undefined ? ["bubblewrap", "unshare"] : [asked];
-  const failures: string[] = [];
-  for (const driver of candidates) {
-    const result = await probeDriver(driver);
-    if (result.ok) return driver;
-    failures.push(`Probe ${driver} failed: ${result.detail}. Fix: ${result.fix}`);
-  }
-  throw new Problem("sandbox.unavailable", { detail: failures.join(" ") });
 }
 
 /** `undefined` when it ended well, else the last line of what it said. */
