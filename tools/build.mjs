@@ -29,6 +29,20 @@ const ALONE = {
   "run-program": "packages/cli/src/run-program.ts",
 };
 
+/**
+ * An import of `node:http` reads each of its exports, one of which loads the whole of undici: 30 ms of every start, and
+ * memory in every process. Asked for by a call, it reads none until it is used.
+ */
+const HTTP_WITHOUT_UNDICI = {
+  name: "http-without-undici",
+  setup(bundle) {
+    bundle.onResolve({ filter: /^(node:)?http$/ }, () => ({ path: "http", namespace: "builtin" }));
+    bundle.onLoad({ filter: /^http$/, namespace: "builtin" }, () => ({
+      contents: 'module.exports = process.getBuiltinModule("node:http");',
+    }));
+  },
+};
+
 await mkdir(outdir, { recursive: true });
 process.on("exit", (code) => {
   if (code !== 0) rmSync(outdir, { recursive: true, force: true });
@@ -47,6 +61,7 @@ const options = {
   legalComments: "linked",
   // koffi finds its compiled part beside its own files, so it stays a package.
   external: ["koffi"],
+  plugins: [HTTP_WITHOUT_UNDICI],
   // CommonJS dependencies inside an ES module bundle still ask for require.
   banner: {
     js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
