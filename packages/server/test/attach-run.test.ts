@@ -93,6 +93,16 @@ test("a later one who writes to a run takes its input over", async () => {
   expect(await second.ended).toBeUndefined();
 });
 
+test("who only looks at a run ends no input of it", async () => {
+  await using node = await openNode("a12");
+  const operator = attach(node.nodeId);
+  const run = await node.join(await node.asked());
+  operator.send({ case: "inputEnd", value: {} });
+  expect(await operator.ended).toEqual(refused("stream.broken"));
+  await run.ended;
+  expect(run.received).toEqual([]);
+});
+
 test("a viewer attaches to nothing, and no command is given", async () => {
   await using node = await openNode("a8");
   const { apiKey } = await org.org.createApiKey({ label: "v", role: Role.VIEWER, ttlMs: 0n }, org.headers);

@@ -63,8 +63,8 @@ export function nodeHandlers(
       return { message: asked.execId };
     },
     collectLogs: (asked) => collectLogs(asked, streamed),
-    openRunStream: async (asked) => {
-      attachments.open(asked);
+    openRunStream: async (asked, { actor }) => {
+      attachments.open(asked, actor);
       return {};
     },
     applyBundle: async () => {

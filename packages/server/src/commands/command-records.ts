@@ -38,6 +38,7 @@ export interface StoredCommand {
 }
 
 export interface CommandChange {
+  readonly actor?: string;
   readonly batchId?: string;
   readonly notAfter?: number;
   readonly state?: CommandState;
@@ -54,6 +55,19 @@ export type NewBatch = Pick<
   "batchId" | "idempotencyKey" | "actor" | "kind" | "payload" | "payloadSha256" | "notAfter"
 >;
 
+export interface QueuePage {
+  /** An id; empty: from the first on. */
+  readonly after: string;
+  readonly withoutActors: readonly string[];
+  readonly limit: number;
+}
+
+export interface CrowdLimits {
+  readonly all: number;
+  readonly own: number;
+  readonly actor: string;
+}
+
 /** Commands of the organisation's nodes inside one transaction. */
 export interface CommandRecords {
   /** Stores a command for each of these nodes, in the state `queued`. */
@@ -66,9 +80,14 @@ export interface CommandRecords {
   countUnended(batchId: string, limit: number): Promise<number>;
   /** Those without an end, in the order in which they were given. */
   listOpen(nodeId: string, state: "queued" | "sent", limit: number): Promise<readonly StoredCommand[]>;
-  countOpen(nodeId: string, state: "queued" | "sent"): Promise<number>;
-  /** Of these nodes, those for which more than so many wait. */
-  listCrowded(nodeIds: readonly string[], limit: number): Promise<readonly string[]>;
+  /** The same of whoever gave them, for whichever nodes. */
+  listOpenOf(actor: string, limit: number): Promise<readonly StoredCommand[]>;
+  /** What waits for a node, in the order in which it was given, behind an id and without what some gave. */
+  listQueued(nodeId: string, page: QueuePage): Promise<readonly StoredCommand[]>;
+  /** How many a node has in its hands, by who gave them. */
+  countSent(nodeId: string): Promise<ReadonlyMap<string, number>>;
+  /** Of these nodes, those for which more than `all` wait, or more than `own` of one who gave them. */
+  listCrowded(nodeIds: readonly string[], limits: CrowdLimits): Promise<readonly string[]>;
   /** Those without an end whose time was over before. */
   listOverdue(state: "queued" | "sent", notAfter: number, limit: number): Promise<readonly StoredCommand[]>;
   /** What was sent and not acknowledged waits again. */

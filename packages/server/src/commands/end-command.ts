@@ -21,6 +21,18 @@ export interface CommandResult {
 /** Ends of commands that did nothing. */
 const REFUSALS: ReadonlySet<CommandEnd> = new Set(["bad_request", "incapable", "busy", "forbidden", "expired"]);
 
+/** Ends commands that are not sent any more; what was sent once may have been done. */
+export async function withdrawCommands(
+  tx: EndTransaction,
+  commands: readonly StoredCommand[],
+  message: string,
+): Promise<void> {
+  for (const command of commands) {
+    const state = command.seq === undefined ? "forbidden" : "outcome_unknown";
+    await endCommand(tx, command, { state, message, actor: "server" });
+  }
+}
+
 /** Gives a command its end, on record; there is no other after it. */
 export async function endCommand(tx: EndTransaction, command: StoredCommand, end: CommandResult): Promise<void> {
   const { state, message, result = null, actor } = end;

@@ -31,6 +31,8 @@ export interface SentBatch {
 
 /** What waits for one node; more is answered with `busy`. */
 const MAX_QUEUED = 64;
+/** Of these, what one member gave: nobody has all places for themselves. */
+const MAX_QUEUED_OF_ACTOR = 48;
 /** A batch reaches this many nodes. */
 const MAX_TARGETS = 10_000;
 
@@ -38,7 +40,10 @@ const CORDONED = {
   state: "forbidden",
   message: "The node is cordoned: it admits no new run (gatehouse nodes uncordon).",
 } as const;
-const CROWDED = { state: "busy", message: `${MAX_QUEUED} commands wait for this node already.` } as const;
+const CROWDED = {
+  state: "busy",
+  message: `${MAX_QUEUED} commands wait for this node already, or ${MAX_QUEUED_OF_ACTOR} of yours.`,
+} as const;
 
 /**
  * Queues a command for each node, on record. The same key with the same payload is the same command, whatever came of
@@ -95,7 +100,7 @@ async function queueAll(tx: SendTransaction, batch: NewBatch, { due, before, ran
   const commands = due.map(({ id: nodeId }) => ({ nodeId, id: before.get(nodeId)?.id ?? makeUuid(tx.now(), random) }));
   const again = commands.filter(({ nodeId }) => before.has(nodeId));
   for (const { id } of again) {
-    await tx.commands.update(id, { batchId, notAfter, state: "queued", message: "", finishedAt: null });
+    await tx.commands.update(id, { actor, batchId, notAfter, state: "queued", message: "", finishedAt: null });
   }
   await tx.commands.insertAll(
     batch,
@@ -114,11 +119,15 @@ function isDue(before: StoredCommand | undefined): boolean {
   return before.seq === undefined && (before.state === "busy" || before.state === "forbidden");
 }
 
-async function turnAway(tx: SendTransaction, { kind, idempotencyKey }: NewBatch, due: readonly Node[]): Promise<void> {
+async function turnAway(
+  tx: SendTransaction,
+  { actor, kind, idempotencyKey }: NewBatch,
+  due: readonly Node[],
+): Promise<void> {
   const cordoned = due.filter(({ isCordoned }) => kind === "start_run" && isCordoned).map(({ id }) => id);
   const crowded = await tx.commands.listCrowded(
     due.map(({ id }) => id),
-    MAX_QUEUED,
+    { all: MAX_QUEUED, own: MAX_QUEUED_OF_ACTOR, actor },
   );
   const refused = byNode(await tx.commands.listByKey([...cordoned, ...crowded], idempotencyKey));
   for (const [nodeId, command] of refused) {

@@ -31,6 +31,8 @@ const NOTHING: TakenCommands = { signed: [], haveExpired: false };
 
 /** What a node may have in its hands at a time. */
 const MAX_IN_FLIGHT = 8;
+/** Of these, what one member gave: a node that is long at their commands still does another's, to stop a run, say. */
+const MAX_OF_ACTOR = 6;
 
 /**
  * Takes what waits for a node whose stream this is: each command gets the next number and a signature, so that the
@@ -48,13 +50,12 @@ export async function takeCommands(
 /** The same for whoever has the node, locked, and knows that its stream is the one that asks. */
 export async function takeFor(tx: TakeTransaction, node: Node, keys: CommandKeys): Promise<TakenCommands> {
   if (node.quarantineReason !== undefined) return NOTHING;
-  const room = MAX_IN_FLIGHT - (await tx.commands.countOpen(node.id, "sent"));
-  if (room <= 0) return NOTHING;
+  const held = new Map(await tx.commands.countSent(node.id));
   const { epoch } = keys.keySet;
   let seq = node.epoch === epoch ? node.commandSeq : 0;
   const signed: SignedOut[] = [];
   let haveExpired = false;
-  for (const command of await tx.commands.listOpen(node.id, "queued", room)) {
+  for await (const command of inTurn(tx, node.id, held)) {
     // One that was sent before may have been accepted in time: its node knows, and says.
     if (command.notAfter <= tx.now() && command.seq === undefined) {
       await endCommand(tx, command, { state: "expired", message: "", actor: "server" });
@@ -63,10 +64,28 @@ export async function takeFor(tx: TakeTransaction, node: Node, keys: CommandKeys
     }
     seq += 1;
     await tx.commands.update(command.id, { state: "sent", epoch, seq });
+    held.set(command.actor, (held.get(command.actor) ?? 0) + 1);
     signed.push(sign(tx.orgId, { command, epoch, seq }, keys));
   }
   if (signed.length > 0) await tx.nodes.update(node.id, { commandSeq: seq, ...newEpoch(node, epoch) });
   return { signed, haveExpired };
+}
+
+/** What waits for a node and finds a place, the oldest first; `held` says who has how many, and is kept up by the caller. */
+async function* inTurn(
+  { commands }: TakeTransaction,
+  nodeId: string,
+  held: ReadonlyMap<string, number>,
+): AsyncGenerator<StoredCommand> {
+  const isFull = (actor: string) => (held.get(actor) ?? 0) >= MAX_OF_ACTOR;
+  for (let after: string | undefined = ""; after !== undefined; ) {
+    const limit = MAX_IN_FLIGHT - [...held.values()].reduce((sum, count) => sum + count, 0);
+    if (limit <= 0) return;
+    const withoutActors = [...held.keys()].filter(isFull);
+    const page = await commands.listQueued(nodeId, { after, withoutActors, limit });
+    for (const command of page) if (!isFull(command.actor)) yield command;
+    after = page.length < limit ? undefined : page.at(-1)?.id;
+  }
 }
 
 /** Numbers begin anew in an epoch. */

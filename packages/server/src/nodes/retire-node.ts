@@ -1,6 +1,6 @@
 import { Problem } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
-import { type EndTransaction, endCommand } from "../commands/end-command.ts";
+import { type EndTransaction, withdrawCommands } from "../commands/end-command.ts";
 import type { CredentialRecords } from "../credentials/credential-records.ts";
 import type { EnrollmentRecords } from "../enrollment/enrollment-records.ts";
 import type { ApiKeyRecords } from "../orgs/org-records.ts";
@@ -49,12 +49,8 @@ export async function retireNode(
   return pending.map(({ name }) => name);
 }
 
-/** Nobody takes them any more; what was sent may have been done. */
 async function endCommands(tx: RetireTransaction, nodeId: string): Promise<void> {
   for (const state of ["queued", "sent"] as const) {
-    for (const command of await tx.commands.listOpen(nodeId, state, MAX_OPEN)) {
-      const end = command.seq === undefined ? "forbidden" : "outcome_unknown";
-      await endCommand(tx, command, { state: end, message: "The node is gone.", actor: "server" });
-    }
+    await withdrawCommands(tx, await tx.commands.listOpen(nodeId, state, MAX_OPEN), "The node is gone.");
   }
 }

@@ -1,11 +1,13 @@
 import { makeUuid, Problem, type Random } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import { type EndTransaction, withdrawCommands } from "../commands/end-command.ts";
 import type { InvitationRecords, PasswordRecords } from "../people/password-records.ts";
 import type { IdentityRecords } from "../people/people-records.ts";
 import { type SignOutTransaction, signOut } from "../people/sign-out.ts";
 import type { ApiKeyRecords, Member, MemberRecords, Role } from "./org-records.ts";
+import { mayDo } from "./roles.ts";
 
-export interface MemberTransaction extends SignOutTransaction {
+export interface MemberTransaction extends SignOutTransaction, EndTransaction {
   readonly now: () => number;
   readonly audit: AuditTrail;
   readonly members: MemberRecords;
@@ -14,6 +16,8 @@ export interface MemberTransaction extends SignOutTransaction {
   readonly passwords: PasswordRecords;
   readonly invitations: InvitationRecords;
 }
+
+const PAGE = 500;
 
 export interface MemberChange {
   /** Who does it, as the log says it. */
@@ -50,7 +54,7 @@ export async function addMember(
   }
 }
 
-/** Changes what a person may do, from their next call on. Fails with `members.not_found`, `members.last_owner`. */
+/** Changes what a person may do, from their next call on; what they commanded and may no more is sent no more. Fails with `members.not_found`, `members.last_owner`. */
 export async function setMemberRole(
   tx: MemberTransaction,
   { actor, name, role }: MemberChange & { readonly role: Role },
@@ -59,10 +63,11 @@ export async function setMemberRole(
   const member = findMember(members, name);
   if (role !== "owner") keepOwner(members, member);
   await tx.members.setRole(member.id, role);
+  if (!mayDo(role, "node:command")) await withdrawCommandsOf(tx, name);
   await report(tx, "member.role_changed", { actor, name, role });
 }
 
-/** Removes a person, and ends their keys, sessions, password and link. Fails with `members.not_found`, `members.last_owner`. */
+/** Removes a person, and ends their keys, sessions, password, link and commands. Fails with `members.not_found`, `members.last_owner`. */
 export async function removeMember(tx: MemberTransaction, { actor, name }: MemberChange): Promise<void> {
   const members = await tx.members.listForUpdate();
   const member = findMember(members, name);
@@ -73,8 +78,17 @@ export async function removeMember(tx: MemberTransaction, { actor, name }: Membe
   await signOut(tx, member.id);
   await tx.passwords.remove(member.id);
   await tx.invitations.removeOfMember(member.id);
+  await withdrawCommandsOf(tx, name);
   await tx.members.remove(member.id);
   await report(tx, "member.removed", { actor, name });
+}
+
+/** A node that comes back later would still do them. */
+async function withdrawCommandsOf(tx: MemberTransaction, name: string): Promise<void> {
+  const next = () => tx.commands.listOpenOf(`operator:${name}`, PAGE);
+  for (let page = await next(); page.length > 0; page = await next()) {
+    await withdrawCommands(tx, page, "Who gave it may command no more.");
+  }
 }
 
 function findMember(members: readonly Member[], name: string): Member {

@@ -47,6 +47,8 @@ export class Attachment {
   /** Passes on what the operator says. Fails with `stream.broken`. */
   takeFromOperator({ message }: AttachRunRequest): void {
     if (message.case === "open" || message.case === undefined) throw new Problem("stream.broken");
+    // Who only looks has no credit for input; its end needs none.
+    if (message.case === "inputEnd" && !this.key.wantsInput) throw new Problem("stream.broken");
     if (message.case === "input" && !this.#input.spend(message.value.data)) throw new Problem("stream.broken");
     if (message.case === "outputCreditBytes" && !this.#output.grant(message.value)) throw new Problem("stream.broken");
     this.#pass(this.toNode, message);

@@ -13,6 +13,7 @@ export function commandRecords(scope: RecordScope): CommandRecords {
   const open = (state: "queued" | "sent") => all().where("finished_at", "is", null).where("state", "=", state);
   const change = () => db.updateTable("commands").where("org_id", "=", orgId);
   return {
+    ...placeRecords(scope),
     insertAll: (batch, commands) => {
       const { batchId, actor, kind, payload, payloadSha256, idempotencyKey, notAfter } = batch;
       const asked = [batchId, actor, kind, payload, payloadSha256, idempotencyKey, notAfter];
@@ -31,24 +32,11 @@ export function commandRecords(scope: RecordScope): CommandRecords {
       const own = db.selectFrom("commands").select("id").where("org_id", "=", orgId).where("batch_id", "=", batchId);
       return (await own.where("finished_at", "is", null).limit(limit).execute()).length;
     },
-    listCrowded: async (nodeIds, limit) => {
-      const own = db.selectFrom("commands").select("node_id").where("org_id", "=", orgId);
-      const queued = own.where("finished_at", "is", null).where("state", "=", "queued");
-      const crowded = queued.where(isAmong(scope, "node_id", nodeIds)).groupBy("node_id");
-      const rows = await crowded.having(sql<boolean>`count(*) > ${limit}`).execute();
-      return rows.map(({ node_id }) => node_id);
-    },
     listOpen: async (nodeId, state, limit) =>
       (await open(state).where("node_id", "=", nodeId).orderBy("id").limit(limit).execute()).map(toCommand),
-    countOpen: async (nodeId, state) => {
-      const rows = db
-        .selectFrom("commands")
-        .select(({ fn }) => fn.countAll<number>().as("count"))
-        .where("org_id", "=", orgId)
-        .where("node_id", "=", nodeId)
-        .where("finished_at", "is", null)
-        .where("state", "=", state);
-      return Number((await rows.executeTakeFirstOrThrow()).count);
+    listOpenOf: async (actor, limit) => {
+      const own = all().where("finished_at", "is", null).where("actor", "=", actor);
+      return (await own.orderBy("id").limit(limit).execute()).map(toCommand);
     },
     listOverdue: async (state, notAfter, limit) =>
       (await open(state).where("not_after", "<", notAfter).limit(limit).execute()).map(toCommand),
@@ -64,6 +52,33 @@ export function commandRecords(scope: RecordScope): CommandRecords {
         .set({ ...toColumns(changed), updated_at: now() })
         .where("id", "=", id)
         .execute();
+    },
+  };
+}
+
+/** Who has which of a node's places. */
+function placeRecords(scope: RecordScope): Pick<CommandRecords, "listCrowded" | "listQueued" | "countSent"> {
+  const { db, orgId } = scope;
+  const open = (state: "queued" | "sent") =>
+    db.selectFrom("commands").where("org_id", "=", orgId).where("finished_at", "is", null).where("state", "=", state);
+  return {
+    listCrowded: async (nodeIds, { all: limit, own: ownLimit, actor }) => {
+      const queued = open("queued").select("node_id");
+      const crowded = queued.where(isAmong(scope, "node_id", nodeIds)).groupBy("node_id");
+      const ofActor = sql`sum(case when actor = ${actor} then 1 else 0 end)`;
+      const rows = await crowded.having(sql<boolean>`count(*) > ${limit} or ${ofActor} > ${ownLimit}`).execute();
+      return rows.map(({ node_id }) => node_id);
+    },
+    listQueued: async (nodeId, { after, withoutActors, limit }) => {
+      const own = open("queued").selectAll().where("node_id", "=", nodeId).where("id", ">", after);
+      const others =
+        withoutActors.length === 0 ? own : own.where((where) => where.not(isAmong(scope, "actor", withoutActors)));
+      return (await others.orderBy("id").limit(limit).execute()).map(toCommand);
+    },
+    countSent: async (nodeId) => {
+      const own = open("sent").where("node_id", "=", nodeId).groupBy("actor");
+      const rows = await own.select(({ fn }) => ["actor", fn.countAll<number>().as("count")]).execute();
+      return new Map(rows.map(({ actor, count }) => [actor, Number(count)]));
     },
   };
 }
@@ -89,6 +104,7 @@ const COMMAND_COLUMNS = {
 
 function toColumns(change: CommandChange): Partial<Row> {
   const named: readonly (readonly [keyof Row, unknown])[] = [
+    ["actor", change.actor],
     ["batch_id", change.batchId],
     ["not_after", change.notAfter],
     ["state", change.state],
