@@ -25,10 +25,12 @@ export class LeafMint {
 
   async mint({ name, publicKey }: HolderCalls["mintLeaf"]["params"]): Promise<HolderCalls["mintLeaf"]["result"]> {
     const { ca, clock } = this.#deps;
+    const secret = this.#ticketSecret();
     return {
       certificatePem: await mintServerLeaf({ ca, name, publicKey, ttlMs: LEAF_TTL_MS }),
       notAfter: clock.now() + LEAF_TTL_MS,
-      ticketKeys: createHmac("sha512", this.#ticketSecret()).update(name).digest().subarray(0, TICKET_KEYS_BYTES),
+      ticketKeys: createHmac("sha512", secret).update(name).digest().subarray(0, TICKET_KEYS_BYTES),
+      ticketsUntil: clock.now() + this.#secretUntilMs - clock.monotonicMs(),
     };
   }
 

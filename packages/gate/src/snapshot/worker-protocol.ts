@@ -84,7 +84,7 @@ export interface WorkerStarted {
 export interface HolderCalls {
   /**
    * Signs a leaf for `name` (DNS name or IP) over the worker's own public key (SPKI DER). PEM answer, 72 h. The ticket
-   * keys (48 bytes) are the same for every worker.
+   * keys (48 bytes) are the same for every worker, and not used after `ticketsUntil`.
    */
   readonly mintLeaf: {
     readonly params: { readonly name: string; readonly publicKey: Uint8Array };
@@ -92,6 +92,7 @@ export interface HolderCalls {
       readonly certificatePem: string;
       readonly notAfter: number;
       readonly ticketKeys: Uint8Array;
+      readonly ticketsUntil: number;
     };
   };
 }

@@ -7,7 +7,7 @@ import {
   type TLSSocket,
 } from "node:tls";
 import { isIpAddress, Problem } from "@gatehouse/core";
-import { FairLookUps } from "./fair-lookups.ts";
+import { FairCalls } from "../worker/fair-calls.ts";
 import { type ResolveConfig, resolveChecked } from "./resolve-checked.ts";
 
 /** Where a request goes, and which addresses beside public ones its policy stated for that place. */
@@ -46,12 +46,12 @@ export const DIALING_ENVIRONMENT = { UV_THREADPOOL_SIZE: String(2 * MAX_LOOKUPS)
 export class UpstreamDialer {
   readonly #config: UpstreamConfig;
   readonly #secureContext: SecureContext;
-  readonly #lookUps: FairLookUps;
+  readonly #lookUps: FairCalls<readonly string[]>;
   #closed = 0;
 
   constructor(config: UpstreamConfig) {
     this.#config = config;
-    this.#lookUps = new FairLookUps(config.lookUp, MAX_LOOKUPS);
+    this.#lookUps = new FairCalls(config.lookUp, MAX_LOOKUPS);
     const own = config.upstreamCaPem === undefined ? [] : [config.upstreamCaPem];
     const ca = [...new Set([...getCACertificates("bundled"), ...systemCertificates(), ...own])];
     this.#secureContext = createSecureContext({ ca, minVersion: "TLSv1.2" });

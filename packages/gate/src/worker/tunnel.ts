@@ -28,6 +28,7 @@ export class TunnelOpening implements Swept, Disposable {
   readonly #port: number;
   readonly #head: RequestHead;
   readonly #sinceMs: number;
+  #leaf: Disposable | undefined;
 
   constructor(client: Socket, worker: WorkerContext, { entry, head, rest }: TunnelRequest) {
     const authority = parseAuthority(head.target) ?? { host: "", port: 0 };
@@ -68,6 +69,7 @@ export class TunnelOpening implements Swept, Disposable {
   };
 
   #release(): void {
+    this.#leaf?.[Symbol.dispose]();
     this.#worker.swept.delete(this);
     this.#entry.connections.delete(this);
   }
@@ -83,7 +85,9 @@ export class TunnelOpening implements Swept, Disposable {
 
   async #intercept(): Promise<void> {
     try {
-      const secureContext = await this.#worker.leaves.contextFor(this.#host);
+      const leaf = this.#worker.leaves.ask(this.#host, this.#entry.runId);
+      this.#leaf = leaf;
+      const secureContext = await leaf.found;
       if (this.#client.destroyed) return;
       const stream = new TLSSocket(this.#client, {
         isServer: true,

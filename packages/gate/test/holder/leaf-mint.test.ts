@@ -16,10 +16,10 @@ beforeAll(async () => {
 });
 
 /** A worker's contexts, with a key of its own. */
-function openWorkerContexts(leaves: LeafMint): LeafContexts {
+function openWorkerContexts(leaves: LeafMint, now: () => number = Date.now): LeafContexts {
   return new LeafContexts({
     caCertificatePem: ca.certificatePem,
-    now: () => Date.now(),
+    now,
     mint: (request) => leaves.mint(request),
   });
 }
@@ -34,7 +34,7 @@ async function isResumed(one: LeafContexts, other: LeafContexts, otherHost = "a.
 }
 
 async function shakeHands(contexts: LeafContexts, host: string, session?: Buffer) {
-  const secureContext = await contexts.contextFor(host);
+  const secureContext = await contexts.ask(host, "run-1").found;
   const server = createServer((accepted: Socket) => {
     const stream = new TLSSocket(accepted, { isServer: true, secureContext });
     stream.on("error", () => stream.destroy());
@@ -70,14 +70,18 @@ test("a ticket for one host opens no other, and none of another gate's", async (
   expect(await isResumed(openWorkerContexts(leaves), openWorkerContexts(others))).toBe(false);
 });
 
-test("the secret of the tickets is another one after a day", async () => {
+test("the secret of the tickets is another one after a day, and a worker keeps no key of it", async () => {
+  const startedAt = Date.now();
   let movedMs = 0;
-  const clock = { now: () => Date.now(), monotonicMs: () => movedMs };
+  const clock = { now: () => startedAt + movedMs, monotonicMs: () => movedMs };
   const leaves = new LeafMint({ ca, clock, random: systemRandom });
-  const before = openWorkerContexts(leaves);
-  await before.contextFor("a.test");
+  const worker = openWorkerContexts(leaves, clock.now);
+  const first = await shakeHands(worker, "a.test");
+  const [session] = (await once(first.client, "session")) as [Buffer];
+  await first[Symbol.asyncDispose]();
   movedMs = DAY_MS - 1;
-  expect(await isResumed(before, openWorkerContexts(leaves))).toBe(true);
+  expect(await isResumed(worker, openWorkerContexts(leaves, clock.now))).toBe(true);
   movedMs = DAY_MS;
-  expect(await isResumed(before, openWorkerContexts(leaves))).toBe(false);
+  await using second = await shakeHands(worker, "a.test", session);
+  expect(second.client.isSessionReused()).toBe(false);
 });

@@ -137,7 +137,8 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
       mintLeaf: async ({ name, publicKey }) => {
         minted.push(name);
         const certificatePem = await mintServerLeaf({ ca: interception, name, publicKey, ttlMs: LEAF_TTL_MS });
-        return { certificatePem, notAfter: Date.now() + LEAF_TTL_MS, ticketKeys: TICKET_KEYS };
+        const notAfter = Date.now() + LEAF_TTL_MS;
+        return { certificatePem, notAfter, ticketKeys: TICKET_KEYS, ticketsUntil: notAfter };
       },
       sendRecords: (lines) => {
         records.push(...readLines(lines));

@@ -137,6 +137,7 @@ async function forkWorker(hostsPort: number) {
       certificatePem: await mintServerLeaf({ ca, name, publicKey, ttlMs: 86_400_000 }),
       notAfter: Date.now() + 86_400_000,
       ticketKeys: Buffer.alloc(48),
+      ticketsUntil: Date.now() + 86_400_000,
     }),
     records: (lines) => void records.push(...readLines(lines)),
     audit: () => undefined,

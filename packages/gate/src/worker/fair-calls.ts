@@ -1,38 +1,37 @@
-import type { LookUp } from "./resolve-checked.ts";
-
-/** Addresses that were asked for. Disposing says that nobody waits for them any more. */
-export interface AskedAddresses extends Disposable {
-  readonly found: Promise<readonly string[]>;
+/** What was asked for. Disposing says that its asker does not wait for it any more: it may never be found then. */
+export interface Asked<T> extends Disposable {
+  readonly found: Promise<T>;
 }
 
 /** A name that waits for its turn, and how many wait for it. */
-interface Waiting {
-  readonly found: PromiseWithResolvers<readonly string[]>;
+interface Waiting<T> {
+  readonly found: PromiseWithResolvers<T>;
   users: number;
 }
 
 const NOTHING = () => undefined;
 
 /**
- * Looks names up, a few at a time: the system's resolver takes a thread for each, for seconds where a name's servers
- * are silent. A run that has as many under way as are left waits, so that one whose names never answer leaves room for
- * the others; and each name is looked up once at a time, whoever asks.
+ * Asks for names, a few at a time: of the system's resolver, which takes a thread for each, for seconds where a name's
+ * servers are silent; of the key-holder for leaves, each a signature. A run that has as many under way as are left
+ * waits, so that one whose names have no end leaves room for the others; and each name is asked for once at a time,
+ * whoever wants it.
  */
-export class FairLookUps {
-  readonly #lookUp: LookUp;
+export class FairCalls<T> {
+  readonly #call: (name: string) => Promise<T>;
   #free: number;
   readonly #held = new Map<string, number>();
-  readonly #running = new Map<string, Promise<readonly string[]>>();
+  readonly #running = new Map<string, Promise<T>>();
   /** By run, whose turn is next first; then by name. */
-  readonly #waiting = new Map<string, Map<string, Waiting>>();
+  readonly #waiting = new Map<string, Map<string, Waiting<T>>>();
 
-  constructor(lookUp: LookUp, count: number) {
-    this.#lookUp = lookUp;
+  constructor(call: (name: string) => Promise<T>, count: number) {
+    this.#call = call;
     this.#free = count;
   }
 
-  /** The addresses of a name for a run. Rejects as the lookup does. */
-  ask(runId: string, name: string): AskedAddresses {
+  /** What is found for a name, asked for by a run. Rejects as the call does. */
+  ask(runId: string, name: string): Asked<T> {
     const running = this.#running.get(name);
     if (running !== undefined) return { found: running, [Symbol.dispose]: NOTHING };
     if (this.#mayStart(runId)) return { found: this.#start(runId, name), [Symbol.dispose]: NOTHING };
@@ -43,9 +42,9 @@ export class FairLookUps {
     return (this.#held.get(runId) ?? 0) < this.#free;
   }
 
-  #start(runId: string, name: string): Promise<readonly string[]> {
+  #start(runId: string, name: string): Promise<T> {
     this.#count(runId, 1);
-    const found = this.#lookUp(name).finally(() => {
+    const found = this.#call(name).finally(() => {
       this.#running.delete(name);
       this.#count(runId, -1);
       this.#startWaiting();
@@ -61,8 +60,8 @@ export class FairLookUps {
     else this.#held.set(runId, held);
   }
 
-  #wait(runId: string, name: string): AskedAddresses {
-    const names = this.#waiting.get(runId) ?? new Map<string, Waiting>();
+  #wait(runId: string, name: string): Asked<T> {
+    const names = this.#waiting.get(runId) ?? new Map<string, Waiting<T>>();
     this.#waiting.set(runId, names);
     const waiting = names.get(name) ?? { found: Promise.withResolvers(), users: 0 };
     names.set(name, waiting);
@@ -70,8 +69,8 @@ export class FairLookUps {
     return { found: waiting.found.promise, [Symbol.dispose]: () => this.#leave(runId, name, waiting) };
   }
 
-  /** What nobody waits for is not looked up. */
-  #leave(runId: string, name: string, waiting: Waiting): void {
+  /** What nobody waits for is not asked for. */
+  #leave(runId: string, name: string, waiting: Waiting<T>): void {
     waiting.users -= 1;
     const names = this.#waiting.get(runId);
     if (waiting.users > 0 || names?.get(name) !== waiting) return;
@@ -88,7 +87,7 @@ export class FairLookUps {
     }
   }
 
-  #startNext(runId: string, names: Map<string, Waiting>): boolean {
+  #startNext(runId: string, names: Map<string, Waiting<T>>): boolean {
     const [next] = names;
     if (next === undefined || !this.#mayStart(runId)) return false;
     const [name, { found }] = next;

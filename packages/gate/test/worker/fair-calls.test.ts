@@ -1,12 +1,12 @@
 import { eventually } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
-import { FairLookUps } from "../../src/upstream/fair-lookups.ts";
+import { FairCalls } from "../../src/worker/fair-calls.ts";
 
 /** A resolver that answers when the test says so. */
 function openResolver(count: number) {
   const asked: string[] = [];
   const answers = new Map<string, PromiseWithResolvers<readonly string[]>>();
-  const lookUps = new FairLookUps((name) => {
+  const lookUps = new FairCalls((name) => {
     asked.push(name);
     const answer = Promise.withResolvers<readonly string[]>();
     answers.set(name, answer);
