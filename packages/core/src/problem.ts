@@ -414,6 +414,7 @@ export const PROBLEMS = {
   },
   "url.unreachable": { rpc: "unavailable", http: 502, exit: 6, say: "The URL cannot be fetched." },
 
+  "nodes.not_connected": { rpc: "unavailable", http: 503, exit: 6, say: "The node is not connected." },
   "nodes.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such node." },
   "members.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such member." },
   "members.exists": { rpc: "already_exists", http: 409, exit: 1, say: "A member of this name exists." },

@@ -1,11 +1,12 @@
-import { makeUuid, systemClock, systemRandom, toHex } from "@gatehouse/core";
+import { systemRandom, toHex } from "@gatehouse/core";
 import { requestUnixOk } from "@gatehouse/kit";
 import { holdExec } from "@gatehouse/node";
 import { type Invocation, listOption, textOption } from "../invocation.ts";
-import { commandNode } from "../operator/command-node.ts";
 import { findRun, isElsewhere } from "../operator/fleet-runs.ts";
 import { holdRun } from "../operator/hold-run.ts";
 import { asOperator } from "../operator/open-operator.ts";
+import { startOnNode } from "../operator/start-on-node.ts";
+import { Interrupts } from "../terminal/interrupts.ts";
 import { ownTerminal } from "../terminal/own-terminal.ts";
 import { readDuration } from "../terminal/read-duration.ts";
 import { readVariables } from "../terminal/read-variables.ts";
@@ -49,6 +50,7 @@ async function execHere({ config, socketPath }: Invocation, runId: string, asked
 async function execOnNode({ config }: Invocation, runId: string, asked: Asked): Promise<number> {
   const { dir: stateDir } = config.state;
   const { command, workdir, timeoutMs } = asked;
+  using interrupts = new Interrupts();
   const execId = toHex(systemRandom.bytes(EXEC_ID_BYTES));
   const own = ownTerminal();
   const value = {
@@ -56,11 +58,14 @@ async function execOnNode({ config }: Invocation, runId: string, asked: Asked): 
     environment: { ...own?.env, ...asked.env },
     ...(own === undefined ? {} : { terminal: own.size }),
   };
-  const nodeId = await asOperator(stateDir, async (operator) => {
-    const run = await findRun(operator, runId);
-    const idempotencyKey = makeUuid(systemClock.now(), systemRandom);
-    await commandNode(operator, run.nodeId, { kind: { case: "execInRun", value }, idempotencyKey });
-    return run.nodeId;
+  const kind = { case: "execInRun", value } as const;
+  const what = { id: execId, what: "the command", remedy: "it ends with its run" };
+  const { nodeId, code } = await asOperator(stateDir, async (operator) => {
+    const { nodeId } = await findRun(operator, runId);
+    const node = { id: nodeId, name: "its node" };
+    return { nodeId, code: await startOnNode(operator, { ...what, node, kind, interrupts }) };
   });
+  if (code !== undefined) return code;
+  interrupts[Symbol.dispose]();
   return holdRun({ stateDir, nodeId, runId: execId });
 }

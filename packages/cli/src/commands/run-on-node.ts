@@ -1,11 +1,12 @@
-import { canonicalJson, makeUuid, Problem, systemClock, systemRandom, toHex } from "@gatehouse/core";
+import { canonicalJson, Problem, systemRandom, toHex } from "@gatehouse/core";
 import { Liveness, type Node } from "@gatehouse/wire";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
-import { commandNode } from "../operator/command-node.ts";
 import { holdRun } from "../operator/hold-run.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { startOnNode } from "../operator/start-on-node.ts";
 import { readPolicy } from "../policy/policy-file.ts";
 import { refuseForegroundJson } from "../refuse-foreground-json.ts";
+import { Interrupts } from "../terminal/interrupts.ts";
 import { type OwnTerminal, ownTerminal } from "../terminal/own-terminal.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 import { readHosts } from "../terminal/read-hosts.ts";
@@ -23,19 +24,22 @@ export async function runOnNode(invocation: Invocation, names: string): Promise<
       throw new Problem("usage.invalid", { detail: `--${option} does not go with --node.` });
     }
   }
+  using interrupts = new Interrupts();
   const runId = toHex(systemRandom.bytes(RUN_ID_BYTES));
   const isDetached = isSet(invocation, "detach");
   const attachmentId = isDetached ? "" : runId;
   const described = await describeRun(invocation, isDetached ? undefined : ownTerminal());
   const kind = { case: "startRun", value: { runId, attachmentId, ...described } } as const;
   const { dir: stateDir } = invocation.config.state;
-  const { id, name } = await asOperator(stateDir, async (operator) => {
+  const what = { id: runId, what: `run ${runId}`, remedy: `gatehouse stop ${runId} ends it` };
+  const { node, code } = await asOperator(stateDir, async (operator) => {
     const node = await chooseNode(operator, names.split(","));
-    await commandNode(operator, node.id, { kind, idempotencyKey: makeUuid(systemClock.now(), systemRandom) });
-    return node;
+    return { node, code: await startOnNode(operator, { ...what, node, kind, interrupts }) };
   });
-  if (!isDetached) return holdRun({ stateDir, nodeId: id, runId });
-  if (isSet(invocation, "json")) printJson({ run_id: runId, node: name });
+  if (code !== undefined) return code;
+  interrupts[Symbol.dispose]();
+  if (!isDetached) return holdRun({ stateDir, nodeId: node.id, runId });
+  if (isSet(invocation, "json")) printJson({ run_id: runId, node: node.name });
   else printLine(runId);
   return 0;
 }
@@ -56,11 +60,17 @@ async function describeRun(invocation: Invocation, terminal: OwnTerminal | undef
   };
 }
 
-/** The first that is online. */
+/** The first that is online. A single one may be away for a moment: its daemon is started again, say. */
 async function chooseNode({ nodes }: Operator, names: readonly string[]): Promise<Node> {
+  const away: string[] = [];
   for (const name of names) {
     const { node } = await nodes.getNode({ node: name });
-    if (node !== undefined && (node.liveness === Liveness.ONLINE || names.length === 1)) return node;
+    if (node?.liveness === Liveness.ONLINE) return node;
+    away.push(node === undefined || node.lastSeenAt === 0n ? `${name} never was` : `${name} was ${ago(node)}`);
   }
-  throw new Problem("commands.unanswered", { detail: "None of these nodes is online." });
+  throw new Problem("nodes.not_connected", { detail: `${away.join(", ")}.` });
+}
+
+function ago({ lastSeenAt }: Node): string {
+  return `last seen at ${new Date(Number(lastSeenAt)).toISOString()}`;
 }

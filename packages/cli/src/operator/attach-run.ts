@@ -38,7 +38,6 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 /** How long a stream is asked for again, from when it broke or was first asked for. */
 const GIVE_UP_MS = 30_000;
-const LEFT = "The command goes on, on its node.";
 
 /**
  * The streams of a run on a node, held over broken connections until it ends: each byte is written once and, of the
@@ -64,7 +63,7 @@ export class RunAttachment {
 
   /** Sends a signal to the run; false while no stream is open. */
   signal(name: string): boolean {
-    return this.#outgoing !== undefined && this.#send({ case: "signal", value: name });
+    return this.#isOpen && this.#send({ case: "signal", value: name });
   }
 
   /** Tells the run's terminal of the size of its window. */
@@ -72,9 +71,9 @@ export class RunAttachment {
     if (this.#hasTerminal) this.#send({ case: "resize", value: { rows, columns } });
   }
 
-  /** Asks no more for streams that broke; false while they are there. */
-  leave(): boolean {
-    if (!this.#isOpen) this.#left.abort();
+  /** Asks no more for streams that broke, and fails with these words; false while they are there. */
+  leave(why: string): boolean {
+    if (!this.#isOpen) this.#left.abort(new Problem("usage.cancelled", { detail: why }));
     return !this.#isOpen;
   }
 
@@ -89,7 +88,7 @@ export class RunAttachment {
       try {
         return await asOperator(this.#options.stateDir, (operator) => this.#attach(operator));
       } catch (failure) {
-        if (this.#left.signal.aborted) throw new Problem("usage.cancelled", { detail: LEFT });
+        this.#left.signal.throwIfAborted();
         const { code } = toProblem(failure);
         if (!PASSING.has(code) || systemClock.monotonicMs() - this.#lastOpenMs > GIVE_UP_MS) throw failure;
       }

@@ -13,6 +13,8 @@ export interface CommandOptions {
   readonly withinMs?: number;
   /** The same key is the same command, however often this is called. Default: a new one. */
   readonly idempotencyKey?: string;
+  /** The server has it. */
+  readonly onSent?: () => void;
 }
 
 const DEFAULT_TTL_MS = 60_000;
@@ -65,6 +67,7 @@ export async function sendToNodes(
   const payload = toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind }));
   const sent = { nodeIds: [...nodeIds], payload, idempotencyKey, ttlMs: BigInt(ttlMs) };
   const { batchId, ...first } = await nodes.sendCommand(sent);
+  asked.onSent?.();
   let { commands } = first;
   const deadline = systemClock.monotonicMs() + ttlMs + withinMs;
   while (commands.some(({ finishedAt }) => finishedAt === 0n) && systemClock.monotonicMs() < deadline) {

@@ -1,4 +1,5 @@
 import { toProblem } from "@gatehouse/core";
+import { ENDING_SIGNALS } from "../terminal/interrupts.ts";
 import { note } from "../terminal/print.ts";
 import { ShownTerminal } from "../terminal/shown-terminal.ts";
 import { writeOut } from "../terminal/write-out.ts";
@@ -10,8 +11,8 @@ import { RunInputFeed } from "./run-input.ts";
 
 export type HeldRun = Pick<AttachOptions, "stateDir" | "nodeId" | "runId">;
 
-/** Signals that go on to the run's command. */
-const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
+const GOES_ON = "The command goes on, on its node.";
+const STOP_UNANSWERED = "Its node is told to end it, and has not answered.";
 
 /**
  * Joins this process's streams and signals to a run on a node until it ends; answers its exit code. Where both have a
@@ -19,7 +20,7 @@ const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
  */
 export async function holdRun(run: HeldRun): Promise<number> {
   using terminal = ShownTerminal.open({
-    interrupt: () => attachment.leave(),
+    interrupt: () => attachment.leave(GOES_ON),
     resize: (size) => attachment.resize(size),
   });
   using input = new RunInputFeed(terminal?.keys ?? process.stdin);
@@ -32,9 +33,13 @@ export async function holdRun(run: HeldRun): Promise<number> {
       if (terminal?.isShowing === true) note("the connection to the node is lost, and tried again; Ctrl-C leaves");
     },
   });
-  const listeners = FORWARDED.map((name) => {
+  let isStopping = false;
+  const listeners = ENDING_SIGNALS.map((name) => {
     const listener = () => {
-      if (!attachment.signal(name)) stop(run);
+      if (attachment.signal(name)) return;
+      if (!isStopping) stop(run);
+      else if (name === "SIGINT") attachment.leave(STOP_UNANSWERED);
+      isStopping = true;
     };
     return [name, listener] as const;
   });

@@ -18,6 +18,7 @@ const NEXT_STEPS: Readonly<Partial<Record<ProblemCode, string>>> = {
   "keys.not_found": "gatehouse api-keys ls",
   "members.not_found": "gatehouse members ls",
   "native.unavailable": "gatehouse doctor",
+  "nodes.not_connected": "gatehouse nodes ls shows who is online; on that host: gatehouse node run",
   "nodes.not_found": "gatehouse nodes ls",
   "org.bad_setup_code": SETUP_CODE,
   "org.key_missing":

@@ -13,6 +13,7 @@ import type { CommandHandlers } from "./command-handlers.ts";
 import { Draining } from "./draining.ts";
 import { execInRun } from "./exec-in-run.ts";
 import { startRun } from "./start-run.ts";
+import { Starts } from "./starts.ts";
 
 export interface NodeHandlerDeps {
   readonly stateDir: string;
@@ -42,15 +43,17 @@ export function nodeHandlers(
   // A run before a command in one: whoever stops a run stops that, whatever else has its id.
   const holderOf = (id: string) => (execs.has(id) && !sandboxes.has(id) ? execs : sandboxes);
   const draining = new Draining();
+  const starts = new Starts();
   return {
     ping: async () => ({ message: "pong" }),
     startRun: async (asked) => {
       if (draining.isUnderWay) throw new Problem("commands.draining");
       if (execs.has(asked.runId)) throw new Problem("runs.id_taken");
-      await startRun(asked, deps);
+      await starts.run(asked.runId, startRun(asked, deps));
       return { message: asked.runId };
     },
     stopRun: async ({ runId }) => {
+      await starts.settled(runId);
       await holderOf(runId).stop(parseRunId(runId));
       return {};
     },
@@ -59,7 +62,7 @@ export function nodeHandlers(
       return {};
     },
     execInRun: async (asked, { actor }) => {
-      await execInRun(asked, { ...deps, actor });
+      await starts.run(asked.execId, execInRun(asked, { ...deps, actor }));
       return { message: asked.execId };
     },
     collectLogs: (asked) => collectLogs(asked, streamed),
