@@ -55,12 +55,12 @@ export async function callCommand(command: Command, run: (invocation: Invocation
     const stateDir = settings.config.state.dir;
     const asksServer = OF_EITHER.has(group) && isOperators(settings);
     const asksNobody = WITHOUT_DAEMON.has(group) || WITHOUT_DAEMON.has(`${group} ${name}`);
-    if (!asksServer && !asksNobody) {
+    if (!asksNobody) {
       await requireStateDirectory(stateDir).catch((failure: unknown) => {
         const isAbsent = failure instanceof Problem && failure.code === "daemon.unreachable";
         if (!isAbsent || !OFTEN_WITHOUT.has(`${group} ${name}`)) throw failure;
       });
-      await awaitGate(stateDir);
+      if (!asksServer) await awaitGate(stateDir);
     }
     return await run({ args: command.args, options, ...settings, socketPath: join(stateDir, "daemon.sock") });
   } catch (failure) {

@@ -47,8 +47,10 @@ function addRunCommands(program: Command): void {
     .option("--url <url>", "https://name:port by which they, and this host, reach it");
   declareRun(program, async () => (await import("./commands/run.ts")).run);
   declareExec(program);
-  declare(program, "ls", "list runs", async () => (await import("./commands/ls.ts")).ls)
+  const list = "list runs: of this machine, and on an operator's of the organisation's nodes too";
+  declare(program, "ls", list, async () => (await import("./commands/ls.ts")).ls)
     .option("--node <node>", "runs of this node of your organisation")
+    .option("--local", "runs of this machine alone")
     .option("--json", "print JSON");
   declare(program, "logs", "print what a detached run wrote", async () => (await import("./commands/logs.ts")).logs)
     .argument("<run>", "run id")
@@ -115,7 +117,10 @@ function addGrantCommands(program: Command): void {
     .option("--host <host>", "host or host:port that gets it (repeat)", collect, [])
     .option("--header <header>", "header that carries it", "Authorization")
     .option("--format <format>", "header value with {value}; after `Basic ` it is base64-encoded", "Bearer {value}")
-    .option("--nodes <names>", "on an operator's machine: the nodes that may open it, by comma")
+    .option(
+      "--nodes <names>",
+      "on an operator's machine: the nodes that may open it, by comma (default: this machine alone)",
+    )
     .option("--value-file <file>", "read the value from a file, - for standard input")
     .option("--replace", replaceSays)
     .option("--json", "print JSON");

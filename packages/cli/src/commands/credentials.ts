@@ -1,6 +1,5 @@
 import { Problem } from "@gatehouse/core";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
-import { looksAtFleet } from "../operator/fleet-runs.ts";
 import { isOperators } from "../operator/is-operators.ts";
 import { listOnNode } from "../operator/own-credentials.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
@@ -30,10 +29,10 @@ export async function listCredentials(invocation: Invocation): Promise<number> {
 
 /** Stores a credential for hosts of one's own, or under a service's template. */
 export async function addCredential(invocation: Invocation): Promise<number> {
-  const hasNodes = textOption(invocation, "nodes") !== undefined;
-  const isForNodes = hasNodes || (await looksAtFleet(invocation.config.state.dir));
-  if (isForNodes && isOperators(invocation)) return (await import("./sealed-credentials.ts")).sealHere(invocation);
-  if (hasNodes) throw new Problem("org.not_joined");
+  if (textOption(invocation, "nodes") !== undefined) {
+    if (!isOperators(invocation)) throw new Problem("org.not_joined");
+    return (await import("./sealed-credentials.ts")).sealHere(invocation);
+  }
   const name = invocation.args[0] ?? "";
   const service = textOption(invocation, "service");
   const hosts = readHosts(invocation, "host");

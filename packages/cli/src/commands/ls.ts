@@ -1,8 +1,9 @@
-import { requestUnixOk } from "@gatehouse/kit";
+import { Problem } from "@gatehouse/core";
+import { readDaemonLock, requestUnixOk } from "@gatehouse/kit";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
-import { allNodes, allRuns } from "../operator/all-pages.ts";
-import { looksAtFleet } from "../operator/fleet-runs.ts";
-import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { isOperators } from "../operator/is-operators.ts";
+import { listReportedRuns, type ReportedRun } from "../operator/list-runs.ts";
+import { asOperator } from "../operator/open-operator.ts";
 import { printJson, printLine, printTable, shown } from "../terminal/print.ts";
 
 interface ListedRun {
@@ -35,50 +36,66 @@ interface ExternalRun {
 
 const COMMAND_WIDTH = 60;
 
-/** Lists the runs of this node, newest first. */
+/** A run of this machine as it stands beside those of nodes. */
+const OWN_NODE = "local";
+
+/**
+ * Lists runs, newest first. On an operator's machine those of the organisation's nodes and its own beside them, whether
+ * a daemon runs here or not; elsewhere those of this machine.
+ */
 export async function ls(invocation: Invocation): Promise<number> {
-  const { dir } = invocation.config.state;
-  if (textOption(invocation, "node") !== undefined || (await looksAtFleet(dir))) {
-    return asOperator(dir, (operator) => listFleetRuns(operator, invocation));
-  }
-  const { socketPath } = invocation;
-  const [own, external] = await Promise.all([
-    requestUnixOk({ socketPath, path: "/v1/sandboxes" }) as Promise<readonly ListedRun[]>,
-    listExternal(socketPath),
-  ]);
-  const runs = [...own, ...external].sort((a, b) => b.created_at.localeCompare(a.created_at));
+  const node = textOption(invocation, "node");
+  const isLocal = isSet(invocation, "local");
+  if (isLocal && node !== undefined)
+    throw new Problem("usage.invalid", { detail: "Give --local or --node, not both." });
+  if (node !== undefined || (isOperators(invocation) && !isLocal)) return listFleet(invocation, node);
+  const runs = await listOwn(invocation);
   if (isSet(invocation, "json")) printJson(runs);
   else if (runs.length === 0) printLine("No runs.");
   else printTable(["RUN", "STATE", "AGENT", "DRIVER", "GRANTS", "SINCE", "COMMAND"], runs.map(rowOf));
   return 0;
 }
 
-/** The runs of the organisation's nodes, or of one, as they reported them. */
-async function listFleetRuns(operator: Operator, invocation: Invocation): Promise<number> {
-  const asked = textOption(invocation, "node");
-  const nodeId = asked === undefined ? "" : ((await operator.nodes.getNode({ node: asked })).node?.id ?? "");
-  const names = new Map((await allNodes(operator)).map(({ id, name }) => [id, name]));
-  const rows = (await allRuns(operator, nodeId)).map((run) => ({
-    run_id: run.runId,
-    node: names.get(run.nodeId) ?? run.nodeId,
-    state: run.state,
-    agent: run.agent,
-    project: run.project,
-    driver: run.driver,
-    exposed: run.exposed,
-    grants: run.grants,
-    created_at: new Date(Number(run.createdAt)).toISOString(),
-    reported_at: new Date(Number(run.reportedAt)).toISOString(),
-    ...(run.state === "exited" ? { code: run.exitCode } : {}),
-  }));
-  if (isSet(invocation, "json")) printJson(rows);
-  else if (rows.length === 0) printLine("No runs.");
-  else
-    printTable(
-      ["RUN", "NODE", "STATE", "AGENT", "DRIVER", "GRANTS", "SINCE", "REPORTED"],
-      rows.map((row) => [row.run_id, row.node, ...rowOf({ ...row, command: [] }).slice(1, -1), row.reported_at]),
-    );
+async function listOwn({ socketPath }: Invocation): Promise<readonly (ListedRun | ExternalRun)[]> {
+  const [own, external] = await Promise.all([
+    requestUnixOk({ socketPath, path: "/v1/sandboxes" }) as Promise<readonly ListedRun[]>,
+    listExternal(socketPath),
+  ]);
+  return [...own, ...external].sort(byAge);
+}
+
+/** What is here is shown while the server is away, and its failure is the command's. */
+async function listFleet(invocation: Invocation, node: string | undefined): Promise<number> {
+  const { dir } = invocation.config.state;
+  const isHere = node === undefined && (await readDaemonLock(dir)) !== undefined;
+  const [there, here] = await Promise.allSettled([
+    asOperator(dir, (operator) => listReportedRuns(operator, node)),
+    isHere ? listOwn(invocation) : [],
+  ]);
+  if (here.status === "rejected") throw here.reason;
+  const reported = there.status === "fulfilled" ? there.value : [];
+  const nodeOf = new Map(reported.map((run) => [run.run_id, run.node]));
+  const own = here.value.map((run) => ({ ...run, node: nodeOf.get(run.run_id) ?? OWN_NODE }));
+  const ownIds = new Set(own.map(({ run_id }) => run_id));
+  const rows = [...own, ...reported.filter(({ run_id }) => !ownIds.has(run_id))].sort(byAge);
+  if (isSet(invocation, "json")) {
+    // Half a list would be taken for the whole.
+    if (there.status === "fulfilled") printJson(rows);
+  } else if (rows.length > 0) printTable(FLEET_HEAD, rows.map(fleetRowOf));
+  if (there.status === "rejected") throw there.reason;
+  if (rows.length === 0 && !isSet(invocation, "json")) printLine("No runs.");
   return 0;
+}
+
+const FLEET_HEAD = ["RUN", "NODE", "STATE", "AGENT", "DRIVER", "GRANTS", "SINCE", "REPORTED"];
+
+function fleetRowOf(run: (ReportedRun | ListedRun | ExternalRun) & { readonly node: string }): readonly string[] {
+  const [id = "", ...cells] = rowOf("external" in run ? run : { command: [], ...run }).slice(0, -1);
+  return [id, run.node, ...cells, "reported_at" in run ? run.reported_at : "-"];
+}
+
+function byAge(a: { readonly created_at: string }, b: { readonly created_at: string }): number {
+  return b.created_at.localeCompare(a.created_at);
 }
 
 async function listExternal(socketPath: string): Promise<readonly ExternalRun[]> {

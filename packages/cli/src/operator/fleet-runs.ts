@@ -9,7 +9,7 @@ import { isOperators } from "./is-operators.ts";
 import type { Operator } from "./open-operator.ts";
 
 /** Whether runs are looked for at a server: the state directory is an operator's and no daemon serves it. */
-export async function looksAtFleet(stateDir: string): Promise<boolean> {
+async function looksAtFleet(stateDir: string): Promise<boolean> {
   if ((await readDaemonLock(stateDir)) !== undefined) return false;
   return access(join(stateDir, "operator", "server.json")).then(
     () => true,

@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { base64url, fromBase64url, Problem, Secret } from "@gatehouse/core";
 import {
@@ -7,6 +6,7 @@ import {
   type KeySetDocument,
   openSealingKey,
   openSigningKey,
+  openStateDirectory,
   readPrivateFile,
   readRosterDocument,
   readSigningKey,
@@ -45,10 +45,10 @@ export class OperatorFiles {
     this.#directory = directory;
   }
 
+  /** Makes both directories (0700) when they are not there. Fails as whatever opens a state directory. */
   static async open(stateDir: string): Promise<OperatorFiles> {
-    const directory = join(stateDir, "operator");
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    return new OperatorFiles(directory);
+    const state = await openStateDirectory(stateDir);
+    return new OperatorFiles(await state.directory("operator"));
   }
 
   /** Whether a state directory is an operator's. Makes nothing. */
