@@ -22,9 +22,9 @@ async function servedAtN1(fleet: Fleet, names: string): Promise<void> {
 }
 
 /** The server is put back from a backup without an exported log. */
-async function putBack(fleet: Fleet, backup: string): Promise<void> {
+async function putBack(fleet: Fleet, backup: string, away = "lost"): Promise<void> {
   await fleet.stopServer();
-  await rename(fleet.path("s"), fleet.path("lost"));
+  await rename(fleet.path("s"), fleet.path(away));
   expect(await fleet.json(["server", "restore", backup, "--state-dir", fleet.path("s")])).toEqual({ epoch: 2 });
   await fleet.startServer();
 }
@@ -60,6 +60,33 @@ test("a node tells a server that was put back what it took back and which roster
   await addCredential(fleet, "new", "n1");
   await servedAtN1(fleet, "keep,new");
   expect(await fleet.operator(["nodes", "ls"])).toMatchObject([{ name: "n1", audit: "ok" }]);
+});
+
+test("a backup that is put back twice opens the same epoch with other keys: nobody follows it until a further one is opened", async () => {
+  await using fleet = await startFleet();
+  const backup = await loseSomething(fleet);
+  await putBack(fleet, backup);
+  const ls = ["credentials", "ls", "--state-dir", fleet.path("o"), "--json"];
+  await eventually("what was taken back is again", async () => !(await fleet.run(ls)).stdout.includes("gone"));
+  await fleet.operator(["revoke", "keep"]);
+  await servedAtN1(fleet, "");
+  await putBack(fleet, backup, "lost-again");
+  const refused = await fleet.run(ls);
+  expect(refused).toMatchObject({ code: 4, stdout: "" });
+  expect(refused.stderr).toContain("server recover");
+  const status = await fleet.run(["node", "refresh", "--state-dir", fleet.path("n1")]);
+  expect(status.code).toBe(4);
+  await servedAtN1(fleet, "");
+
+  await fleet.stopServer();
+  expect(await fleet.json(["server", "recover", "--state-dir", fleet.path("s")])).toEqual({ epoch: 3 });
+  await fleet.startServer();
+  await eventually("what was taken back in the epoch of before is again", async () => {
+    const { code, stdout } = await fleet.run(ls);
+    return code === 0 && JSON.parse(stdout).length === 0;
+  });
+  await addCredential(fleet, "new", "n1");
+  await servedAtN1(fleet, "new");
 });
 
 test("an operator's machine gives a server that was put back the roster that it knows", async () => {

@@ -10,7 +10,7 @@ import { openSocket } from "./open-socket.ts";
 import { orgPin } from "./pins.ts";
 import { problemsOf } from "./problem-of-error.ts";
 import { SILENCE, SilentPeers } from "./silent-peers.ts";
-import { isLeafOf, untrustedLeaf, verifyLeaf } from "./verify-leaf.ts";
+import { isLeafOf, replacedKeys, untrustedLeaf, verifyLeaf } from "./verify-leaf.ts";
 import { checkWellKnown, type ServerIdentity } from "./well-known.ts";
 
 /** A verified connection to a server, for RPCs. It is one connection: when it breaks, open another. */
@@ -78,7 +78,8 @@ export async function openKnownChannel(
   const serverTime = async () => (await fetchIdentity(manager, leaf, { origin, pin })).serverTime;
   const learnKeySet = async (epoch: number) => {
     const { keySet } = await fetchIdentity(manager, leaf, { origin, pin });
-    if (keySet.epoch < epoch) throw untrustedLeaf();
+    const isKnown = keySet.signature === server.keySet.signature;
+    if (keySet.epoch < epoch) throw isKnown ? untrustedLeaf() : replacedKeys(keySet.epoch, server.keySet.epoch);
     verifyLeaf(leaf, keySet, origin);
     await server.saveKeySet(keySet);
     return keySet;

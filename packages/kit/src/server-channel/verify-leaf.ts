@@ -23,6 +23,12 @@ export function untrustedLeaf(): Problem {
   return new Problem("server.untrusted", { detail: "Its certificate is not one of its key set for this host." });
 }
 
+/** Its identity key signed them, but nobody goes back: a backup that is put back twice opens the same epoch twice. */
+export function replacedKeys(epoch: number, known: number): Problem {
+  const detail = `Its keys are of epoch ${epoch}, and others of epoch ${known} are known here. Was a backup put back? Then open a further epoch there: gatehouse server recover.`;
+  return new Problem("server.untrusted", { detail });
+}
+
 function isSignedBy(leaf: X509Certificate, spki: Uint8Array): boolean {
   try {
     return leaf.verify(createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" }));
