@@ -28,6 +28,7 @@ const ALL_SERVE_WITHIN_MS = 15_000;
 const FOLLOW_TIMEOUT_MS = 3_000;
 /** Its log may be behind by a write that takes long. */
 const LOG_TIMEOUT_MS = 10_000;
+const ACK_RETRY_MS = 100;
 
 /**
  * The daemon before this one, while its last connections end: the successor's side of `handover-protocol.ts`. Every
@@ -123,17 +124,16 @@ export class FollowedPredecessor implements Follower, Disposable {
     await this.#gone.promise;
   }
 
-  /** The predecessor accepts no more, once this daemon's workers have its listeners or will not have them. */
+  /**
+   * The predecessor accepts no more, once this daemon's workers have its listeners or will not have them. One that went
+   * on accepting would know no run that is registered from here on.
+   */
   async finish(allServe: () => Promise<void>): Promise<void> {
     const late = new AbortController();
     const waited = delay(ALL_SERVE_WITHIN_MS, undefined, { signal: late.signal }).catch(() => undefined);
     await Promise.race([allServe(), waited]);
     late.abort();
-    try {
-      await this.#call("drain", {});
-    } catch (failure) {
-      this.#log.warn("the predecessor was gone before it could hand over", { failure });
-    }
+    await this.#tell("drain", {});
   }
 
   /** In the order of changes: what is told later holds later. One that does not follow is ended. */
@@ -172,15 +172,22 @@ export class FollowedPredecessor implements Follower, Disposable {
     this.#gone.resolve();
   }
 
-  /** Not in turn with changes: one that waits for the disk must not hold up what makes requests be refused. */
+  /**
+   * Not in turn with changes: one that waits for the disk must not hold up what makes requests be refused. Said until it
+   * is heard: a predecessor that does not know that a group is on record keeps what follows, and refuses requests soon.
+   */
   async #acknowledge(group: number, audit: GateAudit): Promise<void> {
+    const { signal } = this.#stop;
     try {
       const entries = await audit.durable();
-      await this.#call("ack", { group, entries });
+      for (let isHeard = false; !isHeard && !this.#isGone; ) {
+        isHeard = await this.#call("ack", { group, entries }).then(
+          () => true,
+          () => delay(ACK_RETRY_MS, false, { signal }),
+        );
+      }
     } catch (failure) {
-      // It keeps the entries and refuses requests, as it does where this daemon is behind.
-      if (!this.#stop.signal.aborted)
-        this.#log.warn("the predecessor did not hear that its entries are on record", { failure });
+      if (!signal.aborted) this.#log.warn("entries of the predecessor are not on record", { failure });
     }
   }
 

@@ -14,6 +14,8 @@ export interface AskingWorld extends AsyncDisposable {
   readonly state: HolderState;
   readonly config: Partial<GateConfig>;
   readonly first: HolderProcess;
+  /** A run of the same policy in which nothing happens. */
+  readonly idleRunId: string;
   /** Path → when it was answered. */
   readonly answered: ReadonlyMap<string, number>;
   /** Resolves with the next answer in the tunnel, or its end. */
@@ -31,6 +33,8 @@ export async function openAskingWorld(api: FakeApi): Promise<AskingWorld> {
   const rules = [{ action: "allow" as const, hosts: [host], cidr: ["127.0.0.0/8"] }];
   const run = sandboxRun({ grants: ["g1"], keeper: undefined, policy: { mode: "strict", rules } });
   const { token, proxyPort } = await first.call("startRun", run);
+  const { runId: idleRunId } = sandboxRun({ runId: "idle" });
+  await first.call("startRun", { ...run, runId: idleRunId });
   const tunnel = await openTunnel({ token, proxyPort, host });
   const asking = keepAsking(tunnel, host);
   await asking.next();
@@ -38,6 +42,7 @@ export async function openAskingWorld(api: FakeApi): Promise<AskingWorld> {
     state,
     config,
     first,
+    idleRunId,
     answered: asking.answered,
     next: asking.next,
     stop: asking.stop,
@@ -111,40 +116,55 @@ export interface Moment {
   readonly when: "before it is heard" | "before its answer is heard";
 }
 
-/** A relay between the successor and the control socket, which does something at one moment and then is silent. */
+/** A way between the successor and the control socket on which something happens at one moment. */
+export interface Relay extends AsyncDisposable {
+  readonly predecessor: Predecessor;
+  /** Resolves when the moment has come. */
+  readonly begun: Promise<void>;
+  /** Resolves when what is done then has been done. */
+  readonly acted: Promise<void>;
+}
+
+/** What is done at the moment: the message, or its answer, then goes no further. `cut` tells who sent it that it is lost. */
+export type Act = (cut: () => void) => Promise<void> | void;
+
 export async function openRelay(
   { state, predecessor }: { readonly state: HolderState; readonly predecessor: Predecessor },
   { message, when }: Moment,
-  act: () => Promise<void>,
-) {
+  act: Act,
+): Promise<Relay> {
   const path = state.file(`keepers/relay-${performance.now()}.sock`);
-  const reached = Promise.withResolvers<void>();
+  const [begun, acted] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let isReached = false;
-  const reach = async () => {
+  const reach = async (response: ServerResponse) => {
     isReached = true;
-    await act();
-    reached.resolve();
+    begun.resolve();
+    await act(() => response.destroy());
+    acted.resolve();
   };
   const relay = createServer((request, response) => {
     const isHere = !isReached && request.url === `/${message}`;
-    if (isHere && when === "before it is heard") return void reach();
+    if (isHere && when === "before it is heard") return void reach(response);
     const forwarded = askHttp({
       socketPath: predecessor.control,
       path: request.url,
       method: request.method,
-      headers: request.headers,
+      // The other side must not hang up first: the end of a body on its way to a closed Unix socket is EPIPE, and the
+      // answer would be lost with it.
+      headers: { ...request.headers, connection: "keep-alive" },
+      agent: false,
     });
     forwarded.once("error", () => response.destroy());
     response.once("close", () => forwarded.destroy());
     forwarded.once("response", (answer) => {
-      if (isHere && request.url !== "/follow") return void reach();
+      if (isHere && request.url !== "/follow") return void reach(response);
       response.writeHead(answer.statusCode ?? 0, answer.headers);
       passOn(answer, response, async (line) => {
         const isGroup = message === "group" && line.includes('"group"');
         const isFollowing = message === "follow" && line.includes('"following"');
         if (isReached || !(isGroup || isFollowing)) return true;
         if (when === "before its answer is heard") response.write(`${line}\n`);
-        await reach();
+        await reach(response);
         return false;
       });
     });
@@ -153,7 +173,8 @@ export async function openRelay(
   await new Promise<void>((resolve) => relay.listen(path, resolve));
   return {
     predecessor: { ...predecessor, control: path },
-    reached: reached.promise,
+    begun: begun.promise,
+    acted: acted.promise,
     [Symbol.asyncDispose]: async () => {
       relay.closeAllConnections();
       await new Promise((resolve) => relay.close(resolve));
