@@ -101,6 +101,15 @@ describe.each(DATABASES)("a server on $name in a new epoch", ({ open }) => {
     await org.nodes.acceptNode({ nodeId: hosts[1].registered.nodeId }, org.headers);
   });
 
+  test("looks into nothing that would take back what is gone or never was, however much a node shows of it", async () => {
+    // A signature that is looked into would be found to be none.
+    const unproven = { ...revocationOf("gone", hosts[1]), signature: new Uint8Array(64) };
+    const shown = under(keysBefore.keySet, ...Array.from({ length: 256 }, () => unproven));
+    await tell(hosts[1], { revocations: Array.from({ length: 16 }, () => shown).flat() });
+    expect(await quarantineOf(hosts[1])).toBe("");
+    expect(await names()).toEqual(["claimed", "kept"]);
+  });
+
   test("takes no roster that nobody signed who may, and none of before; nobody is ended", async () => {
     const listed = hosts.slice(0, 2).map(({ rosterNode }) => rosterNode);
     const forged = rosterOf(listed, { ahead: 5, signer: makePair("ed25519") });

@@ -19,20 +19,39 @@ export interface PastCourt {
 }
 
 /**
- * Ids of credentials that this server took back before it was put back from a backup, by its signatures of then alone.
+ * Those of the ids of credentials that this server took back before it was put back from a backup, by its signatures of
+ * then alone. What concerns none of them is not looked into: a node may show any number of signatures, and each costs.
  * `undefined`: some of it is not proven.
  */
-export function provenIds(past: readonly PastRevocations[], court: PastCourt): ReadonlySet<string> | undefined {
-  const proven = past.map((one) => provenUnder(one, court));
-  return proven.includes(undefined) ? undefined : new Set(proven.flatMap((ids) => ids ?? []));
+export function provenIds(
+  past: readonly PastRevocations[],
+  ids: Iterable<string>,
+  court: PastCourt,
+): ReadonlySet<string> | undefined {
+  const [open, proven] = [new Set(ids), new Set<string>()];
+  for (const one of past) {
+    const own = provenUnder(one, open, court);
+    if (own === undefined) return undefined;
+    for (const id of own) if (open.delete(id)) proven.add(id);
+  }
+  return proven;
 }
 
-function provenUnder({ keySet: said, revocations }: PastRevocations, court: PastCourt): readonly string[] | undefined {
+function provenUnder(
+  { keySet: said, revocations }: PastRevocations,
+  open: ReadonlySet<string>,
+  court: PastCourt,
+): ReadonlySet<string> | undefined {
   const keySet = readKeySet(said, court.serverIdentityKey);
   if (keySet === undefined || keySet.epoch >= court.epoch) return undefined;
-  if (keySet.epoch <= court.leakedEpoch) return [];
-  const isOwn = (one: SignedRevocation) => one.epoch === keySet.epoch && isRevocationOf({ ...court, keySet }, one);
-  return revocations.every(isOwn) ? revocations.flatMap(({ ids }) => ids) : undefined;
+  const proven = new Set<string>();
+  if (keySet.epoch <= court.leakedEpoch) return proven;
+  for (const one of revocations) {
+    const news = one.ids.filter((id) => open.has(id) && !proven.has(id));
+    if (news.length > 0 && !(one.epoch === keySet.epoch && isRevocationOf({ ...court, keySet }, one))) return undefined;
+    for (const id of news) proven.add(id);
+  }
+  return proven;
 }
 
 function readKeySet(said: unknown, identityKey: Uint8Array): KeySetDocument | undefined {
@@ -49,7 +68,7 @@ export async function revokeAgain(
   isRevoked: (id: string) => boolean,
 ): Promise<readonly string[]> {
   const told: string[] = [];
-  for (const { id, name } of await tx.credentials.list()) {
+  for (const [id, name] of await tx.credentials.names()) {
     if (isRevoked(id)) told.push(...(await revokeCredential(tx, { actor: "server", name })));
   }
   return told;

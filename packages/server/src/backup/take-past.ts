@@ -21,11 +21,12 @@ export interface TakenPast extends AdoptedRoster {
 
 /**
  * Hears from a node what this server knew before it was put back from a backup: what its own keys, or its operators',
- * signed then counts again. A node that says what nobody signed is put in quarantine. Fails with `roster.refused`.
+ * signed then counts again. A node that says of a credential what nobody signed is put in quarantine. Fails with `roster.refused`.
  */
 export async function takePast(tx: PastTransaction, told: ToldPast, court: PastCourt): Promise<TakenPast> {
   const { revocations, roster, rosterVersion } = told;
-  const ids = provenIds(revocations, court);
+  const live = revocations.length === 0 ? [] : (await tx.credentials.names()).keys();
+  const ids = provenIds(revocations, live, court);
   if (ids === undefined) {
     const node = await tx.nodes.lock(court.nodeId);
     if (node !== undefined) await quarantineNode(tx, node, "revocation_unproven");

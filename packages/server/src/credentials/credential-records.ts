@@ -18,6 +18,8 @@ export interface Credential {
 /** The live credentials of the organisation inside one transaction. */
 export interface CredentialRecords {
   list(): Promise<readonly Credential[]>;
+  /** Their names by id: without what each holds. */
+  names(): Promise<ReadonlyMap<string, string>>;
   findByName(name: string): Promise<Credential | undefined>;
   /** Whether the id was ever used, by a credential that was taken back too. */
   isKnown(id: string): Promise<boolean>;

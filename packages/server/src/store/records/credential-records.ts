@@ -26,6 +26,10 @@ export function credentialRecords(scope: RecordScope): CredentialRecords {
   return {
     listOfNode,
     list: async () => (await live().execute()).map(toRecord),
+    names: async () => {
+      const rows = db.selectFrom("credentials").select(["id", "name"]).where("org_id", "=", orgId);
+      return new Map((await rows.where("deleted_at", "is", null).execute()).map(({ id, name }) => [id, name]));
+    },
     findByName: async (name) => (await live().where("name", "=", name).execute()).map(toRecord)[0],
     isKnown: async (id) => (await all().where("id", "=", id).execute()).length > 0,
     nodeIdsOf: async (id) => {
