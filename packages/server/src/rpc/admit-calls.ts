@@ -22,18 +22,29 @@ const NO_STREAMS = { total: 0, ofNetwork: 0 } as const;
 const GUESSES: ReadonlySet<ProblemRow["rpc"]> = new Set(["unauthenticated", "invalid_argument", "not_found"]);
 
 /** Does for a caller who is not known yet what anybody may ask for; a failure is counted by network. */
-export async function admit<T>({ budget, queue }: AdmitDeps, address: string, work: () => Promise<T>): Promise<T> {
-  const network = networkOf(address);
+export function admit<T>(deps: AdmitDeps, address: string, work: () => Promise<T>): Promise<T> {
+  return inTurn(deps, { network: networkOf(address), isFirst: false }, work);
+}
+
+async function inTurn<T>(
+  { budget, queue }: AdmitDeps,
+  { network, isFirst }: { readonly network: string; readonly isFirst: boolean },
+  work: () => Promise<T>,
+): Promise<T> {
   budget.check(network);
-  try {
-    return await queue.run(false, work);
-  } catch (failure) {
-    throw counted(failure, { budget, network });
-  }
+  return queue.run(isFirst, async () => {
+    // Guesses that came all at once waited together: what those before them failed with counts now.
+    budget.check(network);
+    try {
+      return await work();
+    } catch (failure) {
+      throw counted(failure, { budget, network });
+    }
+  });
 }
 
 /** Calls of callers that are not known yet: failures are budgeted by network, and so many run at once. */
-export function admitCalls({ budget, queue }: AdmitDeps): Interceptor {
+export function admitCalls(deps: AdmitDeps): Interceptor {
   const places = {
     bootstrap: new StreamPlaces(WAITING_HOSTS),
     setup: new StreamPlaces(NO_STREAMS),
@@ -43,16 +54,12 @@ export function admitCalls({ budget, queue }: AdmitDeps): Interceptor {
     const kind = kindOfUnknown(request);
     if (kind === undefined) return next(request);
     const network = networkOf(request.contextValues.get(PEER_ADDRESS));
-    budget.check(network);
     using place = new DisposableStack();
     if (request.stream) place.defer(places[kind].take(network));
-    try {
-      const response = await queue.run(request.method.localName === "completeAuthHandshake", () => next(request));
-      if (!response.stream) return response;
-      return { ...response, message: untilEnded(response.message, { budget, network }, place.move()) };
-    } catch (failure) {
-      throw counted(failure, { budget, network });
-    }
+    const isFirst = request.method.localName === "completeAuthHandshake";
+    const response = await inTurn(deps, { network, isFirst }, () => next(request));
+    if (!response.stream) return response;
+    return { ...response, message: untilEnded(response.message, { budget: deps.budget, network }, place.move()) };
   };
 }
 
