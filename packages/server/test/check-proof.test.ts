@@ -18,10 +18,9 @@ test.each(["null", "[]", "1", '"text"', "true", "{", ""])(
       .setProtectedHeader({ alg: "EdDSA", typ: "dpop+jwt", jwk })
       .sign(privateKey);
     const seen: Uint8Array[] = [];
-    const seeOnce = async (hash: Uint8Array) => seen.push(hash) > 0;
-    const deps = { macKey: new Uint8Array(32), now: () => 1_800_000_000_000, seeOnce };
+    const tx = { now: () => NOW, seeProof: async (hash: Uint8Array) => seen.push(hash) > 0 };
     const subject = { proof, identityKey, url: "https://server.example/x", tokenSha256: new Uint8Array(32) };
-    await expect(checkProof(subject, deps)).rejects.toMatchObject({ code: "auth.refused" });
+    await expect(checkProof(tx, subject, MAC_KEY)).rejects.toMatchObject({ code: "auth.refused" });
     expect(seen).toEqual([]);
   },
 );
@@ -89,13 +88,13 @@ function key(id: string): string {
 }
 
 async function judge(proof: string, kept = new Set<string>()) {
-  const seeOnce = async (hash: Uint8Array) => {
+  const seeProof = async (hash: Uint8Array) => {
     const isNew = !kept.has(base64url(hash));
     kept.add(base64url(hash));
     return isNew;
   };
   const subject = { proof, identityKey, url: URL, tokenSha256: TOKEN };
-  const outcome = await checkProof(subject, { macKey: MAC_KEY, now: () => NOW, seeOnce }).then(
+  const outcome = await checkProof({ now: () => NOW, seeProof }, subject, MAC_KEY).then(
     () => "taken",
     (failure: { readonly code: string }) => failure.code,
   );

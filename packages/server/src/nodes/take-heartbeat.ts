@@ -32,19 +32,18 @@ export async function takeHeartbeat(tx: HeartbeatTransaction, input: HeartbeatIn
   const connected = isOnStream ? { connectedUntil: lastSeenAt + CONNECTED_FOR_MS } : {};
   const isNewlyApplied = node.appliedAt === undefined || said.appliedGeneration !== node.appliedGeneration;
   const applied = isNewlyApplied ? { appliedAt: lastSeenAt } : {};
-  await tx.nodes.update(nodeId, { lastSeenAt, ...said, ...connected, ...applied });
-  await setLiveness(tx, node, "online");
+  await tx.nodes.update(nodeId, { lastSeenAt, liveness: "online", ...said, ...connected, ...applied });
+  await reportLiveness(tx, node, "online");
   return node;
 }
 
-/** Notes a node's liveness; a change of it is an event. */
-export async function setLiveness(
-  tx: Pick<HeartbeatTransaction, "nodes" | "events">,
+/** A liveness that is another than the node had before is an event. */
+export async function reportLiveness(
+  tx: Pick<HeartbeatTransaction, "events">,
   node: Node,
   liveness: Liveness,
 ): Promise<void> {
   if (node.liveness === liveness) return;
-  await tx.nodes.update(node.id, { liveness });
   const data = canonicalJson({ name: node.name });
   await tx.events.append([{ kind: `node.${liveness}`, nodeId: node.id, data }]);
 }

@@ -18,6 +18,7 @@ import { NonceProblem } from "./nonce-problem.ts";
 export interface AuthenticateDeps extends AuthenticateNodeDeps {
   readonly store: AuthenticateNodeDeps["store"] & AuthenticateOperatorDeps["store"] & AuthenticateSessionDeps["store"];
   readonly origin: string;
+  readonly now: () => number;
 }
 
 type Request = UnaryRequest | StreamRequest;

@@ -53,11 +53,10 @@ const CONTROL_STREAM_PATH = `/${NodeGatewayService.typeName}/${CONTROL_STREAM.na
 export function handleRequests(server: ServerContext, options: HandleOptions): Handle {
   const { store, keys, log, clock, origin } = server;
   const now = () => clock.now();
-  const seeOnce = (hash: Uint8Array, expiresAt: number) => store.insertOnce("seen_proofs", hash, expiresAt);
   const interceptors = [
     logCalls({ log, clock, counters: options.counters }),
     admitCalls(options.admission),
-    authenticate({ store, origin, now, seeOnce, macKey: keys.macKey }),
+    authenticate({ store, origin, now, macKey: keys.macKey }),
     checkMessages(server.check),
   ];
   const contextValues = ({ socket }: Pick<Http2ServerRequest, "socket">) =>

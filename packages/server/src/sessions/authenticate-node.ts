@@ -1,7 +1,7 @@
 import { Problem } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
-import { checkProof, type ProofDeps } from "./check-proof.ts";
+import { checkProof, type ProofTransaction } from "./check-proof.ts";
 import type { Session, SessionRecords } from "./session-records.ts";
 
 /** A node as its calls are made by it. */
@@ -13,17 +13,21 @@ export interface NodeCaller {
   readonly sessionExpiresAt: number;
 }
 
-interface SessionTransaction {
-  readonly now: () => number;
+interface SessionTransaction extends ProofTransaction {
+  readonly orgId: string;
   readonly nodes: NodeRecords;
   readonly sessions: SessionRecords;
 }
 
-export interface AuthenticateNodeDeps extends ProofDeps {
+export interface AuthenticateNodeDeps {
   readonly store: {
-    findOrg(kind: "session", sha256: Uint8Array): Promise<string | undefined>;
-    inOrg<T>(orgId: string, work: (tx: SessionTransaction) => Promise<T>): Promise<T>;
+    inOrgOf<T>(
+      kind: "session",
+      sha256: Uint8Array,
+      work: (tx: SessionTransaction) => Promise<T>,
+    ): Promise<T | undefined>;
   };
+  readonly macKey: Uint8Array;
 }
 
 export interface NodeCredentials {
@@ -35,14 +39,16 @@ export interface NodeCredentials {
 /** Knows a node by its session token and a proof by its key. Whatever is wrong fails alike with `auth.refused`. */
 export async function authenticateNode(
   { token, proof, url }: NodeCredentials,
-  deps: AuthenticateNodeDeps,
+  { store, macKey }: AuthenticateNodeDeps,
 ): Promise<NodeCaller> {
   const tokenSha256 = sha256(token);
-  const orgId = await deps.store.findOrg("session", tokenSha256);
-  if (orgId === undefined) throw new Problem("auth.refused");
-  const { node, session } = await deps.store.inOrg(orgId, (tx) => readSession(tx, tokenSha256));
-  await checkProof({ proof, url, tokenSha256, identityKey: node.identityKey }, deps);
-  return { orgId, nodeId: node.id, fence: session.fence, sessionExpiresAt: session.expiresAt };
+  const caller = await store.inOrgOf("session", tokenSha256, async (tx) => {
+    const { node, session } = await readSession(tx, tokenSha256);
+    await checkProof(tx, { proof, url, tokenSha256, identityKey: node.identityKey }, macKey);
+    return { orgId: tx.orgId, nodeId: node.id, fence: session.fence, sessionExpiresAt: session.expiresAt };
+  });
+  if (caller === undefined) throw new Problem("auth.refused");
+  return caller;
 }
 
 async function readSession(tx: SessionTransaction, tokenSha256: Uint8Array): Promise<{ node: Node; session: Session }> {

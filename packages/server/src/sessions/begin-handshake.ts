@@ -1,7 +1,7 @@
 import { constantTimeEqual, Problem, type Random } from "@gatehouse/core";
 import { type KeySetDocument, sha256 } from "@gatehouse/kit";
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
-import type { ApiKey, ApiKeyRecords } from "../orgs/org-records.ts";
+import type { ApiKeyRecords } from "../orgs/org-records.ts";
 import { sealChallenge } from "./challenge.ts";
 import { findWithLostKey, identityLookup, NO_API_KEY } from "./lost-key.ts";
 
@@ -18,14 +18,14 @@ export interface Begun {
 }
 
 interface BeginTransaction {
+  readonly orgId: string;
   readonly apiKeys: ApiKeyRecords;
   readonly nodes: NodeRecords;
 }
 
 export interface BeginDeps {
   readonly store: {
-    findOrg(kind: "api_key", sha256: Uint8Array): Promise<string | undefined>;
-    inOrg<T>(orgId: string, work: (tx: BeginTransaction) => Promise<T>): Promise<T>;
+    inOrgOf<T>(kind: "api_key", sha256: Uint8Array, work: (tx: BeginTransaction) => Promise<T>): Promise<T | undefined>;
   };
   readonly macKey: Uint8Array;
   readonly random: Random;
@@ -53,22 +53,28 @@ export async function beginHandshake(input: BeginInput, deps: BeginDeps): Promis
   return { challenge: sealChallenge(own, deps.macKey), serverNonce, expiresAt };
 }
 
-async function findNode({ identityKey }: BeginInput, keySha256: Uint8Array, { store, keySet }: BeginDeps) {
-  const orgId = await store.findOrg("api_key", keySha256);
-  if (orgId !== undefined) {
-    const { node, key } = await store.inOrg(orgId, (tx) => readNodeOfKey(tx, keySha256));
-    return { orgId, node, apiKeyId: key.id };
-  }
-  const before = keySet.epoch > 1 ? await store.findOrg("api_key", identityLookup(identityKey)) : undefined;
-  if (before === undefined) throw new Problem("auth.refused");
-  const node = await store.inOrg(before, (tx) => findWithLostKey(tx, identityKey, keySet));
-  if (node === undefined) throw new Problem("auth.refused");
-  return { orgId: before, node, apiKeyId: NO_API_KEY };
+interface FoundNode {
+  readonly orgId: string;
+  readonly node: Node;
+  readonly apiKeyId: string;
 }
 
-async function readNodeOfKey(tx: BeginTransaction, keySha256: Uint8Array): Promise<{ node: Node; key: ApiKey }> {
+async function findNode({ identityKey }: BeginInput, keySha256: Uint8Array, { store, keySet }: BeginDeps) {
+  const known = await store.inOrgOf("api_key", keySha256, (tx) => readNodeOfKey(tx, keySha256));
+  if (known !== undefined) return known;
+  if (keySet.epoch <= 1) throw new Problem("auth.refused");
+  const before = await store.inOrgOf("api_key", identityLookup(identityKey), async (tx): Promise<FoundNode> => {
+    const node = await findWithLostKey(tx, identityKey, keySet);
+    if (node === undefined) throw new Problem("auth.refused");
+    return { orgId: tx.orgId, node, apiKeyId: NO_API_KEY };
+  });
+  if (before === undefined) throw new Problem("auth.refused");
+  return before;
+}
+
+async function readNodeOfKey(tx: BeginTransaction, keySha256: Uint8Array): Promise<FoundNode> {
   const key = await tx.apiKeys.findByHash(keySha256);
   const node = key?.nodeId === undefined ? undefined : await tx.nodes.find(key.nodeId);
   if (key === undefined || key.revokedAt !== undefined || node === undefined) throw new Problem("auth.refused");
-  return { node, key };
+  return { orgId: tx.orgId, node, apiKeyId: key.id };
 }

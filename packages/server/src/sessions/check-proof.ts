@@ -14,11 +14,10 @@ export interface ProofSubject {
   readonly tokenSha256: Uint8Array;
 }
 
-export interface ProofDeps {
-  readonly macKey: Uint8Array;
+export interface ProofTransaction {
   readonly now: () => number;
   /** False when the id was seen already. */
-  readonly seeOnce: (sha256: Uint8Array, expiresAt: number) => Promise<boolean>;
+  seeProof(sha256: Uint8Array, expiresAt: number): Promise<boolean>;
 }
 
 const MAX_PROOF_BYTES = 4_096;
@@ -29,16 +28,17 @@ const MAX_ID_BYTES = 128;
  * caller's clock may be wrong. Fails with `auth.refused`, or `auth.stale_nonce` when all but the nonce was right.
  */
 export async function checkProof(
+  tx: ProofTransaction,
   { proof, identityKey, url, tokenSha256 }: ProofSubject,
-  deps: ProofDeps,
+  macKey: Uint8Array,
 ): Promise<void> {
   const claims = verify(proof, identityKey);
   const { htm, htu, ath, jti, nonce } = claims;
   const isAboutThis = htm === "POST" && htu === url && ath === base64url(tokenSha256);
   const isNamed = typeof jti === "string" && jti.length > 0 && jti.length <= MAX_ID_BYTES;
   if (!isAboutThis || !isNamed) throw new Problem("auth.refused");
-  if (typeof nonce !== "string" || !isFreshNonce(nonce, deps.macKey, deps.now())) throw new Problem("auth.stale_nonce");
-  const isFirst = await deps.seeOnce(sha256(identityKey, jti), deps.now() + 2 * NONCE_TTL_MS);
+  if (typeof nonce !== "string" || !isFreshNonce(nonce, macKey, tx.now())) throw new Problem("auth.stale_nonce");
+  const isFirst = await tx.seeProof(sha256(identityKey, jti), tx.now() + 2 * NONCE_TTL_MS);
   if (!isFirst) throw new Problem("auth.refused");
 }
 

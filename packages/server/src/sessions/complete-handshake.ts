@@ -31,13 +31,12 @@ interface CompleteTransaction {
   readonly nodes: NodeRecords;
   readonly enrollments: EnrollmentRecords;
   readonly sessions: SessionRecords;
+  /** False when it was spent before. */
+  spendChallenge(sha256: Uint8Array, expiresAt: number): Promise<boolean>;
 }
 
 export interface CompleteDeps {
-  readonly store: {
-    insertOnce(table: "spent_challenges", sha256: Uint8Array, expiresAt: number): Promise<boolean>;
-    inOrg<T>(orgId: string, work: (tx: CompleteTransaction) => Promise<T>): Promise<T>;
-  };
+  readonly store: { inOrg<T>(orgId: string, work: (tx: CompleteTransaction) => Promise<T>): Promise<T> };
   readonly macKey: Uint8Array;
   readonly origin: string;
   readonly serverIdentityKey: Uint8Array;
@@ -52,13 +51,13 @@ export const TOKEN_BYTES = 32;
 
 /**
  * Opens the node's one session for whoever signs the challenge with its identity key; the session before is fenced
- * off. The challenge is spent before anything is checked: a replay and a wrong signature both burn it. An API key that
- * has expired is answered with a fresh one, sealed. Fails with `auth.refused`, which is on record.
+ * off. The challenge is spent before anything is checked, and whatever is answered commits that: a replay and a wrong
+ * signature both burn it. An API key that has expired is answered with a fresh one, sealed. Fails with `auth.refused`, which is on record.
  */
 export async function completeHandshake(input: CompleteInput, deps: CompleteDeps): Promise<Completed> {
   const challenge = openChallenge(input.challenge, deps.macKey, deps.now());
-  const isFirst = await deps.store.insertOnce("spent_challenges", sha256(input.challenge), challenge.expiresAt);
   const done = await deps.store.inOrg(challenge.orgId, async (tx) => {
+    const isFirst = await tx.spendChallenge(sha256(input.challenge), challenge.expiresAt);
     const opened = isFirst ? await open(tx, { ...input, sent: challenge }, deps) : undefined;
     const actor = `node:${challenge.nodeId}`;
     const kind = opened === undefined ? "handshake.refused" : "handshake.completed";
@@ -90,10 +89,11 @@ async function open(tx: CompleteTransaction, answer: Answer, deps: CompleteDeps)
   const fresh = isFreshNeeded ? await freshKey(tx, { node, aad: sha256(tuple) }, random) : undefined;
   const sessionToken = base64url(random.bytes(TOKEN_BYTES));
   const expiresAt = tx.now() + SESSION_TTL_MS;
-  const fence = ((await tx.sessions.find(nodeId))?.fence ?? 0) + 1;
+  const before = await tx.sessions.find(nodeId);
+  const fence = (before?.fence ?? 0) + 1;
   const tokenSha256 = sha256(sessionToken);
   const apiKeyId = known?.id ?? fresh?.id ?? NO_API_KEY;
-  await tx.sessions.put({ nodeId, apiKeyId, fence, tokenSha256, expiresAt, previous: undefined });
+  await tx.sessions.replace(before, { nodeId, apiKeyId, fence, tokenSha256, expiresAt, previous: undefined });
   const apiKeyExpiresAt = (fresh ?? known)?.expiresAt ?? 0;
   return { orgId, nodeId, sessionToken, expiresAt, sealedApiKey: fresh?.sealed, apiKeyExpiresAt };
 }

@@ -2,20 +2,20 @@ import { base64url, Problem, type Random } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
 import type { NodeRecords } from "../nodes/node-records.ts";
 import type { ApiKeyRecords } from "../orgs/org-records.ts";
-import { checkProof, type ProofDeps } from "./check-proof.ts";
+import { checkProof, type ProofTransaction } from "./check-proof.ts";
 import { SESSION_TTL_MS, TOKEN_BYTES } from "./complete-handshake.ts";
 import type { Session, SessionRecords } from "./session-records.ts";
 
-interface RenewTransaction {
-  readonly now: () => number;
+interface RenewTransaction extends ProofTransaction {
   readonly nodes: NodeRecords;
   readonly apiKeys: ApiKeyRecords;
   readonly sessions: SessionRecords;
 }
 
-export interface RenewDeps extends ProofDeps {
+export interface RenewDeps {
   readonly store: { inOrg<T>(orgId: string, work: (tx: RenewTransaction) => Promise<T>): Promise<T> };
   readonly random: Random;
+  readonly macKey: Uint8Array;
 }
 
 export interface RenewInput {
@@ -34,14 +34,14 @@ const OVERLAP_MS = 60_000;
 /** Prolongs a session under a new token; fences nothing. Fails with `auth.refused` and `auth.stale_nonce`. */
 export async function renewSession(input: RenewInput, deps: RenewDeps) {
   const { orgId, nodeId, fence, proof, url } = input;
-  const { node, session } = await deps.store.inOrg(orgId, (tx) => readLive(tx, { nodeId, fence }));
-  await checkProof({ proof, url, tokenSha256: session.tokenSha256, identityKey: node.identityKey }, deps);
   const sessionToken = base64url(deps.random.bytes(TOKEN_BYTES));
   const expiresAt = await deps.store.inOrg(orgId, async (tx) => {
-    const { session: present } = await readLive(tx, { nodeId, fence });
+    const { node, session } = await readLive(tx, { nodeId, fence });
+    const { tokenSha256 } = session;
+    await checkProof(tx, { proof, url, tokenSha256, identityKey: node.identityKey }, deps.macKey);
     const until = tx.now() + SESSION_TTL_MS;
-    const previous = { tokenSha256: present.tokenSha256, until: tx.now() + OVERLAP_MS };
-    await tx.sessions.put({ ...present, tokenSha256: sha256(sessionToken), expiresAt: until, previous });
+    const previous = { tokenSha256, until: tx.now() + OVERLAP_MS };
+    await tx.sessions.replace(session, { ...session, tokenSha256: sha256(sessionToken), expiresAt: until, previous });
     return until;
   });
   return { sessionToken, expiresAt };

@@ -14,8 +14,8 @@ export interface Session {
 export interface SessionRecords {
   find(nodeId: string): Promise<Session | undefined>;
   findByToken(tokenSha256: Uint8Array): Promise<Session | undefined>;
-  /** Puts the session in place of the one before. */
-  put(session: Session): Promise<void>;
+  /** Puts the session in place of the one that was found. */
+  replace(before: Session | undefined, session: Session): Promise<void>;
   remove(nodeId: string): Promise<void>;
   removeAll(): Promise<void>;
 }

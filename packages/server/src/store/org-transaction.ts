@@ -16,6 +16,7 @@ import type { RunRecords } from "../reports/run-records.ts";
 import type { SampleRecords } from "../reports/sample-records.ts";
 import type { UploadRecords } from "../reports/upload-records.ts";
 import type { SessionRecords } from "../sessions/session-records.ts";
+import { insertOnce } from "./insert-once.ts";
 import { addLookup, keepLookup, type RecordScope } from "./record-scope.ts";
 import { auditLogRecords } from "./records/audit-log-records.ts";
 import { auditTrail } from "./records/audit-trail.ts";
@@ -69,6 +70,10 @@ export interface OrgTransaction {
   /** Lets whoever knows the secret find the organisation. */
   addLookup(kind: LookupKind, sha256: Uint8Array): Promise<void>;
   keepLookup(kind: LookupKind, sha256: Uint8Array): Promise<void>;
+  /** False when it was spent before. */
+  spendChallenge(sha256: Uint8Array, expiresAt: number): Promise<boolean>;
+  /** False when it was seen before. */
+  seeProof(sha256: Uint8Array, expiresAt: number): Promise<boolean>;
   /** Marks a set-up code as this organisation's. Fails with `org.setup_code_spent`. */
   spendSetupCode(secretSha256: Uint8Array): Promise<void>;
 }
@@ -102,6 +107,8 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
     runs: runRecords(scope),
     addLookup: (kind, hash) => addLookup(scope, kind, hash),
     keepLookup: (kind, hash) => keepLookup(scope, kind, hash),
+    spendChallenge: (hash, expiresAt) => insertOnce(scope.db, "spent_challenges", { hash, expiresAt }),
+    seeProof: (hash, expiresAt) => insertOnce(scope.db, "seen_proofs", { hash, expiresAt }),
     spendSetupCode: (hash) => spendSetupCode(scope, hash),
   };
 }

@@ -2,6 +2,7 @@ import { type Clock, Problem } from "@gatehouse/core";
 import { type Kysely, sql, type Transaction } from "kysely";
 import { type StoreDialect, setOrg } from "./dialect.ts";
 import { GroupCommit } from "./group-commit.ts";
+import { insertOnce, type OnceTable } from "./insert-once.ts";
 import { type OrgTransaction, orgTransaction } from "./org-transaction.ts";
 import { addSetupCode, findSetupCode, hasSetupCodes } from "./records/setup-codes.ts";
 import { isUnwritable, mayRetry } from "./store-failures.ts";
@@ -32,10 +33,22 @@ export class Store implements AsyncDisposable {
    * Runs `work` in one transaction that sees the organisation's rows alone. What fails to serialise is tried again, so
    * `work` does nothing but read and write. Fails with `state.write_failed` when the disk refuses.
    */
-  async inOrg<T>(orgId: string, work: (tx: OrgTransaction) => Promise<T>): Promise<T> {
+  inOrg<T>(orgId: string, work: (tx: OrgTransaction) => Promise<T>): Promise<T> {
+    return this.#transact((db) => this.#enter(db, orgId, work));
+  }
+
+  /** The same for the organisation that a secret belongs to, found in the transaction; `undefined`: there is none. */
+  inOrgOf<T>(kind: LookupKind, hash: Uint8Array, work: (tx: OrgTransaction) => Promise<T>): Promise<T | undefined> {
+    return this.#transact(async (db) => {
+      const orgId = await findOrg(db, kind, hash);
+      return orgId === undefined ? undefined : this.#enter(db, orgId, work);
+    });
+  }
+
+  async #transact<T>(work: (db: Transaction<Tables>) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#transact(orgId, work);
+        return await (this.#group?.run(work) ?? this.shared.transaction().execute(work));
       } catch (failure) {
         if (isUnwritable(failure)) throw new Problem("state.write_failed", { cause: failure });
         if (attempt >= MAX_ATTEMPTS || !mayRetry(failure)) throw failure;
@@ -43,20 +56,14 @@ export class Store implements AsyncDisposable {
     }
   }
 
-  #transact<T>(orgId: string, work: (tx: OrgTransaction) => Promise<T>): Promise<T> {
-    const inside = (db: Transaction<Tables>) =>
-      work(orgTransaction({ orgId, db, dialect: this.dialect, now: () => this.#clock.now() }));
-    if (this.#group !== undefined) return this.#group.run(inside);
-    return this.shared.transaction().execute(async (db) => {
-      await setOrg(orgId).execute(db);
-      return inside(db);
-    });
+  async #enter<T>(db: Transaction<Tables>, orgId: string, work: (tx: OrgTransaction) => Promise<T>): Promise<T> {
+    if (this.dialect.name === "postgres") await setOrg(orgId).execute(db);
+    return work(orgTransaction({ orgId, db, dialect: this.dialect, now: () => this.#clock.now() }));
   }
 
   /** The organisation that a code, key, session or pin belongs to; `undefined`: none. */
-  async findOrg(kind: LookupKind, hash: Uint8Array): Promise<string | undefined> {
-    const all = this.shared.selectFrom("lookups").select("org_id").where("kind", "=", kind);
-    return (await all.where("sha256", "=", hash).executeTakeFirst())?.org_id;
+  findOrg(kind: LookupKind, hash: Uint8Array): Promise<string | undefined> {
+    return findOrg(this.shared, kind, hash);
   }
 
   findSetupCode(secretSha256: Uint8Array): Promise<{ readonly orgId: string | undefined } | undefined> {
@@ -83,12 +90,8 @@ export class Store implements AsyncDisposable {
   }
 
   /** Inserts where nothing is yet; false when the same was there. For what may happen once. */
-  async insertOnce(table: "spent_challenges" | "seen_proofs", hash: Uint8Array, expiresAt: number): Promise<boolean> {
-    const insert = async (db: Kysely<Tables>) => {
-      const row = db.insertInto(table).values({ sha256: hash, expires_at: expiresAt });
-      const done = await row.onConflict((on) => on.doNothing()).executeTakeFirst();
-      return (done.numInsertedOrUpdatedRows ?? 0n) > 0n;
-    };
+  async insertOnce(table: OnceTable, hash: Uint8Array, expiresAt: number): Promise<boolean> {
+    const insert = (db: Kysely<Tables>) => insertOnce(db, table, { hash, expiresAt });
     return this.#group === undefined ? insert(this.shared) : this.#group.run(insert);
   }
 
@@ -140,4 +143,9 @@ export class Store implements AsyncDisposable {
     await this.#group?.idle();
     await this.shared.destroy();
   }
+}
+
+async function findOrg(db: Kysely<Tables>, kind: LookupKind, hash: Uint8Array): Promise<string | undefined> {
+  const all = db.selectFrom("lookups").select("org_id").where("kind", "=", kind);
+  return (await all.where("sha256", "=", hash).executeTakeFirst())?.org_id;
 }

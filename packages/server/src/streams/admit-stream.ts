@@ -2,9 +2,8 @@ import { Problem } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { CommandRecords } from "../commands/command-records.ts";
 import type { ServerKeys } from "../keys/server-keys.ts";
-import type { Node } from "../nodes/node-records.ts";
 import { quarantineNode } from "../nodes/quarantine-node.ts";
-import { CONNECTED_FOR_MS, setLiveness } from "../nodes/take-heartbeat.ts";
+import { CONNECTED_FOR_MS, reportLiveness } from "../nodes/take-heartbeat.ts";
 import type { EventRecords } from "../reports/event-records.ts";
 import { judgePosition, type NodePosition } from "./judge-position.ts";
 import type { OwnStream, StreamTransaction } from "./own-stream.ts";
@@ -22,13 +21,14 @@ export interface AdmitInput extends OwnStream, NodePosition {
 
 /**
  * Makes a stream the node's one: whoever held it before is fenced off, and what was sent there without an answer waits
- * again. A node that is not where it should be is put in quarantine, on record. Fails with `auth.refused`.
+ * again. A node that is not where it should be is put in quarantine, on record. Answers the generation of what it is to
+ * serve. Fails with `auth.refused`.
  */
 export async function admitStream(
   tx: AdmitTransaction,
   input: AdmitInput,
   keys: Pick<ServerKeys, "keySet">,
-): Promise<Node> {
+): Promise<number> {
   const { nodeId, streamId, fence, bootId, softwareVersion } = input;
   const node = await tx.nodes.lock(nodeId);
   const session = await tx.sessions.find(nodeId);
@@ -39,17 +39,12 @@ export async function admitStream(
   const lastSeenAt = tx.now();
   const seen = { lastSeenAt, connectedUntil: lastSeenAt + CONNECTED_FOR_MS, softwareVersion };
   // What it serves was signed here: whatever it is to serve next must be newer.
-  const counted = reason === "bundle_ahead" && input.lastBundle ? { generation: input.lastBundle.generation } : {};
-  await tx.nodes.update(nodeId, {
-    ...boots,
-    ...seen,
-    ...counted,
-    streamId,
-  });
-  await setLiveness(tx, node, "online");
+  const { generation } = reason === "bundle_ahead" && input.lastBundle ? input.lastBundle : node;
+  await tx.nodes.update(nodeId, { ...boots, ...seen, generation, streamId, liveness: "online" });
+  await reportLiveness(tx, node, "online");
   if (reason !== undefined) await quarantineNode(tx, node, reason);
   await tx.commands.requeueSent(nodeId);
-  return (await tx.nodes.find(nodeId)) ?? node;
+  return generation;
 }
 
 /** The stream is over; one that took its place meanwhile is left alone. */

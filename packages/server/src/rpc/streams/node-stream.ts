@@ -225,9 +225,8 @@ export class NodeStream implements Disposable {
   }
 
   async #renew(proof: string): Promise<void> {
-    const { store, keys, random, clock, origin } = this.#server;
-    const seeOnce = (hash: Uint8Array, expiresAt: number) => store.insertOnce("seen_proofs", hash, expiresAt);
-    const deps = { store, random, seeOnce, macKey: keys.macKey, now: () => clock.now() };
+    const { store, keys, random, origin } = this.#server;
+    const deps = { store, random, macKey: keys.macKey };
     const input = { orgId: this.orgId, ...this.#own, proof, url: `${origin}/${METHOD}` };
     const { sessionToken, expiresAt } = await renewSession(input, deps);
     this.#expiresAt = expiresAt;

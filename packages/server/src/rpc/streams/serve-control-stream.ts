@@ -29,7 +29,7 @@ export async function* serveControlStream(
   if (!hello.protocolVersions.includes(PROTOCOL_VERSION)) throw new Problem("stream.version");
   const own = { nodeId, fence, streamId: makeUuid(clock.now(), random) };
   const input = { ...own, ...describeHello(hello) };
-  const node = await store.inOrg(orgId, (tx) => admitStream(tx, input, server.keys));
+  const generation = await store.inOrg(orgId, (tx) => admitStream(tx, input, server.keys));
   const stream = new NodeStream(server, caller, own.streamId);
   const end = () => stream.end();
   signal.addEventListener("abort", end, { once: true });
@@ -38,7 +38,7 @@ export async function* serveControlStream(
   streams.add(stream);
   bus.publish({ kind: "events", orgId });
   try {
-    stream.begin(node.generation);
+    stream.begin(generation);
     // A connection that broke after the stream's end is nobody's failure.
     const ends = { onEnd: end, onFault: (failure: unknown) => stream.fail(failure) };
     void takeRest(incoming, (message) => stream.receive(message), ends);

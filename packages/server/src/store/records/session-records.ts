@@ -25,8 +25,8 @@ export function sessionRecords(scope: RecordScope): SessionRecords {
     },
     // One question for both would read every session on SQLite.
     findByToken: async (hash) => (await findBy("token_sha256", hash)) ?? findBy("previous_sha256", hash),
-    put: async (session) => {
-      await forget(await find(session.nodeId));
+    replace: async (before, session) => {
+      await forget(before);
       const row = toRow(session);
       await db
         .insertInto("sessions")
