@@ -49,6 +49,8 @@ const MAX_WORKER_CONNECTIONS = 16_384;
 const MAX_CONNECTIONS_PER_RUN = 1_024;
 // In each worker. A decoder and an encoder hold about half a megabyte, at worst some 20.
 const MAX_RECODED_BODIES = 256;
+// In each worker, of requests whose heads come in pieces.
+const MAX_HEAD_BYTES = 64 * 1_048_576;
 const MAX_NAMES_ON_RECORD = 1_000;
 
 /** Opens credentials, registry, workers and the local API, in this order; closes them in reverse. */
@@ -303,6 +305,7 @@ async function poolOptions(config: GateConfig, parts: PoolParts) {
       maxConnections: MAX_WORKER_CONNECTIONS,
       maxConnectionsPerRun: MAX_CONNECTIONS_PER_RUN,
       maxRecodedBodies: MAX_RECODED_BODIES,
+      maxHeadBytes: MAX_HEAD_BYTES,
       ownAddresses: [],
     },
     snapshots: () => registry.snapshots(),

@@ -43,6 +43,11 @@ export class HeadLines {
     return this.#takenBytes === 0 && this.#partBytes === 0;
   }
 
+  /** How much of a head was seen that is not whole. */
+  get heldBytes(): number {
+    return this.#takenBytes + this.#partBytes;
+  }
+
   push(chunk: Buffer, sink: LineSink): LinesStep {
     // The common case: the whole head is here, and becomes text at once. What begins with an empty line is no head, and
     // the end that would be found is that of something behind it.

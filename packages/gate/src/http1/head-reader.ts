@@ -28,6 +28,10 @@ export class HeadReader<S extends object> implements LineSink {
     return this.#lines.isEmpty;
   }
 
+  get heldBytes(): number {
+    return this.#lines.heldBytes;
+  }
+
   /** `build` judges the head as a whole when its end is reached. */
   push<H extends object>(
     chunk: Buffer,

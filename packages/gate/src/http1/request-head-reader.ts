@@ -29,6 +29,11 @@ export class RequestHeadReader {
     return this.#reader.isEmpty;
   }
 
+  /** How much of a head was read that is not whole. */
+  get heldBytes(): number {
+    return this.#reader.heldBytes;
+  }
+
   push(chunk: Buffer): HeadResult<RequestHead> {
     return this.#reader.push(chunk, this.#build);
   }

@@ -72,6 +72,11 @@ export interface WorkerConfig {
   readonly maxConnectionsPerRun: number;
   /** Encoded answers that are searched at the same time; over it they are refused with `gate.overloaded`. */
   readonly maxRecodedBodies: number;
+  /**
+   * Bytes of request heads that are not whole yet; over it they are refused with `gate.overloaded`. One run, or what
+   * comes from outside sandboxes, has a half at most.
+   */
+  readonly maxHeadBytes: number;
   /** Addresses (`ip:port`) that belong to Gatehouse itself and are refused always. */
   readonly ownAddresses: readonly string[];
 }

@@ -13,6 +13,7 @@ export function acceptClient(client: Socket, worker: WorkerContext, place: Liste
   client.setNoDelay(true);
   const session = new HttpSession(client, worker, {
     tunnel: undefined,
+    holder: holderAt(place),
     identify: (head) => {
       const asked = readRelayTarget(head.target);
       const identified = identifyRun(worker.runs, tokenOf(head, asked), place);
@@ -33,6 +34,11 @@ export function acceptClient(client: Socket, worker: WorkerContext, place: Liste
       new TunnelOpening(client, worker, request);
     },
   });
+}
+
+/** Whose run it is, a sandbox's listener says; elsewhere only its head will, so all that come from there share. */
+function holderAt(place: ListenerPlace): string {
+  return place.kind === "sandbox" ? place.runId : `${place.kind} ${place.kind === "address" ? place.peer : ""}`;
 }
 
 /** In the path only for clients that cannot send it as a proxy's: where both are there, both must be the same. */

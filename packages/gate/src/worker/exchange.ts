@@ -8,7 +8,7 @@ import type { Refusal, RequestContext } from "../pipeline/request-context.ts";
 import { type OwnAnswer, transformAnswer } from "../pipeline/transform-answer.ts";
 import type { UpstreamConnection, UpstreamUser } from "../upstream/upstream-connection.ts";
 import { bodyCoding, isSearchable } from "./body-coding.ts";
-import type { RecodingSlots } from "./recoded-body.ts";
+import type { FairShares } from "./fair-shares.ts";
 import { RequestWriter } from "./request-writer.ts";
 import { type CodedBody, type RecodingOwner, ResponseWriter } from "./response-writer.ts";
 
@@ -31,7 +31,7 @@ export type ExchangeEnd =
 /** What an exchange needs of its session. */
 export interface ExchangeOwner {
   readonly client: Socket;
-  readonly recodings: RecodingSlots;
+  readonly recodings: FairShares;
   onExchangeEnd(end: ExchangeEnd): void;
   /** Something was thrown that should not have been. */
   onFault(thrown: unknown): void;
@@ -224,8 +224,8 @@ export class Exchange implements UpstreamUser, RecodingOwner {
       const detail = "The answer is refused: in its coding or charset it cannot be searched for credentials.";
       return { code: "gate.upstream_protocol", detail };
     }
-    const slot = this.#owner.recodings.take(run.snapshot.runId);
-    if (slot !== undefined) return { coding, slot };
+    const slot = this.#owner.recodings.open(run.snapshot.runId);
+    if (slot.resize(1)) return { coding, slot };
     return { code: "gate.overloaded", detail: "Too many encoded answers are being searched for credentials." };
   }
 

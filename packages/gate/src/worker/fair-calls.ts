@@ -1,3 +1,5 @@
+import { FairShares, type Share } from "./fair-shares.ts";
+
 /** What was asked for. Disposing says that its asker does not wait for it any more: it may never be found then. */
 export interface Asked<T> extends Disposable {
   readonly found: Promise<T>;
@@ -19,45 +21,33 @@ const NOTHING = () => undefined;
  */
 export class FairCalls<T> {
   readonly #call: (name: string) => Promise<T>;
-  #free: number;
-  readonly #held = new Map<string, number>();
+  readonly #shares: FairShares;
   readonly #running = new Map<string, Promise<T>>();
   /** By run, whose turn is next first; then by name. */
   readonly #waiting = new Map<string, Map<string, Waiting<T>>>();
 
   constructor(call: (name: string) => Promise<T>, count: number) {
     this.#call = call;
-    this.#free = count;
+    this.#shares = new FairShares(count);
   }
 
   /** What is found for a name, asked for by a run. Rejects as the call does. */
   ask(runId: string, name: string): Asked<T> {
     const running = this.#running.get(name);
     if (running !== undefined) return { found: running, [Symbol.dispose]: NOTHING };
-    if (this.#mayStart(runId)) return { found: this.#start(runId, name), [Symbol.dispose]: NOTHING };
+    const share = this.#shares.open(runId);
+    if (share.resize(1)) return { found: this.#start(share, name), [Symbol.dispose]: NOTHING };
     return this.#wait(runId, name);
   }
 
-  #mayStart(runId: string): boolean {
-    return (this.#held.get(runId) ?? 0) < this.#free;
-  }
-
-  #start(runId: string, name: string): Promise<T> {
-    this.#count(runId, 1);
+  #start(share: Share, name: string): Promise<T> {
     const found = this.#call(name).finally(() => {
       this.#running.delete(name);
-      this.#count(runId, -1);
+      share[Symbol.dispose]();
       this.#startWaiting();
     });
     this.#running.set(name, found);
     return found;
-  }
-
-  #count(runId: string, change: 1 | -1): void {
-    const held = (this.#held.get(runId) ?? 0) + change;
-    this.#free -= change;
-    if (held === 0) this.#held.delete(runId);
-    else this.#held.set(runId, held);
   }
 
   #wait(runId: string, name: string): Asked<T> {
@@ -89,13 +79,16 @@ export class FairCalls<T> {
 
   #startNext(runId: string, names: Map<string, Waiting<T>>): boolean {
     const [next] = names;
-    if (next === undefined || !this.#mayStart(runId)) return false;
+    const share = this.#shares.open(runId);
+    if (next === undefined || !share.resize(1)) return false;
     const [name, { found }] = next;
     names.delete(name);
     // Behind the other runs.
     this.#waiting.delete(runId);
     if (names.size > 0) this.#waiting.set(runId, names);
-    found.resolve(this.#running.get(name) ?? this.#start(runId, name));
+    const running = this.#running.get(name);
+    if (running !== undefined) share[Symbol.dispose]();
+    found.resolve(running ?? this.#start(share, name));
     return true;
   }
 }

@@ -1,19 +1,19 @@
 import type { Socket } from "node:net";
 import { PROBLEMS, type ProblemCode } from "@gatehouse/core";
 import type { RequestHead } from "../http1/messages.ts";
-import { RequestHeadReader } from "../http1/request-head-reader.ts";
 import { newRequestContext } from "../pipeline/new-request-context.ts";
 import { recheckRequest } from "../pipeline/recheck-request.ts";
 import { refuseUpstream } from "../pipeline/refuse-upstream.ts";
 import type { Refusal, RequestContext } from "../pipeline/request-context.ts";
 import { runStages } from "../pipeline/stages.ts";
 import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
+import { ClientHeads } from "./client-heads.ts";
 import type { CompiledRun } from "./compile-run.ts";
 import { Exchange, type ExchangeEnd, type ExchangeOwner } from "./exchange.ts";
+import type { FairShares } from "./fair-shares.ts";
 import { UPSTREAM_IDLE_MS } from "./idle-upstreams.ts";
 import { KeptUpstream } from "./kept-upstream.ts";
 import { problemResponse } from "./problem-response.ts";
-import type { RecodingSlots } from "./recoded-body.ts";
 import { addRecord, injectionEvent } from "./request-event.ts";
 import { recordOf, type Timing } from "./request-record.ts";
 import type { RunConnection, RunEntry } from "./run-table.ts";
@@ -35,10 +35,10 @@ const ENDS_CLIENT: ReadonlySet<ProblemCode> = new Set(["gate.ambiguous_request",
 /** Requests on one client stream, one after the other. Pipelined ones wait for their turn. */
 export class HttpSession implements ExchangeOwner, Swept, RunConnection {
   readonly client: Socket;
-  readonly recodings: RecodingSlots;
+  readonly recodings: FairShares;
   readonly #worker: WorkerContext;
   readonly #role: SessionRole;
-  readonly #heads = new RequestHeadReader();
+  readonly #heads: ClientHeads;
   readonly #upstream: KeptUpstream;
   #current: Current | undefined;
   /** While something waits, the client is not read. */
@@ -57,6 +57,7 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
     this.recodings = worker.recodings;
     this.#worker = worker;
     this.#role = role;
+    this.#heads = new ClientHeads(worker.headBytes.open(role.holder));
     this.#upstream = new KeptUpstream(worker);
     this.#lastProgressMs = worker.clock.monotonicMs();
     this.#headSince = this.#lastProgressMs;
@@ -105,7 +106,7 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
     const result = this.#heads.push(chunk);
     if (result.kind === "more") return;
     this.#headSince = undefined;
-    if (result.kind === "refused") return this.#refuseUnread(result.why);
+    if (result.kind === "refused") return this.#refuseUnread(result.refusal);
     this.#begin(result.head, result.rest);
   }
 
@@ -230,9 +231,8 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
     const status = current.exchange?.status ?? 0;
     this.#current = undefined;
     // A switch was put on record when it was made.
-    if (status !== 101 || end.kind === "broken") {
-      this.#record(current, status, end.kind === "broken" ? end : undefined);
-    }
+    const why = end.kind === "broken" ? end : undefined;
+    if (status !== 101 || why !== undefined) this.#record(current, status, why);
     if (end.kind === "broken") this.client.destroy();
     else if (end.keepsClient && !this.#isDraining) this.#next(end.rest);
     else this.#endClient();
@@ -282,10 +282,9 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
     else this.#endClient();
   }
 
-  /** Answers bytes that are no request, and goes. */
-  #refuseUnread(why: string): void {
-    const ambiguous: Refusal = { code: "gate.ambiguous_request", detail: `The request is refused: ${why}.` };
-    const refusal = this.#hasRoom ? ambiguous : UNRECORDABLE;
+  /** Answers bytes that are no request, or not yet, and goes. */
+  #refuseUnread(why: Refusal): void {
+    const refusal = this.#hasRoom ? why : UNRECORDABLE;
     this.client.write(problemResponse({ refusal, host: this.#role.tunnel?.host, keepsOpen: false }));
     const timing = { time: this.#worker.clock.now(), startedMs: this.#lastProgressMs };
     this.#add(timing, { status: PROBLEMS[refusal.code].http, code: refusal.code });
@@ -338,6 +337,7 @@ export class HttpSession implements ExchangeOwner, Swept, RunConnection {
   }
 
   #release(): void {
+    this.#heads[Symbol.dispose]();
     this.#worker.swept.delete(this);
     this.#upstream[Symbol.dispose]();
   }

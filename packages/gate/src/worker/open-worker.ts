@@ -9,10 +9,10 @@ import { UpstreamDialer } from "../upstream/open-upstream.ts";
 import type { LookUp } from "../upstream/resolve-checked.ts";
 import { AuditBatcher } from "./audit-batcher.ts";
 import { CountedRecords } from "./counted-records.ts";
+import { FairShares } from "./fair-shares.ts";
 import { FreedMemory } from "./freed-memory.ts";
 import { IdleUpstreams } from "./idle-upstreams.ts";
 import { Listeners } from "./listeners.ts";
-import { RecodingSlots } from "./recoded-body.ts";
 import { RecordBatcher } from "./record-batcher.ts";
 import { RunTable } from "./run-table.ts";
 import { SWEEP_EVERY_MS, type WorkerContext } from "./worker-context.ts";
@@ -69,7 +69,8 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
       onFault: deps.onFault,
       onAddressLost: deps.onAddressLost,
       swept: new Set(),
-      recodings: new RecodingSlots(config.maxRecodedBodies),
+      recodings: new FairShares(config.maxRecodedBodies),
+      headBytes: new FairShares(config.maxHeadBytes),
       leaves: new LeafContexts({
         mint: deps.mintLeaf,
         caCertificatePem: config.caCertificatePem,

@@ -65,34 +65,6 @@ export interface RecodedBodyOwner {
   onFault(thrown: unknown): void;
 }
 
-/**
- * How many bodies may be recoded at once: each holds the windows of a decoder and an encoder. A run that has as many as
- * are left gets no more, so that one which reads none of its answers to the end leaves room for the others.
- */
-export class RecodingSlots {
-  #free: number;
-  readonly #held = new Map<string, number>();
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  /** Takes one for a run, if there is one for it. Disposing gives it back. */
-  take(runId: string): Disposable | undefined {
-    const held = this.#held.get(runId) ?? 0;
-    if (held >= this.#free) return undefined;
-    this.#count(runId, 1);
-    return { [Symbol.dispose]: () => this.#count(runId, -1) };
-  }
-
-  #count(runId: string, change: 1 | -1): void {
-    const held = (this.#held.get(runId) ?? 0) + change;
-    this.#free -= change;
-    if (held === 0) this.#held.delete(runId);
-    else this.#held.set(runId, held);
-  }
-}
-
 /** What a body is recoded with. */
 export interface Recoding {
   readonly coding: Coding;

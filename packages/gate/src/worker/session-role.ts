@@ -13,6 +13,8 @@ export type Identified =
 /** What differs between the proxy's front and the inside of a tunnel. */
 export interface SessionRole {
   readonly tunnel: Tunnel | undefined;
+  /** To whose share it counts what a request holds before it is whole. */
+  readonly holder: string;
   /** The run of a request, looked up anew for each. */
   identify(head: RequestHead): Identified;
   /** Whether a CONNECT may open its tunnel. */

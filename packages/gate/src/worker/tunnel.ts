@@ -125,6 +125,7 @@ export class TunnelOpening implements Swept, Disposable {
     const entry = this.#entry;
     const session = new HttpSession(stream, this.#worker, {
       tunnel: { host: this.#host, port: this.#port, isTls },
+      holder: entry.runId,
       identify: () => {
         if (this.#worker.runs.get(entry.runId) === entry) return { entry };
         return { refusal: { code: "gate.run_unknown", detail: "The run has ended." } };

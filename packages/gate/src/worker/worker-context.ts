@@ -2,8 +2,8 @@ import type { AuditEvent, Clock } from "@gatehouse/core";
 import type { RequestRecord, WorkerConfig } from "../snapshot/worker-protocol.ts";
 import type { LeafContexts } from "../tls/leaf-contexts.ts";
 import type { UpstreamDialer } from "../upstream/open-upstream.ts";
+import type { FairShares } from "./fair-shares.ts";
 import type { IdleUpstreams } from "./idle-upstreams.ts";
-import type { RecodingSlots } from "./recoded-body.ts";
 import type { RunTable } from "./run-table.ts";
 
 /** What every connection of a worker shares. */
@@ -14,7 +14,10 @@ export interface WorkerContext {
   readonly leaves: LeafContexts;
   readonly dialer: UpstreamDialer;
   readonly idleUpstreams: IdleUpstreams;
-  readonly recodings: RecodingSlots;
+  /** Encoded bodies that are searched, by run: each holds the windows of a decoder and an encoder. */
+  readonly recodings: FairShares;
+  /** Bytes of heads that are not whole yet, by where they came in or whose they are. */
+  readonly headBytes: FairShares;
   /** Connections that the sweeper looks at, so that no request needs a timer of its own. */
   readonly swept: Set<Swept>;
   /** Told of what was thrown while a request was served: a bug. */

@@ -83,3 +83,39 @@ test("over the worker's own bound a connection is closed unread", async () => {
     return answered?.status === 407;
   });
 });
+
+test("heads that are not whole have so much room, of which one place gets no more than it leaves", async () => {
+  await using origin = await openRawOrigin(outside, () => ok("hello"));
+  await using gate = await openGate({ config: { maxHeadBytes: 40_000 } });
+  const host = `api.test:${origin.port}`;
+  await gate.put({ policy: allowing(host) });
+  const tunnel = await gate.tunnel(host);
+  const begin = async () => {
+    const client = await gate.dial();
+    client.send(`GET http://${host}/ HTTP/1.1\r\nX-Long: ${"a".repeat(9_000)}`);
+    return client;
+  };
+  const clients = [await begin(), await begin(), await begin()];
+  const refused = await eventually("the end of what was too much", () => clients.find(({ isClosed }) => isClosed));
+  expect((await refused.receive()).header("x-gatehouse-denied")).toBe("gate.overloaded");
+  const held = clients.filter((client) => client !== refused);
+  await eventually("the record", () => gate.records.some(({ code }) => code === "gate.overloaded"));
+
+  // A run's tunnel has a share of its own.
+  tunnel.send(`GET / HTTP/1.1\r\nX-Long: ${"a".repeat(9_000)}`);
+  await eventually("the first part", () => tunnel.stream.socket.writableLength === 0);
+  tunnel.send(`\r\nHost: ${host}\r\n\r\n`);
+  expect((await tunnel.receive()).body).toBe("hello");
+
+  // A head that becomes whole leaves its room, and so does a client that goes.
+  held[0]?.send(`\r\nHost: ${host}\r\n\r\n`);
+  expect((await held[0]?.receive())?.status).toBe(407);
+  held[1]?.stream.socket.destroy();
+  await eventually("room for two others", async () => {
+    const [one, other] = [await begin(), await begin()];
+    other.send(`\r\nHost: ${host}\r\n\r\n`);
+    const { status } = await other.receive();
+    for (const client of [one, other]) client.stream.socket.destroy();
+    return status === 407;
+  });
+});

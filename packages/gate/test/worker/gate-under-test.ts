@@ -127,6 +127,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
         maxConnections: 1_000,
         maxConnectionsPerRun: 500,
         maxRecodedBodies: 100,
+        maxHeadBytes: 1_048_576,
         ownAddresses: [],
         ...config,
       },

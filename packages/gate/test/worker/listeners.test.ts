@@ -163,6 +163,7 @@ async function forkWorker(hostsPort: number) {
       maxConnections: 100,
       maxConnectionsPerRun: 50,
       maxRecodedBodies: 10,
+      maxHeadBytes: 1_048_576,
       ownAddresses: [],
     },
   });
