@@ -1,7 +1,16 @@
 import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { eventually, openContactCounter, REPOSITORY, runProcess, startWorld, type World } from "@gatehouse/testbed";
+import {
+  eventually,
+  openContactCounter,
+  REPOSITORY,
+  RunningCommand,
+  runProcess,
+  startWorld,
+  type World,
+} from "@gatehouse/testbed";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Deed, personAtTerminal } from "./person-at-terminal.ts";
 
 let world: World;
 
@@ -103,24 +112,26 @@ test("signals to the command line reach the command, and its code comes back", a
 });
 
 test("on a terminal the command has one too, with its size and the size's changes", async () => {
-  const script = join(world.paths.directory, "terminal.py");
-  await writeFile(script, TERMINAL);
   const inner = "tty; stty size; trap 'stty size; exit 5' WINCH; echo waiting; while :; do sleep 0.05; done";
-  const started = [process.execPath, join(import.meta.dirname, "../dist/gatehouse.js"), "run"];
-  const state = ["--state-dir", world.paths.stateDir, "--env", `TESTBED_WORLD=${world.paths.directory}`];
-  const { code, stdout } = await runProcess(
-    "/usr/bin/python3",
-    [script, ...started, ...state, "--", "sh", "-c", inner],
-    {
-      env: { ...world.environment, TERM: "xterm" },
-      cwd: world.paths.workspace,
-    },
-  );
-  expect(stdout).toMatch(/\/dev\/(pts\/|console|tty)/);
-  expect(stdout).toContain("33 101");
-  expect(stdout).toContain("44 122");
-  expect(code).toBe(5);
-}, 60_000);
+  const deeds: readonly Deed[] = [
+    { until: "/dev/pts/" },
+    { until: "33 101\nwaiting\n" },
+    { resize: [44, 122] },
+    { until: "44 122\n" },
+  ];
+  const person = sit(deeds, ["--", "sh", "-c", inner], [33, 101]);
+  expect(await person.finished).toMatchObject({ code: 0, stdout: "5 as it was\n" });
+});
+
+test("a run on a terminal that is stopped ends with the code of its end, and leaves the terminal as it was", async () => {
+  const person = sit([{ until: "$ " }, { tell: "here" }], ["--env", "PS1=$ ", "--agent", "typed", "--", "sh"]);
+  await person.line("it is there", (line) => line === "here");
+  const runs = JSON.parse((await world.cli(["ls", "--json"])).stdout) as Record<string, string>[];
+  const { run_id: runId = "" } = runs.find(({ agent }) => agent?.endsWith("typed")) ?? {};
+  await world.cli(["stop", runId]);
+  person.write("\n");
+  expect(await person.finished).toMatchObject({ stdout: "here\n129 as it was\n" });
+});
 
 test("a detached run is listed, followed and stopped", async () => {
   const script = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done";
@@ -231,27 +242,11 @@ test("there is no way out but the gate: no TCP, UDP, name service or Unix socket
   expect({ tcp: counter.tcp, udp: counter.udp }).toEqual(reached);
 });
 
-/** Starts a command on a terminal of 33 by 101 cells, makes it 44 by 122 once it prints `waiting`, ends as it ends. */
-const TERMINAL = `
-import fcntl, os, pty, struct, sys, termios
-pid, fd = pty.fork()
-if pid == 0:
-    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
-    os.execvp(sys.argv[1], sys.argv[1:])
-seen = b""
-resized = False
-while True:
-    try:
-        part = os.read(fd, 4096)
-    except OSError:
-        break
-    if not part:
-        break
-    seen += part
-    sys.stdout.buffer.write(part)
-    if b"waiting" in seen and not resized:
-        resized = True
-        fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 122, 0, 0))
-sys.stdout.flush()
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-`;
+/** A person at a terminal in the workspace, who starts a run there. */
+function sit(deeds: readonly Deed[], run: readonly string[], size?: readonly [number, number]): RunningCommand {
+  const own = ["--state-dir", world.paths.stateDir, "--env", `TESTBED_WORLD=${world.paths.directory}`];
+  return new RunningCommand(personAtTerminal(deeds, ["run", ...own, ...run], size), {
+    env: { ...world.environment, TERM: "xterm" },
+    cwd: world.paths.workspace,
+  });
+}

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { MessageQueue, Problem, type ProblemCode, systemClock, toProblem } from "@gatehouse/core";
+import { type Clock, MessageQueue, Problem, type ProblemCode, toProblem } from "@gatehouse/core";
 import { type TerminalSize, toServerProblem } from "@gatehouse/kit";
 import {
   type AttachOpened,
@@ -14,13 +14,15 @@ import {
   runStreamCost,
 } from "@gatehouse/wire";
 import { note } from "../terminal/print.ts";
-import { asOperator, type Operator } from "./open-operator.ts";
+import type { Operator } from "./open-operator.ts";
 import type { FeedTurn, RunInputFeed } from "./run-input.ts";
 
 type Outgoing = NonNullable<MessageInitShape<typeof AttachRunRequestSchema>["message"]>;
 
 export interface AttachOptions {
-  readonly stateDir: string;
+  /** Works with the server on a connection of its own. */
+  readonly reach: (work: (operator: Pick<Operator, "nodes">) => Promise<number>) => Promise<number>;
+  readonly clock: Clock;
   readonly nodeId: string;
   readonly runId: string;
   /** Absent: somebody who only looks. */
@@ -49,11 +51,14 @@ export class RunAttachment {
   #outgoing: MessageQueue<AttachRunRequest> | undefined;
   readonly #left = new AbortController();
   #isOpen = false;
+  /** Signals that came while no stream was open. */
+  #waiting: readonly string[] = [];
   #hasTerminal = false;
-  #lastOpenMs = systemClock.monotonicMs();
+  #lastOpenMs: number;
 
   constructor(options: AttachOptions) {
     this.#options = options;
+    this.#lastOpenMs = options.clock.monotonicMs();
   }
 
   /** Of the next byte of output. */
@@ -61,9 +66,16 @@ export class RunAttachment {
     return this.#offset;
   }
 
-  /** Sends a signal to the run; false while no stream is open. */
+  /** Sends a signal to the run; false while no stream is open: it goes with the next one. */
   signal(name: string): boolean {
-    return this.#isOpen && this.#send({ case: "signal", value: name });
+    if (this.#isOpen && this.#send({ case: "signal", value: name })) return true;
+    if (!this.#waiting.includes(name)) this.#waiting = [...this.#waiting, name];
+    return false;
+  }
+
+  /** A signal waits for a stream. */
+  get hasSignal(): boolean {
+    return this.#waiting.length > 0;
   }
 
   /** Tells the run's terminal of the size of its window. */
@@ -83,24 +95,25 @@ export class RunAttachment {
    * says at once.
    */
   async untilEnded(): Promise<number> {
+    const { reach, clock, onLost } = this.#options;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
       const openedMs = this.#lastOpenMs;
       try {
-        return await asOperator(this.#options.stateDir, (operator) => this.#attach(operator));
+        return await reach((operator) => this.#attach(operator));
       } catch (failure) {
         this.#left.signal.throwIfAborted();
         const { code } = toProblem(failure);
-        if (!PASSING.has(code) || systemClock.monotonicMs() - this.#lastOpenMs > GIVE_UP_MS) throw failure;
+        if (!PASSING.has(code) || clock.monotonicMs() - this.#lastOpenMs > GIVE_UP_MS) throw failure;
       }
       if (this.#lastOpenMs !== openedMs) {
         pauseMs = FIRST_PAUSE_MS;
-        this.#options.onLost?.();
+        onLost?.();
       }
       await delay(Math.random() * pauseMs);
     }
   }
 
-  async #attach({ nodes }: Operator): Promise<number> {
+  async #attach({ nodes }: Pick<Operator, "nodes">): Promise<number> {
     const { nodeId, runId, input } = this.#options;
     this.#outgoing = new MessageQueue<AttachRunRequest>(MAX_RUN_STREAM_MESSAGES);
     const open = { nodeId, runId, offset: BigInt(this.#offset), wantsInput: input !== undefined };
@@ -113,7 +126,7 @@ export class RunAttachment {
     } finally {
       this.#outgoing.end();
       this.#outgoing = undefined;
-      if (this.#isOpen) this.#lastOpenMs = systemClock.monotonicMs();
+      if (this.#isOpen) this.#lastOpenMs = this.#options.clock.monotonicMs();
       this.#isOpen = false;
     }
   }
@@ -134,6 +147,9 @@ export class RunAttachment {
     this.#isOpen = true;
     this.#hasTerminal = hasTerminal;
     if (hasTerminal) this.#options.onTerminal?.();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const name of waiting) this.signal(name);
     if (!takesInput) return undefined;
     return this.#options.input?.begin(Number(inputOffset), (value) => void this.#send(value));
   }

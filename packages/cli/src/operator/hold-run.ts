@@ -1,15 +1,18 @@
-import { toProblem } from "@gatehouse/core";
+import { systemClock, toProblem } from "@gatehouse/core";
 import { ENDING_SIGNALS } from "../terminal/interrupts.ts";
 import { note } from "../terminal/print.ts";
 import { ShownTerminal } from "../terminal/shown-terminal.ts";
-import { writeOut } from "../terminal/write-out.ts";
+import { writeOut, writeToReader } from "../terminal/write-out.ts";
 import { type AttachOptions, RunAttachment } from "./attach-run.ts";
 import { commandNode } from "./command-node.ts";
 import { followFleetRun } from "./fleet-runs.ts";
 import { asOperator } from "./open-operator.ts";
 import { RunInputFeed } from "./run-input.ts";
 
-export type HeldRun = Pick<AttachOptions, "stateDir" | "nodeId" | "runId">;
+export interface HeldRun extends Pick<AttachOptions, "nodeId" | "runId"> {
+  /** Of its operator. */
+  readonly stateDir: string;
+}
 
 const GOES_ON = "The command goes on, on its node.";
 const STOP_UNANSWERED = "Its node is told to end it, and has not answered.";
@@ -24,10 +27,9 @@ export async function holdRun(run: HeldRun): Promise<number> {
     resize: (size) => attachment.resize(size),
   });
   using input = new RunInputFeed(terminal?.keys ?? process.stdin);
-  const attachment = new RunAttachment({
-    ...run,
+  const attachment = attach(run, {
     input,
-    write: (stream, bytes) => writeOut(bytes, stream),
+    write: (stream, bytes) => writeToReader(bytes, stream),
     onTerminal: () => terminal?.show(),
     onLost: () => {
       if (terminal?.isShowing === true) note("the connection to the node is lost, and tried again; Ctrl-C leaves");
@@ -47,6 +49,7 @@ export async function holdRun(run: HeldRun): Promise<number> {
   try {
     return await untilEnded(attachment, run, () => {
       terminal?.restore();
+      if (attachment.hasSignal) stop(run);
       return "its output follows from its log, and it gets no more input";
     });
   } finally {
@@ -56,8 +59,19 @@ export async function holdRun(run: HeldRun): Promise<number> {
 
 /** Writes all that a run wrote, by either stream, to standard output, and what it writes until it ends. */
 export async function watchRun(run: HeldRun): Promise<void> {
-  const attachment = new RunAttachment({ ...run, write: (_, bytes) => writeOut(bytes) });
+  const attachment = attach(run, { write: (_, bytes) => writeOut(bytes) });
   await untilEnded(attachment, run, () => "its output follows from its log");
+}
+
+function attach(
+  { stateDir, nodeId, runId }: HeldRun,
+  joined: Omit<AttachOptions, "nodeId" | "runId" | "reach" | "clock">,
+): RunAttachment {
+  return new RunAttachment({
+    ...{ nodeId, runId, clock: systemClock },
+    reach: (work) => asOperator(stateDir, work),
+    ...joined,
+  });
 }
 
 /** Behind a balancer that leads to another replica than its node's the log can still be asked for, as a command. */
@@ -67,7 +81,12 @@ async function untilEnded(attachment: RunAttachment, run: HeldRun, instead: () =
   } catch (failure) {
     if (toProblem(failure).code !== "runs.away") throw failure;
     note(`the run's streams cannot be reached here: ${instead()}`);
-    const followed = { ...run, from: attachment.offset, follows: true, write: (bytes: Uint8Array) => writeOut(bytes) };
+    const followed = {
+      ...run,
+      from: attachment.offset,
+      follows: true,
+      write: (bytes: Uint8Array) => writeToReader(bytes),
+    };
     return (await asOperator(run.stateDir, (operator) => followFleetRun(operator, followed))) ?? 1;
   }
 }

@@ -1,14 +1,14 @@
 /** What a shell says of a command that SIGPIPE ended, which Node.js ignores. */
 const EXIT_CLOSED = 141;
 
-/** A pipe without a reader, a terminal whose window is gone. */
-const CLOSED: ReadonlySet<string> = new Set(["EPIPE", "EIO"]);
-
-/** Ends the process without a word once nobody reads what it prints, as `head` does; what serves others ends in order. */
+/**
+ * Ends the process without a word once nobody reads what it prints, as `head` does and a window that was closed; what
+ * serves others ends in order.
+ */
 export function endOnClosedOutput(): void {
   let isClosed = false;
-  const onFailure = (failure: NodeJS.ErrnoException) => {
-    if (failure.code === undefined || !CLOSED.has(failure.code)) throw failure;
+  const onFailure = (failure: Error) => {
+    if (!isReaderGone(failure)) throw failure;
     if (isClosed) return;
     isClosed = true;
     if (process.listenerCount("SIGTERM") === 0) process.exit(EXIT_CLOSED);
@@ -16,4 +16,11 @@ export function endOnClosedOutput(): void {
   };
   process.stdout.on("error", onFailure);
   process.stderr.on("error", onFailure);
+}
+
+/** Whether a write failed because nobody reads: a pipe without its other end, or a terminal without its window. */
+export function isReaderGone(failure: unknown): boolean {
+  const { code, syscall } = failure as NodeJS.ErrnoException;
+  if (syscall !== "write") return false;
+  return code === "EPIPE" || (code === "EIO" && (process.stdout.isTTY || process.stderr.isTTY));
 }

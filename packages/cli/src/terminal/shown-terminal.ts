@@ -31,6 +31,8 @@ export class ShownTerminal implements Disposable {
         },
       }),
     );
+    // Its window was closed: nothing more is typed, and nothing is left to restore.
+    process.stdin.on("error", () => this.keys.destroy());
     this.#resize = () => {
       if (this.#isShowing) resize(windowSize());
     };

@@ -8,7 +8,7 @@ import { isInstalled } from "../sandbox/probe.ts";
 import { toolEnvironment, untilParentDies } from "../sandbox/wrap-command.ts";
 import { type ExitStatus, exitOf } from "./exit-status.ts";
 import type { RunNamespaces } from "./open-namespaces.ts";
-import { childOf, sendSignal } from "./process-tree.ts";
+import { childOf, commandAt, sendSignal } from "./process-tree.ts";
 
 /** A further command in a sandbox that runs. Disposing ends it. */
 export interface JoinedProcess extends AsyncDisposable {
@@ -60,12 +60,16 @@ export async function spawnJoined(
     throw new Problem("exec.start_failed", { detail: said.replace(JOINED, "").trim().slice(0, 200) });
   }
   // The number of a process that was waited for may be a stranger's by now.
-  const commandPid = () => (child.exitCode === null && child.signalCode === null ? childOf(child.pid ?? 0) : undefined);
-  const signal = (name: NodeJS.Signals) => sendSignal(commandPid(), name);
+  const startedPid = () => (child.exitCode === null && child.signalCode === null ? childOf(child.pid ?? 0) : undefined);
+  const signal = (name: NodeJS.Signals) => {
+    const started = startedPid();
+    if (started !== undefined) sendSignal(commandAt(started, spec.isTerminal), name);
+  };
   const kill = () => {
+    const started = startedPid();
     // Its parent waits for it, and ends by itself then.
-    if (commandPid() === undefined) child.kill("SIGKILL");
-    else signal("SIGKILL");
+    if (started === undefined) child.kill("SIGKILL");
+    else sendSignal(started, "SIGKILL");
   };
   return {
     exited,

@@ -11,7 +11,7 @@ import type { ExitStatus } from "./exit-status.ts";
 import { serveKeeper } from "./keeper-socket.ts";
 import { type Launch, launchSchema } from "./launch-file.ts";
 import { RecordedStreams } from "./recorded-streams.ts";
-import { RecordedTerminal, signalAtTerminal } from "./recorded-terminal.ts";
+import { RecordedTerminal } from "./recorded-terminal.ts";
 import { reportExited, reportStarted } from "./report.ts";
 import { RunExecs } from "./run-execs.ts";
 import { openPipedInput, type RunInput } from "./run-input.ts";
@@ -81,9 +81,9 @@ async function run(launch: Launch, life: Lifetime): Promise<ExitStatus> {
         // The terminal is that of no session, so that the kernel tells nobody.
         child.kill("SIGWINCH");
       },
-      signal: (name) => sandbox.signal(resize === undefined ? name : signalAtTerminal(name)),
+      signal: (name) => sandbox.signal(name),
       give: async (piece) => (await input?.give(piece)) === true,
-      stop: (graceMs) => stopProcess(sandbox, graceMs),
+      stop: (graceMs) => stopProcess(sandbox, { graceMs, isTerminal: launch.isTerminal }),
       ...(execs === undefined ? {} : { exec: (name: string) => execs.start(name) }),
     }),
   );

@@ -6,6 +6,14 @@ export function childOf(pid: number): number | undefined {
   return first === undefined || first === "" ? undefined : Number(first);
 }
 
+/**
+ * The command that a process was started as, or holds in a terminal: of a signal script(1) makes one of its own, and
+ * forgets with what code its command ended.
+ */
+export function commandAt(pid: number, isTerminal: boolean): number {
+  return isTerminal ? (childOf(pid) ?? pid) : pid;
+}
+
 /** The init of a pid namespace below a process: its only descendant that leads one of its own. */
 export function initBelow(ancestor: number): number | undefined {
   for (let pid: number | undefined = ancestor; pid !== undefined; pid = childOf(pid)) {

@@ -50,8 +50,3 @@ export class RecordedTerminal implements SandboxStreams {
     this.#shown.destroy();
   }
 }
-
-/** script(1), which holds the terminal inside, takes a hang-up for nothing; at this one it ends the command. */
-export function signalAtTerminal(name: NodeJS.Signals): NodeJS.Signals {
-  return name === "SIGHUP" ? "SIGTERM" : name;
-}

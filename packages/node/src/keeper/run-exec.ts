@@ -8,7 +8,7 @@ import { type JoinedProcess, spawnJoined } from "./joined-process.ts";
 import { type KeeperActions, serveKeeper } from "./keeper-socket.ts";
 import type { RunNamespaces } from "./open-namespaces.ts";
 import { RecordedStreams } from "./recorded-streams.ts";
-import { RecordedTerminal, signalAtTerminal } from "./recorded-terminal.ts";
+import { RecordedTerminal } from "./recorded-terminal.ts";
 import { openPipedInput, type RunInput } from "./run-input.ts";
 import type { SandboxStreams } from "./sandbox-streams.ts";
 import { stopProcess } from "./stop-process.ts";
@@ -67,10 +67,10 @@ export async function openExec(asked: ExecLaunch, { directory, socketPath, names
       await serveKeeper(socketPath, {
         hand: streams.hand,
         give: streams.give,
-        signal: (name) => joined.signal(isTerminal ? signalAtTerminal(name) : name),
+        signal: (name) => joined.signal(name),
         status: () => ({ ...known, state, inputOffset: streams.inputOffset() }),
         resize: streams.resize,
-        stop: (graceMs) => stopProcess(joined, graceMs),
+        stop: (graceMs) => stopProcess(joined, { graceMs, isTerminal }),
         hold: (left) => hold.take(left, ended),
       }),
     );

@@ -8,7 +8,7 @@ import { Problem } from "@gatehouse/core";
 import { native } from "@gatehouse/kit";
 import { CA_BUNDLE, FD, SANDBOX_OWN, type SandboxLaunch } from "../sandbox/driver.ts";
 import { type ExitStatus, exitOf } from "./exit-status.ts";
-import { childOf, initBelow, sendSignal } from "./process-tree.ts";
+import { childOf, commandAt, initBelow, sendSignal } from "./process-tree.ts";
 import type { SandboxStreams } from "./sandbox-streams.ts";
 
 /** A sandbox whose namespaces are there; its command waits for `release`. */
@@ -84,7 +84,8 @@ export async function spawnSandbox(
         for (const fd of [FD.block, FD.release]) feed(pipeOf(child, fd), GO);
       },
       signal: (name) => {
-        if (!isOver()) sendSignal(initPid === undefined ? child.pid : (childOf(initPid) ?? initPid), name);
+        const started = initPid === undefined ? child.pid : (childOf(initPid) ?? initPid);
+        if (!isOver() && started !== undefined) sendSignal(commandAt(started, launch.isTerminal), name);
       },
       kill,
       [Symbol.asyncDispose]: async () => {

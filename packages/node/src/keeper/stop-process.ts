@@ -7,13 +7,20 @@ export interface Stoppable {
   kill(): void;
 }
 
-/** Asks a process to end, and ends it by force after so long. */
-export async function stopProcess(stoppable: Stoppable, graceMs: number): Promise<ExitStatus> {
+export interface StopOptions {
+  /** After so long it is ended by force. */
+  readonly graceMs: number;
+  readonly isTerminal: boolean;
+}
+
+/** Asks a process to end; at a terminal by a hang-up too, halfway: a shell that is typed at takes SIGTERM for nothing. */
+export async function stopProcess(stoppable: Stoppable, { graceMs, isTerminal }: StopOptions): Promise<ExitStatus> {
   stoppable.signal("SIGTERM");
-  const timer = setTimeout(() => stoppable.kill(), graceMs);
+  const timers = [setTimeout(() => stoppable.kill(), graceMs)];
+  if (isTerminal) timers.push(setTimeout(() => stoppable.signal("SIGHUP"), graceMs / 2));
   try {
     return await stoppable.exited;
   } finally {
-    clearTimeout(timer);
+    for (const timer of timers) clearTimeout(timer);
   }
 }

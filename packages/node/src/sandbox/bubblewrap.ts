@@ -12,7 +12,7 @@ import {
 import { readHostMounts } from "./host-mounts.ts";
 import { planRoot, type RootEntry } from "./root-plan.ts";
 import { seccompProgram } from "./seccomp.ts";
-import { inOwnTerminal, insideCommand, onceReleased, toolEnvironment, untilParentDies } from "./wrap-command.ts";
+import { heldBy, insideCommand, onceReleased, toolEnvironment } from "./wrap-command.ts";
 
 /** A sandbox by bubblewrap. Its arguments travel over a descriptor: the run token is in no argv. */
 export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
@@ -36,10 +36,8 @@ export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
   ];
   const released = onceReleased(insideCommand(spec));
   const command = overSafeDevices(["bwrap", "--args", String(FD.args), "--", ...released]);
-  const [file = "", ...args] = untilParentDies(spec.isTerminal ? inOwnTerminal(command) : command);
   return {
-    file,
-    args,
+    ...heldBy(command, spec),
     env: toolEnvironment(),
     cwd: "/",
     feeds: [

@@ -42,6 +42,8 @@ export const FD = { args: 3, seccomp: 4, info: 5, block: 6, release: 7 } as cons
 export interface SandboxLaunch {
   readonly file: string;
   readonly args: readonly string[];
+  /** Its command is the child of a `script`, not that itself. */
+  readonly isTerminal: boolean;
   readonly env: SpawnOptions["env"];
   readonly cwd: string;
   /** Written to the descriptor and closed. */

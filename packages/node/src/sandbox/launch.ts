@@ -1,7 +1,7 @@
 import { launchBubblewrap } from "./bubblewrap.ts";
 import type { DriverName, SandboxLaunch, SandboxSpec } from "./driver.ts";
 import { launchUnshare } from "./unshare.ts";
-import { inOwnTerminal, onceReleased, untilParentDies } from "./wrap-command.ts";
+import { heldBy, onceReleased } from "./wrap-command.ts";
 
 /** How a driver starts a sandbox. */
 export function launchSandbox(driver: DriverName, spec: SandboxSpec): SandboxLaunch {
@@ -13,6 +13,5 @@ export function launchSandbox(driver: DriverName, spec: SandboxSpec): SandboxLau
 /** No sandbox at all: a child with the variables set. */
 function launchProcess(spec: SandboxSpec): SandboxLaunch {
   const command = onceReleased(spec.command);
-  const [file = "", ...args] = untilParentDies(spec.isTerminal ? inOwnTerminal(command) : command);
-  return { file, args, env: { ...spec.env }, cwd: spec.workspace, feeds: [], files: [], info: undefined };
+  return { ...heldBy(command, spec), env: { ...spec.env }, cwd: spec.workspace, feeds: [], files: [], info: undefined };
 }

@@ -15,7 +15,7 @@ import {
 import { type HostMount, lockedOptions, mountsBelow, readHostMounts } from "./host-mounts.ts";
 import { planRoot, type RootEntry } from "./root-plan.ts";
 import { seccompProgram } from "./seccomp.ts";
-import { inOwnTerminal, insideCommand, onceReleased, quote, toolEnvironment, untilParentDies } from "./wrap-command.ts";
+import { heldBy, insideCommand, onceReleased, quote, toolEnvironment } from "./wrap-command.ts";
 
 /** Every namespace of a sandbox, by util-linux; the caller is its root until `setpriv` takes that away. */
 export const UNSHARE_ALL = [
@@ -30,10 +30,8 @@ export const UNSHARE_ALL = [
 export function launchUnshare(spec: SandboxSpec): SandboxLaunch {
   const script = join(spec.runDir, "init.sh");
   const command = [...UNSHARE_ALL, "/bin/sh", script, ...onceReleased(insideCommand(spec))];
-  const [file = "", ...args] = untilParentDies(spec.isTerminal ? inOwnTerminal(command) : command);
   return {
-    file,
-    args,
+    ...heldBy(command, spec),
     env: toolEnvironment(),
     cwd: "/",
     feeds: [

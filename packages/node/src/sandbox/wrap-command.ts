@@ -1,4 +1,4 @@
-import { FD, type SandboxSpec } from "./driver.ts";
+import { FD, type SandboxLaunch, type SandboxSpec } from "./driver.ts";
 
 /**
  * Where the tools that build sandboxes are looked for, and nowhere else: the caller's own PATH may lead into a
@@ -30,7 +30,7 @@ export function onceReleased(command: readonly string[]): readonly string[] {
 }
 
 /** Gives a command a pseudo-terminal of its own: what it does to it stays there. */
-export function inOwnTerminal(command: readonly string[]): readonly string[] {
+function inOwnTerminal(command: readonly string[]): readonly string[] {
   return ["script", "-qec", `exec ${command.map(quote).join(" ")}`, "/dev/null"];
 }
 
@@ -49,6 +49,15 @@ export function insideCommand({ command, isTerminal }: Pick<SandboxSpec, "comman
 export function untilParentDies(command: readonly string[]): readonly string[] {
   const check = '[ "$PPID" = "$0" ] || exit 125; exec "$@"';
   return ["setpriv", "--pdeathsig", "KILL", "--", "/bin/sh", "-c", check, String(process.pid), ...command];
+}
+
+/** What a keeper spawns so that it holds a command: both end together, and at a terminal it has one of its own. */
+export function heldBy(
+  command: readonly string[],
+  { isTerminal }: Pick<SandboxSpec, "isTerminal">,
+): Pick<SandboxLaunch, "file" | "args" | "isTerminal"> {
+  const [file = "", ...args] = untilParentDies(isTerminal ? inOwnTerminal(command) : command);
+  return { file, args, isTerminal };
 }
 
 /** One word for a POSIX shell. */
