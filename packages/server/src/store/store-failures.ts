@@ -1,3 +1,5 @@
+import { Problem } from "@gatehouse/core";
+
 /** serialization_failure and deadlock_detected of PostgreSQL: nothing was changed, and the same may work again. */
 const RETRIED: ReadonlySet<string> = new Set(["40001", "40P01"]);
 const UNIQUE_VIOLATION = "23505";
@@ -18,9 +20,21 @@ export function mayRetry(failure: unknown): boolean {
   return failure instanceof Error && RETRIED.has(sqlState(failure));
 }
 
+/** What a failure means to whoever called: the disk's fault, or their own; any other stays what it is. */
+export function namedFailure(failure: unknown): unknown {
+  if (isUnwritable(failure)) return new Problem("state.write_failed", { cause: failure });
+  if (isUnstorable(failure)) return new Problem("api.malformed", { detail: "A text holds NUL.", cause: failure });
+  return failure;
+}
+
 /** Whether the embedded database could not be written: a full or failing disk. */
-export function isUnwritable(failure: unknown): boolean {
+function isUnwritable(failure: unknown): boolean {
   return failure instanceof Error && "errcode" in failure && SQLITE_UNWRITABLE.has(Number(failure.errcode) & 0xff);
+}
+
+/** Whether a text held what PostgreSQL keeps in none: NUL (character_not_in_repertoire, untranslatable_character). */
+function isUnstorable(failure: unknown): boolean {
+  return failure instanceof Error && ["22021", "22P05"].includes(sqlState(failure));
 }
 
 /** Whether the database role may not do that. */

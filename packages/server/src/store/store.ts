@@ -1,11 +1,11 @@
-import { type Clock, Problem } from "@gatehouse/core";
+import type { Clock } from "@gatehouse/core";
 import { type Kysely, sql, type Transaction } from "kysely";
 import { type StoreDialect, setOrg } from "./dialect.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { insertOnce, type OnceTable } from "./insert-once.ts";
 import { type OrgTransaction, orgTransaction } from "./org-transaction.ts";
 import { addSetupCode, findSetupCode, hasSetupCodes } from "./records/setup-codes.ts";
-import { isUnwritable, mayRetry } from "./store-failures.ts";
+import { mayRetry, namedFailure } from "./store-failures.ts";
 import type { LookupKind, Tables } from "./tables.ts";
 
 const MAX_ATTEMPTS = 5;
@@ -50,8 +50,7 @@ export class Store implements AsyncDisposable {
       try {
         return await (this.#group?.run(work) ?? this.shared.transaction().execute(work));
       } catch (failure) {
-        if (isUnwritable(failure)) throw new Problem("state.write_failed", { cause: failure });
-        if (attempt >= MAX_ATTEMPTS || !mayRetry(failure)) throw failure;
+        if (attempt >= MAX_ATTEMPTS || !mayRetry(failure)) throw namedFailure(failure);
       }
     }
   }
