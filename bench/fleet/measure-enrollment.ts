@@ -1,7 +1,7 @@
 import type { Roster } from "@gatehouse/core";
-import type { SigningKey } from "@gatehouse/kit";
+import { type SigningKey, writeRosterMessage } from "@gatehouse/kit";
 import { Enrollment_State } from "@gatehouse/wire";
-import { signRoster, writeRoster } from "../../packages/cli/src/operator/sign-roster.ts";
+import { signRoster } from "../../packages/cli/src/operator/sign-roster.ts";
 import { median, quantile } from "../median.ts";
 import type { Row } from "../row.ts";
 import { AskingHost } from "./asking-host.ts";
@@ -60,7 +60,7 @@ function measureConfirmations({ server, operator }: Parts, { orgKey, roster, ser
       const { nodeId, enrollmentId, fingerprint, listed } = host.claimed;
       newest = { ...newest, version: newest.version + 1, issuedAt: Date.now(), nodes: [...newest.nodes, listed] };
       const startedMs = performance.now();
-      const signed = writeRoster(signRoster(newest, orgKey));
+      const signed = writeRosterMessage(signRoster(newest, orgKey));
       await operator.nodes.confirmNode({ nodeId, enrollmentId, fingerprint, roster: signed });
       took.push(performance.now() - startedMs);
     }

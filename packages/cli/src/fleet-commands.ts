@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import { collect, declare } from "./declare-command.ts";
 import { withExamples } from "./help-pages.ts";
 import { addHostCommands } from "./host-commands.ts";
+import { addRosterCommands } from "./roster-commands.ts";
 
 /** What servers, operators and hosts of a fleet are run and administered with. */
 export function addFleetCommands(program: Command): void {
@@ -119,6 +120,7 @@ function addOperatorCommands(program: Command): void {
     async () => (await import("./commands/org-pin.ts")).orgPin,
   ).option("--json", "print JSON");
   addOperatorKeyCommands(org);
+  addRosterCommands(org);
   const nodes = program.command("nodes").description("administer the nodes of your organisation");
   addCodeCommands(nodes);
   addNodeViews(nodes);

@@ -34,6 +34,12 @@ export function addHostCommands(program: Command): void {
   ).option("--json", "print JSON");
   declare(
     node,
+    "roster",
+    "write the roster that this host holds its server to, for whoever has the organisation's key",
+    async () => (await import("./commands/node-roster.ts")).roster,
+  ).option("--out <file>", "write it to a file instead of printing it");
+  declare(
+    node,
     "refresh",
     "open a session with the stored key, to see that it works",
     async () => (await import("./commands/node-session.ts")).refresh,

@@ -51,7 +51,7 @@ export {
   type Handshake,
   handshakeTuple,
 } from "./fleet/handshake-tuples.ts";
-export { type Roster, type RosterNode, rosterTuple } from "./fleet/roster-tuple.ts";
+export { type Roster, type RosterJoin, type RosterName, type RosterNode, rosterTuple } from "./fleet/roster-tuple.ts";
 export {
   type BoundCredential,
   type CredentialBinding,

@@ -236,6 +236,12 @@ export const PROBLEMS = {
     exit: 4,
     say: "The roster is not signed by a key that may.",
   },
+  "roster.split": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "Rosters were signed apart, and neither follows the other; see gatehouse org roster show.",
+  },
 
   "credentials.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such credential." },
   "roster.key_in_use": {

@@ -74,9 +74,11 @@ export {
   openIpcPeer,
 } from "./ipc/ipc-peer.ts";
 export type { IpcCallOptions } from "./ipc/pending-calls.ts";
-export { checkRoster } from "./keys/check-roster.ts";
+export { checkFirstRoster, checkLaterRoster, checkRoster } from "./keys/check-roster.ts";
 export { checkKeySet, describeKeySet, type KeySetDocument, keysFor } from "./keys/key-set-document.ts";
 export { describeRoster, type RosterDocument, readRosterDocument, type SignedRoster } from "./keys/roster-document.ts";
+export { isJoin, nameRoster, withJoin } from "./keys/roster-joins.ts";
+export { readRosterMessage, writeRosterMessage } from "./keys/roster-message.ts";
 export { isSealingKey, openSealingKey, type SealingKey, sealTo } from "./keys/sealing-key.ts";
 export { hmacSha256, sha256 } from "./keys/sha256.ts";
 export { openSigningKey, readSigningKey, type SigningKey, verifySignature } from "./keys/signing-key.ts";

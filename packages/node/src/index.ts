@@ -8,6 +8,6 @@ export { holdExec } from "./runs/hold-exec.ts";
 export type { CreatedRun } from "./runs/sandboxes.ts";
 export { startForegroundKeeper } from "./runs/spawn-keeper.ts";
 export { leaveServer, refreshSession, rotateApiKey } from "./uplink/change-key.ts";
-export { describeEnrolledHost, type HostDescription } from "./uplink/describe-host.ts";
+export { describeEnrolledHost, type HostDescription, readHeldRoster } from "./uplink/describe-host.ts";
 export { type EnrollInput, type EnrollProgress, enrollHost } from "./uplink/enroll-host.ts";
 export { isSignedHead, readSeenHeads, type SeenHead } from "./uplink/seen-heads.ts";

@@ -19,11 +19,13 @@ export async function status({ socketPath, ...invocation }: Invocation): Promise
 interface DaemonStatus {
   readonly health: { readonly status: string };
   /** Of a daemon that joins its server. */
-  readonly server?: Readonly<Record<"connected" | "session_expires_at" | "fresh_for_seconds", unknown>>;
+  readonly server?: Readonly<
+    Record<"connected" | "session_expires_at" | "fresh_for_seconds" | "bundle_fault", unknown>
+  >;
 }
 
 async function askDaemon(socketPath: string): Promise<object> {
-  const unknown = { connected: null, session_expires_at: null, fresh_for_seconds: null };
+  const unknown = { connected: null, session_expires_at: null, fresh_for_seconds: null, bundle_fault: null };
   try {
     const { health, server } = (await requestUnixOk({ socketPath, path: "/v1/status" })) as DaemonStatus;
     return { daemon: health.status, ...unknown, ...server };

@@ -1,8 +1,9 @@
 import { base64url, constantTimeEqual, fromBase64url, Problem } from "@gatehouse/core";
+import { writeRosterMessage } from "@gatehouse/kit";
 import { type Invocation, isSet } from "../invocation.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { OperatorFiles } from "../operator/operator-files.ts";
-import { signRoster, writeRoster } from "../operator/sign-roster.ts";
+import { signRoster } from "../operator/sign-roster.ts";
 import { trustRoster } from "../operator/trusted-roster.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
 
@@ -71,9 +72,9 @@ async function changeKeys(
     if (isChanged) {
       const struck = new Set(shown.struckNodeIds);
       const nodes = before.nodes.filter(({ nodeId }) => !struck.has(nodeId));
-      const own = { orgId: before.orgId, version: before.version + 1, issuedAt: Date.now(), nodes, operatorKeys };
+      const own = { ...before, version: before.version + 1, issuedAt: Date.now(), nodes, operatorKeys };
       const signed = signRoster(own, orgKey);
-      await operator.org.putRoster({ roster: writeRoster(signed) });
+      await operator.org.putRoster({ roster: writeRosterMessage(signed) });
       await operator.files.saveRoster(signed);
     }
     if (isSet(invocation, "json")) printJson({ operator_key: text, state: done, changed: isChanged });

@@ -1,8 +1,8 @@
 import { enrollmentTuple, isFingerprint, Problem, type Roster } from "@gatehouse/core";
-import { type SignedRoster, sha256 } from "@gatehouse/kit";
+import { type SignedRoster, sha256, writeRosterMessage } from "@gatehouse/kit";
 import type { Node } from "@gatehouse/wire";
 import type { Operator } from "./open-operator.ts";
-import { signRoster, writeRoster } from "./sign-roster.ts";
+import { signRoster } from "./sign-roster.ts";
 import { refuseTakenId } from "./taken-id.ts";
 import { trustRoster } from "./trusted-roster.ts";
 import { findWaitingHost, type WaitingHost } from "./waiting-host.ts";
@@ -36,7 +36,7 @@ export async function confirmHost(operator: Operator, asked: string, fingerprint
   const before = await trustRoster(shown, operator);
   refuseTakenId(waiting, before, await files.nodeNames());
   const roster = signRoster(nextRoster(before, shown.struckNodeIds, waiting), orgKey);
-  const done = await nodes.confirmNode({ nodeId, enrollmentId, fingerprint, roster: writeRoster(roster) });
+  const done = await nodes.confirmNode({ nodeId, enrollmentId, fingerprint, roster: writeRosterMessage(roster) });
   await files.saveRoster(roster);
   await files.rememberNode(name, nodeId);
   return done.node ?? waiting.node;
@@ -54,5 +54,6 @@ function nextRoster(before: SignedRoster, struckNodeIds: readonly string[], wait
     issuedAt: Date.now(),
     nodes: [...others, own],
     operatorKeys: before.operatorKeys,
+    joins: before.joins,
   };
 }

@@ -1,10 +1,10 @@
 import { createClient } from "@connectrpc/connect";
 import { newOrgTuple, parseCode, Secret } from "@gatehouse/core";
-import { openPinnedChannel, sha256, toServerProblem } from "@gatehouse/kit";
+import { openPinnedChannel, sha256, toServerProblem, writeRosterMessage } from "@gatehouse/kit";
 import { OrgAdminService } from "@gatehouse/wire";
 import { asOperator } from "./open-operator.ts";
 import type { OperatorFiles } from "./operator-files.ts";
-import { signRoster, writeRoster } from "./sign-roster.ts";
+import { signRoster } from "./sign-roster.ts";
 
 export interface NewOrganisation {
   readonly files: OperatorFiles;
@@ -45,7 +45,7 @@ export async function putFirstRoster(stateDir: string) {
       const operatorKeys = [(await files.openOperatorKey()).publicKey];
       const first = { orgId, version: 1, issuedAt: Date.now(), nodes: [], operatorKeys };
       const signed = signRoster(first, signing);
-      await org.putRoster({ roster: writeRoster(signed) });
+      await org.putRoster({ roster: writeRosterMessage(signed) });
       await files.saveRoster(signed);
     }
     return server;

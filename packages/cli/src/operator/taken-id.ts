@@ -25,6 +25,7 @@ export function refuseTakenId(
   }
 }
 
-function hasSameKeys(a: RosterNode, b: RosterNode): boolean {
+/** Whether both are the same host. */
+export function hasSameKeys(a: RosterNode, b: RosterNode): boolean {
   return (["identityKey", "encryptionKey", "caKey"] as const).every((key) => constantTimeEqual(a[key], b[key]));
 }

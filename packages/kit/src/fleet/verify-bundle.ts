@@ -7,9 +7,9 @@ import {
   Problem,
   parseResourceName,
 } from "@gatehouse/core";
-import { checkRoster } from "../keys/check-roster.ts";
+import { checkLaterRoster } from "../keys/check-roster.ts";
 import { checkKeySet, type KeySetDocument, keysFor } from "../keys/key-set-document.ts";
-import { describeRoster, type RosterDocument, readRosterDocument, type SignedRoster } from "../keys/roster-document.ts";
+import { describeRoster, type RosterDocument, readRosterDocument } from "../keys/roster-document.ts";
 import { sha256 } from "../keys/sha256.ts";
 import { verifySignature } from "../keys/signing-key.ts";
 import {
@@ -62,7 +62,7 @@ export type BundleParts = ReadonlyMap<string, Uint8Array>;
  * Takes a bundle apart and believes nothing of it that is not signed: by the bundle key of a key set that the pinned
  * identity key signed; the roster by the org key or an operator key of the version before; each credential by an
  * operator key that the roster lists, or the org key; each grant within what its credential was sealed for. All of it,
- * or nothing: fails with `bundle.refused`, `roster.refused`, `credentials.refused`, `server.untrusted`.
+ * or nothing: fails with `bundle.refused`, `roster.refused`, `roster.split`, `credentials.refused`, `server.untrusted`.
  */
 export function verifyBundle(signed: SignedBundle, parts: BundleParts, trust: BundleTrust): VerifiedBundle {
   const entries = readManifest(signed.manifest);
@@ -113,24 +113,12 @@ export function isByBundleKey(
   return found !== undefined && verifySignature(found.key, tuple, signature);
 }
 
-/**
- * A higher version stands in place of the one that is known; the same version must be the same document. Versions in
- * between may be missing: whoever signs a later one was trusted by the one that is known.
- */
+/** A higher version stands in place of the one that is known, where neither was signed apart from the other. */
 function newestRoster(offered: unknown, { roster: known, orgKey, orgId }: BundleTrust): RosterDocument {
   if (offered === undefined) return known;
   const next = readRosterDocument(offered);
-  const before = readRosterDocument(known);
-  if (next.orgId !== orgId) throw new Problem("roster.refused", { detail: "It is another organisation's." });
-  if (next.version < before.version) throw new Problem("roster.refused", { detail: "It is older than the known one." });
-  if (next.version === before.version) return requireIdentical(next, before, known);
-  checkRoster(next, { ...before, version: next.version - 1 }, orgKey);
-  return describeRoster(next);
-}
-
-function requireIdentical(next: SignedRoster, before: SignedRoster, known: RosterDocument): RosterDocument {
-  if (constantTimeEqual(next.signature, before.signature)) return known;
-  throw new Problem("roster.refused", { detail: "There are two of this version." });
+  const placed = checkLaterRoster(next, { ...readRosterDocument(known), orgId }, orgKey);
+  return placed === "same" ? known : describeRoster(next);
 }
 
 function requireSame({ id, version }: ManifestEntry, credential: FleetCredential | undefined): void {

@@ -1,4 +1,4 @@
-import { base64url, fromBase64url, Problem, type Roster } from "@gatehouse/core";
+import { base64url, fromBase64url, Problem, type Roster, type RosterJoin, type RosterName } from "@gatehouse/core";
 
 /** A version of the roster with whoever signed it. */
 export interface SignedRoster extends Roster {
@@ -19,6 +19,12 @@ export interface RosterDocument {
     readonly ca_key: string;
   }[];
   readonly operator_keys: readonly string[];
+  /** Absent where there is none: a roster without joins is written as it always was. */
+  readonly joins?: readonly {
+    readonly version: number;
+    readonly parents: readonly { readonly version: number; readonly sha256: string }[];
+    readonly sha256: string;
+  }[];
   readonly signer: string;
   readonly signature: string;
 }
@@ -35,21 +41,27 @@ export function describeRoster(roster: SignedRoster): RosterDocument {
       ca_key: base64url(caKey),
     })),
     operator_keys: roster.operatorKeys.map(base64url),
+    ...describeJoins(roster.joins ?? []),
     signer: base64url(roster.signer),
     signature: base64url(roster.signature),
   };
 }
 
+function describeJoins(joins: readonly RosterJoin[]): Pick<RosterDocument, "joins"> {
+  if (joins.length === 0) return {};
+  const name = ({ version, sha256 }: RosterName) => ({ version, sha256: base64url(sha256) });
+  return { joins: joins.map(({ parents, ...own }) => ({ ...name(own), parents: parents.map(name) })) };
+}
+
 /** Reads a roster; its signature is for `checkRoster` to judge. Fails with `roster.refused` for what is none. */
 export function readRosterDocument(value: unknown): SignedRoster {
   try {
-    const { org_id, version, issued_at, nodes, operator_keys, signer, signature } = value as RosterDocument;
-    const isCounted = [version, issued_at].every((count) => Number.isSafeInteger(count) && count > 0);
-    if (typeof org_id !== "string" || !isCounted) throw new TypeError("not a roster");
+    const { org_id, version, issued_at, nodes, operator_keys, joins, signer, signature } = value as RosterDocument;
+    if (typeof org_id !== "string") throw new TypeError("not a roster");
     return {
       orgId: org_id,
-      version,
-      issuedAt: issued_at,
+      version: counted(version),
+      issuedAt: counted(issued_at),
       nodes: nodes.map((node) => ({
         nodeId: String(node.node_id),
         identityKey: bytes(node.identity_key),
@@ -57,12 +69,22 @@ export function readRosterDocument(value: unknown): SignedRoster {
         caKey: bytes(node.ca_key),
       })),
       operatorKeys: operator_keys.map(bytes),
+      joins: joins?.map((join) => ({ ...readName(join), parents: join.parents.map(readName) })),
       signer: bytes(signer),
       signature: bytes(signature),
     };
   } catch (cause) {
     throw new Problem("roster.refused", { detail: "It cannot be read.", cause });
   }
+}
+
+function readName({ version, sha256 }: { readonly version: number; readonly sha256: string }): RosterName {
+  return { version: counted(version), sha256: bytes(sha256) };
+}
+
+function counted(count: number): number {
+  if (!Number.isSafeInteger(count) || count < 1) throw new TypeError("not counted");
+  return count;
 }
 
 function bytes(text: string): Uint8Array {

@@ -74,13 +74,14 @@ function rowsOf({ host, health, uplink }: PageFacts): readonly Row[] {
   return [["health", health], ...known, ...(uplink === undefined ? [] : uplinkRows(uplink))];
 }
 
-function uplinkRows({ connected, session_expires_at, fresh_for_seconds }: UplinkStatus): readonly Row[] {
+function uplinkRows({ connected, session_expires_at, fresh_for_seconds, bundle_fault }: UplinkStatus): readonly Row[] {
   const fresh =
     fresh_for_seconds > 0 ? `for ${fresh_for_seconds} s more` : "no: they are not used until the server is heard";
   return [
     ["server", connected ? "connected" : "away"],
     ["session ends", session_expires_at ?? "-"],
     ["the organisation's credentials are used", fresh],
+    ...(bundle_fault === null ? [] : [["the newest bundle is not served", bundle_fault] as const]),
   ];
 }
 

@@ -1,5 +1,5 @@
 import { constantTimeEqual, Problem, Secret } from "@gatehouse/core";
-import { checkKeySet, checkRoster, describeRoster, readRosterDocument, type SignedRoster } from "@gatehouse/kit";
+import { checkFirstRoster, checkKeySet, describeRoster, readRosterDocument, type SignedRoster } from "@gatehouse/kit";
 import * as z from "zod";
 import type { HostKeys } from "./host-keys.ts";
 import type { EnrolledNode, PendingEnrollment } from "./node-files.ts";
@@ -26,7 +26,7 @@ export interface Confirmed extends Pick<EnrolledNode, "key_set" | "roster" | "ca
 /**
  * Holds what a server sealed to this host against what the pin proved: the same node, a key set of the pinned identity,
  * of which the newest that was seen stands, and a roster of this organisation that the org key signed and that names
- * exactly this host. Fails with `server.untrusted`, `roster.refused`, `roster.conflict`.
+ * exactly this host. Fails with `server.untrusted`, `roster.refused`.
  */
 export function checkConfirmation(
   answer: unknown,
@@ -51,8 +51,7 @@ function requireOwnRoster(
 ): void {
   if (roster.orgId !== org_id) throw new Problem("roster.refused", { detail: "It is another organisation's." });
   // The org key itself must have signed the first roster that a node sees: it knows no operator's key yet.
-  const before = { ...roster, version: roster.version - 1, operatorKeys: [], signature: new Uint8Array() };
-  checkRoster(roster, before, org_key);
+  checkFirstRoster(roster, org_key);
   const own = roster.nodes.find(({ nodeId }) => nodeId === node_id);
   const isThisHost =
     own !== undefined &&

@@ -2,6 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { formatFingerprint } from "@gatehouse/core";
 import { readFleetState } from "@gatehouse/gate";
+import type { RosterDocument } from "@gatehouse/kit";
 import { NodeFiles } from "./node-files.ts";
 import { readSeenHeads } from "./seen-heads.ts";
 
@@ -54,6 +55,11 @@ export async function describeEnrolledHost(stateDir: string): Promise<HostDescri
     api_key_expires_at: toTime(await files.keyExpiry()),
     ...served,
   };
+}
+
+/** The roster that this host holds its server to. Fails with `enroll.not_enrolled`. */
+export async function readHeldRoster(stateDir: string): Promise<RosterDocument> {
+  return (await new NodeFiles(stateDir).require()).roster;
 }
 
 const NOT_ENROLLED = { roster_version: null, refused_since: null, api_key_expires_at: null } as const;

@@ -28,6 +28,7 @@ export class FleetFollower {
   #served: SignedBundle | undefined;
   #newest: Freshness | undefined;
   #isFollowing = false;
+  #fault: string | undefined;
 
   constructor(deps: FollowerDeps) {
     this.#deps = deps;
@@ -36,6 +37,11 @@ export class FleetFollower {
   /** The generation that is served; 0 before the first. */
   get generation(): number {
     return this.#applied;
+  }
+
+  /** Why the newest bundle is not served; `undefined`: it is, or none came. */
+  get fault(): string | undefined {
+    return this.#fault;
   }
 
   /** Of the bundle that was applied last; 0 before the first. */
@@ -88,7 +94,11 @@ export class FleetFollower {
   async refresh(): Promise<void> {
     const session = this.#deps.session();
     if (session === undefined) return;
-    const { bundle } = await this.#deps.courier.refresh(session.gateway);
+    const { bundle } = await this.#deps.courier.refresh(session.gateway).catch((failure: unknown) => {
+      this.#fault = toProblem(failure).message;
+      throw failure;
+    });
+    this.#fault = undefined;
     this.#served = bundle ?? this.#served;
     this.#epoch = bundle?.epoch ?? this.#epoch;
     this.#applied = bundle?.generation ?? this.#applied;

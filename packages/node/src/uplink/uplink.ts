@@ -53,6 +53,8 @@ export interface UplinkStatus {
   readonly session_expires_at: string | null;
   /** So long credentials of the organisation are used without a further word of the server; 0: they are not. */
   readonly fresh_for_seconds: number;
+  /** Why the newest bundle that the server sent is not served; null: it is. */
+  readonly bundle_fault: string | null;
 }
 
 /** After so long a stream counts as one that worked: the next attempt waits no longer than the first one did. */
@@ -127,6 +129,7 @@ export class Uplink implements AsyncDisposable {
       connected: this.isConnected,
       session_expires_at: expiresAt === undefined ? null : new Date(expiresAt).toISOString(),
       fresh_for_seconds: Math.max(0, Math.floor(freshUntilSeconds - uptime())),
+      bundle_fault: this.#deps.fleet.fault ?? null,
     };
   }
 

@@ -1,8 +1,9 @@
 import type { SignedRoster } from "@gatehouse/kit";
 import type { RevokeCredentialTransaction } from "../credentials/revoke-credential.ts";
+import type { RosterChange } from "../nodes/end-unlisted.ts";
 import { quarantineNode } from "../nodes/quarantine-node.ts";
 import type { EventRecords } from "../reports/event-records.ts";
-import { type AdoptedRoster, type AdoptTransaction, adoptRoster } from "./adopt-roster.ts";
+import { type AdoptTransaction, adoptRoster } from "./adopt-roster.ts";
 import { type PastCourt, type PastRevocations, provenIds, revokeAgain } from "./past-revocations.ts";
 
 type PastTransaction = AdoptTransaction &
@@ -15,13 +16,14 @@ export interface ToldPast {
   readonly roster: SignedRoster | undefined;
 }
 
-export interface TakenPast extends AdoptedRoster {
+export interface TakenPast extends RosterChange {
   readonly wantsRoster: boolean;
 }
 
 /**
  * Hears from a node what this server knew before it was put back from a backup: what its own keys, or its operators',
- * signed then counts again. A node that says of a credential what nobody signed is put in quarantine. Fails with `roster.refused`.
+ * signed then counts again. A node that says of a credential what nobody signed is put in quarantine. Fails with
+ * `roster.refused`, `roster.split`.
  */
 export async function takePast(tx: PastTransaction, told: ToldPast, court: PastCourt): Promise<TakenPast> {
   const { revocations, roster, rosterVersion } = told;
@@ -38,6 +40,6 @@ export async function takePast(tx: PastTransaction, told: ToldPast, court: PastC
   return { wantsRoster: roster === undefined && rosterVersion > newest, ...joined(changed, adopted) };
 }
 
-function joined(changed: readonly string[], adopted: AdoptedRoster | undefined): AdoptedRoster {
+function joined(changed: readonly string[], adopted: RosterChange | undefined): RosterChange {
   return { changed: [...changed, ...(adopted?.changed ?? [])], ended: adopted?.ended ?? [] };
 }

@@ -1,5 +1,5 @@
 import { base64url, constantTimeEqual, isFingerprint, Problem, type Random, Secret } from "@gatehouse/core";
-import { checkRoster, describeRoster, type SignedRoster, sealTo } from "@gatehouse/kit";
+import { checkRoster, describeRoster, isJoin, type SignedRoster, sealTo } from "@gatehouse/kit";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { ServerKeys } from "../keys/server-keys.ts";
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
@@ -42,7 +42,7 @@ export type Confirmation =
 /**
  * Confirms a node: the person compared, the roster names exactly the keys that the host proved, and the answer is
  * sealed to the host, all in one transaction. The same call again is OK. Fails with `enroll.not_waiting`,
- * `roster.conflict`, `roster.refused`, `nodes.not_found`.
+ * `roster.conflict`, `roster.refused`, `roster.split`, `nodes.not_found`.
  */
 export async function confirmNode(
   tx: ConfirmTransaction,
@@ -116,6 +116,8 @@ async function takeOver(
 }
 
 function requireOnRoster(node: Node, roster: SignedRoster): void {
+  // Whoever is left off a join ends with it, which is not what was asked for here.
+  if (isJoin(roster)) throw new Problem("roster.refused", { detail: "It joins two." });
   const listed = roster.nodes.find(({ nodeId }) => nodeId === node.id);
   const isSame =
     listed !== undefined &&

@@ -1,5 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { Problem } from "@gatehouse/core";
+import { readRosterMessage } from "@gatehouse/kit";
 import type { NodeAdminService } from "@gatehouse/wire";
 import { confirmNode } from "../../enrollment/confirm-node.ts";
 import { createCode, createReplacementCode, DEFAULT_CLAIM_TTL_MS } from "../../enrollment/create-code.ts";
@@ -8,7 +9,6 @@ import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { describeEnrollment } from "./describe-enrollment.ts";
 import { describeNode } from "./describe-node.ts";
-import { readRoster } from "./read-roster.ts";
 
 /** How hosts become nodes, as operators see it. */
 export function enrollmentMethods(server: ServerContext) {
@@ -43,7 +43,13 @@ export function enrollmentMethods(server: ServerContext) {
     confirmNode: async ({ nodeId, enrollmentId, fingerprint, roster }, context) => {
       const caller = operatorCaller(context);
       const { orgId } = caller;
-      const input = { actor: actorOf(caller), nodeId, enrollmentId, fingerprint, roster: readRoster(orgId, roster) };
+      const input = {
+        actor: actorOf(caller),
+        nodeId,
+        enrollmentId,
+        fingerprint,
+        roster: readRosterMessage(orgId, roster),
+      };
       const done = await store.inOrg(orgId, (tx) => confirmNode(tx, input, { keys, random }));
       if (done.kind === "wrong_fingerprint") throw new Problem("enroll.wrong_fingerprint");
       bus.publish({ kind: "enrollment", orgId, id: enrollmentId });

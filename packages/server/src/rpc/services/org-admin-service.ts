@@ -1,4 +1,5 @@
 import type { ServiceImpl } from "@connectrpc/connect";
+import { readRosterMessage, writeRosterMessage } from "@gatehouse/kit";
 import type { OrgAdminService } from "@gatehouse/wire";
 import { adoptRoster } from "../../backup/adopt-roster.ts";
 import { createOrg } from "../../orgs/create-org.ts";
@@ -7,7 +8,6 @@ import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { ROLES } from "./describe-member.ts";
 import { memberMethods } from "./member-methods.ts";
-import { readRoster, writeRoster } from "./read-roster.ts";
 import { tellNodes } from "./tell-nodes.ts";
 
 /** The organisation and its roster. */
@@ -36,20 +36,17 @@ export function orgAdminService(server: ServerContext): ServiceImpl<typeof OrgAd
           role: ROLES[role],
           struckNodeIds,
         };
-        return roster === undefined ? own : { ...own, roster: writeRoster(roster) };
+        return roster === undefined ? own : { ...own, roster: writeRosterMessage(roster) };
       });
     },
     putRoster: async (request, context) => {
       const caller = operatorCaller(context);
       const { orgId } = caller;
-      const input = { actor: actorOf(caller), roster: readRoster(orgId, request.roster) };
-      if (request.isPutBack) {
-        const { changed, ended } = await store.inOrg(orgId, (tx) => adoptRoster(tx, input));
-        tellNodes(bus, orgId, changed);
-        for (const nodeId of ended) bus.publish({ kind: "session", orgId, nodeId });
-        return {};
-      }
-      tellNodes(bus, orgId, await store.inOrg(orgId, (tx) => putRoster(tx, input)));
+      const input = { actor: actorOf(caller), roster: readRosterMessage(orgId, request.roster) };
+      const put = request.isPutBack ? adoptRoster : putRoster;
+      const { changed, ended } = await store.inOrg(orgId, (tx) => put(tx, input));
+      tellNodes(bus, orgId, changed);
+      for (const nodeId of ended) bus.publish({ kind: "session", orgId, nodeId });
       return {};
     },
   };

@@ -193,11 +193,18 @@ export declare type Roster = Message<"gatehouse.admin.v1.Roster"> & {
   signer: Uint8Array;
 
   /**
-   * Over the tuple `gatehouse/roster/v1`.
+   * Over the tuple `gatehouse/roster/v1`, or `gatehouse/roster/v2` where there are joins.
    *
    * @generated from field: bytes signature = 6;
    */
   signature: Uint8Array;
+
+  /**
+   * Joins of this version and of those before it, oldest first.
+   *
+   * @generated from field: repeated gatehouse.admin.v1.RosterJoin joins = 7;
+   */
+  joins: RosterJoin[];
 };
 
 /**
@@ -205,6 +212,59 @@ export declare type Roster = Message<"gatehouse.admin.v1.Roster"> & {
  * Use `create(RosterSchema)` to create a new message.
  */
 export declare const RosterSchema: GenMessage<Roster>;
+
+/**
+ * Two rosters that were signed apart, and the version that took both in.
+ *
+ * @generated from message gatehouse.admin.v1.RosterJoin
+ */
+export declare type RosterJoin = Message<"gatehouse.admin.v1.RosterJoin"> & {
+  /**
+   * @generated from field: uint64 version = 1;
+   */
+  version: bigint;
+
+  /**
+   * @generated from field: repeated gatehouse.admin.v1.RosterName parents = 2;
+   */
+  parents: RosterName[];
+
+  /**
+   * Of that version's tuple `gatehouse/roster/v1`, as if it had no joins.
+   *
+   * @generated from field: bytes sha256 = 3;
+   */
+  sha256: Uint8Array;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.RosterJoin.
+ * Use `create(RosterJoinSchema)` to create a new message.
+ */
+export declare const RosterJoinSchema: GenMessage<RosterJoin>;
+
+/**
+ * @generated from message gatehouse.admin.v1.RosterName
+ */
+export declare type RosterName = Message<"gatehouse.admin.v1.RosterName"> & {
+  /**
+   * @generated from field: uint64 version = 1;
+   */
+  version: bigint;
+
+  /**
+   * Of its tuple.
+   *
+   * @generated from field: bytes sha256 = 2;
+   */
+  sha256: Uint8Array;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.RosterName.
+ * Use `create(RosterNameSchema)` to create a new message.
+ */
+export declare const RosterNameSchema: GenMessage<RosterName>;
 
 /**
  * @generated from message gatehouse.admin.v1.RosterNode

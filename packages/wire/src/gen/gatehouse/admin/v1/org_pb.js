@@ -11,7 +11,7 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
  * Describes the file gatehouse/admin/v1/org.proto.
  */
 export const file_gatehouse_admin_v1_org = /*@__PURE__*/
-  fileDesc("ChxnYXRlaG91c2UvYWRtaW4vdjEvb3JnLnByb3RvEhJnYXRlaG91c2UuYWRtaW4udjEimwIKEENyZWF0ZU9yZ1JlcXVlc3QSSAoKc2V0dXBfY29kZRgBIAEoCUI0gAEBukguciwyKl5naHNfW0EtWmEtejAtOV8tXXs0M31cLltBLVphLXowLTlfLV17MjJ9JBIwCgRuYW1lGAIgASgJQiK6SB9yHTIbXlthLXowLTldW2EtejAtOS5fLV17MCw2Mn0kEjEKBW93bmVyGAMgASgJQiK6SB9yHTIbXlthLXowLTldW2EtejAtOS5fLV17MCw2Mn0kEhgKB29yZ19rZXkYBCABKAxCB7pIBHoCaCASIwoSb3JnX2VuY3J5cHRpb25fa2V5GAUgASgMQge6SAR6AmggEhkKBXByb29mGAYgASgMQgqAAQG6SAR6AmhAIjkKEUNyZWF0ZU9yZ1Jlc3BvbnNlEg4KBm9yZ19pZBgBIAEoCRIUCgdhcGlfa2V5GAIgASgJQgOAAQEiDwoNR2V0T3JnUmVxdWVzdCL1AQoOR2V0T3JnUmVzcG9uc2USDgoGb3JnX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHb3JnX2tleRgDIAEoDBIaChJvcmdfZW5jcnlwdGlvbl9rZXkYBCABKAwSGwoTc2VydmVyX2lkZW50aXR5X2tleRgFIAEoDBIqCgZyb3N0ZXIYBiABKAsyGi5nYXRlaG91c2UuYWRtaW4udjEuUm9zdGVyEg4KBm1lbWJlchgHIAEoCRImCgRyb2xlGAggASgOMhguZ2F0ZWhvdXNlLmFkbWluLnYxLlJvbGUSFwoPc3RydWNrX25vZGVfaWRzGAkgAygJItYBCgZSb3N0ZXISGAoHdmVyc2lvbhgBIAEoBEIHukgEMgIgABIaCglpc3N1ZWRfYXQYAiABKANCB7pIBCICIAASOQoFbm9kZXMYAyADKAsyHi5nYXRlaG91c2UuYWRtaW4udjEuUm9zdGVyTm9kZUIKukgHkgEEEKCNBhImCg1vcGVyYXRvcl9rZXlzGAQgAygMQg+6SAySAQkQgAIiBHoCaCASFwoGc2lnbmVyGAUgASgMQge6SAR6AmggEhoKCXNpZ25hdHVyZRgGIAEoDEIHukgEegJoQCKDAQoKUm9zdGVyTm9kZRIZCgdub2RlX2lkGAEgASgJQgi6SAVyA7ABARIdCgxpZGVudGl0eV9rZXkYAiABKAxCB7pIBHoCaCASHwoOZW5jcnlwdGlvbl9rZXkYAyABKAxCB7pIBHoCaCASGgoGY2Ffa2V5GAQgASgMQgq6SAd6BRBAGIACIlsKEFB1dFJvc3RlclJlcXVlc3QSMgoGcm9zdGVyGAEgASgLMhouZ2F0ZWhvdXNlLmFkbWluLnYxLlJvc3RlckIGukgDyAEBEhMKC2lzX3B1dF9iYWNrGAIgASgIIhMKEVB1dFJvc3RlclJlc3BvbnNlIpcBCgZNZW1iZXISDAoEbmFtZRgBIAEoCRImCgRyb2xlGAIgASgOMhguZ2F0ZWhvdXNlLmFkbWluLnYxLlJvbGUSEgoKY3JlYXRlZF9hdBgDIAEoAxIUCgxoYXNfcGFzc3dvcmQYBCABKAgSFAoMaGFzX2lkZW50aXR5GAUgASgIEhcKD2xpbmtfZXhwaXJlc19hdBgGIAEoAyIUChJMaXN0TWVtYmVyc1JlcXVlc3QiQgoTTGlzdE1lbWJlcnNSZXNwb25zZRIrCgdtZW1iZXJzGAEgAygLMhouZ2F0ZWhvdXNlLmFkbWluLnYxLk1lbWJlciKNAQoQQWRkTWVtYmVyUmVxdWVzdBIwCgRuYW1lGAEgASgJQiK6SB9yHTIbXlthLXowLTldW2EtejAtOS5fLV17MCw2Mn0kEjIKBHJvbGUYAiABKA4yGC5nYXRlaG91c2UuYWRtaW4udjEuUm9sZUIKukgHggEEEAEgABITCgtzYW1lX3BlcnNvbhgDIAEoCCITChFBZGRNZW1iZXJSZXNwb25zZSJ8ChRTZXRNZW1iZXJSb2xlUmVxdWVzdBIwCgRuYW1lGAEgASgJQiK6SB9yHTIbXlthLXowLTldW2EtejAtOS5fLV17MCw2Mn0kEjIKBHJvbGUYAiABKA4yGC5nYXRlaG91c2UuYWRtaW4udjEuUm9sZUIKukgHggEEEAEgACIXChVTZXRNZW1iZXJSb2xlUmVzcG9uc2UiRwoTUmVtb3ZlTWVtYmVyUmVxdWVzdBIwCgRuYW1lGAEgASgJQiK6SB9yHTIbXlthLXowLTldW2EtejAtOS5fLV17MCw2Mn0kIhYKFFJlbW92ZU1lbWJlclJlc3BvbnNlIm8KE0ludml0ZU1lbWJlclJlcXVlc3QSMAoEbmFtZRgBIAEoCUIiukgfch0yG15bYS16MC05XVthLXowLTkuXy1dezAsNjJ9JBIXCgZ0dGxfbXMYAiABKANCB7pIBCICKAASDQoFcmVzZXQYAyABKAgiPQoUSW52aXRlTWVtYmVyUmVzcG9uc2USEQoEY29kZRgBIAEoCUIDgAEBEhIKCmV4cGlyZXNfYXQYAiABKAMihQEKB1Nlc3Npb24SCgoCaWQYASABKAkSDgoGbWVtYmVyGAIgASgJEg8KB2Jyb3dzZXIYAyABKAkSDwoHYWRkcmVzcxgEIAEoCRISCgpjcmVhdGVkX2F0GAUgASgDEhQKDGxhc3Rfc2Vlbl9hdBgGIAEoAxISCgpleHBpcmVzX2F0GAcgASgDIi4KE0xpc3RTZXNzaW9uc1JlcXVlc3QSFwoGbWVtYmVyGAEgASgJQge6SARyAhg/IkUKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEi0KCHNlc3Npb25zGAEgAygLMhsuZ2F0ZWhvdXNlLmFkbWluLnYxLlNlc3Npb24iSgoSRW5kU2Vzc2lvbnNSZXF1ZXN0EhcKBm1lbWJlchgBIAEoCUIHukgEcgIYPxIbCgpzZXNzaW9uX2lkGAIgASgJQge6SARyAhgkIiQKE0VuZFNlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASABKA0iqQEKBkFwaUtleRIKCgJpZBgBIAEoCRINCgVsYWJlbBgCIAEoCRIOCgZwcmVmaXgYAyABKAkSDgoGbWVtYmVyGAQgASgJEiYKBHJvbGUYBSABKA4yGC5nYXRlaG91c2UuYWRtaW4udjEuUm9sZRISCgpjcmVhdGVkX2F0GAYgASgDEhIKCmV4cGlyZXNfYXQYByABKAMSFAoMbGFzdF91c2VkX2F0GAggASgDIhQKEkxpc3RBcGlLZXlzUmVxdWVzdCJDChNMaXN0QXBpS2V5c1Jlc3BvbnNlEiwKCGFwaV9rZXlzGAEgAygLMhouZ2F0ZWhvdXNlLmFkbWluLnYxLkFwaUtleSKuAQoTQ3JlYXRlQXBpS2V5UmVxdWVzdBIxCgVsYWJlbBgBIAEoCUIiukgfch0yG15bYS16MC05XVthLXowLTkuXy1dezAsNjJ9JBIyCgRyb2xlGAIgASgOMhguZ2F0ZWhvdXNlLmFkbWluLnYxLlJvbGVCCrpIB4IBBBABIAASFwoGdHRsX21zGAMgASgDQge6SAQiAigAEhcKBm1lbWJlchgEIAEoCUIHukgEcgIYPyJYChRDcmVhdGVBcGlLZXlSZXNwb25zZRIUCgdhcGlfa2V5GAEgASgJQgOAAQESKgoGc3RvcmVkGAIgASgLMhouZ2F0ZWhvdXNlLmFkbWluLnYxLkFwaUtleSIrChNSZXZva2VBcGlLZXlSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASIWChRSZXZva2VBcGlLZXlSZXNwb25zZSpgCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIPCgtST0xFX1ZJRVdFUhABEhEKDVJPTEVfT1BFUkFUT1IQAhIOCgpST0xFX0FETUlOEAMSDgoKUk9MRV9PV05FUhAEMuUJCg9PcmdBZG1pblNlcnZpY2USWAoJQ3JlYXRlT3JnEiQuZ2F0ZWhvdXNlLmFkbWluLnYxLkNyZWF0ZU9yZ1JlcXVlc3QaJS5nYXRlaG91c2UuYWRtaW4udjEuQ3JlYXRlT3JnUmVzcG9uc2USTwoGR2V0T3JnEiEuZ2F0ZWhvdXNlLmFkbWluLnYxLkdldE9yZ1JlcXVlc3QaIi5nYXRlaG91c2UuYWRtaW4udjEuR2V0T3JnUmVzcG9uc2USWAoJUHV0Um9zdGVyEiQuZ2F0ZWhvdXNlLmFkbWluLnYxLlB1dFJvc3RlclJlcXVlc3QaJS5nYXRlaG91c2UuYWRtaW4udjEuUHV0Um9zdGVyUmVzcG9uc2USXgoLTGlzdE1lbWJlcnMSJi5nYXRlaG91c2UuYWRtaW4udjEuTGlzdE1lbWJlcnNSZXF1ZXN0GicuZ2F0ZWhvdXNlLmFkbWluLnYxLkxpc3RNZW1iZXJzUmVzcG9uc2USWAoJQWRkTWVtYmVyEiQuZ2F0ZWhvdXNlLmFkbWluLnYxLkFkZE1lbWJlclJlcXVlc3QaJS5nYXRlaG91c2UuYWRtaW4udjEuQWRkTWVtYmVyUmVzcG9uc2USZAoNU2V0TWVtYmVyUm9sZRIoLmdhdGVob3VzZS5hZG1pbi52MS5TZXRNZW1iZXJSb2xlUmVxdWVzdBopLmdhdGVob3VzZS5hZG1pbi52MS5TZXRNZW1iZXJSb2xlUmVzcG9uc2USYQoMUmVtb3ZlTWVtYmVyEicuZ2F0ZWhvdXNlLmFkbWluLnYxLlJlbW92ZU1lbWJlclJlcXVlc3QaKC5nYXRlaG91c2UuYWRtaW4udjEuUmVtb3ZlTWVtYmVyUmVzcG9uc2USYQoMSW52aXRlTWVtYmVyEicuZ2F0ZWhvdXNlLmFkbWluLnYxLkludml0ZU1lbWJlclJlcXVlc3QaKC5nYXRlaG91c2UuYWRtaW4udjEuSW52aXRlTWVtYmVyUmVzcG9uc2USYQoMTGlzdFNlc3Npb25zEicuZ2F0ZWhvdXNlLmFkbWluLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaKC5nYXRlaG91c2UuYWRtaW4udjEuTGlzdFNlc3Npb25zUmVzcG9uc2USXgoLRW5kU2Vzc2lvbnMSJi5nYXRlaG91c2UuYWRtaW4udjEuRW5kU2Vzc2lvbnNSZXF1ZXN0GicuZ2F0ZWhvdXNlLmFkbWluLnYxLkVuZFNlc3Npb25zUmVzcG9uc2USXgoLTGlzdEFwaUtleXMSJi5nYXRlaG91c2UuYWRtaW4udjEuTGlzdEFwaUtleXNSZXF1ZXN0GicuZ2F0ZWhvdXNlLmFkbWluLnYxLkxpc3RBcGlLZXlzUmVzcG9uc2USYQoMQ3JlYXRlQXBpS2V5EicuZ2F0ZWhvdXNlLmFkbWluLnYxLkNyZWF0ZUFwaUtleVJlcXVlc3QaKC5nYXRlaG91c2UuYWRtaW4udjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2USYQoMUmV2b2tlQXBpS2V5EicuZ2F0ZWhvdXNlLmFkbWluLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaKC5nYXRlaG91c2UuYWRtaW4udjEuUmV2b2tlQXBpS2V5UmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate]);
+  fileDesc("ChxnYXRlaG91c2UvYWRtaW4vdjEvb3JnLnByb3RvEhJnYXRlaG91c2UuYWRtaW4udjEimwIKEENyZWF0ZU9yZ1JlcXVlc3QSSAoKc2V0dXBfY29kZRgBIAEoCUI0gAEBukguciwyKl5naHNfW0EtWmEtejAtOV8tXXs0M31cLltBLVphLXowLTlfLV17MjJ9JBIwCgRuYW1lGAIgASgJQiK6SB9yHTIbXlthLXowLTldW2EtejAtOS5fLV17MCw2Mn0kEjEKBW93bmVyGAMgASgJQiK6SB9yHTIbXlthLXowLTldW2EtejAtOS5fLV17MCw2Mn0kEhgKB29yZ19rZXkYBCABKAxCB7pIBHoCaCASIwoSb3JnX2VuY3J5cHRpb25fa2V5GAUgASgMQge6SAR6AmggEhkKBXByb29mGAYgASgMQgqAAQG6SAR6AmhAIjkKEUNyZWF0ZU9yZ1Jlc3BvbnNlEg4KBm9yZ19pZBgBIAEoCRIUCgdhcGlfa2V5GAIgASgJQgOAAQEiDwoNR2V0T3JnUmVxdWVzdCL1AQoOR2V0T3JnUmVzcG9uc2USDgoGb3JnX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHb3JnX2tleRgDIAEoDBIaChJvcmdfZW5jcnlwdGlvbl9rZXkYBCABKAwSGwoTc2VydmVyX2lkZW50aXR5X2tleRgFIAEoDBIqCgZyb3N0ZXIYBiABKAsyGi5nYXRlaG91c2UuYWRtaW4udjEuUm9zdGVyEg4KBm1lbWJlchgHIAEoCRImCgRyb2xlGAggASgOMhguZ2F0ZWhvdXNlLmFkbWluLnYxLlJvbGUSFwoPc3RydWNrX25vZGVfaWRzGAkgAygJIo8CCgZSb3N0ZXISGAoHdmVyc2lvbhgBIAEoBEIHukgEMgIgABIaCglpc3N1ZWRfYXQYAiABKANCB7pIBCICIAASOQoFbm9kZXMYAyADKAsyHi5nYXRlaG91c2UuYWRtaW4udjEuUm9zdGVyTm9kZUIKukgHkgEEEKCNBhImCg1vcGVyYXRvcl9rZXlzGAQgAygMQg+6SAySAQkQgAIiBHoCaCASFwoGc2lnbmVyGAUgASgMQge6SAR6AmggEhoKCXNpZ25hdHVyZRgGIAEoDEIHukgEegJoQBI3CgVqb2lucxgHIAMoCzIeLmdhdGVob3VzZS5hZG1pbi52MS5Sb3N0ZXJKb2luQgi6SAWSAQIQQCJ8CgpSb3N0ZXJKb2luEhgKB3ZlcnNpb24YASABKARCB7pIBDICIAASOwoHcGFyZW50cxgCIAMoCzIeLmdhdGVob3VzZS5hZG1pbi52MS5Sb3N0ZXJOYW1lQgq6SAeSAQQIAhACEhcKBnNoYTI1NhgDIAEoDEIHukgEegJoICI/CgpSb3N0ZXJOYW1lEhgKB3ZlcnNpb24YASABKARCB7pIBDICIAASFwoGc2hhMjU2GAIgASgMQge6SAR6AmggIoMBCgpSb3N0ZXJOb2RlEhkKB25vZGVfaWQYASABKAlCCLpIBXIDsAEBEh0KDGlkZW50aXR5X2tleRgCIAEoDEIHukgEegJoIBIfCg5lbmNyeXB0aW9uX2tleRgDIAEoDEIHukgEegJoIBIaCgZjYV9rZXkYBCABKAxCCrpIB3oFEEAYgAIiWwoQUHV0Um9zdGVyUmVxdWVzdBIyCgZyb3N0ZXIYASABKAsyGi5nYXRlaG91c2UuYWRtaW4udjEuUm9zdGVyQga6SAPIAQESEwoLaXNfcHV0X2JhY2sYAiABKAgiEwoRUHV0Um9zdGVyUmVzcG9uc2UilwEKBk1lbWJlchIMCgRuYW1lGAEgASgJEiYKBHJvbGUYAiABKA4yGC5nYXRlaG91c2UuYWRtaW4udjEuUm9sZRISCgpjcmVhdGVkX2F0GAMgASgDEhQKDGhhc19wYXNzd29yZBgEIAEoCBIUCgxoYXNfaWRlbnRpdHkYBSABKAgSFwoPbGlua19leHBpcmVzX2F0GAYgASgDIhQKEkxpc3RNZW1iZXJzUmVxdWVzdCJCChNMaXN0TWVtYmVyc1Jlc3BvbnNlEisKB21lbWJlcnMYASADKAsyGi5nYXRlaG91c2UuYWRtaW4udjEuTWVtYmVyIo0BChBBZGRNZW1iZXJSZXF1ZXN0EjAKBG5hbWUYASABKAlCIrpIH3IdMhteW2EtejAtOV1bYS16MC05Ll8tXXswLDYyfSQSMgoEcm9sZRgCIAEoDjIYLmdhdGVob3VzZS5hZG1pbi52MS5Sb2xlQgq6SAeCAQQQASAAEhMKC3NhbWVfcGVyc29uGAMgASgIIhMKEUFkZE1lbWJlclJlc3BvbnNlInwKFFNldE1lbWJlclJvbGVSZXF1ZXN0EjAKBG5hbWUYASABKAlCIrpIH3IdMhteW2EtejAtOV1bYS16MC05Ll8tXXswLDYyfSQSMgoEcm9sZRgCIAEoDjIYLmdhdGVob3VzZS5hZG1pbi52MS5Sb2xlQgq6SAeCAQQQASAAIhcKFVNldE1lbWJlclJvbGVSZXNwb25zZSJHChNSZW1vdmVNZW1iZXJSZXF1ZXN0EjAKBG5hbWUYASABKAlCIrpIH3IdMhteW2EtejAtOV1bYS16MC05Ll8tXXswLDYyfSQiFgoUUmVtb3ZlTWVtYmVyUmVzcG9uc2UibwoTSW52aXRlTWVtYmVyUmVxdWVzdBIwCgRuYW1lGAEgASgJQiK6SB9yHTIbXlthLXowLTldW2EtejAtOS5fLV17MCw2Mn0kEhcKBnR0bF9tcxgCIAEoA0IHukgEIgIoABINCgVyZXNldBgDIAEoCCI9ChRJbnZpdGVNZW1iZXJSZXNwb25zZRIRCgRjb2RlGAEgASgJQgOAAQESEgoKZXhwaXJlc19hdBgCIAEoAyKFAQoHU2Vzc2lvbhIKCgJpZBgBIAEoCRIOCgZtZW1iZXIYAiABKAkSDwoHYnJvd3NlchgDIAEoCRIPCgdhZGRyZXNzGAQgASgJEhIKCmNyZWF0ZWRfYXQYBSABKAMSFAoMbGFzdF9zZWVuX2F0GAYgASgDEhIKCmV4cGlyZXNfYXQYByABKAMiLgoTTGlzdFNlc3Npb25zUmVxdWVzdBIXCgZtZW1iZXIYASABKAlCB7pIBHICGD8iRQoUTGlzdFNlc3Npb25zUmVzcG9uc2USLQoIc2Vzc2lvbnMYASADKAsyGy5nYXRlaG91c2UuYWRtaW4udjEuU2Vzc2lvbiJKChJFbmRTZXNzaW9uc1JlcXVlc3QSFwoGbWVtYmVyGAEgASgJQge6SARyAhg/EhsKCnNlc3Npb25faWQYAiABKAlCB7pIBHICGCQiJAoTRW5kU2Vzc2lvbnNSZXNwb25zZRINCgVlbmRlZBgBIAEoDSKpAQoGQXBpS2V5EgoKAmlkGAEgASgJEg0KBWxhYmVsGAIgASgJEg4KBnByZWZpeBgDIAEoCRIOCgZtZW1iZXIYBCABKAkSJgoEcm9sZRgFIAEoDjIYLmdhdGVob3VzZS5hZG1pbi52MS5Sb2xlEhIKCmNyZWF0ZWRfYXQYBiABKAMSEgoKZXhwaXJlc19hdBgHIAEoAxIUCgxsYXN0X3VzZWRfYXQYCCABKAMiFAoSTGlzdEFwaUtleXNSZXF1ZXN0IkMKE0xpc3RBcGlLZXlzUmVzcG9uc2USLAoIYXBpX2tleXMYASADKAsyGi5nYXRlaG91c2UuYWRtaW4udjEuQXBpS2V5Iq4BChNDcmVhdGVBcGlLZXlSZXF1ZXN0EjEKBWxhYmVsGAEgASgJQiK6SB9yHTIbXlthLXowLTldW2EtejAtOS5fLV17MCw2Mn0kEjIKBHJvbGUYAiABKA4yGC5nYXRlaG91c2UuYWRtaW4udjEuUm9sZUIKukgHggEEEAEgABIXCgZ0dGxfbXMYAyABKANCB7pIBCICKAASFwoGbWVtYmVyGAQgASgJQge6SARyAhg/IlgKFENyZWF0ZUFwaUtleVJlc3BvbnNlEhQKB2FwaV9rZXkYASABKAlCA4ABARIqCgZzdG9yZWQYAiABKAsyGi5nYXRlaG91c2UuYWRtaW4udjEuQXBpS2V5IisKE1Jldm9rZUFwaUtleVJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBIhYKFFJldm9rZUFwaUtleVJlc3BvbnNlKmAKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg8KC1JPTEVfVklFV0VSEAESEQoNUk9MRV9PUEVSQVRPUhACEg4KClJPTEVfQURNSU4QAxIOCgpST0xFX09XTkVSEAQy5QkKD09yZ0FkbWluU2VydmljZRJYCglDcmVhdGVPcmcSJC5nYXRlaG91c2UuYWRtaW4udjEuQ3JlYXRlT3JnUmVxdWVzdBolLmdhdGVob3VzZS5hZG1pbi52MS5DcmVhdGVPcmdSZXNwb25zZRJPCgZHZXRPcmcSIS5nYXRlaG91c2UuYWRtaW4udjEuR2V0T3JnUmVxdWVzdBoiLmdhdGVob3VzZS5hZG1pbi52MS5HZXRPcmdSZXNwb25zZRJYCglQdXRSb3N0ZXISJC5nYXRlaG91c2UuYWRtaW4udjEuUHV0Um9zdGVyUmVxdWVzdBolLmdhdGVob3VzZS5hZG1pbi52MS5QdXRSb3N0ZXJSZXNwb25zZRJeCgtMaXN0TWVtYmVycxImLmdhdGVob3VzZS5hZG1pbi52MS5MaXN0TWVtYmVyc1JlcXVlc3QaJy5nYXRlaG91c2UuYWRtaW4udjEuTGlzdE1lbWJlcnNSZXNwb25zZRJYCglBZGRNZW1iZXISJC5nYXRlaG91c2UuYWRtaW4udjEuQWRkTWVtYmVyUmVxdWVzdBolLmdhdGVob3VzZS5hZG1pbi52MS5BZGRNZW1iZXJSZXNwb25zZRJkCg1TZXRNZW1iZXJSb2xlEiguZ2F0ZWhvdXNlLmFkbWluLnYxLlNldE1lbWJlclJvbGVSZXF1ZXN0GikuZ2F0ZWhvdXNlLmFkbWluLnYxLlNldE1lbWJlclJvbGVSZXNwb25zZRJhCgxSZW1vdmVNZW1iZXISJy5nYXRlaG91c2UuYWRtaW4udjEuUmVtb3ZlTWVtYmVyUmVxdWVzdBooLmdhdGVob3VzZS5hZG1pbi52MS5SZW1vdmVNZW1iZXJSZXNwb25zZRJhCgxJbnZpdGVNZW1iZXISJy5nYXRlaG91c2UuYWRtaW4udjEuSW52aXRlTWVtYmVyUmVxdWVzdBooLmdhdGVob3VzZS5hZG1pbi52MS5JbnZpdGVNZW1iZXJSZXNwb25zZRJhCgxMaXN0U2Vzc2lvbnMSJy5nYXRlaG91c2UuYWRtaW4udjEuTGlzdFNlc3Npb25zUmVxdWVzdBooLmdhdGVob3VzZS5hZG1pbi52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZRJeCgtFbmRTZXNzaW9ucxImLmdhdGVob3VzZS5hZG1pbi52MS5FbmRTZXNzaW9uc1JlcXVlc3QaJy5nYXRlaG91c2UuYWRtaW4udjEuRW5kU2Vzc2lvbnNSZXNwb25zZRJeCgtMaXN0QXBpS2V5cxImLmdhdGVob3VzZS5hZG1pbi52MS5MaXN0QXBpS2V5c1JlcXVlc3QaJy5nYXRlaG91c2UuYWRtaW4udjEuTGlzdEFwaUtleXNSZXNwb25zZRJhCgxDcmVhdGVBcGlLZXkSJy5nYXRlaG91c2UuYWRtaW4udjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBooLmdhdGVob3VzZS5hZG1pbi52MS5DcmVhdGVBcGlLZXlSZXNwb25zZRJhCgxSZXZva2VBcGlLZXkSJy5nYXRlaG91c2UuYWRtaW4udjEuUmV2b2tlQXBpS2V5UmVxdWVzdBooLmdhdGVob3VzZS5hZG1pbi52MS5SZXZva2VBcGlLZXlSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate]);
 
 /**
  * Describes the message gatehouse.admin.v1.CreateOrgRequest.
@@ -49,186 +49,200 @@ export const RosterSchema = /*@__PURE__*/
   messageDesc(file_gatehouse_admin_v1_org, 4);
 
 /**
+ * Describes the message gatehouse.admin.v1.RosterJoin.
+ * Use `create(RosterJoinSchema)` to create a new message.
+ */
+export const RosterJoinSchema = /*@__PURE__*/
+  messageDesc(file_gatehouse_admin_v1_org, 5);
+
+/**
+ * Describes the message gatehouse.admin.v1.RosterName.
+ * Use `create(RosterNameSchema)` to create a new message.
+ */
+export const RosterNameSchema = /*@__PURE__*/
+  messageDesc(file_gatehouse_admin_v1_org, 6);
+
+/**
  * Describes the message gatehouse.admin.v1.RosterNode.
  * Use `create(RosterNodeSchema)` to create a new message.
  */
 export const RosterNodeSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 5);
+  messageDesc(file_gatehouse_admin_v1_org, 7);
 
 /**
  * Describes the message gatehouse.admin.v1.PutRosterRequest.
  * Use `create(PutRosterRequestSchema)` to create a new message.
  */
 export const PutRosterRequestSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 6);
+  messageDesc(file_gatehouse_admin_v1_org, 8);
 
 /**
  * Describes the message gatehouse.admin.v1.PutRosterResponse.
  * Use `create(PutRosterResponseSchema)` to create a new message.
  */
 export const PutRosterResponseSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 7);
+  messageDesc(file_gatehouse_admin_v1_org, 9);
 
 /**
  * Describes the message gatehouse.admin.v1.Member.
  * Use `create(MemberSchema)` to create a new message.
  */
 export const MemberSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 8);
+  messageDesc(file_gatehouse_admin_v1_org, 10);
 
 /**
  * Describes the message gatehouse.admin.v1.ListMembersRequest.
  * Use `create(ListMembersRequestSchema)` to create a new message.
  */
 export const ListMembersRequestSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 9);
+  messageDesc(file_gatehouse_admin_v1_org, 11);
 
 /**
  * Describes the message gatehouse.admin.v1.ListMembersResponse.
  * Use `create(ListMembersResponseSchema)` to create a new message.
  */
 export const ListMembersResponseSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 10);
+  messageDesc(file_gatehouse_admin_v1_org, 12);
 
 /**
  * Describes the message gatehouse.admin.v1.AddMemberRequest.
  * Use `create(AddMemberRequestSchema)` to create a new message.
  */
 export const AddMemberRequestSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 11);
+  messageDesc(file_gatehouse_admin_v1_org, 13);
 
 /**
  * Describes the message gatehouse.admin.v1.AddMemberResponse.
  * Use `create(AddMemberResponseSchema)` to create a new message.
  */
 export const AddMemberResponseSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 12);
+  messageDesc(file_gatehouse_admin_v1_org, 14);
 
 /**
  * Describes the message gatehouse.admin.v1.SetMemberRoleRequest.
  * Use `create(SetMemberRoleRequestSchema)` to create a new message.
  */
 export const SetMemberRoleRequestSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 13);
+  messageDesc(file_gatehouse_admin_v1_org, 15);
 
 /**
  * Describes the message gatehouse.admin.v1.SetMemberRoleResponse.
  * Use `create(SetMemberRoleResponseSchema)` to create a new message.
  */
 export const SetMemberRoleResponseSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 14);
+  messageDesc(file_gatehouse_admin_v1_org, 16);
 
 /**
  * Describes the message gatehouse.admin.v1.RemoveMemberRequest.
  * Use `create(RemoveMemberRequestSchema)` to create a new message.
  */
 export const RemoveMemberRequestSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 15);
+  messageDesc(file_gatehouse_admin_v1_org, 17);
 
 /**
  * Describes the message gatehouse.admin.v1.RemoveMemberResponse.
  * Use `create(RemoveMemberResponseSchema)` to create a new message.
  */
 export const RemoveMemberResponseSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 16);
+  messageDesc(file_gatehouse_admin_v1_org, 18);
 
 /**
  * Describes the message gatehouse.admin.v1.InviteMemberRequest.
  * Use `create(InviteMemberRequestSchema)` to create a new message.
  */
 export const InviteMemberRequestSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 17);
+  messageDesc(file_gatehouse_admin_v1_org, 19);
 
 /**
  * Describes the message gatehouse.admin.v1.InviteMemberResponse.
  * Use `create(InviteMemberResponseSchema)` to create a new message.
  */
 export const InviteMemberResponseSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 18);
+  messageDesc(file_gatehouse_admin_v1_org, 20);
 
 /**
  * Describes the message gatehouse.admin.v1.Session.
  * Use `create(SessionSchema)` to create a new message.
  */
 export const SessionSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 19);
+  messageDesc(file_gatehouse_admin_v1_org, 21);
 
 /**
  * Describes the message gatehouse.admin.v1.ListSessionsRequest.
  * Use `create(ListSessionsRequestSchema)` to create a new message.
  */
 export const ListSessionsRequestSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 20);
+  messageDesc(file_gatehouse_admin_v1_org, 22);
 
 /**
  * Describes the message gatehouse.admin.v1.ListSessionsResponse.
  * Use `create(ListSessionsResponseSchema)` to create a new message.
  */
 export const ListSessionsResponseSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 21);
+  messageDesc(file_gatehouse_admin_v1_org, 23);
 
 /**
  * Describes the message gatehouse.admin.v1.EndSessionsRequest.
  * Use `create(EndSessionsRequestSchema)` to create a new message.
  */
 export const EndSessionsRequestSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 22);
+  messageDesc(file_gatehouse_admin_v1_org, 24);
 
 /**
  * Describes the message gatehouse.admin.v1.EndSessionsResponse.
  * Use `create(EndSessionsResponseSchema)` to create a new message.
  */
 export const EndSessionsResponseSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 23);
+  messageDesc(file_gatehouse_admin_v1_org, 25);
 
 /**
  * Describes the message gatehouse.admin.v1.ApiKey.
  * Use `create(ApiKeySchema)` to create a new message.
  */
 export const ApiKeySchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 24);
+  messageDesc(file_gatehouse_admin_v1_org, 26);
 
 /**
  * Describes the message gatehouse.admin.v1.ListApiKeysRequest.
  * Use `create(ListApiKeysRequestSchema)` to create a new message.
  */
 export const ListApiKeysRequestSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 25);
+  messageDesc(file_gatehouse_admin_v1_org, 27);
 
 /**
  * Describes the message gatehouse.admin.v1.ListApiKeysResponse.
  * Use `create(ListApiKeysResponseSchema)` to create a new message.
  */
 export const ListApiKeysResponseSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 26);
+  messageDesc(file_gatehouse_admin_v1_org, 28);
 
 /**
  * Describes the message gatehouse.admin.v1.CreateApiKeyRequest.
  * Use `create(CreateApiKeyRequestSchema)` to create a new message.
  */
 export const CreateApiKeyRequestSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 27);
+  messageDesc(file_gatehouse_admin_v1_org, 29);
 
 /**
  * Describes the message gatehouse.admin.v1.CreateApiKeyResponse.
  * Use `create(CreateApiKeyResponseSchema)` to create a new message.
  */
 export const CreateApiKeyResponseSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 28);
+  messageDesc(file_gatehouse_admin_v1_org, 30);
 
 /**
  * Describes the message gatehouse.admin.v1.RevokeApiKeyRequest.
  * Use `create(RevokeApiKeyRequestSchema)` to create a new message.
  */
 export const RevokeApiKeyRequestSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 29);
+  messageDesc(file_gatehouse_admin_v1_org, 31);
 
 /**
  * Describes the message gatehouse.admin.v1.RevokeApiKeyResponse.
  * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
  */
 export const RevokeApiKeyResponseSchema = /*@__PURE__*/
-  messageDesc(file_gatehouse_admin_v1_org, 30);
+  messageDesc(file_gatehouse_admin_v1_org, 32);
 
 /**
  * Describes the enum gatehouse.admin.v1.Role.
