@@ -60,12 +60,21 @@ test("the header of the served bundle is what the server signed", async () => {
   const courier = { status: async () => ({ bundle }) } as unknown as FleetCourier;
   const follower = new FleetFollower({ courier, log, session: () => undefined, onApplied: () => undefined });
   expect(follower.header).toBeUndefined();
-  await follower.begin();
+  await follower.begin(2);
   const header = create(BundleHeaderSchema, follower.header);
   check(BundleHeaderSchema, header);
   const signed = bundleTuple(state, Number(header.issuedAt), header.manifestSha256);
   expect(verifySignature(key.publicKey, signed, header.signature)).toBe(true);
   expect(header).toMatchObject({ epoch: 2n, generation: 9n, keyId: "k1" });
+});
+
+test("a generation of an earlier epoch is not said to a server that counts anew, nor kept from following it", async () => {
+  const courier = { status: async () => ({ bundle: { epoch: 1, generation: 9 } }) } as unknown as FleetCourier;
+  const follower = new FleetFollower({ courier, log, session: () => undefined, onApplied: () => undefined });
+  await follower.begin(1);
+  expect(follower.generation).toBe(9);
+  await follower.begin(2);
+  expect([follower.generation, follower.servedEpoch]).toEqual([0, 1]);
 });
 
 test("a newer generation is fetched also when the word of it comes while another is passed on", async () => {
@@ -83,7 +92,7 @@ test("a newer generation is fetched also when the word of it comes while another
     },
   } as unknown as FleetCourier;
   const follower = new FleetFollower({ courier, log, session: () => session, onApplied: () => undefined });
-  await follower.begin();
+  await follower.begin(0);
   follower.hear(create(FreshnessSchema, { generation: 1n }));
   expect(await fetched.promise).toBe(2);
 });

@@ -117,7 +117,7 @@ describe.each(DATABASES)("a server on $name in a new epoch", ({ open }) => {
     fleet.clock.advance(-3_600_000);
     const earlier = rosterOf(listed, { ahead: 5 });
     fleet.clock.advance(3_600_000);
-    await expect(tell(hosts[0], { roster: earlier })).rejects.toEqual(refused("roster.refused"));
+    await expect(tell(hosts[0], { roster: earlier })).rejects.toEqual(refused("roster.split"));
     await tell(hosts[0], { roster: rosterOf(listed, { ahead: -1 }) });
     expect((await org.org.getOrg({}, org.headers)).roster?.version).toBe(3n);
     expect((await org.nodes.listNodes({}, org.headers)).nodes).toHaveLength(3);

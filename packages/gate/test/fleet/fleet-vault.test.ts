@@ -98,7 +98,31 @@ describe("a server that holds every serving key opens nothing and changes nothin
     await vault.apply(await server.bundle(server.parts([], server.roster(3))));
     await expectRefused(await server.bundle(server.parts([], server.roster(2))), "roster.refused");
     const twin = server.roster(3, { operators: [server.operator, server.stranger] });
-    await expectRefused(await server.bundle(server.parts([], twin)), "roster.refused");
+    await expectRefused(await server.bundle(server.parts([], twin)), "roster.split");
+    const forged = server.roster(3, { signer: server.stranger, operators: [server.stranger] });
+    await expectRefused(await server.bundle(server.parts([], forged)), "roster.refused");
+  });
+
+  test("a join of rosters of which this node has neither, or with its joins left out; nor what follows it", async () => {
+    await vault.apply(await server.bundle(server.parts([], server.roster(3))));
+    const others = [1, 2].map(() => server.roster(3, { others: [makePair("x25519").publicKey] }));
+    const joined = server.join(others);
+    await expectRefused(await server.bundle(server.parts([], joined)), "roster.split");
+    await expectRefused(await server.bundle(server.parts([], server.after(joined))), "roster.split");
+    await expectRefused(await server.bundle(server.parts([], { ...joined, joins: [] })), "roster.refused");
+    const operators = server.join([server.roster(3), ...others], server.operator);
+    await expectRefused(await server.bundle(server.parts([], operators)), "roster.refused");
+  });
+
+  test("what follows one of two rosters that were joined, once the join is known", async () => {
+    const mine = server.roster(3);
+    await vault.apply(await server.bundle(server.parts([], mine)));
+    const other = server.roster(3, { others: [makePair("x25519").publicKey] });
+    await vault.apply(await server.bundle(server.parts([], server.join([mine, other]))));
+    for (const next of [server.after(server.after(mine)), server.after(server.after(other))]) {
+      await expectRefused(await server.bundle(server.parts([], next)), "roster.split");
+    }
+    await vault.apply(await server.bundle(server.parts([], server.after(server.join([mine, other])))));
   });
 
   test("an older version of a credential, also after the newer one was gone from a bundle", async () => {

@@ -28,6 +28,7 @@ import {
   type SignedRoster,
   sealCredential,
   sha256,
+  withJoin,
   writeManifest,
 } from "@gatehouse/kit";
 import { type NodeKey, openNodeKey } from "../../src/credentials/node-key.ts";
@@ -134,8 +135,20 @@ export class HostileServer implements AsyncDisposable {
     });
     const operatorKeys = operators.map(({ publicKey }) => publicKey);
     const roster: Roster = { orgId: this.orgId, version, issuedAt: version, nodes, operatorKeys };
-    const signed: SignedRoster = { ...roster, signer: signer.publicKey, signature: signer.sign(rosterTuple(roster)) };
-    return signed;
+    return this.#sign(roster, signer);
+  }
+
+  /** A roster that joins the first two; no node is on it but this one. */
+  join([one = this.roster(1), other = one]: readonly SignedRoster[], signer = this.orgKey): SignedRoster {
+    return this.#sign(withJoin({ ...one, issuedAt: 9 }, one, other), signer);
+  }
+
+  after(roster: SignedRoster): SignedRoster {
+    return this.#sign({ ...roster, version: roster.version + 1 }, this.orgKey);
+  }
+
+  #sign(roster: Roster, signer: Pair): SignedRoster {
+    return { ...roster, signer: signer.publicKey, signature: signer.sign(rosterTuple(roster)) };
   }
 
   /** An order to seal a credential onward, by whoever and for whomever. */

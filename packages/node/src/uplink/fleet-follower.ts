@@ -57,12 +57,16 @@ export class FleetFollower {
     return { ...counted, manifestSha256: sha256(manifest), keyId, signature };
   }
 
-  /** Reads what the key-holder serves: after a start of the daemon, or of the gate. */
-  async begin(): Promise<void> {
+  /**
+   * Reads what the key-holder serves: after a start of the daemon, or of the gate. What an earlier epoch than the newest
+   * counted says nothing to a server that counts anew: it would not tell what it takes back until its own count is there.
+   */
+  async begin(newestEpoch: number): Promise<void> {
     const { bundle } = await this.#deps.courier.status();
     this.#served = bundle;
     this.#epoch = bundle?.epoch ?? 0;
     this.#applied = bundle?.generation ?? 0;
+    if (newestEpoch > this.#epoch) this.#beginEpoch(newestEpoch);
   }
 
   /** The server says which generation it desires. */

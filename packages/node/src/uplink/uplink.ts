@@ -186,7 +186,7 @@ export class Uplink implements AsyncDisposable {
     let reporting: Promise<void> | undefined;
     try {
       // A stream's messages can be sent once: its proof needs a nonce that an answered call has brought.
-      await this.#deps.fleet.begin();
+      await this.#deps.fleet.begin((await this.#files.require()).key_set.epoch);
       await this.#deps.witness.begin(session);
       const { answer } = await session.gateway.uploadHeartbeat({ heartbeat: await this.#deps.heartbeat() }, { signal });
       if (answer !== undefined) await this.#deps.witness.hear(answer, session);
