@@ -16,7 +16,10 @@ export interface ChangeLog {
    * too, as `<kind>_failed`. Fails with `audit.unwritable` before anything is done.
    */
   attempt<T>(event: GateEvent, act: () => Promise<T>): Promise<T>;
-  /** For what takes something away: it is done whether it can be put on record now or not. */
+  /**
+   * For what takes something away: it is done whether it can be put on record now or not. Where no memory is left for it,
+   * it is counted, and the number is on record when the log is written again.
+   */
   note(event: GateEvent): void;
   /** Resolves when all of it is durable. Fails with `audit.unwritable`; it is written as soon as it can be. */
   settled(): Promise<void>;
@@ -45,6 +48,8 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
   readonly #open: (waitMs?: number) => Promise<AuditLog>;
   #audit: AuditLog;
   #refusedSince: number | undefined;
+  /** Entries for which there was no memory. */
+  #leftOut = 0;
   #passed: PassedEntries | undefined;
   #takingBack: Promise<void> | undefined;
 
@@ -156,9 +161,22 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
   }
 
   note(event: GateEvent): void {
+    if (!this.#hasRoom) {
+      this.#leftOut += 1;
+      return;
+    }
     const complete = this.#complete(event);
     if (this.#passed === undefined) this.#audit.note([complete]);
     else this.#passed.add(entryLines(encodeUnnumbered(complete, { org: null, node: this.node })));
+  }
+
+  /** For what adds something and is noted when it is done. Fails with `audit.unwritable` where no memory is left for it. */
+  requireRoom(): void {
+    if (!this.#hasRoom) throw new Problem("audit.unwritable", { detail: "Too much waits to be written." });
+  }
+
+  get #hasRoom(): boolean {
+    return (this.#passed ?? this.#audit).hasRoom;
   }
 
   /** Entries of a worker, as it wrote them down. */
@@ -195,7 +213,9 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
       return;
     }
     this.#log.info("audit log is written again");
-    this.note({ kind: "audit.resumed", data: { refused_since: this.#refusedSince ?? null } });
+    const data = { refused_since: this.#refusedSince ?? null, left_out: this.#leftOut };
+    this.#leftOut = 0;
+    this.note({ kind: "audit.resumed", data });
   }
 
   async #takeLeft(): Promise<void> {

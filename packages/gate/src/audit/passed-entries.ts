@@ -20,6 +20,8 @@ export interface LeftEntries {
 const BEHIND_MS = 1_000;
 /** So many entries may wait before no more are asked for. Those of what has happened already are taken all the same. */
 const MAX_WAITING = 65_536;
+/** Of memory. */
+const MAX_CHARACTERS = 64 * 1_048_576;
 const MAX_GROUP = 4_096;
 
 /**
@@ -35,6 +37,8 @@ export class PassedEntries {
   /** Counted from the hand-over on. */
   #added = 0;
   #durable = 0;
+  /** Of all that waits. */
+  #characters = 0;
   #sent: (EntryGroup & { readonly entries: number }) | undefined;
   #groups = 0;
   #size: number | undefined;
@@ -63,7 +67,12 @@ export class PassedEntries {
         ? "the successor is behind"
         : undefined
       : "the successor cannot write it";
-    return { isTaking: reason === undefined && this.entries < MAX_WAITING, reason };
+    return { isTaking: reason === undefined && this.entries < MAX_WAITING && this.hasRoom, reason };
+  }
+
+  /** Whether there is memory for more. */
+  get hasRoom(): boolean {
+    return this.#characters < MAX_CHARACTERS;
   }
 
   /** The log is the successor's: from here on it gets groups. */
@@ -76,6 +85,7 @@ export class PassedEntries {
     if (lines === "") return;
     this.#batches.push(lines);
     this.#added += countEntries(lines);
+    this.#characters += lines.length;
     this.#watch();
     this.#tell();
     this.onReady();
@@ -97,6 +107,7 @@ export class PassedEntries {
   acknowledge(group: number, size: number): void {
     if (this.#sent?.group !== group) return;
     this.#durable += this.#sent.entries;
+    this.#characters -= this.#sent.lines.length;
     this.#sent = undefined;
     this.#size = size;
     this.#waiters.reach(this.#durable);
@@ -123,6 +134,7 @@ export class PassedEntries {
     this.#batches = [];
     this.#sent = undefined;
     this.#durable = this.#added;
+    this.#characters = 0;
     this.#size = undefined;
     this.#waiters.reach(this.#durable);
     this.#stopWatching();

@@ -31,6 +31,7 @@ export function fleetCalls(parts: FleetParts) {
   return {
     /** Serves a bundle whose parts are on disk, and tells every run before it answers. */
     applyBundle: async (signed: SignedBundle): Promise<FleetStatus> => {
+      audit.requireRoom();
       const change = await fleet.apply(signed).catch((failure: unknown) => {
         const { code, detail = "" } = toProblem(failure);
         log.error("bundle refused", { generation: signed.generation, code, detail });
@@ -55,6 +56,7 @@ export function fleetCalls(parts: FleetParts) {
     },
     /** Seals to further nodes what an operator ordered; each order that is followed or refused is on record. */
     resealCredential: async ({ order, nowMs }: ResealCall): Promise<string> => {
+      audit.requireRoom();
       const id = auditText(order.credentialId);
       const recipients = order.recipients.map((key) => base64url(key));
       try {

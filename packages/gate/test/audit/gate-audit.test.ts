@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock, systemRandom } from "@gatehouse/core";
 import { createLog } from "@gatehouse/kit";
+import { eventually, runProcess } from "@gatehouse/testbed";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { GateAudit } from "../../src/audit/gate-audit.ts";
 
@@ -106,4 +107,60 @@ test("one that was never given out goes on when it is taken back", async () => {
   await audit.takeBack();
   await note("test.afterwards");
   expect(await written()).toMatch(/test\.before.*test\.afterwards/s);
+});
+
+const MIB = 1_048_576;
+const LARGE = { kind: "test.large", data: { text: "x".repeat(MIB) } };
+/** Of memory for entries that wait. */
+const ROOM_MIB = 64;
+
+/** How large a file may be that this process writes: beyond, writes fail as on a full disk. */
+async function limitFiles(bytes: number | "unlimited"): Promise<void> {
+  const args = ["--pid", String(process.pid), `--fsize=${bytes}:unlimited`];
+  expect(await runProcess("prlimit", args)).toMatchObject({ code: 0 });
+}
+
+/** Notes more than there is memory for; returns how much of it was left out. */
+function noteTooMuch(): number {
+  const beyond = 5;
+  for (let number = 0; number < ROOM_MIB + beyond; number += 1) audit.note(LARGE);
+  expect(() => audit.requireRoom()).toThrow(expect.objectContaining({ code: "audit.unwritable" }));
+  expect(audit.state.isTaking).toBe(false);
+  return beyond;
+}
+
+/** How many entries the log says it had no memory for. */
+async function leftOut(): Promise<readonly number[]> {
+  return [...(await written()).matchAll(/"left_out":(\d+)/g)].map(([, number]) => Number(number));
+}
+
+test("while the disk takes nothing, memory for entries is bounded: what adds is refused, what takes away is counted, and the number is on record", async () => {
+  await note("test.before");
+  await limitFiles(1);
+  try {
+    audit.note({ kind: "test.first", data: {} });
+    await eventually("the fault", () => !audit.state.isTaking);
+    expect(() => audit.requireRoom()).not.toThrow();
+    await expect(audit.attempt({ kind: "test.refused", data: {} }, async () => undefined)).rejects.toMatchObject({
+      code: "audit.unwritable",
+    });
+    noteTooMuch();
+  } finally {
+    await limitFiles("unlimited");
+  }
+  await eventually("the log to be written again", () => audit.state.isTaking);
+  await audit.settled();
+  expect([await count("test.first"), await count("test.large"), await count("test.refused")]).toEqual([1, ROOM_MIB, 0]);
+  expect(await leftOut()).toEqual([5]);
+  audit.requireRoom();
+});
+
+test("memory for what a successor does not take is bounded the same way", async () => {
+  await audit.handOver(() => undefined);
+  noteTooMuch();
+  for (let group = audit.passed?.take(); group !== undefined; group = audit.passed?.take()) {
+    audit.passed?.acknowledge(group.group, 1);
+  }
+  expect(audit.state.isTaking).toBe(true);
+  audit.requireRoom();
 });

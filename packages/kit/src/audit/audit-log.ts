@@ -1,36 +1,12 @@
-import {
-  type AuditEvent,
-  auditKeyId,
-  type Clock,
-  encodeHead,
-  encodeUnnumbered,
-  hashLeaf,
-  headBytes,
-  MerkleFrontier,
-  numberEntry,
-  Problem,
-  type SignedHead,
-  type UnnumberedEntry,
-} from "@gatehouse/core";
+import { type AuditEvent, encodeUnnumbered, Problem, type UnnumberedEntry } from "@gatehouse/core";
 import { errorCode } from "../files/error-code.ts";
-import { sha256 } from "../keys/sha256.ts";
-import type { SigningKey } from "../keys/signing-key.ts";
+import { LogTail, type LogTailOptions } from "./log-tail.ts";
 import { LogWaiters } from "./log-waiters.ts";
-import { recoverLog } from "./recover-log.ts";
-import { encodeSegmentHeader } from "./segment-header.ts";
-import type { SegmentStore } from "./segment-store.ts";
+import { WaitingEntries } from "./waiting-entries.ts";
 
-export interface AuditLogOptions {
-  /** Belongs to the log from now on, which closes it. */
-  readonly store: SegmentStore;
-  readonly key: SigningKey;
-  readonly clock: Clock;
-  /** Id of a log that is made now; one that is there keeps its own. */
-  readonly newLogId: () => string;
+export interface AuditLogOptions extends LogTailOptions {
   /** Told when entries are taken no more, with the reason, and when they are again. */
   readonly onChange: (state: AuditState) => void;
-  /** Default 16 MiB. */
-  readonly segmentBytes?: number;
   /** Default 25. */
   readonly flushMs?: number;
   /** Default 5,000. */
@@ -43,21 +19,12 @@ export interface AuditState {
   readonly reason: string | undefined;
 }
 
-interface Waiting {
-  readonly text: string;
-  readonly leaf: Uint8Array;
-}
-
-const DEFAULT_SEGMENT_BYTES = 16 * 1_048_576;
 /** An entry waits at most this long for others to be written with. */
 const DEFAULT_FLUSH_MS = 25;
 const DEFAULT_HEAD_MS = 5_000;
 const RETRY_MS = 500;
 /** A write that takes longer means that the log is behind. */
 const BEHIND_MS = 1_000;
-/** So many entries may wait before no more are asked for. Those of what has happened already are taken all the same. */
-const MAX_WAITING = 65_536;
-const MAX_GROUP = 8_192;
 
 /**
  * The one writer of an append-only log: entries are numbered in the order in which they come, written in groups, each
@@ -65,16 +32,10 @@ const MAX_GROUP = 8_192;
  * not take waits, in order, until it does.
  */
 export class AuditLog implements AsyncDisposable {
-  readonly log: string;
   readonly #options: AuditLogOptions;
-  readonly #keyId: string;
-  /** Over what is durable. */
-  readonly #tree: MerkleFrontier;
-  #segment: { first: number; offset: number };
-  #nextSeq: number;
-  #waiting: Waiting[] = [];
+  readonly #tail: LogTail;
+  readonly #waiting: WaitingEntries;
   readonly #waiters = new LogWaiters();
-  #covered: number;
   #isHeadDue = false;
   #flushTimer: NodeJS.Timeout | undefined;
   #headTimer: NodeJS.Timeout | undefined;
@@ -84,45 +45,41 @@ export class AuditLog implements AsyncDisposable {
   #isClosing = false;
   #told = true;
 
-  private constructor(options: AuditLogOptions, start: Start) {
+  private constructor(options: AuditLogOptions, tail: LogTail) {
     this.#options = options;
-    this.#keyId = auditKeyId(sha256, options.key.publicKey);
-    this.log = start.log;
-    this.#segment = { first: start.first, offset: start.offset };
-    this.#tree = start.tree;
-    this.#nextSeq = start.tree.size;
-    this.#covered = start.covered;
-    if (this.#nextSeq > this.#covered) this.#expectHead();
+    this.#tail = tail;
+    this.#waiting = new WaitingEntries(tail.size);
+    if (tail.size > tail.covered) this.#expectHead();
   }
 
   /** Opens the log where it ended, or makes it. Fails with `audit.tampered` as `recoverLog` does. */
   static async open(options: AuditLogOptions): Promise<AuditLog> {
-    const found = await recoverLog(options.store, options.key.publicKey).catch(async (failure: unknown) => {
-      await options.store[Symbol.asyncDispose]();
-      throw failure;
-    });
-    if (found === undefined) {
-      const tree = new MerkleFrontier(sha256);
-      return new AuditLog(options, { log: options.newLogId(), first: 0, offset: 0, tree, covered: 0 });
-    }
-    const { log, first, offset, verifier, torn } = found;
-    const covered = verifier.size - verifier.unprotected;
-    const opened = new AuditLog(options, { log, first, offset, tree: verifier.tree, covered });
-    if (torn !== undefined) {
-      const data = { kept_as: torn };
+    const tail = await LogTail.open(options);
+    const opened = new AuditLog(options, tail);
+    if (tail.torn !== undefined) {
+      const data = { kept_as: tail.torn };
       opened.note([{ time: options.clock.now(), run: null, agent: null, actor: "node", kind: "audit.tail_cut", data }]);
     }
     return opened;
   }
 
+  get log(): string {
+    return this.#tail.log;
+  }
+
   /** Durable entries. */
   get size(): number {
-    return this.#tree.size;
+    return this.#tail.size;
   }
 
   get state(): AuditState {
     const reason = this.#fault ?? (this.#isBehind ? "the disk is slow" : undefined);
-    return { isTaking: reason === undefined && this.#waiting.length < MAX_WAITING && !this.#isClosing, reason };
+    return { isTaking: reason === undefined && !this.#waiting.isFull && !this.#isClosing, reason };
+  }
+
+  /** Whether there is memory for more of what `note` takes: a caller that can must not go on without. */
+  get hasRoom(): boolean {
+    return this.#waiting.hasRoom;
   }
 
   /** Takes what is about to be done: durable when it resolves. Fails with `audit.unwritable`; then it is not to be done. */
@@ -145,34 +102,30 @@ export class AuditLog implements AsyncDisposable {
 
   /** `note` of what another process wrote down with this log's id as its node. */
   noteEncoded(entries: readonly UnnumberedEntry[]): void {
-    for (const entry of entries) {
-      const text = numberEntry(entry, this.#nextSeq);
-      this.#waiting.push({ text, leaf: hashLeaf(sha256, text) });
-      this.#nextSeq += 1;
-    }
-    if (this.#waiting.length >= MAX_GROUP) this.#startWriting();
+    this.#waiting.add(entries);
+    if (this.#waiting.fillsGroup) this.#startWriting();
     else this.#flushTimer ??= setTimeout(() => this.#startWriting(), this.#options.flushMs ?? DEFAULT_FLUSH_MS);
     this.#tell();
   }
 
   /** Resolves when all that was taken so far is durable. Fails with `audit.unwritable` when it cannot be written now. */
   settled(): Promise<void> {
-    if (this.#waiting.length === 0) return Promise.resolve();
+    if (this.#waiting.isEmpty) return Promise.resolve();
     if (this.#fault !== undefined) return Promise.reject(unwritable(this.#fault));
     return this.#wait({ outlastsFaults: false });
   }
 
   /** As `settled`, however long the disk takes nothing. Returns the log's size. Fails when the log is closed before. */
   async durable(): Promise<number> {
-    const size = this.#nextSeq;
-    if (this.#waiting.length > 0) await this.#wait({ outlastsFaults: true });
+    const size = this.#waiting.nextSeq;
+    if (!this.#waiting.isEmpty) await this.#wait({ outlastsFaults: true });
     return size;
   }
 
   /** Signs a head over all that is taken, now. Fails as `settled` does. */
   async signHead(): Promise<void> {
-    const size = this.#nextSeq;
-    while (this.#covered < size) {
+    const size = this.#waiting.nextSeq;
+    while (this.#tail.covered < size) {
       if (this.#fault !== undefined) throw unwritable(this.#fault);
       this.#isHeadDue = true;
       this.#startWriting();
@@ -181,7 +134,7 @@ export class AuditLog implements AsyncDisposable {
   }
 
   #wait(how: { readonly outlastsFaults: boolean }): Promise<void> {
-    const reached = this.#waiters.wait(this.#nextSeq, how);
+    const reached = this.#waiters.wait(this.#waiting.nextSeq, how);
     this.#startWriting();
     return reached;
   }
@@ -210,7 +163,7 @@ export class AuditLog implements AsyncDisposable {
         await this.#writeGroup();
         this.#waiters.reach(this.size);
         slow.refresh();
-      } while (!this.#waiters.isEmpty || this.#waiting.length >= MAX_GROUP || this.#mustSign());
+      } while (!this.#waiters.isEmpty || this.#waiting.fillsGroup || this.#mustSign());
     } finally {
       clearTimeout(slow);
       this.#isBehind = false;
@@ -221,7 +174,7 @@ export class AuditLog implements AsyncDisposable {
     this.#writing = undefined;
     if (failure === undefined) {
       this.#fault = undefined;
-      if (this.#waiting.length > 0 && !this.#isClosing) {
+      if (!this.#waiting.isEmpty && !this.#isClosing) {
         this.#flushTimer ??= setTimeout(() => this.#startWriting(), this.#options.flushMs ?? DEFAULT_FLUSH_MS);
       }
     } else {
@@ -235,42 +188,26 @@ export class AuditLog implements AsyncDisposable {
 
   /** One group, then a head when one is due, then a new segment when this one is full. */
   async #writeGroup(): Promise<void> {
-    const group = this.#waiting.slice(0, MAX_GROUP);
+    const group = this.#waiting.group();
     if (group.length > 0) {
-      await this.#put(group.map(({ text }) => `${text}\n`).join(""));
-      this.#waiting = this.#waiting.slice(group.length);
-      for (const { leaf } of group) this.#tree.append(leaf);
+      await this.#tail.append(group);
+      this.#waiting.wrote(group);
       this.#expectHead();
     }
-    const isFull = this.#segment.offset >= (this.#options.segmentBytes ?? DEFAULT_SEGMENT_BYTES);
-    if (isFull ? this.size > this.#covered : this.#mustSign()) await this.#putHead();
-    if (isFull && this.size === this.#covered) this.#segment = { first: this.size, offset: 0 };
+    const { isFull } = this.#tail;
+    if (isFull ? this.size > this.#tail.covered : this.#mustSign()) await this.#sign();
+    if (isFull && this.size === this.#tail.covered) this.#tail.beginSegment();
   }
 
   #mustSign(): boolean {
-    return this.#isHeadDue && this.size > this.#covered;
+    return this.#isHeadDue && this.size > this.#tail.covered;
   }
 
-  async #putHead(): Promise<void> {
-    const { key, clock, store } = this.#options;
-    const head = { size: this.size, root: this.#tree.root(), time: clock.now() };
-    const signed: SignedHead = { ...head, keyId: this.#keyId, signature: key.sign(headBytes(this.log, head)) };
-    const text = encodeHead(signed);
-    await this.#put(`${text}\n`);
-    this.#covered = head.size;
+  async #sign(): Promise<void> {
+    await this.#tail.sign();
     this.#isHeadDue = false;
     clearTimeout(this.#headTimer);
     this.#headTimer = undefined;
-    await store.writeHead(text);
-  }
-
-  async #put(text: string): Promise<void> {
-    const { first, offset } = this.#segment;
-    const { publicKey: key } = this.#options.key;
-    const header = offset === 0 ? `${encodeSegmentHeader({ log: this.log, key, tree: this.#tree })}\n` : "";
-    const data = Buffer.from(header + text);
-    await this.#options.store.write(first, offset, data);
-    this.#segment.offset = offset + data.length;
   }
 
   #expectHead(): void {
@@ -296,16 +233,8 @@ export class AuditLog implements AsyncDisposable {
     this.#waiters.end(unwritable("The log is closed"));
     clearTimeout(this.#flushTimer);
     clearTimeout(this.#headTimer);
-    await this.#options.store[Symbol.asyncDispose]();
+    await this.#tail[Symbol.asyncDispose]();
   }
-}
-
-interface Start {
-  readonly log: string;
-  readonly first: number;
-  readonly offset: number;
-  readonly tree: MerkleFrontier;
-  readonly covered: number;
 }
 
 function unwritable(reason: string): Problem {
