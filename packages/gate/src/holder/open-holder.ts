@@ -47,8 +47,9 @@ export interface Holder extends AsyncDisposable {
 // In each worker. An idle tunnel holds up to 80 KiB.
 const MAX_WORKER_CONNECTIONS = 16_384;
 const MAX_CONNECTIONS_PER_RUN = 1_024;
-// In each worker. A decoder and an encoder hold about half a megabyte, at worst some 20.
-const MAX_RECODED_BODIES = 256;
+// In each worker, of which one run gets half. An answer takes half a megabyte and its window: none in gzip, 4 MiB in br as
+// most encode it, 16 at worst.
+const MAX_RECODING_BYTES = 512 * 1_048_576;
 // In each worker, of requests whose heads come in pieces.
 const MAX_HEAD_BYTES = 64 * 1_048_576;
 const MAX_NAMES_ON_RECORD = 1_000;
@@ -304,7 +305,7 @@ async function poolOptions(config: GateConfig, parts: PoolParts) {
       idleTimeoutMs: config.idleTimeoutMs,
       maxConnections: MAX_WORKER_CONNECTIONS,
       maxConnectionsPerRun: MAX_CONNECTIONS_PER_RUN,
-      maxRecodedBodies: MAX_RECODED_BODIES,
+      maxRecodingBytes: MAX_RECODING_BYTES,
       maxHeadBytes: MAX_HEAD_BYTES,
       ownAddresses: [],
     },

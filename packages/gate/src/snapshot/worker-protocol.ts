@@ -70,8 +70,8 @@ export interface WorkerConfig {
   readonly maxConnections: number;
   /** Of one run, tunnels and upgraded ones among them; over it new ones are refused with `gate.overloaded`. */
   readonly maxConnectionsPerRun: number;
-  /** Encoded answers that are searched at the same time; over it they are refused with `gate.overloaded`. */
-  readonly maxRecodedBodies: number;
+  /** What the search of encoded answers may hold at the same time; over it they are refused with `gate.overloaded`. */
+  readonly maxRecodingBytes: number;
   /**
    * Bytes of request heads that are not whole yet; over it they are refused with `gate.overloaded`. One run, or what
    * comes from outside sandboxes, has a half at most.

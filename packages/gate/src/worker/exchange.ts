@@ -8,6 +8,7 @@ import type { Refusal, RequestContext } from "../pipeline/request-context.ts";
 import { type OwnAnswer, transformAnswer } from "../pipeline/transform-answer.ts";
 import type { UpstreamConnection, UpstreamUser } from "../upstream/upstream-connection.ts";
 import { bodyCoding, isSearchable } from "./body-coding.ts";
+import { RECODING_BYTES } from "./coding-window.ts";
 import type { FairShares } from "./fair-shares.ts";
 import { RequestWriter } from "./request-writer.ts";
 import { type CodedBody, type RecodingOwner, ResponseWriter } from "./response-writer.ts";
@@ -120,8 +121,8 @@ export class Exchange implements UpstreamUser, RecodingOwner {
     this.#complete();
   }
 
-  onUnreadable(): void {
-    this.#fail("gate.upstream_protocol", "");
+  onUnreadable(code: ProblemCode): void {
+    this.#fail(code, "");
   }
 
   onFault(thrown: unknown): void {
@@ -225,7 +226,7 @@ export class Exchange implements UpstreamUser, RecodingOwner {
       return { code: "gate.upstream_protocol", detail };
     }
     const slot = this.#owner.recodings.open(run.snapshot.runId);
-    if (slot.resize(1)) return { coding, slot };
+    if (slot.resize(RECODING_BYTES)) return { coding, slot };
     return { code: "gate.overloaded", detail: "Too many encoded answers are being searched for credentials." };
   }
 

@@ -69,7 +69,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
       onFault: deps.onFault,
       onAddressLost: deps.onAddressLost,
       swept: new Set(),
-      recodings: new FairShares(config.maxRecodedBodies),
+      recodings: new FairShares(config.maxRecodingBytes),
       headBytes: new FairShares(config.maxHeadBytes),
       leaves: new LeafContexts({
         mint: deps.mintLeaf,

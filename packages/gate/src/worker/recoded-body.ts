@@ -15,6 +15,8 @@ import {
 } from "node:zlib";
 import type { Scrubber } from "../scrub/scrubber.ts";
 import type { Coding } from "./body-coding.ts";
+import { RECODING_BYTES, windowBytes } from "./coding-window.ts";
+import type { Share } from "./fair-shares.ts";
 
 type Decoder = Gunzip | BrotliDecompress | ZstdDecompress;
 type Encoder = Gzip | BrotliCompress | ZstdCompress;
@@ -59,8 +61,8 @@ export interface RecodedBodyOwner {
   onRoom(): void;
   /** Everything was handed over. */
   onWhole(): void;
-  /** It is not in its coding, or grows beyond all measure: nothing more comes. */
-  onUnreadable(): void;
+  /** Nothing more comes: it is not in its coding, grows beyond all measure, or asks for more memory than there is. */
+  onUnreadable(code: "gate.upstream_protocol" | "gate.overloaded"): void;
   /** Something was thrown that should not have been. */
   onFault(thrown: unknown): void;
 }
@@ -69,8 +71,8 @@ export interface RecodedBodyOwner {
 export interface Recoding {
   readonly coding: Coding;
   readonly scrubber: Scrubber;
-  /** Taken for this body, which gives it back. */
-  readonly slot: Disposable;
+  /** Taken for this body, which gives it back; it grows by the body's window. */
+  readonly slot: Share;
 }
 
 /**
@@ -80,7 +82,8 @@ export interface Recoding {
 export class RecodedBody implements Disposable {
   readonly #scrubber: Scrubber;
   readonly #owner: RecodedBodyOwner;
-  readonly #slot: Disposable;
+  readonly #coding: Coding;
+  readonly #slot: Share;
   readonly #flush: number;
   readonly #decoder: Decoder;
   readonly #encoder: Encoder;
@@ -95,6 +98,7 @@ export class RecodedBody implements Disposable {
     const codec = CODECS[coding];
     this.#scrubber = scrubber;
     this.#owner = owner;
+    this.#coding = coding;
     this.#slot = slot;
     this.#flush = codec.flush;
     this.#decoder = codec.decoder();
@@ -127,6 +131,9 @@ export class RecodedBody implements Disposable {
 
   push(data: Buffer): void {
     if (this.#state !== "open") return;
+    if (this.#bytesIn === 0 && !this.#slot.resize(RECODING_BYTES + windowBytes(this.#coding, data))) {
+      return this.#fail("gate.overloaded");
+    }
     this.#bytesIn += data.length;
     this.#decoding += 1;
     this.#decoder.write(data, () => {
@@ -187,9 +194,9 @@ export class RecodedBody implements Disposable {
     this.#owner.onWhole();
   }
 
-  #fail(): void {
+  #fail(code: "gate.upstream_protocol" | "gate.overloaded" = "gate.upstream_protocol"): void {
     this[Symbol.dispose]();
-    this.#owner.onUnreadable();
+    this.#owner.onUnreadable(code);
   }
 
   [Symbol.dispose](): void {

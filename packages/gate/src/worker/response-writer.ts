@@ -6,6 +6,7 @@ import type { RequestContext } from "../pipeline/request-context.ts";
 import { Scrubber } from "../scrub/scrubber.ts";
 import { WebSocketScrubber } from "../scrub/websocket-scrubber.ts";
 import { type Coding, mayBeText, recodedFields } from "./body-coding.ts";
+import type { Share } from "./fair-shares.ts";
 import { RecodedBody, type RecodedBodyOwner } from "./recoded-body.ts";
 import { WriteBatch } from "./write-batch.ts";
 
@@ -18,7 +19,7 @@ export type RecodingOwner = Pick<RecodedBodyOwner, "onRoom" | "onWhole" | "onUnr
 /** An answer's coding, and what was taken for its body; no slot where it has none. */
 export interface CodedBody {
   readonly coding: Coding;
-  readonly slot: Disposable | undefined;
+  readonly slot: Share | undefined;
 }
 
 /** Writes one response to the client: head without hop-by-hop fields, body in the client's framing, scrubbed. */
@@ -122,7 +123,7 @@ export class ResponseWriter implements Disposable {
           this.#owner.onWhole();
         },
         onRoom: () => this.#owner.onRoom(),
-        onUnreadable: () => this.#owner.onUnreadable(),
+        onUnreadable: (code) => this.#owner.onUnreadable(code),
         onFault: (thrown) => this.#owner.onFault(thrown),
       },
     );
@@ -141,7 +142,7 @@ export class ResponseWriter implements Disposable {
   relay(data: Buffer): void {
     this.#add(this.#messages === undefined ? data : this.#messages.push(data));
     this.flush();
-    if (this.#messages?.isRefused) this.#owner.onUnreadable();
+    if (this.#messages?.isRefused) this.#owner.onUnreadable("gate.upstream_protocol");
   }
 
   /** Sends what was prepared. */

@@ -14,7 +14,7 @@ export interface WorkerContext {
   readonly leaves: LeafContexts;
   readonly dialer: UpstreamDialer;
   readonly idleUpstreams: IdleUpstreams;
-  /** Encoded bodies that are searched, by run: each holds the windows of a decoder and an encoder. */
+  /** Bytes that the search of encoded bodies takes, by run: each holds the windows of a decoder and an encoder. */
   readonly recodings: FairShares;
   /** Bytes of heads that are not whole yet, by where they came in or whose they are. */
   readonly headBytes: FairShares;

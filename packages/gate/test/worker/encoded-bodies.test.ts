@@ -12,6 +12,7 @@ import { parseRunId } from "@gatehouse/core";
 import { eventually } from "@gatehouse/testbed";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RunSnapshot } from "../../src/snapshot/run-snapshot.ts";
+import { RECODING_BYTES } from "../../src/worker/coding-window.ts";
 import { hashToken } from "../../src/worker/identify-run.ts";
 import type { ByteStream, Message } from "./byte-stream.ts";
 import { allowing, type GateUnderTest, injection, openGate, outside, type ProxyClient } from "./gate-under-test.ts";
@@ -31,6 +32,8 @@ const CODINGS = {
 const NAMES = Object.keys(CODINGS) as readonly (keyof typeof CODINGS)[];
 
 let gate: GateUnderTest;
+/** Where eight bodies can be searched at a time, and no window is large. */
+let tight: GateUnderTest;
 let origin: RawOrigin;
 let host: string;
 let plain: string;
@@ -38,7 +41,8 @@ let granted: Partial<RunSnapshot>;
 
 beforeAll(async () => {
   origin = await openRawOrigin(outside);
-  gate = await openGate({ config: { maxRecodedBodies: 8 } });
+  gate = await openGate();
+  tight = await openGate({ config: { maxRecodingBytes: 8 * RECODING_BYTES } });
   host = `api.test:${origin.port}`;
   plain = `other.test:${origin.port}`;
   granted = {
@@ -49,6 +53,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await gate[Symbol.asyncDispose]();
+  await tight[Symbol.asyncDispose]();
   await origin[Symbol.asyncDispose]();
 });
 
@@ -62,12 +67,13 @@ interface UnderWay {
 interface Opening {
   readonly fields?: readonly string[];
   readonly token?: string;
+  readonly via?: GateUnderTest;
 }
 
 /** A request on a connection of its own: the run is new each time. */
-async function begin(start: string, { fields = [], ...opening }: Opening = {}): Promise<UnderWay> {
-  await gate.put(granted);
-  const client = await gate.tunnel(host, opening);
+async function begin(start: string, { fields = [], via = gate, ...opening }: Opening = {}): Promise<UnderWay> {
+  await via.put(granted);
+  const client = await via.tunnel(host, opening);
   client.send([start, `Host: ${host}`, ...fields, "", ""].join("\r\n"));
   const service = await origin.accept();
   return { client, service, head: await service.readUntil("\r\n\r\n") };
@@ -321,25 +327,38 @@ test("a run that has as many as are left gets no more, other runs do, and a clie
   const held: UnderWay[] = [];
   // One after the other: which connection at the service is whose is told by their order.
   for (let at = 0; at < 4; at += 1) {
-    const one = await begin(`GET /held-${at} HTTP/1.1`);
+    const one = await begin(`GET /held-${at} HTTP/1.1`, { via: tight });
     one.service.write("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n");
     await one.client.stream.readUntil("\r\n\r\n");
     held.push(one);
   }
-  const fifth = await begin("GET /fifth HTTP/1.1");
+  const fifth = await begin("GET /fifth HTTP/1.1", { via: tight });
   fifth.service.write(answer("gzip", gzipSync(TEXT)));
   expect((await fifth.client.receive()).header("x-gatehouse-denied")).toBe("gate.overloaded");
   const token = "ab".repeat(32);
-  await gate.put({ ...granted, runId: parseRunId("run-2"), tokenHash: hashToken(token) });
-  const other = await begin("GET /other HTTP/1.1", { token });
+  await tight.put({ ...granted, runId: parseRunId("run-2"), tokenHash: hashToken(token) });
+  const other = await begin("GET /other HTTP/1.1", { token, via: tight });
   other.service.write(answer("gzip", gzipSync(TEXT)));
   expect((await other.client.receive()).status).toBe(200);
   held[0]?.client.stream.socket.destroy();
   await eventually("the end of the service's side", () => held[0]?.service.isClosed);
-  const sixth = await begin("GET /sixth HTTP/1.1");
+  const sixth = await begin("GET /sixth HTTP/1.1", { via: tight });
   sixth.service.write(answer("gzip", gzipSync(TEXT)));
   expect((await sixth.client.receive()).status).toBe(200);
   for (const { client } of held) client.stream.socket.destroy();
+});
+
+test("a body whose window takes more memory than is left for its run is cut off, and others go on", async () => {
+  const large = brotliCompressSync(TEXT, { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } });
+  const cut = await begin("GET /large-window HTTP/1.1", { via: tight });
+  cut.service.write(answer("br", large));
+  expect((await cut.client.stream.readToEnd()).toString("latin1").endsWith("0\r\n\r\n")).toBe(false);
+  await eventually("the record", () =>
+    tight.records.some(({ url, code }) => url.endsWith("/large-window") && code === "gate.overloaded"),
+  );
+  const small = await begin("GET / HTTP/1.1", { via: tight });
+  small.service.write(answer("br", brotliCompressSync(TEXT, { params: { [constants.BROTLI_PARAM_LGWIN]: 16 } })));
+  expect(brotliDecompressSync(bytesOf(await small.client.receive())).toString()).toBe(CLEAN);
 });
 
 test("a service that switches to a WebSocket with extensions, which nobody asked for, is refused", async () => {

@@ -126,7 +126,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
         idleTimeoutMs: 60_000,
         maxConnections: 1_000,
         maxConnectionsPerRun: 500,
-        maxRecodedBodies: 100,
+        maxRecodingBytes: 100_000_000,
         maxHeadBytes: 1_048_576,
         ownAddresses: [],
         ...config,

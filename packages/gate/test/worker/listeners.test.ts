@@ -162,7 +162,7 @@ async function forkWorker(hostsPort: number) {
       idleTimeoutMs: 60_000,
       maxConnections: 100,
       maxConnectionsPerRun: 50,
-      maxRecodedBodies: 10,
+      maxRecodingBytes: 10_000_000,
       maxHeadBytes: 1_048_576,
       ownAddresses: [],
     },
