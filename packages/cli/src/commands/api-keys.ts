@@ -2,6 +2,7 @@ import { Problem, parseResourceName } from "@gatehouse/core";
 import { writeFileAtomic } from "@gatehouse/kit";
 import type { ApiKey } from "@gatehouse/wire";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { allPages } from "../operator/all-pages.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { readRole, roleName } from "../operator/roles.ts";
 import { printJson, printLine, printTable, shown } from "../terminal/print.ts";
@@ -9,7 +10,9 @@ import { readDuration } from "../terminal/read-duration.ts";
 
 /** Lists the keys of the organisation's members, never what they are. */
 export async function listApiKeys(invocation: Invocation): Promise<number> {
-  const { apiKeys } = await asOperator(invocation.config.state.dir, ({ org }) => org.listApiKeys({}));
+  const apiKeys = await asOperator(invocation.config.state.dir, ({ org }) =>
+    allPages(org.listApiKeys, (page) => page.apiKeys),
+  );
   const rows = apiKeys.map(describeApiKey);
   if (isSet(invocation, "json")) printJson(rows);
   else
@@ -47,7 +50,8 @@ export async function createApiKey(invocation: Invocation): Promise<number> {
 export async function revokeApiKey(invocation: Invocation): Promise<number> {
   const asked = invocation.args[0] ?? "";
   const key = await asOperator(invocation.config.state.dir, async ({ org }) => {
-    const found = (await org.listApiKeys({})).apiKeys.find(({ id, prefix }) => id === asked || prefix === asked);
+    const apiKeys = await allPages(org.listApiKeys, (page) => page.apiKeys);
+    const found = apiKeys.find(({ id, prefix }) => id === asked || prefix === asked);
     if (found === undefined) throw new Problem("keys.not_found");
     await org.revokeApiKey({ id: found.id });
     return found;

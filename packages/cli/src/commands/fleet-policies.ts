@@ -2,6 +2,7 @@ import { Problem, toHex } from "@gatehouse/core";
 import type { Policy } from "@gatehouse/wire";
 import { stringify } from "yaml";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { allPages } from "../operator/all-pages.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { readFleetPolicy } from "../policy/fleet-policy.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
@@ -9,7 +10,7 @@ import { readLabels } from "../terminal/read-labels.ts";
 
 /** Lists the policies of the organisation. */
 export async function listPolicies(invocation: Invocation): Promise<number> {
-  const { policies } = await call(invocation, (own) => own.listPolicies({}));
+  const policies = await call(invocation, (own) => allPages(own.listPolicies, (page) => page.policies));
   const rows = policies.map(describe);
   if (isSet(invocation, "json")) printJson(rows);
   else if (rows.length === 0) printLine("No policies. Put one: gatehouse policy apply NAME FILE");

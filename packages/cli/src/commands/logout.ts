@@ -2,6 +2,7 @@ import { Problem } from "@gatehouse/core";
 import { removeFile } from "@gatehouse/kit";
 import { Role } from "@gatehouse/wire";
 import { type Invocation, isSet } from "../invocation.ts";
+import { allPages } from "../operator/all-pages.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { OperatorFiles } from "../operator/operator-files.ts";
 import { printJson, printLine } from "../terminal/print.ts";
@@ -21,7 +22,7 @@ export async function logout(invocation: Invocation): Promise<number> {
 
 /** The only key of an owner stays: nobody could make another. */
 async function endKey({ org }: Operator, text: string): Promise<void> {
-  const { apiKeys } = await org.listApiKeys({});
+  const apiKeys = await allPages(org.listApiKeys, (page) => page.apiKeys);
   const own = apiKeys.find(({ prefix }) => text.startsWith(`${prefix}_`));
   if (own === undefined) return;
   const isOwners = ({ role, expiresAt }: typeof own) => role === Role.OWNER && Number(expiresAt) > Date.now();

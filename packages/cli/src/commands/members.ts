@@ -1,12 +1,15 @@
 import { parseResourceName, type ResourceName } from "@gatehouse/core";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { allPages } from "../operator/all-pages.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { readRole, roleName } from "../operator/roles.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
 
 /** Lists the people of the organisation. */
 export async function listMembers(invocation: Invocation): Promise<number> {
-  const { members } = await asOperator(invocation.config.state.dir, ({ org }) => org.listMembers({}));
+  const members = await asOperator(invocation.config.state.dir, ({ org }) =>
+    allPages(org.listMembers, (page) => page.members),
+  );
   const rows = members.map(({ name, role, createdAt, hasPassword, hasIdentity, linkExpiresAt }) => ({
     name,
     role: roleName(role),

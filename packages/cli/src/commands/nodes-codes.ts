@@ -2,6 +2,7 @@ import { base64url, Problem, parseCode } from "@gatehouse/core";
 import { orgPin, writeFileAtomic } from "@gatehouse/kit";
 import { Enrollment_State } from "@gatehouse/wire";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { allPages } from "../operator/all-pages.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
 import { readDuration } from "../terminal/read-duration.ts";
@@ -38,7 +39,9 @@ export async function replaceNode(invocation: Invocation): Promise<number> {
 
 /** Lists what waits to be claimed or confirmed. */
 export async function listCodes(invocation: Invocation): Promise<number> {
-  const { enrollments } = await asOperator(invocation.config.state.dir, ({ nodes }) => nodes.listEnrollmentCodes({}));
+  const enrollments = await asOperator(invocation.config.state.dir, ({ nodes }) =>
+    allPages(nodes.listEnrollmentCodes, (page) => page.enrollments),
+  );
   const rows = enrollments.map(({ id, state, name, nodeId, expiresAt }) => ({
     id,
     state: Enrollment_State[state].toLowerCase(),

@@ -1,6 +1,7 @@
 import { base64url, constantTimeEqual, fromBase64url, Problem } from "@gatehouse/core";
 import { writeRosterMessage } from "@gatehouse/kit";
 import { type Invocation, isSet } from "../invocation.ts";
+import { allPages } from "../operator/all-pages.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { OperatorFiles } from "../operator/operator-files.ts";
 import { signRoster } from "../operator/sign-roster.ts";
@@ -89,7 +90,7 @@ function without(keys: Keys, key: Uint8Array): Keys {
 
 async function refuseInUse({ credentials }: Operator, key: Uint8Array): Promise<void> {
   const signed: string[] = [];
-  for (const { name } of (await credentials.listCredentials({})).credentials) {
+  for (const { name } of await allPages(credentials.listCredentials, (page) => page.credentials)) {
     const { credential } = await credentials.getCredential({ name });
     if (credential !== undefined && constantTimeEqual(credential.signer, key)) signed.push(name);
   }

@@ -9,6 +9,7 @@ import {
 import { loadTemplates, parseCredentialValue, requireBindings } from "@gatehouse/gate";
 import { readBindings, sealCredential } from "@gatehouse/kit";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
+import { allNodes, allPages } from "../operator/all-pages.ts";
 import { chooseSigner } from "../operator/choose-signer.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { listOwn } from "../operator/own-credentials.ts";
@@ -70,8 +71,9 @@ export async function resealHere(invocation: Invocation): Promise<number> {
 /** Lists the organisation's credentials; their values are nowhere but at their nodes. */
 export async function listSealed(invocation: Invocation): Promise<number> {
   return asOperator(invocation.config.state.dir, async ({ credentials, nodes }) => {
-    const byId = new Map((await nodes.listNodes({ pageSize: 2_500 })).nodes.map(({ id, name }) => [id, name]));
-    const listed = (await credentials.listCredentials({})).credentials.map((one) => ({
+    const byId = new Map((await allNodes({ nodes })).map(({ id, name }) => [id, name]));
+    const found = await allPages(credentials.listCredentials, (page) => page.credentials);
+    const listed = found.map((one) => ({
       id: one.credentialId,
       name: one.name,
       version: Number(one.version),

@@ -1,40 +1,40 @@
 import type { ListNodesRequest, Node, Run } from "@gatehouse/wire";
 import type { Operator } from "./open-operator.ts";
 
-interface Page<T> {
-  readonly items: readonly T[];
-  readonly nextPageToken: string;
+/** What asks for a page; its size is the server's own where it says none. */
+interface Asked {
+  readonly pageToken: string;
+  readonly pageSize?: number;
 }
 
-const PAGE = 2_500;
+const LONG_PAGE = 2_500;
 
 /** Every node that a filter lets through, in the order of their names. */
 export function allNodes(
   { nodes }: Pick<Operator, "nodes">,
   filter: Partial<Pick<ListNodesRequest, "labels" | "nameContains" | "state">> = {},
 ): Promise<readonly Node[]> {
-  return readAll(async (pageToken) => {
-    const { nodes: items, nextPageToken } = await nodes.listNodes({ ...filter, pageToken, pageSize: PAGE });
-    return { items, nextPageToken };
-  });
+  const listed = (page: Asked) => nodes.listNodes({ ...filter, ...page, pageSize: LONG_PAGE });
+  return allPages(listed, ({ nodes: found }) => found);
 }
 
 /** Every run of the organisation, or of a node, the newest first; those too that have ended. */
 export function allRuns({ nodes }: Pick<Operator, "nodes">, nodeId: string): Promise<readonly Run[]> {
-  return readAll(async (pageToken) => {
-    const asked = { nodeId, includeExited: true, pageToken, pageSize: PAGE };
-    const { runs: items, nextPageToken } = await nodes.listRuns(asked);
-    return { items, nextPageToken };
-  });
+  const listed = (page: Asked) => nodes.listRuns({ nodeId, includeExited: true, ...page, pageSize: LONG_PAGE });
+  return allPages(listed, ({ runs }) => runs);
 }
 
-async function readAll<T>(read: (pageToken: string) => Promise<Page<T>>): Promise<readonly T[]> {
+/** All that a server lists, page by page. */
+export async function allPages<Answer extends { readonly nextPageToken: string }, T>(
+  read: (page: Asked) => Promise<Answer>,
+  itemsOf: (answer: Answer) => readonly T[],
+): Promise<readonly T[]> {
   const found: T[] = [];
-  let token = "";
+  let pageToken = "";
   do {
-    const page = await read(token);
-    found.push(...page.items);
-    token = page.nextPageToken;
-  } while (token !== "");
+    const answer = await read({ pageToken });
+    found.push(...itemsOf(answer));
+    pageToken = answer.nextPageToken;
+  } while (pageToken !== "");
   return found;
 }

@@ -1,5 +1,6 @@
 import { Problem } from "@gatehouse/core";
 import { Enrollment_State, type GetNodeResponse, type Node } from "@gatehouse/wire";
+import { allPages } from "./all-pages.ts";
 import type { Operator } from "./open-operator.ts";
 
 /** A host that waits to be confirmed, as the server shows it. */
@@ -26,7 +27,7 @@ export async function findWaitingHost(operator: Pick<Operator, "nodes">, asked: 
 }
 
 async function findReplacement({ nodes }: Pick<Operator, "nodes">, { node: old }: GetNodeResponse) {
-  const { enrollments } = await nodes.listEnrollmentCodes({});
+  const enrollments = await allPages(nodes.listEnrollmentCodes, (page) => page.enrollments);
   const [first, ...others] = enrollments.filter(
     ({ state, replacesNodeId }) => state === Enrollment_State.AWAITING_CONFIRMATION && replacesNodeId === old?.id,
   );

@@ -1,3 +1,4 @@
+import type { Page } from "../page.ts";
 /** A sealed credential: ciphertext that the server cannot open, and what an operator bound it to. */
 export interface Credential {
   readonly id: string;
@@ -17,7 +18,7 @@ export interface Credential {
 
 /** The live credentials of the organisation inside one transaction. */
 export interface CredentialRecords {
-  list(): Promise<readonly Credential[]>;
+  list(page?: Page): Promise<readonly Credential[]>;
   /** Their names by id: without what each holds. */
   names(): Promise<ReadonlyMap<string, string>>;
   findByName(name: string): Promise<Credential | undefined>;

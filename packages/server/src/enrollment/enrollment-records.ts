@@ -1,3 +1,4 @@
+import type { Page } from "../page.ts";
 export type EnrollmentState = "pending" | "awaiting_confirmation" | "confirmed" | "expired" | "cancelled";
 
 /** One enrollment code and what became of it. */
@@ -41,6 +42,6 @@ export interface EnrollmentRecords {
   lock(id: string): Promise<Enrollment | undefined>;
   findByNode(nodeId: string): Promise<Enrollment | undefined>;
   /** Those that wait for a claim or a confirmation. */
-  listOpen(): Promise<readonly Enrollment[]>;
+  listOpen(page?: Page): Promise<readonly Enrollment[]>;
   update(id: string, change: EnrollmentChange): Promise<void>;
 }

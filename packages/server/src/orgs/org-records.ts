@@ -1,3 +1,5 @@
+import type { Page } from "../page.ts";
+
 /** One tenant. */
 export interface Org {
   readonly id: string;
@@ -45,7 +47,7 @@ export interface OrgRecords {
 
 export interface MemberRecords {
   insert(member: Omit<Member, "createdAt">): Promise<void>;
-  list(): Promise<readonly Member[]>;
+  list(page?: Page): Promise<readonly Member[]>;
   /** As `list`; nobody else changes a member until the transaction ends. */
   listForUpdate(): Promise<readonly Member[]>;
   find(id: string): Promise<Member | undefined>;
@@ -58,7 +60,7 @@ export interface ApiKeyRecords {
   insert(key: Omit<ApiKey, "createdAt" | "lastUsedAt" | "revokedAt">): Promise<void>;
   findByHash(sha256: Uint8Array): Promise<ApiKey | undefined>;
   find(id: string): Promise<ApiKey | undefined>;
-  listOfMembers(): Promise<readonly ApiKey[]>;
+  listOfMembers(page?: Page): Promise<readonly ApiKey[]>;
   listOfNode(nodeId: string): Promise<readonly ApiKey[]>;
   touch(id: string): Promise<void>;
   revoke(id: string): Promise<boolean>;

@@ -1,4 +1,5 @@
 import type { Member, MemberRecords } from "../orgs/org-records.ts";
+import type { Page } from "../page.ts";
 import type { InvitationRecords, PasswordRecords } from "./password-records.ts";
 import type { IdentityRecords } from "./people-records.ts";
 
@@ -10,16 +11,19 @@ export interface ListedMember extends Member {
   readonly linkExpiresAt: number | undefined;
 }
 
-/** The members of an organisation, by name. */
-export async function listPeople(tx: {
-  readonly members: MemberRecords;
-  readonly passwords: PasswordRecords;
-  readonly identities: IdentityRecords;
-  readonly invitations: InvitationRecords;
-}): Promise<readonly ListedMember[]> {
+/** Members of an organisation, by name. */
+export async function listPeople(
+  tx: {
+    readonly members: MemberRecords;
+    readonly passwords: PasswordRecords;
+    readonly identities: IdentityRecords;
+    readonly invitations: InvitationRecords;
+  },
+  page: Page,
+): Promise<readonly ListedMember[]> {
   const [passwords, identities] = [await tx.passwords.memberIds(), await tx.identities.memberIds()];
   const links = new Map((await tx.invitations.list()).map(({ memberId, expiresAt }) => [memberId, expiresAt]));
-  return (await tx.members.list()).map((member) => ({
+  return (await tx.members.list(page)).map((member) => ({
     ...member,
     hasPassword: passwords.has(member.id),
     hasIdentity: identities.has(member.id),

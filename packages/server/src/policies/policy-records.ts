@@ -1,3 +1,4 @@
+import type { Page } from "../page.ts";
 /** One version of a policy. */
 export interface PolicyVersion {
   readonly version: number;
@@ -18,7 +19,7 @@ export interface Policy extends PolicyVersion {
 
 /** The policies of the organisation inside one transaction. */
 export interface PolicyRecords {
-  list(): Promise<readonly Policy[]>;
+  list(page?: Page): Promise<readonly Policy[]>;
   find(name: string): Promise<Policy | undefined>;
   /** Stores a version in place of the one before, and beside it; whom the policy holds stays. */
   put(policy: Pick<Policy, "id" | "name" | "document" | "version" | "actor">): Promise<void>;

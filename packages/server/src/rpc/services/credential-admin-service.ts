@@ -4,10 +4,14 @@ import type { CredentialAdminService, SealedCredential } from "@gatehouse/wire";
 import type { Credential, CredentialRecords } from "../../credentials/credential-records.ts";
 import { putCredential } from "../../credentials/put-credential.ts";
 import { revokeCredential } from "../../credentials/revoke-credential.ts";
+import { nextPageToken, readPage } from "../../page.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { toSafeNumber } from "./safe-number.ts";
 import { tellNodes } from "./tell-nodes.ts";
+
+/** Each names the nodes that have it. */
+const DEFAULT_PAGE = 250;
 
 /** Sealed credentials, as operators put them and take them back. */
 export function credentialAdminService({ store, bus }: ServerContext): ServiceImpl<typeof CredentialAdminService> {
@@ -21,11 +25,14 @@ export function credentialAdminService({ store, bus }: ServerContext): ServiceIm
       tellNodes(bus, orgId, await store.inOrg(orgId, (tx) => putCredential(tx, input)));
       return {};
     },
-    listCredentials: async (_, context) =>
-      store.inOrg(operatorCaller(context).orgId, async (tx) => {
-        const all = await tx.credentials.list();
-        return { credentials: await Promise.all(all.map((credential) => summarise(tx.credentials, credential))) };
-      }),
+    listCredentials: async (asked, context) => {
+      const page = readPage(asked, DEFAULT_PAGE);
+      return store.inOrg(operatorCaller(context).orgId, async (tx) => {
+        const found = await tx.credentials.list(page);
+        const credentials = await Promise.all(found.map((credential) => summarise(tx.credentials, credential)));
+        return { credentials, nextPageToken: nextPageToken(found, page, ({ name }) => name) };
+      });
+    },
     getCredential: async ({ name }, context) =>
       store.inOrg(operatorCaller(context).orgId, async (tx) => {
         const found = await tx.credentials.findByName(name);

@@ -5,10 +5,13 @@ import type { NodeAdminService } from "@gatehouse/wire";
 import { confirmNode } from "../../enrollment/confirm-node.ts";
 import { createCode, createReplacementCode, DEFAULT_CLAIM_TTL_MS } from "../../enrollment/create-code.ts";
 import { cancelEnrollment } from "../../enrollment/end-enrollment.ts";
+import { nextPageToken, readPage } from "../../page.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { describeEnrollment } from "./describe-enrollment.ts";
 import { describeNode } from "./describe-node.ts";
+
+const DEFAULT_PAGE = 1_000;
 
 /** How hosts become nodes, as operators see it. */
 export function enrollmentMethods(server: ServerContext) {
@@ -29,9 +32,10 @@ export function enrollmentMethods(server: ServerContext) {
       const made = await store.inOrg(caller.orgId, (tx) => createReplacementCode(tx, input, codeDeps));
       return { ...made, expiresAt: BigInt(made.expiresAt) };
     },
-    listEnrollmentCodes: async (_, context) => {
-      const open = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.enrollments.listOpen());
-      return { enrollments: open.map(describeEnrollment) };
+    listEnrollmentCodes: async (asked, context) => {
+      const page = readPage(asked, DEFAULT_PAGE);
+      const open = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.enrollments.listOpen(page));
+      return { enrollments: open.map(describeEnrollment), nextPageToken: nextPageToken(open, page, ({ id }) => id) };
     },
     cancelEnrollment: async ({ enrollmentId }, context) => {
       const caller = operatorCaller(context);

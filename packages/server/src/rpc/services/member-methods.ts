@@ -3,6 +3,7 @@ import { Problem } from "@gatehouse/core";
 import type { OrgAdminService } from "@gatehouse/wire";
 import { addMember, removeMember, setMemberRole } from "../../orgs/change-members.ts";
 import { createMemberKey, revokeMemberKey } from "../../orgs/member-keys.ts";
+import { nextPageToken, readPage } from "../../page.ts";
 import { endSessions, listSessions } from "../../people/end-sessions.ts";
 import { inviteMember } from "../../people/invitations.ts";
 import { listPeople } from "../../people/list-people.ts";
@@ -10,12 +11,15 @@ import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { describeKey, describeMember, describeSession, toRole } from "./describe-member.ts";
 
+const DEFAULT_PAGE = 1_000;
+
 /** The people of an organisation and their keys. */
 export function memberMethods({ store, bus, random, hasPasswords }: ServerContext) {
   return {
-    listMembers: async (_, context) => {
-      const members = await store.inOrg(operatorCaller(context).orgId, listPeople);
-      return { members: members.map(describeMember) };
+    listMembers: async (asked, context) => {
+      const page = readPage(asked, DEFAULT_PAGE);
+      const members = await store.inOrg(operatorCaller(context).orgId, (tx) => listPeople(tx, page));
+      return { members: members.map(describeMember), nextPageToken: nextPageToken(members, page, ({ name }) => name) };
     },
     addMember: async ({ name, role, samePerson: isSamePerson }, context) => {
       const caller = operatorCaller(context);
@@ -56,13 +60,15 @@ export function memberMethods({ store, bus, random, hasPasswords }: ServerContex
       bus.publish({ kind: "people", orgId: caller.orgId });
       return { ended };
     },
-    listApiKeys: async (_, context) => {
+    listApiKeys: async (asked, context) => {
+      const page = readPage(asked, DEFAULT_PAGE);
       const caller = operatorCaller(context);
       return store.inOrg(caller.orgId, async (tx) => {
         await tx.audit.append({ kind: "api_keys.listed", actor: actorOf(caller) });
         const members = new Map((await tx.members.list()).map(({ id, name }) => [id, name]));
-        const apiKeys = await tx.apiKeys.listOfMembers();
-        return { apiKeys: apiKeys.map((key) => describeKey(key, members.get(key.memberId ?? "") ?? "")) };
+        const apiKeys = await tx.apiKeys.listOfMembers(page);
+        const listed = apiKeys.map((key) => describeKey(key, members.get(key.memberId ?? "") ?? ""));
+        return { apiKeys: listed, nextPageToken: nextPageToken(apiKeys, page, ({ id }) => id) };
       });
     },
     createApiKey: async ({ label, role, ttlMs, member }, context) => {

@@ -2,6 +2,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { NodeAdminService } from "@gatehouse/wire";
 import { findNode } from "../../nodes/find-node.ts";
 import { retireNode } from "../../nodes/retire-node.ts";
+import { nextPageToken, readPage } from "../../page.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { commandMethods } from "./command-methods.ts";
@@ -20,18 +21,17 @@ export function nodeAdminService(server: ServerContext): ServiceImpl<typeof Node
     ...reportMethods(server),
     ...commandMethods(server),
     ...placementMethods(server),
-    listNodes: async ({ pageSize, pageToken, nameContains, labels, state }, context) => {
-      const limit = pageSize === 0 ? DEFAULT_PAGE : pageSize;
+    listNodes: async ({ nameContains, labels, state, ...asked }, context) => {
+      const page = readPage(asked, DEFAULT_PAGE);
       const filter = {
-        limit,
+        ...page,
         labels,
         state: toNodeState(state),
-        after: pageToken === "" ? undefined : pageToken,
         nameContains: nameContains === "" ? undefined : nameContains,
       };
       const nodes = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.nodes.list(filter));
-      const nextPageToken = nodes.length < limit ? "" : (nodes.at(-1)?.name ?? "");
-      return { nodes: nodes.map((node) => describeNode(node, clock.now())), nextPageToken };
+      const listed = nodes.map((node) => describeNode(node, clock.now()));
+      return { nodes: listed, nextPageToken: nextPageToken(nodes, page, ({ name }) => name) };
     },
     getNode: async ({ node: asked }, context) =>
       store.inOrg(operatorCaller(context).orgId, async (tx) => {

@@ -2,12 +2,16 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { Problem } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
 import type { PolicyAdminService } from "@gatehouse/wire";
+import { nextPageToken, readPage } from "../../page.ts";
 import { assignPolicy, deletePolicy, putPolicy } from "../../policies/change-policy.ts";
 import type { Policy, PolicyRecords } from "../../policies/policy-records.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { toSafeNumber } from "./safe-number.ts";
 import { tellNodes } from "./tell-nodes.ts";
+
+/** Each is a whole document. */
+const DEFAULT_PAGE = 50;
 
 /** Policies that hold every run of the organisation's nodes. */
 export function policyAdminService({ store, bus, random }: ServerContext): ServiceImpl<typeof PolicyAdminService> {
@@ -21,9 +25,13 @@ export function policyAdminService({ store, bus, random }: ServerContext): Servi
       tellNodes(bus, orgId, nodeIds);
       return { version: BigInt(version), changed: hasChanged };
     },
-    listPolicies: async (_, context) => {
-      const policies = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.policies.list());
-      return { policies: policies.map(describePolicy) };
+    listPolicies: async (asked, context) => {
+      const page = readPage(asked, DEFAULT_PAGE);
+      const policies = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.policies.list(page));
+      return {
+        policies: policies.map(describePolicy),
+        nextPageToken: nextPageToken(policies, page, ({ name }) => name),
+      };
     },
     getPolicy: async ({ name, version }, context) => {
       const asked = toSafeNumber(version);

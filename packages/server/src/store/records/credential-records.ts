@@ -25,7 +25,10 @@ export function credentialRecords(scope: RecordScope): CredentialRecords {
       .execute();
   return {
     listOfNode,
-    list: async () => (await live().execute()).map(toRecord),
+    list: async (page) => {
+      const part = page && live().where("name", ">", page.after).limit(page.limit);
+      return (await (part ?? live()).execute()).map(toRecord);
+    },
     names: async () => {
       const rows = db.selectFrom("credentials").select(["id", "name"]).where("org_id", "=", orgId);
       return new Map((await rows.where("deleted_at", "is", null).execute()).map(({ id, name }) => [id, name]));

@@ -34,9 +34,10 @@ export function enrollmentRecords(scope: RecordScope): EnrollmentRecords {
     lockByCode: (codeSha256) => lockRow("code_sha256", codeSha256),
     lock: (id) => lockRow("id", id),
     findByNode: async (nodeId) => (await all().where("node_id", "=", nodeId).execute()).map(toEnrollment)[0],
-    listOpen: async () => {
+    listOpen: async (page) => {
       const open = all().where("state", "in", ["pending", "awaiting_confirmation"]).orderBy("id");
-      return (await open.execute()).map(toEnrollment);
+      const part = page && open.where("id", ">", page.after).limit(page.limit);
+      return (await (part ?? open).execute()).map(toEnrollment);
     },
     update: async (id, change) => {
       const one = db.updateTable("enrollments").set({ ...toColumns(change), updated_at: now() });

@@ -35,7 +35,11 @@ export function memberRecords(scope: RecordScope): MemberRecords {
         .values({ ...stamps(scope), id, name, role, deleted_at: null })
         .execute();
     },
-    list: async () => (await live().orderBy("name").execute()).map(toMember),
+    list: async (page) => {
+      const all = live().orderBy("name");
+      const part = page && all.where("name", ">", page.after).limit(page.limit);
+      return (await (part ?? all).execute()).map(toMember);
+    },
     // SQLite has one writer anyway.
     listForUpdate: async () =>
       (await (dialect.name === "postgres" ? live().orderBy("id").forUpdate() : live()).execute()).map(toMember),
@@ -61,7 +65,11 @@ export function apiKeyRecords(scope: RecordScope): ApiKeyRecords {
     },
     findByHash: async (hash) => (await all().where("sha256", "=", hash).execute()).map(toApiKey)[0],
     find: async (id) => (await all().where("id", "=", id).execute()).map(toApiKey)[0],
-    listOfMembers: async () => (await live().where("member_id", "is not", null).execute()).map(toApiKey),
+    listOfMembers: async (page) => {
+      const keys = live().where("member_id", "is not", null);
+      const part = page && keys.where("id", ">", page.after).limit(page.limit);
+      return (await (part ?? keys).execute()).map(toApiKey);
+    },
     listOfNode: async (nodeId) => (await live().where("node_id", "=", nodeId).execute()).map(toApiKey),
     touch: async (id) => {
       await one(id).set({ last_used_at: now() }).execute();

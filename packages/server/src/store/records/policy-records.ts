@@ -9,7 +9,11 @@ export function policyRecords(scope: RecordScope): PolicyRecords {
   const versionsOf = (name: string) =>
     db.selectFrom("policy_versions").selectAll().where("org_id", "=", orgId).where("name", "=", name);
   return {
-    list: async () => (await own().orderBy("name").execute()).map(toPolicy),
+    list: async (page) => {
+      const all = own().orderBy("name");
+      const part = page && all.where("name", ">", page.after).limit(page.limit);
+      return (await (part ?? all).execute()).map(toPolicy);
+    },
     find: async (name) => (await own().where("name", "=", name).execute()).map(toPolicy)[0],
     put: async ({ id, name, document, version, actor }) => {
       const row = { ...stamps(scope), name, document, version, actor };

@@ -170,6 +170,17 @@ export declare const Enrollment_StateSchema: GenEnum<Enrollment_State>;
  * @generated from message gatehouse.admin.v1.ListEnrollmentCodesRequest
  */
 export declare type ListEnrollmentCodesRequest = Message<"gatehouse.admin.v1.ListEnrollmentCodesRequest"> & {
+  /**
+   * 0: 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -183,9 +194,18 @@ export declare const ListEnrollmentCodesRequestSchema: GenMessage<ListEnrollment
  */
 export declare type ListEnrollmentCodesResponse = Message<"gatehouse.admin.v1.ListEnrollmentCodesResponse"> & {
   /**
+   * The oldest first.
+   *
    * @generated from field: repeated gatehouse.admin.v1.Enrollment enrollments = 1;
    */
   enrollments: Enrollment[];
+
+  /**
+   * Empty: there are no more.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**

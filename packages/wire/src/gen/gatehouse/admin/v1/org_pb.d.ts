@@ -384,6 +384,17 @@ export declare const MemberSchema: GenMessage<Member>;
  * @generated from message gatehouse.admin.v1.ListMembersRequest
  */
 export declare type ListMembersRequest = Message<"gatehouse.admin.v1.ListMembersRequest"> & {
+  /**
+   * 0: 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -397,9 +408,18 @@ export declare const ListMembersRequestSchema: GenMessage<ListMembersRequest>;
  */
 export declare type ListMembersResponse = Message<"gatehouse.admin.v1.ListMembersResponse"> & {
   /**
+   * By name.
+   *
    * @generated from field: repeated gatehouse.admin.v1.Member members = 1;
    */
   members: Member[];
+
+  /**
+   * Empty: there are no more.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -747,6 +767,17 @@ export declare const ApiKeySchema: GenMessage<ApiKey>;
  * @generated from message gatehouse.admin.v1.ListApiKeysRequest
  */
 export declare type ListApiKeysRequest = Message<"gatehouse.admin.v1.ListApiKeysRequest"> & {
+  /**
+   * 0: 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -760,9 +791,18 @@ export declare const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest>;
  */
 export declare type ListApiKeysResponse = Message<"gatehouse.admin.v1.ListApiKeysResponse"> & {
   /**
+   * The oldest first.
+   *
    * @generated from field: repeated gatehouse.admin.v1.ApiKey api_keys = 1;
    */
   apiKeys: ApiKey[];
+
+  /**
+   * Empty: there are no more.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**

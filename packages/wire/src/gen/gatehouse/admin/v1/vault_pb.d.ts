@@ -112,6 +112,17 @@ export declare const PutCredentialResponseSchema: GenMessage<PutCredentialRespon
  * @generated from message gatehouse.admin.v1.ListCredentialsRequest
  */
 export declare type ListCredentialsRequest = Message<"gatehouse.admin.v1.ListCredentialsRequest"> & {
+  /**
+   * 0: 250.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -125,9 +136,18 @@ export declare const ListCredentialsRequestSchema: GenMessage<ListCredentialsReq
  */
 export declare type ListCredentialsResponse = Message<"gatehouse.admin.v1.ListCredentialsResponse"> & {
   /**
+   * By name.
+   *
    * @generated from field: repeated gatehouse.admin.v1.CredentialSummary credentials = 1;
    */
   credentials: CredentialSummary[];
+
+  /**
+   * Empty: there are no more.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -311,6 +331,17 @@ export declare const PutPolicyResponseSchema: GenMessage<PutPolicyResponse>;
  * @generated from message gatehouse.admin.v1.ListPoliciesRequest
  */
 export declare type ListPoliciesRequest = Message<"gatehouse.admin.v1.ListPoliciesRequest"> & {
+  /**
+   * 0: 50.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -324,9 +355,18 @@ export declare const ListPoliciesRequestSchema: GenMessage<ListPoliciesRequest>;
  */
 export declare type ListPoliciesResponse = Message<"gatehouse.admin.v1.ListPoliciesResponse"> & {
   /**
+   * By name.
+   *
    * @generated from field: repeated gatehouse.admin.v1.Policy policies = 1;
    */
   policies: Policy[];
+
+  /**
+   * Empty: there are no more.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
