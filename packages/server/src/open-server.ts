@@ -22,6 +22,7 @@ import { handleRequests } from "./rpc/handle-requests.ts";
 import { openListener } from "./rpc/open-listener.ts";
 import { NodeStreams } from "./rpc/streams/node-streams.ts";
 import { openStore, type StoreLocation } from "./store/open-store.ts";
+import { StreamLooks } from "./streams/stream-looks.ts";
 import { sweepForever } from "./sweep.ts";
 
 export interface ServerConfig {
@@ -96,6 +97,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
       handleRequests(
         {
           ...{ store, keys, bus, clock, random, log, origin, streams, hasPasswords },
+          looks: new StreamLooks(store),
           continuity: new OrgContinuity(),
           rosters: new RosterParts(),
           check: createMessageCheck(),

@@ -7,6 +7,7 @@ import type { Bus } from "./bus/bus.ts";
 import type { ServerKeys } from "./keys/server-keys.ts";
 import type { NodeStreams } from "./rpc/streams/node-streams.ts";
 import type { Store } from "./store/store.ts";
+import type { StreamLooks } from "./streams/stream-looks.ts";
 
 /** What the adapters of one server share. Features take the part that they name themselves. */
 export interface ServerContext {
@@ -18,6 +19,7 @@ export interface ServerContext {
   readonly log: Log;
   readonly check: CheckMessage;
   readonly streams: NodeStreams;
+  readonly looks: StreamLooks;
   readonly continuity: OrgContinuity;
   readonly rosters: RosterParts;
   /** The server's name in signatures and proofs: `https://host:port`. */

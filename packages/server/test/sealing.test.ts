@@ -116,8 +116,12 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const { verified } = await fetchBundle(first);
     expect(verified.credentials.map(({ name }) => name)).not.toContain("gone");
     await using store = await connectStore(database.location, fleet.clock);
-    const kept = await store.inOrg(org.orgId, (tx) => tx.revocations.listOfNode(first.registered.nodeId, 0));
-    expect(kept.at(-1)).toMatchObject({ generation: verified.signed.generation, ids: [sealed.credentialId] });
+    const { nodeId } = first.registered;
+    const kept = await store.inOrg(org.orgId, (tx) => tx.revocations.listUnapplied([nodeId]));
+    expect(kept.get(nodeId)?.at(-1)).toMatchObject({
+      generation: verified.signed.generation,
+      ids: [sealed.credentialId],
+    });
     await expect(put(sealed)).rejects.toEqual(refused("credentials.conflict"));
     await expect(org.credentials.revokeCredential({ name: "gone" }, org.headers)).rejects.toEqual(
       refused("credentials.not_found"),

@@ -1,8 +1,10 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { systemClock } from "@gatehouse/core";
+import { systemClock, systemRandom } from "@gatehouse/core";
 import { expect, test } from "vitest";
+import { issueApiKey } from "../src/orgs/api-key.ts";
 import { openStore } from "../src/store/open-store.ts";
 import type { OrgTransaction } from "../src/store/org-transaction.ts";
+import { StreamLooks } from "../src/streams/stream-looks.ts";
 import { DATABASES } from "./databases.ts";
 
 test.each(DATABASES)(
@@ -33,13 +35,87 @@ test.each(DATABASES)("on $name a revocation is kept for each node until that nod
   await revoke("one");
   await store.inOrg(orgId, (tx) => tx.nodes.update(quick, { appliedGeneration: 1 }));
   await revoke("two");
-  const listed = (nodeId: string) => store.inOrg(orgId, (tx) => tx.revocations.listOfNode(nodeId, 0));
-  expect(await listed(quick)).toEqual([{ epoch: 1, generation: 2, ids: ["two"] }]);
-  expect(await listed(slow)).toEqual([
+  const unapplied = await store.inOrg(orgId, (tx) => tx.revocations.listUnapplied(ids));
+  expect(unapplied.get(quick)).toEqual([{ epoch: 1, generation: 2, ids: ["two"] }]);
+  expect(unapplied.get(slow)).toEqual([
     { epoch: 1, generation: 1, ids: ["one"] },
     { epoch: 1, generation: 2, ids: ["two"] },
   ]);
+  await store.inOrg(orgId, (tx) => tx.nodes.update(quick, { appliedGeneration: 2 }));
+  expect([...(await store.inOrg(orgId, (tx) => tx.revocations.listUnapplied(ids))).keys()]).toEqual([slow]);
 });
+
+test.each(DATABASES)(
+  "on $name streams that ask at once share a look, and each hears what is for it",
+  async ({ open }) => {
+    await using database = await open();
+    await using store = await openStore(database.location, systemClock);
+    const orgId = randomUUID();
+    const ids = await store.inOrg(orgId, (tx) => insertNodes(tx, ["revoked", "commanded", "replaced", "fenced"]));
+    const [revoked, commanded, replaced, fenced] = ids;
+    await store.inOrg(orgId, async (tx) => {
+      for (const nodeId of ids) await openStream(tx, nodeId);
+      await tx.nodes.update(replaced, { streamId: "a later one" });
+      await tx.revocations.addAll(await tx.nodes.raiseGenerations([revoked]), ["one"]);
+      const asked = { batchId: randomUUID(), idempotencyKey: "k", actor: "ada", kind: "ping" };
+      const payload = { payload: new Uint8Array(), payloadSha256: new Uint8Array(32), notAfter: tx.now() + 60_000 };
+      await tx.commands.insertAll({ ...asked, ...payload }, [{ id: randomUUID(), nodeId: commanded }]);
+    });
+    let transactions = 0;
+    const looks = new StreamLooks({
+      inOrg: (org, work) => {
+        transactions += 1;
+        return store.inOrg(org, work);
+      },
+    });
+    const look = (nodeId: string, own: { fence?: number; revokedThrough?: number } = {}) =>
+      looks.look(orgId, { nodeId, streamId: nodeId, fence: 1, revokedThrough: 0, ...own });
+    const seen = await Promise.all([look(revoked), look(commanded), look(replaced), look(fenced, { fence: 0 })]);
+    expect(transactions).toBe(1);
+    expect(seen).toEqual([
+      { node: expect.objectContaining({ id: revoked, generation: 1 }), revocations: [REVOKED], hasCommands: false },
+      { node: expect.objectContaining({ id: commanded }), revocations: [], hasCommands: true },
+      undefined,
+      undefined,
+    ]);
+    expect(await look(revoked, { revokedThrough: 1 })).toMatchObject({ revocations: [] });
+    expect(transactions).toBe(2);
+  },
+);
+
+test("an organisation's streams are looked for past a look that failed", async () => {
+  const failures = [new Error("the store is gone")];
+  const looks = new StreamLooks({
+    inOrg: async () => {
+      const failure = failures.pop();
+      if (failure !== undefined) throw failure;
+      return [] as never;
+    },
+  });
+  const look = () => looks.look("org", { nodeId: "node", streamId: "stream", fence: 1, revokedThrough: 0 });
+  const both = await Promise.allSettled([look(), look()]);
+  expect(both.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  expect(await look()).toBeUndefined();
+});
+
+const REVOKED = { epoch: 1, generation: 1, ids: ["one"] };
+
+/** Confirms a node and gives it a session and a stream of its own name. */
+async function openStream(tx: OrgTransaction, nodeId: string): Promise<void> {
+  await tx.nodes.update(nodeId, { state: "confirmed", streamId: nodeId });
+  const { stored } = issueApiKey("ghn", tx.now(), systemRandom);
+  const ends = { expiresAt: tx.now() + 60_000 };
+  await tx.apiKeys.insert({ ...stored, ...ends, nodeId, memberId: undefined, label: "node", role: undefined });
+  const tokenSha256 = new Uint8Array(randomBytes(32));
+  await tx.sessions.replace(undefined, {
+    nodeId,
+    apiKeyId: stored.id,
+    fence: 1,
+    tokenSha256,
+    ...ends,
+    previous: undefined,
+  });
+}
 
 /** An organisation and its nodes, in epoch 1. Their ids, in order. */
 async function insertNodes<const Names extends readonly string[]>(

@@ -12,6 +12,6 @@ export interface Revocation {
 export interface RevocationRecords {
   /** Adds one for each node, at the node's present epoch and generation, and forgets those that they have applied. */
   addAll(nodes: readonly Node[], ids: readonly string[]): Promise<void>;
-  /** Those beyond a generation, oldest first. */
-  listOfNode(nodeId: string, afterGeneration: number): Promise<readonly Revocation[]>;
+  /** Of these nodes, those that have some, each with its own, oldest first. */
+  listUnapplied(nodeIds: readonly string[]): Promise<ReadonlyMap<string, readonly Revocation[]>>;
 }

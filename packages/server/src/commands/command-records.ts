@@ -88,6 +88,8 @@ export interface CommandRecords {
   countSent(nodeId: string): Promise<ReadonlyMap<string, number>>;
   /** Of these nodes, those for which more than `all` wait, or more than `own` of one who gave them. */
   listCrowded(nodeIds: readonly string[], limits: CrowdLimits): Promise<readonly string[]>;
+  /** Of these nodes, those for which some wait. */
+  listCommanded(nodeIds: readonly string[]): Promise<readonly string[]>;
   /** Those without an end whose time was over before. */
   listOverdue(state: "queued" | "sent", notAfter: number, limit: number): Promise<readonly StoredCommand[]>;
   /** What was sent and not acknowledged waits again. */

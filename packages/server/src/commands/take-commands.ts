@@ -47,8 +47,7 @@ export async function takeCommands(
   return node && takeFor(tx, node, keys);
 }
 
-/** The same for whoever has the node, locked, and knows that its stream is the one that asks. */
-export async function takeFor(tx: TakeTransaction, node: Node, keys: CommandKeys): Promise<TakenCommands> {
+async function takeFor(tx: TakeTransaction, node: Node, keys: CommandKeys): Promise<TakenCommands> {
   if (node.quarantineReason !== undefined) return NOTHING;
   const held = new Map(await tx.commands.countSent(node.id));
   const { epoch } = keys.keySet;

@@ -101,6 +101,7 @@ export interface NodeRecords {
     node: Pick<Node, "id" | "name" | "identityKey" | "encryptionKey" | "caKey" | "labels" | "epoch">,
   ): Promise<void>;
   find(id: string): Promise<Node | undefined>;
+  findAll(ids: readonly string[]): Promise<readonly Node[]>;
   /** The same, locked until the transaction ends. */
   lock(id: string): Promise<Node | undefined>;
   findByName(name: string): Promise<Node | undefined>;

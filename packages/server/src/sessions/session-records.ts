@@ -13,6 +13,7 @@ export interface Session {
 /** Sessions of the organisation's nodes inside one transaction. */
 export interface SessionRecords {
   find(nodeId: string): Promise<Session | undefined>;
+  findAll(nodeIds: readonly string[]): Promise<readonly Session[]>;
   findByToken(tokenSha256: Uint8Array): Promise<Session | undefined>;
   /** Puts the session in place of the one that was found. */
   replace(before: Session | undefined, session: Session): Promise<void>;

@@ -1,5 +1,5 @@
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
-import type { SessionRecords } from "../sessions/session-records.ts";
+import type { Session, SessionRecords } from "../sessions/session-records.ts";
 
 /** The control stream on whose behalf something is done. */
 export interface OwnStream {
@@ -21,7 +21,14 @@ export interface StreamTransaction {
  */
 export async function ownsStream(tx: StreamTransaction, stream: OwnStream): Promise<Node | undefined> {
   const node = await tx.nodes.lock(stream.nodeId);
-  if (node?.state !== "confirmed" || node.streamId !== stream.streamId) return undefined;
-  const session = await tx.sessions.find(stream.nodeId);
-  return session?.fence === stream.fence ? node : undefined;
+  return isOwnStream(stream, node, await tx.sessions.find(stream.nodeId)) ? node : undefined;
+}
+
+/** The same of a node and its session as they were read. */
+export function isOwnStream(
+  { streamId, fence }: OwnStream,
+  node: Node | undefined,
+  session: Session | undefined,
+): node is Node {
+  return node?.state === "confirmed" && node.streamId === streamId && session?.fence === fence;
 }

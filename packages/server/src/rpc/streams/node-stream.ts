@@ -18,10 +18,11 @@ import type { NodeCaller } from "../../sessions/authenticate-node.ts";
 import { issueNonce } from "../../sessions/proof-nonce.ts";
 import { renewSession } from "../../sessions/renew-session.ts";
 import type { Store } from "../../store/store.ts";
-import { lookForStream, readState, type ToldState } from "../../streams/look-for-stream.ts";
+import type { Seen } from "../../streams/look-for-streams.ts";
 import { type OwnStream, ownsStream } from "../../streams/own-stream.ts";
 import { signFreshness } from "../../streams/sign-freshness.ts";
 import { signRevocation } from "../../streams/sign-revocation.ts";
+import type { StreamLooks } from "../../streams/stream-looks.ts";
 import { toCommandEnd, toWireCommand } from "../services/describe-command.ts";
 import { answerHeartbeat } from "./answer-heartbeat.ts";
 import { noteStartedRun } from "./note-started-run.ts";
@@ -30,6 +31,7 @@ import { noteStartedRun } from "./note-started-run.ts";
 export interface StreamDeps {
   readonly store: Store;
   readonly keys: ServerKeys;
+  readonly looks: StreamLooks;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly random: Random;
@@ -51,6 +53,8 @@ const GOAWAY = {
 /** Messages that wait for a node that reads slowly; beyond it the stream ends. Eight commands of 1 MiB fit. */
 const MAX_WAITING = 256;
 const ACCEPTED_EVERY_MS = 30_000;
+/** Greetings fall on multiples of it, so that many streams look in one transaction. */
+const GREET_TOGETHER_MS = 100;
 const METHOD = `${NodeGatewayService.typeName}/${NodeGatewayService.method.controlStream.name}`;
 
 /** One node's open control stream: what comes in is acted on, what is for the node waits in order. */
@@ -130,11 +134,6 @@ export class NodeStream implements Disposable {
     this.#turn(this.#take);
   }
 
-  /** The node's desired state may have changed. */
-  tellState(): void {
-    this.#turn(this.#tell);
-  }
-
   /** Something may have changed about the node, its session or its stream. */
   checkStanding(): void {
     this.#turn(this.#check);
@@ -145,15 +144,8 @@ export class NodeStream implements Disposable {
     this.#turn(this.#look);
   }
 
-  readonly #tell = async (): Promise<void> => {
-    const asked = { nodeId: this.nodeId, revokedThrough: this.#revokedThrough };
-    const told = await this.#server.store.inOrg(this.orgId, (tx) => readState(tx, asked));
-    if (told === undefined) return this.checkStanding();
-    this.#sendState(told);
-  };
-
   /** What was taken back goes first: it acts before the bundle that no longer holds it. */
-  #sendState({ node, revocations }: ToldState): void {
+  #sendState({ node, revocations }: Seen): void {
     const { orgId, nodeId } = this;
     for (const { generation, ids } of revocations) {
       this.send({ case: "revocation", value: signRevocation({ orgId, nodeId, generation, ids }, this.#server.keys) });
@@ -176,13 +168,12 @@ export class NodeStream implements Disposable {
   }
 
   readonly #look = async (): Promise<void> => {
-    const { store, keys } = this.#server;
     const own = { ...this.#own, revokedThrough: this.#revokedThrough };
-    const seen = await store.inOrg(this.orgId, (tx) => lookForStream(tx, own, keys));
+    const seen = await this.#server.looks.look(this.orgId, own);
     if (seen === undefined) return this.checkStanding();
     if (this.#isGreetingDue) this.#accept(seen.node.generation);
     this.#sendState(seen);
-    this.#sendCommands(seen.taken);
+    if (seen.hasCommands) await this.#take();
   };
 
   readonly #check = async (): Promise<void> => {
@@ -253,8 +244,9 @@ export class NodeStream implements Disposable {
   /** The next greeting, or the session's end when that comes first. */
   #schedule(): void {
     clearTimeout(this.#timer);
-    const leftMs = Math.max(0, this.#expiresAt - this.#server.clock.now());
-    this.#timer = setTimeout(this.#greet, Math.min(ACCEPTED_EVERY_MS, leftMs));
+    const now = this.#server.clock.now();
+    const leftMs = Math.max(0, this.#expiresAt - now);
+    this.#timer = setTimeout(this.#greet, Math.min(ACCEPTED_EVERY_MS - (now % GREET_TOGETHER_MS), leftMs));
   }
 
   readonly #greet = (): void => {

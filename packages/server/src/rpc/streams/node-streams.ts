@@ -75,7 +75,7 @@ export class NodeStreams implements Disposable {
     const stream = this.#streams.get(message.nodeId);
     if (stream === undefined || stream.orgId !== message.orgId) return;
     if (message.kind === "commands") stream.takeCommands();
-    else if (message.kind === "bundle") stream.tellState();
+    else if (message.kind === "bundle") stream.lookAgain();
     else stream.checkStanding();
   }
 

@@ -57,7 +57,9 @@ export function commandRecords(scope: RecordScope): CommandRecords {
 }
 
 /** Who has which of a node's places. */
-function placeRecords(scope: RecordScope): Pick<CommandRecords, "listCrowded" | "listQueued" | "countSent"> {
+function placeRecords(
+  scope: RecordScope,
+): Pick<CommandRecords, "listCrowded" | "listCommanded" | "listQueued" | "countSent"> {
   const { db, orgId } = scope;
   const open = (state: "queued" | "sent") =>
     db.selectFrom("commands").where("org_id", "=", orgId).where("finished_at", "is", null).where("state", "=", state);
@@ -68,6 +70,10 @@ function placeRecords(scope: RecordScope): Pick<CommandRecords, "listCrowded" | 
       const ofActor = sql`sum(case when actor = ${actor} then 1 else 0 end)`;
       const rows = await crowded.having(sql<boolean>`count(*) > ${limit} or ${ofActor} > ${ownLimit}`).execute();
       return rows.map(({ node_id }) => node_id);
+    },
+    listCommanded: async (nodeIds) => {
+      const own = open("queued").where(isAmong(scope, "node_id", nodeIds));
+      return (await own.select("node_id").distinct().execute()).map(({ node_id }) => node_id);
     },
     listQueued: async (nodeId, { after, withoutActors, limit }) => {
       const own = open("queued").selectAll().where("node_id", "=", nodeId).where("id", ">", after);

@@ -25,6 +25,12 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
       }
     },
     find,
+    findAll: async (ids) =>
+      (
+        await live(scope)
+          .where(isAmong(scope, "id", ids))
+          .execute()
+      ).map(toNode),
     lock: async (id) => {
       // SQLite has one writer anyway.
       if (dialect.name === "postgres") {

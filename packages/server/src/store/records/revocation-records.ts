@@ -1,8 +1,11 @@
-import { sql } from "kysely";
-import type { RevocationRecords } from "../../bundles/revocation-records.ts";
+import { type Selectable, sql } from "kysely";
+import type { Revocation, RevocationRecords } from "../../bundles/revocation-records.ts";
 import { insertRows } from "../insert-rows.ts";
 import { isAmong } from "../is-among.ts";
 import type { RecordScope } from "../record-scope.ts";
+import type { Tables } from "../tables.ts";
+
+type Row = Selectable<Tables["revocations"]>;
 
 export function revocationRecords(scope: RecordScope): RevocationRecords {
   const { db, orgId, now } = scope;
@@ -19,10 +22,22 @@ export function revocationRecords(scope: RecordScope): RevocationRecords {
       const rows = nodes.map(({ id, epoch, generation }) => [id, epoch, generation]);
       await insertRows(scope, REVOCATION_COLUMNS, { shared: [orgId, now(), now(), JSON.stringify(ids)], rows });
     },
-    listOfNode: async (nodeId, afterGeneration) => {
-      const own = db.selectFrom("revocations").selectAll().where("org_id", "=", orgId).where("node_id", "=", nodeId);
-      const rows = await own.where("generation", ">", afterGeneration).orderBy("epoch").orderBy("generation").execute();
-      return rows.map(({ epoch, generation, ids }) => ({ epoch, generation, ids: JSON.parse(ids) as string[] }));
+    listUnapplied: async (nodeIds) => {
+      const own = db
+        .selectFrom("revocations")
+        .innerJoin("nodes", (on) =>
+          on.onRef("nodes.id", "=", "revocations.node_id").onRef("nodes.org_id", "=", "revocations.org_id"),
+        )
+        .where("revocations.org_id", "=", orgId)
+        .where(isAmong(scope, "revocations.node_id", nodeIds))
+        .whereRef("revocations.generation", ">", "nodes.applied_generation");
+      const rows = await own
+        .select(["node_id", "revocations.epoch", "revocations.generation", "ids"])
+        .orderBy("revocations.epoch")
+        .orderBy("revocations.generation")
+        .execute();
+      const byNode = Map.groupBy(rows, ({ node_id }) => node_id);
+      return new Map(Array.from(byNode, ([nodeId, all]) => [nodeId, all.map(toRevocation)]));
     },
   };
 }
@@ -32,3 +47,7 @@ const REVOCATION_COLUMNS = {
   shared: { org_id: "text", created_at: "integer", updated_at: "integer", ids: "text" },
   own: { node_id: "text", epoch: "integer", generation: "integer" },
 } as const;
+
+function toRevocation({ epoch, generation, ids }: Pick<Row, "epoch" | "generation" | "ids">): Revocation {
+  return { epoch, generation, ids: JSON.parse(ids) as string[] };
+}

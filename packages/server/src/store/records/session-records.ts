@@ -1,5 +1,6 @@
 import type { Selectable } from "kysely";
 import type { Session, SessionRecords } from "../../sessions/session-records.ts";
+import { isAmong } from "../is-among.ts";
 import { addLookup, type RecordScope, removeLookup, stamps } from "../record-scope.ts";
 import type { Tables } from "../tables.ts";
 
@@ -19,6 +20,12 @@ export function sessionRecords(scope: RecordScope): SessionRecords {
     (await all().where(column, "=", hash).execute()).map(toSession)[0];
   return {
     find,
+    findAll: async (nodeIds) =>
+      (
+        await all()
+          .where(isAmong(scope, "node_id", nodeIds))
+          .execute()
+      ).map(toSession),
     remove,
     removeAll: async () => {
       for (const row of await all().execute()) await remove(row.node_id);
