@@ -63,6 +63,8 @@ export function hash(...parts: readonly (Uint8Array | string)[]): Uint8Array {
 export interface OpenOptions {
   /** Of a server that was there before. */
   readonly directory?: string;
+  /** By which it is known; default: where it listens. */
+  readonly url?: string;
   readonly oidc?: OidcConfig;
   /** Default: all of it. */
   readonly level?: LogLevel;
@@ -84,7 +86,7 @@ export class FleetUnderTest implements AsyncDisposable {
 
   private constructor(parts: { server: ReachedServer; clock: TestClock; lines: string[]; directory: string }) {
     ({ server: this.server, clock: this.clock, lines: this.lines, directory: this.directory } = parts);
-    this.transport = transportTo(this.server.url);
+    this.transport = transportTo(`https://127.0.0.1:${this.server.port}`);
     this.gateway = createClient(NodeGatewayService, this.transport);
     const jwk = JSON.parse(readFileSync(join(this.directory, "identity.key"), "utf8"));
     this.serverKey = new Uint8Array(Buffer.from(jwk.x, "base64url"));
@@ -104,7 +106,7 @@ export class FleetUnderTest implements AsyncDisposable {
       setupCodeFile: join(directory, "setup-code"),
       host: "127.0.0.1",
       port: 0,
-      url: undefined,
+      url: options.url,
       store,
       oidc,
       hasPasswords,
