@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { killHeld } from "./held-calls.ts";
 
 /** A system call that a tracer breaks, and how: `when` counts the calls of each thread, from 1. */
 export interface BrokenCall {
@@ -18,6 +19,8 @@ const KILL = "signal=SIGKILL";
 const TRACER = ["strace", "-f", "-qq", "-E", "UV_THREADPOOL_SIZE=1"] as const;
 /** Stops at the traced calls alone, which takes half the time; strace 6 sends no signal then. */
 const FILTERED = "--seccomp-bpf";
+/** Long enough to be seen, and strace waits for its end even of the dead. */
+const HELD = "delay_enter=1s";
 
 /** The long form (`npm run soak`) breaks every call of a scenario, the short one some of them. */
 const IS_SOAK = process.env.TESTBED_SOAK === "1";
@@ -51,6 +54,11 @@ export function breakCall({ call, fault, when, path }: BrokenCall, trace = "/dev
   return fault === KILL ? [...TRACER, ...how] : [...TRACER, FILTERED, ...how];
 }
 
+/** What a program is started with, so that it stands at this call until it is killed there: see `killHeld`. */
+function holdCall({ call, when }: BrokenCall, trace: string): readonly string[] {
+  return [...TRACER, FILTERED, "-o", trace, "-e", `trace=${call}`, "-e", `inject=${call}:${HELD}:when=${when}`];
+}
+
 /** Lets a call of a process that runs already fail with an error, until disposed. */
 export function failCalls(pid: number, call: string, error: string): AsyncDisposable {
   const how = ["-o", "/dev/null", "-e", `trace=${call}`, "-e", `inject=${call}:error=${error}`, "-p", `${pid}`];
@@ -76,6 +84,8 @@ export interface BrokenCalls extends Pick<BrokenCall, "call" | "fault"> {
   readonly from?: boolean;
 }
 
+type Play = (inside: readonly string[], broken: BrokenCall) => Promise<void>;
+
 /**
  * Plays once for each call that is broken, with what the program is started with: all of them in the long form, in the
  * short one as many as `samples`, spread over them. Goes on when one fails, and fails in the end with every one that did,
@@ -83,16 +93,16 @@ export interface BrokenCalls extends Pick<BrokenCall, "call" | "fault"> {
  */
 export async function breakEach(
   { name, call, fault, count, samples, from = false }: BrokenCalls,
-  play: (inside: readonly string[], broken: BrokenCall) => Promise<void>,
+  play: Play,
 ): Promise<void> {
   const failures: Error[] = [];
   const numbers = callsToBreak(count, samples);
   const folder = await mkdtemp(join(tmpdir(), "gatehouse-traced-"));
-  const trace = join(folder, "calls");
   let struck = 0;
   for (const number of numbers) {
     const broken: BrokenCall = { call, fault, when: `${number}${from ? "+" : ""}` };
-    await play(breakCall(broken, trace), broken).catch((cause: unknown) => {
+    const trace = join(folder, broken.when);
+    await playBroken(broken, trace, play).catch((cause: unknown) => {
       failures.push(new Error(`${name}: ${call} ${number} of ${count}: ${String(cause)}`, { cause }));
     });
     // A call that is injected, or that its thread did not live to see the end of.
@@ -104,6 +114,12 @@ export async function breakEach(
   if (IS_SOAK) process.stdout.write(`${said}\n`);
   if (struck === 0 && numbers.length > 0) failures.push(new Error("no fault came"));
   if (failures.length > 0) throw new AggregateError(failures, [said, ...failures.map(String)].join("\n"));
+}
+
+async function playBroken(broken: BrokenCall, trace: string, play: Play): Promise<void> {
+  if (broken.fault !== KILL) return play(breakCall(broken, trace), broken);
+  await using _ = killHeld(trace);
+  await play(holdCall(broken, trace), broken);
 }
 
 function callsToBreak(count: number, samples: number): readonly number[] {
