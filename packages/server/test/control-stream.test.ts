@@ -290,6 +290,34 @@ describe.each(DATABASES)("a node's control stream on $name", ({ open }) => {
     expect((await nodeOf(host))?.quarantineReason).toBe("two_boots");
   });
 
+  test("a node that refused a command, or knew one that was sent again, is where it should be at its next Hello", async () => {
+    const host = await org.enroll("q4");
+    const session = await SessionUnderTest.open(host);
+    const first = await StreamUnderTest.open(session);
+    await send(host, PING);
+    const { header } = await first.next("command");
+    const lastCommand = header ?? {};
+    await first[Symbol.asyncDispose]();
+    // Its daemon died while it did that: it knows it under the first number, whatever it is given now.
+    const second = await StreamUnderTest.open(session, { hello: helloOf(randomUUID(), { lastCommand }) });
+    const again = await second.next("command");
+    expect(again.header?.seq).toBeGreaterThan(header?.seq ?? 0n);
+    acknowledge(second, again, { status: Ack_Status.OUTCOME_UNKNOWN });
+    await second.next("ackReceived");
+    await send(host, PING);
+    acknowledge(second, await second.next("command"), { status: Ack_Status.BUSY });
+    await second.next("ackReceived");
+    await second[Symbol.asyncDispose]();
+    const third = await StreamUnderTest.open(session, { hello: helloOf(randomUUID(), { lastCommand }) });
+    await third.next("accepted");
+    expect((await nodeOf(host))?.quarantineReason).toBe("");
+    await third[Symbol.asyncDispose]();
+    // What its Hello proved counts all the same: it lost its journal now.
+    await using forgetful = await StreamUnderTest.open(session);
+    await forgetful.next("accepted");
+    expect((await nodeOf(host))?.quarantineReason).toBe("position_behind");
+  });
+
   test("a node that serves a bundle which this server signed and lost gets nothing until an operator accepts it, then a newer one", async () => {
     const host = await org.enroll("q2");
     const session = await SessionUnderTest.open(host);

@@ -8,7 +8,12 @@ export interface Acknowledgement {
   readonly state: CommandEnd;
   readonly message: string;
   readonly payload: Uint8Array;
+  /** The command was sent on this stream and never before: its number is the one under which the node took it. */
+  readonly isOfFirstSending: boolean;
 }
+
+/** Ends that only a command has which its node accepted. */
+const ACCEPTED: ReadonlySet<CommandEnd> = new Set(["ok", "partial"]);
 
 /** `fenced`: it came on a stream that is not the node's any more, and changed nothing. */
 export type Acknowledged = "ended" | "known" | "unknown" | "fenced";
@@ -26,7 +31,9 @@ export async function acknowledgeCommand(
   if (command.finishedAt !== undefined) return "known";
   const { state, message, payload: result } = ack;
   await endCommand(tx, command, { state, message, result, actor: `node:${node.name}` });
-  if (command.epoch === node.epoch && command.seq > node.acknowledgedSeq) {
+  // A refusal moves no node on, nor does what it knows already under an earlier number.
+  const isThere = ack.isOfFirstSending && ACCEPTED.has(state) && command.epoch === node.epoch;
+  if (isThere && command.seq > node.acknowledgedSeq) {
     await tx.nodes.update(node.id, { acknowledgedSeq: command.seq });
   }
   return "ended";

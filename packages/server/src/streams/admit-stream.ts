@@ -2,6 +2,7 @@ import { Problem } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { CommandRecords } from "../commands/command-records.ts";
 import type { ServerKeys } from "../keys/server-keys.ts";
+import type { Node } from "../nodes/node-records.ts";
 import { quarantineNode } from "../nodes/quarantine-node.ts";
 import { CONNECTED_FOR_MS, reportLiveness } from "../nodes/take-heartbeat.ts";
 import type { EventRecords } from "../reports/event-records.ts";
@@ -40,11 +41,21 @@ export async function admitStream(
   const seen = { lastSeenAt, connectedUntil: lastSeenAt + CONNECTED_FOR_MS, softwareVersion };
   // What it serves was signed here: whatever it is to serve next must be newer.
   const { generation } = reason === "bundle_ahead" && input.lastBundle ? input.lastBundle : node;
-  await tx.nodes.update(nodeId, { ...boots, ...seen, generation, streamId, liveness: "online" });
+  const proven = reason === undefined ? provenSeq(node, input) : {};
+  await tx.nodes.update(nodeId, { ...boots, ...seen, ...proven, generation, streamId, liveness: "online" });
   await reportLiveness(tx, node, "online");
   if (reason !== undefined) await quarantineNode(tx, node, reason);
   await tx.commands.requeueSent(nodeId);
   return generation;
+}
+
+/** A node that was there once is never before it again, unless it lost its journal. */
+function provenSeq(
+  { epoch, acknowledgedSeq, quarantineReason }: Node,
+  { lastCommand }: NodePosition,
+): { readonly acknowledgedSeq?: number } {
+  const isNews = lastCommand?.epoch === epoch && lastCommand.seq > acknowledgedSeq && quarantineReason === undefined;
+  return isNews ? { acknowledgedSeq: lastCommand.seq } : {};
 }
 
 /** The stream is over; one that took its place meanwhile is left alone. */

@@ -69,6 +69,8 @@ export class NodeStream implements Disposable {
   #revokedThrough = 0;
   #timer: NodeJS.Timeout | undefined;
   #isGreetingDue = false;
+  /** Commands without an end here that were sent on no earlier stream. */
+  readonly #sentFirst = new Set<string>();
   /** Work that was asked for and has not begun. */
   readonly #due = new Set<() => Promise<void>>();
   #isWorking = false;
@@ -164,7 +166,10 @@ export class NodeStream implements Disposable {
 
   #sendCommands({ signed, haveExpired }: TakenCommands): void {
     if (haveExpired) this.#announce();
-    for (const one of signed) this.send({ case: "command", value: toWireCommand(one) });
+    for (const one of signed) {
+      if (one.command.seq === undefined) this.#sentFirst.add(one.command.id);
+      this.send({ case: "command", value: toWireCommand(one) });
+    }
   }
 
   readonly #look = async (): Promise<void> => {
@@ -189,7 +194,8 @@ export class NodeStream implements Disposable {
 
   async #acknowledge({ commandId, status, message, payload }: Ack): Promise<void> {
     const { store, log } = this.#server;
-    const ack = { commandId, state: toCommandEnd(status), message, payload };
+    const isOfFirstSending = this.#sentFirst.delete(commandId);
+    const ack = { commandId, state: toCommandEnd(status), message, payload, isOfFirstSending };
     const done = await store.inOrg(this.orgId, async (tx) => {
       const taken = await acknowledgeCommand(tx, this.#own, ack);
       if (taken === "ended") await noteStartedRun(tx, commandId);
