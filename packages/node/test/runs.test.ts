@@ -55,6 +55,17 @@ for (const driver of DRIVERS) {
       for (const pid of processesWith(world.directory)) process.kill(pid, "SIGKILL");
     });
 
+    test("that has not started is over as soon as its keeper leaves a note of its end", async () => {
+      await using world = await openRuns(driver);
+      const { run_id } = await world.start("echo up", { detach: false });
+      await world.runs.reconcile();
+      expect(world.runs.get(run_id).state).toBe("starting");
+      await writeFile(join(world.files.directory(keeperOf(run_id)), "exit.json"), JSON.stringify({ code: 125 }));
+      await world.runs.reconcile();
+      expect(world.runs.has(run_id)).toBe(false);
+      expect(world.gate.ended).toEqual([run_id]);
+    });
+
     test("is asked to stop, and its own answer is its code", async () => {
       await using world = await openRuns(driver);
       const { run_id } = await world.start("trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done");

@@ -30,6 +30,7 @@ export { plantValue } from "./services/planted-value.ts";
 export { openPostgres, type PostgresOptions, type PostgresServer } from "./services/postgres-server.ts";
 export { ScriptedBrowser, type Visited, type VisitOptions } from "./services/scripted-browser.ts";
 export { createTestAuthority, type TestAuthority } from "./services/test-authority.ts";
+export { attachTracer, findCall, type NumberedCall } from "./system/attached-tracer.ts";
 export { type EventuallyOptions, eventually } from "./system/eventually.ts";
 export { findInFiles } from "./system/find-in-files.ts";
 export { countInMemory } from "./system/memory-scan.ts";

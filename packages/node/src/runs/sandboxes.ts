@@ -167,7 +167,9 @@ export class Sandboxes {
   async started(runId: string): Promise<void> {
     const record = this.#starting(runId);
     if (record.driver !== "process") await this.#deps.gate.call("serveListener", { runId });
-    await this.#update({ ...this.#starting(runId), state: "running" });
+    // On disk first: whoever waits for it is answered then, and no death of the daemon takes that back.
+    await this.#deps.files.write({ ...this.#starting(runId), state: "running" });
+    this.#runs.set(runId, { ...this.#starting(runId), state: "running" });
   }
 
   /** A run that was stopped meanwhile starts no more. */
@@ -233,15 +235,18 @@ export class Sandboxes {
 
   /** Ends every run whose keeper is gone, here and at the gate, and removes what it left. */
   async reconcile(): Promise<void> {
-    for (const record of this.list()) {
-      if (record.state === "exited" || this.#mayStillCome(record)) continue;
-      if (await this.#link(record).isThere()) continue;
-      await this.exited(record.runId, (await this.#deps.files.end(record.keeper)) ?? { code: KILLED });
-    }
+    for (const record of this.list()) await this.#endIfGone(record);
     for (const { runId, keeper } of await this.#deps.gate.call("listRuns", null)) {
       const isOver = (this.#runs.get(runId)?.state ?? "exited") === "exited";
       if (keeper !== undefined && isOver) await this.#deps.gate.call("endRun", { runId });
     }
+  }
+
+  async #endIfGone(record: RunRecord): Promise<void> {
+    if (record.state === "exited" || (await this.#link(record).isThere())) return;
+    const end = await this.#deps.files.end(record.keeper);
+    if (end === undefined && this.#mayStillCome(record)) return;
+    await this.exited(record.runId, end ?? { code: KILLED });
   }
 
   /** Between its creation and its keeper's first word a run has none to ask. */

@@ -14,6 +14,8 @@ export interface WorldOptions {
   readonly hosts?: Readonly<Record<string, string>>;
   /** Default: a directory of the world's own. */
   readonly stateDir?: string;
+  /** Further variables of the daemon. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** `false`: the daemon is left to the test. */
   readonly isStarted?: boolean;
 }
@@ -43,7 +45,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     await writeFile(join(directory, "upstream-ca.pem"), authority.certificatePem);
     await writeFile(paths.config, JSON.stringify(settings(directory, options)));
     const flags = ["up", "--json", "--state-dir", paths.stateDir, "--config", paths.config];
-    const env = productEnvironment(directory);
+    const env = { ...productEnvironment(directory), ...options.variables };
     const daemon = new WorldDaemon([...productCommand(), ...flags], { env, cwd: paths.workspace });
     const world = new World({ paths, authority, daemon, life });
     if (options.isStarted !== false) await world.daemon.start();
