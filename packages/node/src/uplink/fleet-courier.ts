@@ -12,6 +12,7 @@ import type {
 } from "@gatehouse/wire";
 import { KeptRevocations } from "./kept-revocations.ts";
 import { NodeFiles } from "./node-files.ts";
+import { PartAssembly } from "./part-assembly.ts";
 
 /** The gate's key-holder, as far as a courier needs it. */
 export interface FleetGate {
@@ -49,7 +50,7 @@ export class FleetCourier {
   ): Promise<FleetStatus> {
     const held = await this.#parts.held();
     const hashes = [...held.keys()].slice(0, MAX_PARTS).flatMap((hash) => fromBase64url(hash) ?? []);
-    const answer = gateway.fetchBundle({ held: hashes }, signal === undefined ? {} : { signal });
+    const answer = gateway.fetchBundle({ held: hashes, takesChunks: true }, signal === undefined ? {} : { signal });
     const signed = await this.#receive(answer, new Set(held.keys()));
     const status = await this.#gate.call("applyBundle", signed);
     await this.#remember(status);
@@ -84,14 +85,19 @@ export class FleetCourier {
 
   async #receive(answer: AsyncIterable<FetchBundleResponse>, held: ReadonlySet<string>): Promise<SignedBundle> {
     let signed: SignedBundle | undefined;
+    const assembly = new PartAssembly();
     try {
       let wanted: ReadonlySet<string> = new Set();
       for await (const { item } of answer) {
         if (item.case === "manifest" && signed === undefined) {
           signed = readSigned(item.value);
           wanted = new Set(readManifest(signed.manifest).map((entry) => entry.sha256));
-        } else if (item.case === "part") await this.#keep(item.value.content, { wanted, held });
+          continue;
+        }
+        const part = item.case === "chunk" ? assembly.take(item.value, wanted) : partOf(item);
+        if (part !== undefined) await this.#keep(part, { wanted, held });
       }
+      assembly.end();
     } catch (failure) {
       throw toServerProblem(failure);
     }
@@ -114,6 +120,10 @@ export class FleetCourier {
     const isKnown = node.key_set.epoch >= keySet.epoch && node.roster.version >= roster.version;
     if (!isKnown) await files.learn(node, { keySet, roster });
   }
+}
+
+function partOf(item: FetchBundleResponse["item"]): Uint8Array | undefined {
+  return item.case === "part" ? item.value.content : undefined;
 }
 
 function readSigned({ epoch, generation, issuedAt, manifest, keyId, signature }: SignedManifest): SignedBundle {

@@ -3,6 +3,7 @@ import { apiKeyTuple, base64url, Problem } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
 import type { NodeGatewayService } from "@gatehouse/wire";
 import { buildBundle } from "../../bundles/build-bundle.ts";
+import { splitPart } from "../../bundles/split-part.ts";
 import { awaitConfirmation } from "../../enrollment/await-confirmation.ts";
 import { registerNode } from "../../enrollment/register-node.ts";
 import { retireNode } from "../../nodes/retire-node.ts";
@@ -65,7 +66,7 @@ export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGa
       });
       return { sealedApiKey, issuedAt: BigInt(issuedAt), expiresAt: BigInt(issuedAt + API_KEY_TTL_MS) };
     },
-    fetchBundle: async function* ({ held }, context) {
+    fetchBundle: async function* ({ held, takesChunks }, context) {
       const { orgId, nodeId } = nodeCaller(context);
       const { signed, parts } = await store.inOrg(orgId, (tx) => buildBundle(tx, nodeId, { keys, rosters }));
       const { epoch, generation, issuedAt, manifest, keyId, signature } = signed;
@@ -74,7 +75,7 @@ export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGa
       yield { item: { case: "manifest", value } };
       const known = new Set(held.map(base64url));
       for (const part of parts) {
-        if (!known.has(base64url(part.sha256))) yield { item: { case: "part", value: part } };
+        if (!known.has(base64url(part.sha256))) yield* splitPart(part, takesChunks);
       }
     },
     leave: async (_, context) => {

@@ -442,6 +442,13 @@ export declare type FetchBundleRequest = Message<"gatehouse.gateway.v1.FetchBund
    * @generated from field: repeated bytes held = 1;
    */
   held: Uint8Array[];
+
+  /**
+   * The caller puts a long part together from chunks; without it each part is one message.
+   *
+   * @generated from field: bool takes_chunks = 2;
+   */
+  takesChunks: boolean;
 };
 
 /**
@@ -451,7 +458,7 @@ export declare type FetchBundleRequest = Message<"gatehouse.gateway.v1.FetchBund
 export declare const FetchBundleRequestSchema: GenMessage<FetchBundleRequest>;
 
 /**
- * First the manifest, then one message per missing part.
+ * First the manifest, then the missing parts: each one message, or its chunks in order with nothing in between.
  *
  * @generated from message gatehouse.gateway.v1.FetchBundleResponse
  */
@@ -471,6 +478,12 @@ export declare type FetchBundleResponse = Message<"gatehouse.gateway.v1.FetchBun
      */
     value: BundlePart;
     case: "part";
+  } | {
+    /**
+     * @generated from field: gatehouse.gateway.v1.BundleChunk chunk = 3;
+     */
+    value: BundleChunk;
+    case: "chunk";
   } | { case: undefined; value?: undefined };
 };
 
@@ -479,6 +492,36 @@ export declare type FetchBundleResponse = Message<"gatehouse.gateway.v1.FetchBun
  * Use `create(FetchBundleResponseSchema)` to create a new message.
  */
 export declare const FetchBundleResponseSchema: GenMessage<FetchBundleResponse>;
+
+/**
+ * @generated from message gatehouse.gateway.v1.BundleChunk
+ */
+export declare type BundleChunk = Message<"gatehouse.gateway.v1.BundleChunk"> & {
+  /**
+   * Of the whole part.
+   *
+   * @generated from field: bytes sha256 = 1;
+   */
+  sha256: Uint8Array;
+
+  /**
+   * Of the whole part.
+   *
+   * @generated from field: uint64 total_bytes = 2;
+   */
+  totalBytes: bigint;
+
+  /**
+   * @generated from field: bytes content = 3;
+   */
+  content: Uint8Array;
+};
+
+/**
+ * Describes the message gatehouse.gateway.v1.BundleChunk.
+ * Use `create(BundleChunkSchema)` to create a new message.
+ */
+export declare const BundleChunkSchema: GenMessage<BundleChunk>;
 
 /**
  * @generated from message gatehouse.gateway.v1.SignedManifest
