@@ -1,7 +1,7 @@
 import type { HashedPart } from "./hashed-part.ts";
 
 /** What one message of a part holds at most, for a caller that takes chunks. */
-export const CHUNK_BYTES = 262_144;
+const CHUNK_BYTES = 262_144;
 
 type Part = Pick<HashedPart, "sha256" | "content">;
 
