@@ -1,15 +1,23 @@
 import type { IncomingMessage } from "node:http";
 import { Problem } from "@gatehouse/core";
+import { repeatsName } from "./repeats-name.ts";
 
 /**
  * Reads a body of at most `maxBytes` as JSON; `undefined` when there is none. Fails with `api.too_large`, or with
- * `api.malformed` for what is no UTF-8 or no JSON.
+ * `api.malformed` for what is no UTF-8, no JSON, or names a member of an object twice.
  */
 export async function readJson(message: IncomingMessage, maxBytes: number): Promise<unknown> {
   const data = await readBytes(message, maxBytes);
   if (data.length === 0) return undefined;
+  const { text, value } = parse(data);
+  if (repeatsName(text)) throw new Problem("api.malformed", { detail: "An object of the body has a name twice." });
+  return value;
+}
+
+function parse(data: Buffer): { readonly text: string; readonly value: unknown } {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data));
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(data);
+    return { text, value: JSON.parse(text) };
   } catch (failure) {
     // The parser's own message quotes what was sent, and that may be a secret.
     const isText = failure instanceof SyntaxError;

@@ -103,6 +103,8 @@ test.each([
   ["{", "api.malformed"],
   ["\u00ff", "api.malformed"],
   ['{"a":1}x', "api.malformed"],
+  ['{"a":1,"b":{"a":1},"a":2}', "api.malformed"],
+  ['[{"b":[{"a":"}","\\u0061" : 2}]}]', "api.malformed"],
 ])("the body %j is malformed, and what it says is not repeated", async (body, code) => {
   await using world = await open([echo]);
   const data = Buffer.from(body, "latin1");
