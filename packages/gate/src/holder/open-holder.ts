@@ -1,26 +1,23 @@
 import { join } from "node:path";
 import { type Clock, Lifetime, type Random } from "@gatehouse/core";
-import { type CertificateAuthority, type Log, readAuthorities, type ServeUnixOptions, serveUnix } from "@gatehouse/kit";
+import { type Log, type ServeUnixOptions, serveUnix } from "@gatehouse/kit";
 import { GateAudit } from "../audit/gate-audit.ts";
 import { auditText } from "../audit/run-events.ts";
 import type { CredentialStore } from "../credentials/credential-store.ts";
-import { type FleetParts, fleetCalls } from "../fleet/fleet-calls.ts";
-import type { FreshnessKeeper } from "../fleet/freshness-keeper.ts";
 import { localApiRoutes } from "../local-api/routes.ts";
 import { RecordStore } from "../records/record-store.ts";
 import type { RegistryDeps } from "../registry/registry-deps.ts";
 import { RunRegistry } from "../registry/run-registry.ts";
-import { choosePort, requireFree } from "./choose-port.ts";
-import { type FollowedPredecessor, takeOverLog } from "./followed-predecessor.ts";
+import { takeOverLog } from "./followed-predecessor.ts";
 import { Followers } from "./followers.ts";
-import type { GateCalls, GateConfig, GateStatus } from "./gate-protocol.ts";
+import type { GateConfig, GateStatus } from "./gate-protocol.ts";
 import { Handover } from "./handover.ts";
+import { type AnsweredCalls, holderCalls } from "./holder-calls.ts";
 import type { IdleWatch } from "./idle-watch.ts";
-import { LeafMint } from "./leaf-mint.ts";
 import { openVault, type Vault } from "./open-vault.ts";
-import { startRun } from "./start-run.ts";
 import { watchRuns } from "./watch-runs.ts";
 import { WorkerPool } from "./worker-pool.ts";
+import { toldByWorkers, workerPoolOptions } from "./worker-pool-options.ts";
 
 export interface HolderDeps {
   readonly log: Log;
@@ -37,21 +34,9 @@ export interface HolderDeps {
 /** The key-holder as its parent uses it. */
 export interface Holder extends AsyncDisposable {
   readonly proxyPort: number;
-  readonly calls: {
-    readonly [M in Exclude<keyof GateCalls, "open">]: (
-      params: GateCalls[M]["params"],
-    ) => Promise<GateCalls[M]["result"]>;
-  };
+  readonly calls: AnsweredCalls;
 }
 
-// In each worker. An idle tunnel holds up to 80 KiB.
-const MAX_WORKER_CONNECTIONS = 16_384;
-const MAX_CONNECTIONS_PER_RUN = 1_024;
-// In each worker, of which one run gets half. An answer takes half a megabyte and its window: none in gzip, 4 MiB in br as
-// most encode it, 16 at worst.
-const MAX_RECODING_BYTES = 512 * 1_048_576;
-// In each worker, of requests whose heads come in pieces.
-const MAX_HEAD_BYTES = 64 * 1_048_576;
 const MAX_NAMES_ON_RECORD = 1_000;
 
 /** Opens credentials, registry, workers and the local API, in this order; closes them in reverse. */
@@ -81,7 +66,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
       freshUntilSeconds: vault.freshness.untilSeconds,
     });
     const parts = { ...vault, log, clock, random: deps.random, registry, told, predecessor, audit };
-    const workers = life.own(new WorkerPool(await poolOptions(config, parts)));
+    const workers = life.own(new WorkerPool(await workerPoolOptions(config, parts)));
     followers.all = predecessor === undefined ? [workers] : [workers, predecessor];
     audit.onTaking = (isTaking) => life.run(() => followers.setAudit(isTaking));
     const proxyPort = await workers.start();
@@ -108,7 +93,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     await predecessor?.finish(() => workers.allServe());
     return {
       proxyPort,
-      calls: callsOf({
+      calls: holderCalls({
         ...serving,
         log,
         workers,
@@ -174,63 +159,6 @@ function serveApi({ stateDir, idle, handover, ...serving }: ApiParts): Promise<A
   });
 }
 
-interface CallParts extends Vault, FleetParts {
-  readonly workers: WorkerPool;
-  readonly status: () => GateStatus;
-  readonly exposesCredentials: boolean;
-  readonly proxyPort: number;
-  readonly random: Random;
-  readonly onNodeServes: () => void;
-}
-
-function callsOf(parts: CallParts): Holder["calls"] {
-  const { registry, workers } = parts;
-  return {
-    ...fleetCalls(parts),
-    startRun: (run) => startRun(run, { ...parts, credentials: parts.grants }),
-    serveListener: async ({ runId }) => {
-      const run = registry.get(runId);
-      if (run?.place.kind === "sandbox") await workers.serveListener(run.runId, run.place.keeper);
-      return null;
-    },
-    endRun: async ({ runId }) => {
-      await registry.end(runId);
-      return null;
-    },
-    listRuns: async () =>
-      registry.list().map(({ runId, place }) => ({
-        runId,
-        keeper: place.kind === "sandbox" ? place.keeper : undefined,
-      })),
-    putOnRecord: async (event) => {
-      await parts.audit.attempt(event, async () => undefined);
-      return null;
-    },
-    nodeServes: async () => {
-      parts.onNodeServes();
-      return null;
-    },
-    status: async () => parts.status(),
-    totals: async () => workers.totals(),
-  };
-}
-
-interface Told {
-  readonly handover: Handover;
-  readonly records: RecordStore;
-  readonly audit: GateAudit;
-}
-
-/** What workers tell is kept here, or passed on while a hand-over says so. */
-function toldByWorkers({ handover, records, audit }: Told) {
-  return {
-    onRecords: (batch: Uint8Array) => {
-      if (!handover.takeRecords(batch)) records.add(batch);
-    },
-    onAudit: (lines: string) => audit.noteLines(lines),
-  };
-}
-
 function openRecords({ stateDir, recordsMaxBytes, recordsMaxFiles }: GateConfig, log: Log): Promise<RecordStore> {
   return RecordStore.open({
     folder: join(stateDir, "records"),
@@ -250,15 +178,15 @@ function reportRestored(registry: RunRegistry, { credentials, fleet }: Vault, lo
   if (fleet.fault !== undefined) log.error("the stored bundle is not served", { reason: fleet.fault });
 }
 
+/** Where the gate itself is reached. */
+function ownAddresses({ listen }: GateConfig, proxyPort: number): ReadonlySet<string> {
+  return new Set([`127.0.0.1:${proxyPort}`, ...listen.map(({ host, port = proxyPort }) => `${host}:${port}`)]);
+}
+
 interface StartParts {
   readonly audit: GateAudit;
   readonly registry: RunRegistry;
   readonly credentials: CredentialStore;
-}
-
-/** Where the gate itself is reached. */
-function ownAddresses({ listen }: GateConfig, proxyPort: number): ReadonlySet<string> {
-  return new Set([`127.0.0.1:${proxyPort}`, ...listen.map(({ host, port = proxyPort }) => `${host}:${port}`)]);
 }
 
 /** What holds from the first moment on. */
@@ -269,50 +197,4 @@ function noteStart({ commit }: GateConfig, { audit, registry, credentials }: Sta
     .slice(0, MAX_NAMES_ON_RECORD)
     .map(({ name }) => name);
   audit.note({ kind: "gate.started", data: { commit, grants, runs: registry.size, runs_refused: refused } });
-}
-
-interface PoolParts {
-  readonly log: Log;
-  readonly ca: CertificateAuthority;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly registry: RunRegistry;
-  readonly told: ReturnType<typeof toldByWorkers>;
-  readonly predecessor: FollowedPredecessor | undefined;
-  readonly audit: GateAudit;
-  readonly freshness: FreshnessKeeper;
-}
-
-async function poolOptions(config: GateConfig, parts: PoolParts) {
-  const { log, ca, registry, told, predecessor, audit, freshness } = parts;
-  const leaves = new LeafMint(parts);
-  const { upstreamCaFile, listen } = config;
-  const inherited = predecessor === undefined ? undefined : config.predecessor;
-  if (inherited === undefined) await requireFree(listen);
-  return {
-    count: config.workers,
-    log,
-    port: inherited?.proxyPort ?? (await choosePort(config.port, registry.proxyPort)),
-    inherits: inherited?.listeners ?? [],
-    config: {
-      listen,
-      keepersDir: join(config.stateDir, "keepers"),
-      hosts: config.hosts,
-      upstreamCaPem: upstreamCaFile === undefined ? undefined : (await readAuthorities(upstreamCaFile)).pem,
-      caCertificatePem: ca.certificatePem,
-      connectTimeoutMs: config.connectTimeoutMs,
-      upstreamTimeoutMs: config.upstreamTimeoutMs,
-      idleTimeoutMs: config.idleTimeoutMs,
-      maxConnections: MAX_WORKER_CONNECTIONS,
-      maxConnectionsPerRun: MAX_CONNECTIONS_PER_RUN,
-      maxRecodingBytes: MAX_RECODING_BYTES,
-      maxHeadBytes: MAX_HEAD_BYTES,
-      ownAddresses: [],
-    },
-    snapshots: () => registry.snapshots(),
-    mintLeaf: leaves.mint.bind(leaves),
-    audit: () => ({ node: audit.node, isTaken: audit.state.isTaking }),
-    freshUntilSeconds: () => freshness.untilSeconds,
-    ...told,
-  };
 }

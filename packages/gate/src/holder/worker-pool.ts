@@ -27,6 +27,8 @@ export interface WorkerPoolOptions {
   readonly freshUntilSeconds: () => number;
   readonly onAudit: (lines: string) => void;
   readonly onRecords: (records: HolderNotes["records"]) => void;
+  /** A worker ended unasked. What it had not handed over yet is lost: audit entries of a moment, 25 ms at most. */
+  readonly onLost: (index: number) => void;
 }
 
 const START_TIMEOUT_MS = 10_000;
@@ -54,6 +56,7 @@ export class WorkerPool implements Follower, AsyncDisposable {
   #generation = 0;
   #failedStarts = 0;
   #port: number;
+  #isEnding = false;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
@@ -224,12 +227,14 @@ export class WorkerPool implements Follower, AsyncDisposable {
     void peer.closed.then(() => {
       this.#ready.delete(worker);
       this.#totals.end(child);
+      if (!this.#isEnding) this.#options.onLost(index);
     });
     this.#firstReady.resolve(port);
     return worker;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isEnding = true;
     const drained = { timeoutMs: DRAIN_ANSWER_MS };
     await Promise.allSettled(
       [...this.#ready].map(({ peer }) => peer.call("drain", { deadlineMs: DRAIN_MS, keepsIdle: false }, drained)),

@@ -23,7 +23,7 @@ export interface AskingWorld extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-export async function openAskingWorld(api: FakeApi): Promise<AskingWorld> {
+export async function openAskingWorld(api: FakeApi, { tunnels = 1 } = {}): Promise<AskingWorld> {
   const state = await openHolderState();
   const config = await serviceConfig(state);
   const first = await state.start({ config });
@@ -35,15 +35,24 @@ export async function openAskingWorld(api: FakeApi): Promise<AskingWorld> {
   const { token, proxyPort } = await first.call("startRun", run);
   const { runId: idleRunId } = sandboxRun({ runId: "idle" });
   await first.call("startRun", { ...run, runId: idleRunId });
-  const tunnel = await openTunnel({ token, proxyPort, host });
-  const asking = keepAsking(tunnel, host);
+  const answered = new Map<string, number>();
+  const each = await Promise.all(
+    Array.from({ length: tunnels }, async (_, number) => {
+      const tunnel = await openTunnel({ token, proxyPort, host });
+      return keepAsking(tunnel, { host, name: `asked-${number}`, answered });
+    }),
+  );
+  const asking = {
+    next: () => Promise.race(each.map((one) => one.next())),
+    stop: async () => void (await Promise.all(each.map((one) => one.stop()))),
+  };
   await asking.next();
   return {
     state,
     config,
     first,
     idleRunId,
-    answered: asking.answered,
+    answered,
     next: asking.next,
     stop: asking.stop,
     [Symbol.asyncDispose]: async () => {
@@ -67,8 +76,13 @@ async function openTunnel({ token, proxyPort, host }: TunnelPlace): Promise<TLSS
   return connectTls({ socket, servername: "api.example.test", rejectUnauthorized: false });
 }
 
-function keepAsking(tunnel: TLSSocket, host: string) {
-  const answered = new Map<string, number>();
+interface Asked {
+  readonly host: string;
+  readonly name: string;
+  readonly answered: Map<string, number>;
+}
+
+function keepAsking(tunnel: TLSSocket, { host, name, answered }: Asked) {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   agent.createConnection = () => tunnel;
   const closed = new Promise<number>((resolve) => tunnel.once("close", () => resolve(0)));
@@ -76,7 +90,7 @@ function keepAsking(tunnel: TLSSocket, host: string) {
   let told = Promise.withResolvers<void>();
   const loop = (async () => {
     for (let number = 0; !isStopped && !tunnel.destroyed; number += 1) {
-      const path = `/asked-${number}`;
+      const path = `/${name}-${number}`;
       const status = await Promise.race([closed, ask({ agent, path, host }).catch(() => 0)]);
       if (status === 200) answered.set(path, performance.now());
       if (status === 0) break;
@@ -87,7 +101,6 @@ function keepAsking(tunnel: TLSSocket, host: string) {
     told.resolve();
   })();
   return {
-    answered,
     next: () => (isStopped ? Promise.resolve() : told.promise),
     stop: async () => {
       isStopped = true;
@@ -199,16 +212,28 @@ function passOn(answer: IncomingMessage, response: ServerResponse, mayPass: (lin
 
 /** How often each path stands in the verified log as one to which the credential went. */
 export async function injectedIn(state: HolderState): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
+  for (const { kind, data } of await entriesIn(state)) {
+    if (kind !== "request.injected") continue;
+    const { pathname } = new URL(String(data.url));
+    found.set(pathname, (found.get(pathname) ?? 0) + 1);
+  }
+  return found;
+}
+
+interface Entry {
+  readonly kind: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** The entries of the log, which must verify. */
+export async function entriesIn(state: HolderState): Promise<readonly Entry[]> {
   const source = await openLogSource(state.directory);
   await verifyLog(source);
-  const found = new Map<string, number>();
+  const found: Entry[] = [];
   for await (const part of source.read()) {
-    for (const line of "lines" in part ? part.lines : []) {
-      const { kind, data } = JSON.parse(line);
-      if (kind !== "request.injected") continue;
-      const { pathname } = new URL(data.url);
-      found.set(pathname, (found.get(pathname) ?? 0) + 1);
-    }
+    const lines = "lines" in part ? part.lines : [];
+    found.push(...lines.map((line) => JSON.parse(line)).filter(({ kind }) => kind !== undefined));
   }
   return found;
 }
