@@ -148,6 +148,36 @@ rules:
     expect(out).toMatch(/:3:5: error: .*without scheme/);
   });
 
+  test.each([
+    ["guards: []\n", "guards is not for a policy file, which has mode, rules, allow"],
+    ["granted: [a.test]\n", "granted is not for a policy file"],
+    ["mode: strict\nruels: []\n", "policy.ruels is not known. Did you mean rules?"],
+  ])("says what a person may write there: %j", (text, message) => {
+    const path = write("inner.yaml", text);
+    const { code, out } = gatehouse(["policy", "lint", path]);
+    expect(code).toBe(1);
+    expect(out).toContain(message);
+    const explained = gatehouse(["policy", "explain", "GET", "https://a.test/", "--policy", path]);
+    expect(explained).toMatchObject({ code: 2, out: "" });
+    expect(explained.err).toContain(message);
+  });
+
+  test("allows hosts by a list, behind the rules", () => {
+    const path = write("listed.yaml", "rules: [{action: deny, hosts: [a.test], methods: [PUT]}]\nallow: [a.test]\n");
+    const explain = (method: string) => ["policy", "explain", method, "https://a.test/", "--policy", path, "--json"];
+    expect(JSON.parse(gatehouse(explain("GET")).out)).toMatchObject({ action: "allow", rule: "allow[0]" });
+    expect(JSON.parse(gatehouse(explain("PUT")).out)).toMatchObject({ action: "deny", rule: "rules[0]" });
+  });
+
+  test("and test say of each other's files what they are", () => {
+    const cases = write("kind.test.yaml", "policy: strict\ncases: []\n");
+    expect(gatehouse(["policy", "lint", cases])).toMatchObject({ code: 2, out: "" });
+    expect(gatehouse(["policy", "lint", cases]).err).toContain(`is a file of cases, not a policy`);
+    const policy = join(directory, "policy.yaml");
+    expect(gatehouse(["policy", "test", policy])).toMatchObject({ code: 2, out: "" });
+    expect(gatehouse(["policy", "test", policy]).err).toContain(`gatehouse policy lint ${policy}`);
+  });
+
   test("ends with 2 for a file that cannot be read, or is no YAML", () => {
     expect(gatehouse(["policy", "lint", join(directory, "nowhere.yaml")]).code).toBe(2);
     const { code, err } = gatehouse(["policy", "lint", write("none.yaml", "mode: strict\nrules: [\n")]);

@@ -93,10 +93,12 @@ export {
 export { Lifetime } from "./lifetime.ts";
 export { type LinkedSignal, linkSignals } from "./link-signals.ts";
 export { MessageQueue } from "./message-queue.ts";
+export { nearestName } from "./nearest-name.ts";
 export { type CompiledPolicy, compilePolicy, type PolicyRequest } from "./policy/compile-policy.ts";
 export type { PolicyDecision } from "./policy/compile-rules.ts";
 export { compareSpecificity, type HostPattern, matchHostPattern, parseHostPattern } from "./policy/host-pattern.ts";
 export { type LintDeps, type LintFinding, type LintLevel, lintPolicy, pathOf } from "./policy/lint-policy.ts";
+export { findInnerKey } from "./policy/parse-policy.ts";
 export { type NormalisedPath, normalisePath, type PathAmbiguity } from "./policy/path.ts";
 export { matchPath, type PathPattern, parsePathPattern } from "./policy/path-pattern.ts";
 export type { HostRules, NetworkPolicyInput, PolicyAction, PolicyRule } from "./policy/policy-input.ts";

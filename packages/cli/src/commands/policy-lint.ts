@@ -1,7 +1,7 @@
-import { type LintFinding, lintPolicy } from "@gatehouse/core";
-import { isSharedSuffix } from "@gatehouse/gate";
+import type { LintFinding } from "@gatehouse/core";
 import { type Invocation, isSet } from "../invocation.ts";
-import { type Place, readPlacedFile } from "../policy/policy-file.ts";
+import { lintFile } from "../policy/lint-file.ts";
+import { type Place, readPolicyFile } from "../policy/policy-file.ts";
 import { colour, printJson, printLine, shown } from "../terminal/print.ts";
 
 type PlacedFinding = Omit<LintFinding, "path"> & Place;
@@ -10,8 +10,8 @@ const TINTS = { error: "red", warning: "yellow", note: "dim" } as const;
 
 /** Looks a policy file through; 1 when there is more to say than notes. */
 export async function lintPolicyFile(invocation: Invocation): Promise<number> {
-  const file = await readPlacedFile(invocation.args[0] ?? "", "policy.invalid");
-  const findings = lintPolicy(file.value, { isSharedSuffix })
+  const file = await readPolicyFile(invocation.args[0] ?? "");
+  const findings = lintFile(file)
     .map(({ path, ...finding }): PlacedFinding => ({ ...finding, ...file.place(path) }))
     .sort((a, b) => a.line - b.line || a.column - b.column);
   const isGood = findings.every(({ level }) => level === "note");

@@ -1,7 +1,7 @@
-import { canonicalJson, type JsonValue, lintPolicy, Problem } from "@gatehouse/core";
-import { isSharedSuffix } from "@gatehouse/gate";
+import { canonicalJson, type JsonValue, Problem } from "@gatehouse/core";
 import { note, shown } from "../terminal/print.ts";
-import { readPlacedFile } from "./policy-file.ts";
+import { lintFile } from "./lint-file.ts";
+import { readPolicyFile } from "./policy-file.ts";
 
 const MAX_NAMED = 5;
 
@@ -10,8 +10,8 @@ const MAX_NAMED = 5;
  * error. Fails with `policy.invalid`, naming line and column of what is wrong.
  */
 export async function readFleetPolicy(path: string): Promise<Uint8Array> {
-  const file = await readPlacedFile(path, "policy.invalid");
-  const findings = lintPolicy(file.value, { isSharedSuffix }).map(({ path: at, level, message }) => {
+  const file = await readPolicyFile(path);
+  const findings = lintFile(file).map(({ path: at, level, message }) => {
     const { line, column } = file.place(at);
     return { level, text: `${file.path}:${line}:${column}: ${shown(message)}` };
   });

@@ -1,5 +1,5 @@
 import { Problem } from "@gatehouse/core";
-import { type Place, readPlacedFile } from "./policy-file.ts";
+import { hasKey, type Place, readPlacedFile } from "./policy-file.ts";
 
 /** A request, and what a policy should say of it. */
 export interface PolicyCase {
@@ -20,12 +20,19 @@ export interface PolicyCases {
 }
 
 const FILE_KEYS = ["policy", "cases"];
+/** Which of them a policy has. */
+const POLICY_KEYS = ["mode", "rules", "allow"];
 const CASE_KEYS = ["name", "request", "expect", "rule", "code"];
 const REQUEST = /^(\S+) +(\S+)$/;
 
 /** Reads a file of cases strictly: a key that is misspelled would test nothing. Fails with `policy.invalid`. */
 export async function readPolicyCases(path: string): Promise<PolicyCases> {
   const file = await readPlacedFile(path, "policy.invalid");
+  if (!hasKey(file.value, "cases") && POLICY_KEYS.some((key) => hasKey(file.value, key))) {
+    throw new Problem("usage.invalid", {
+      detail: `${path} is a policy, not a file of cases. To look it through: gatehouse policy lint ${path}.`,
+    });
+  }
   const invalid = (at: readonly (string | number)[], expected: string): Problem => {
     const { line, column } = file.place(at);
     return new Problem("policy.invalid", { detail: `${path}:${line}:${column}: ${expected}.` });

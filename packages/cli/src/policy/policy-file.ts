@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { Problem, type ProblemCode } from "@gatehouse/core";
+import { findInnerKey, Problem, type ProblemCode } from "@gatehouse/core";
 import { systemReason } from "@gatehouse/kit";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { readStandardInput } from "../terminal/read-standard-input.ts";
@@ -23,7 +23,24 @@ export async function readPolicy(policy: string): Promise<PlacedFile> {
   if (policy === "strict" || policy === "permissive") {
     return { path: policy, value: { mode: policy }, place: () => ({ line: 1, column: 1 }) };
   }
-  return readPlacedFile(policy, "policy.invalid");
+  const file = await readPolicyFile(policy);
+  const inner = findInnerKey(file.value);
+  if (inner === undefined) return file;
+  const { line, column } = file.place(inner.path);
+  throw new Problem("policy.invalid", { detail: `${policy}:${line}:${column}: ${inner.message}` });
+}
+
+/** Reads a file that is to be a policy, of which nothing else is checked. Fails with `policy.invalid`, `usage.invalid`. */
+export async function readPolicyFile(path: string): Promise<PlacedFile> {
+  const file = await readPlacedFile(path, "policy.invalid");
+  if (!hasKey(file.value, "cases")) return file;
+  throw new Problem("usage.invalid", {
+    detail: `${path} is a file of cases, not a policy. To check them: gatehouse policy test ${path}.`,
+  });
+}
+
+export function hasKey(written: unknown, key: string): boolean {
+  return typeof written === "object" && written !== null && key in written;
 }
 
 /** Reads one YAML document, from standard input where the path is `-`. Fails with the code, saying where, when it cannot be read. */

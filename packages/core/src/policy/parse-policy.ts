@@ -1,5 +1,6 @@
 import { parseCidr } from "../destination/cidr.ts";
 import { isResourceName } from "../ids.ts";
+import { nearestName } from "../nearest-name.ts";
 import { Problem, toProblem } from "../problem.ts";
 import { readHostPattern } from "./host-pattern.ts";
 import { parsePathPattern } from "./path-pattern.ts";
@@ -9,14 +10,19 @@ const METHOD = /^(?:\*|[A-Za-z0-9!#$%&'+.^_`|~-]{1,32})$/;
 const MAX_ITEMS = 10_000;
 const MAX_TEXT = 2_048;
 
+/** What a person writes. */
+const FILE_KEYS = ["mode", "rules", "allow"];
+/** What Gatehouse itself puts into a policy. */
+const INNER_KEYS = ["name", "guards", "hostRules", "granted"];
+const KEYS = [...FILE_KEYS, ...INNER_KEYS];
+
 /**
  * Reads a policy strictly: every key known, every value of its shape, nothing that could have no effect. Fails with
  * `policy.invalid`, saying where; with `api.not_supported` for `ask`.
  */
 export function parsePolicy(written: unknown): NetworkPolicyInput {
   const at = "policy";
-  const known = ["name", "mode", "guards", "hostRules", "rules", "allow", "granted"];
-  const { name, mode = "strict", guards, hostRules, rules, allow, granted } = object(written, at, known);
+  const { name, mode = "strict", guards, hostRules, rules, allow, granted } = object(written, at, KEYS);
   if (mode !== "strict" && mode !== "permissive") throw invalid(`${at}.mode`, "strict or permissive");
   return {
     mode,
@@ -42,6 +48,14 @@ const LISTS = {
   allow: parseHost,
   granted: parseHost,
 } as const;
+
+/** A key that no policy file may have, though a policy may. `undefined`: it has none. */
+export function findInnerKey(written: unknown): PolicyFault | undefined {
+  if (typeof written !== "object" || written === null) return undefined;
+  const key = Object.keys(written).find((one) => INNER_KEYS.includes(one));
+  if (key === undefined) return undefined;
+  return { path: [key], message: `${key} is not for a policy file, which has ${FILE_KEYS.join(", ")}.` };
+}
 
 /** Every rule that `parsePolicy` would fail at, where that stops at the first. */
 export function findPolicyFaults(written: unknown): readonly PolicyFault[] {
@@ -182,9 +196,8 @@ function parseRange(written: unknown, at: string): string {
 
 function object(written: unknown, at: string, known: readonly string[]): Readonly<Record<string, unknown>> {
   if (typeof written !== "object" || written === null || Array.isArray(written)) throw invalid(at, "an object");
-  for (const key of Object.keys(written)) {
-    if (!known.includes(key)) throw unknownKey(`${at}.${key.slice(0, 40)}`, known);
-  }
+  const unknown = Object.keys(written).find((key) => !known.includes(key));
+  if (unknown !== undefined) throw unknownKey(at, unknown, known);
   return written as Readonly<Record<string, unknown>>;
 }
 
@@ -209,8 +222,12 @@ function text(written: unknown, at: string): string {
   return written;
 }
 
-function unknownKey(at: string, known: readonly string[]): Problem {
-  return new Problem("policy.invalid", { detail: `${at} is not known; known are ${known.join(", ")}.` });
+function unknownKey(at: string, key: string, known: readonly string[]): Problem {
+  const told = known === KEYS ? FILE_KEYS : known;
+  const nearest = nearestName(key, told);
+  const meant = nearest === undefined ? "" : ` Did you mean ${nearest}?`;
+  const detail = `${at}.${key.slice(0, 40)} is not known.${meant} ${at} may have ${told.join(", ")}.`;
+  return new Problem("policy.invalid", { detail });
 }
 
 function invalid(at: string, expected: string): Problem {

@@ -1,8 +1,7 @@
 import { dirname } from "node:path";
-import { Problem } from "@gatehouse/core";
+import { nearestName, Problem } from "@gatehouse/core";
 import { defaultConfigFile } from "../files/default-paths.ts";
 import { CONFIG_KEYS, type ConfigKey, type ConfigKeyRow, type ConfigValues } from "./config-keys.ts";
-import { nearestName } from "./nearest-name.ts";
 import { readConfigFile } from "./read-config-file.ts";
 import type { ValueContext } from "./value-types.ts";
 
