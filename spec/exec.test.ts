@@ -103,7 +103,7 @@ test("no command is run in a run that ended, that nobody knows, or that is in no
   const exposed = await detach(["sleep", "600"], "--driver", "process");
   const before = await startedOnRecord();
   for (const [runId, says] of [
-    [ended, "no such run"],
+    [ended, "The run is not running. It has ended with code 0."],
     ["unknown", "no such run"],
     [exposed, "no sandbox to enter"],
   ] as const) {
@@ -111,6 +111,8 @@ test("no command is run in a run that ended, that nobody knows, or that is in no
     expect(refused).toMatchObject({ code: 125, stdout: "" });
     expect(refused.stderr).toContain(says);
   }
+  expect(await world.cliJson(["stop", ended])).toEqual({ stopped: [], ended: [ended] });
+  expect((await world.cli(["stop", ended])).stdout).toBe(`${ended} had ended before, with code 0.\n`);
   expect(await startedOnRecord()).toBe(before);
   expect(await readdir(world.paths.workspace)).not.toContain("made");
   expect((await world.cli(["exec", exposed])).code).toBe(125);

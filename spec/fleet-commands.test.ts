@@ -22,6 +22,8 @@ test("a detached run on a node is listed, followed and stopped from the operator
   expect(logs.stdout).toBe("begun\n");
   expect(await fleet.operator(["stop", runId])).toEqual({ stopped: [runId] });
   expect(await fleet.json(["ls", "--state-dir", fleet.path("n1")])).toMatchObject([{ state: "exited" }]);
+  await eventually("its end is reported", async () => (await fleet.operator(["ls"]))[0].state === "exited");
+  expect(await fleet.operator(["stop", runId])).toEqual({ stopped: [], ended: [runId] });
   const unknown = await fleet.run(["stop", "nowhere", "--state-dir", fleet.path("o")]);
   expect(unknown.code).toBe(5);
 });

@@ -80,7 +80,7 @@ test("an operator runs no command in a run that ended, that is none, or that was
     return runs.includes(own) && runs.includes(ended);
   });
   for (const [runId, says] of [
-    [ended, "It is exited"],
+    [ended, "The run is not running"],
     [own, "started on the node itself"],
     ["unknown", "no such run"],
   ] as const) {

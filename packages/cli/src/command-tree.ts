@@ -60,7 +60,9 @@ function addRunCommands(program: Command): void {
     "attach",
     "take over the streams of a run on a node of your organisation",
     async () => (await import("./commands/attach.ts")).attach,
-  ).argument("<run>", "run id");
+  )
+    .argument("<run>", "run id")
+    .option("--detach-keys <keys>", "keys that leave it to itself at a terminal; empty: none", "ctrl-p,ctrl-q");
   declare(program, "stop", "end a run", async () => (await import("./commands/stop.ts")).stop)
     .argument("[run...]", "run ids")
     .option("--all", "every run of this host, whether its server is there or not")

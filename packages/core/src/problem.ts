@@ -542,6 +542,7 @@ export const PROBLEMS = {
     say: "Another node owns that run: no other may report on it.",
   },
   "runs.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such run." },
+  "runs.not_running": { rpc: "failed_precondition", http: 409, exit: 1, say: "The run is not running." },
   "runs.away": {
     rpc: "unavailable",
     http: 503,

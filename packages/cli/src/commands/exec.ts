@@ -1,4 +1,4 @@
-import { systemRandom, toHex } from "@gatehouse/core";
+import { Problem, systemRandom, toHex } from "@gatehouse/core";
 import { requestUnixOk } from "@gatehouse/kit";
 import { holdExec } from "@gatehouse/node";
 import { type Invocation, listOption, textOption } from "../invocation.ts";
@@ -61,7 +61,8 @@ async function execOnNode({ config }: Invocation, runId: string, asked: Asked): 
   const kind = { case: "execInRun", value } as const;
   const what = { id: execId, what: "the command", remedy: "it ends with its run" };
   const { nodeId, code } = await asOperator(stateDir, async (operator) => {
-    const { nodeId } = await findRun(operator, runId);
+    const { nodeId, state, exitCode } = await findRun(operator, runId);
+    if (state === "exited") throw new Problem("runs.not_running", { detail: `It has ended with code ${exitCode}.` });
     const node = { id: nodeId, name: "its node" };
     return { nodeId, code: await startOnNode(operator, { ...what, node, kind, interrupts }) };
   });

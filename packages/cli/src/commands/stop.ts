@@ -7,24 +7,40 @@ import { printJson, printLine } from "../terminal/print.ts";
 
 /** Ends runs: asked first, by force after five seconds. With `--all`, every run of this host. */
 export async function stop(invocation: Invocation): Promise<number> {
-  const { args, config, socketPath } = invocation;
+  const { args } = invocation;
   if ((args.length === 0) !== isSet(invocation, "all")) {
     throw new Problem("usage.invalid", { detail: "Name runs, or give --all for every run of this host." });
   }
-  if (isSet(invocation, "all")) return stopAll(invocation);
+  return args.length === 0 ? stopAll(invocation) : stopEach(invocation);
+}
+
+async function stopEach(invocation: Invocation): Promise<number> {
   const stopped: string[] = [];
+  const ended: string[] = [];
+  const say = isSet(invocation, "json") ? () => undefined : printLine;
   try {
-    for (const runId of args) {
-      if (await isElsewhere(invocation, runId))
-        await asOperator(config.state.dir, (operator) => stopFleetRun(operator, runId));
-      else await requestUnixOk({ socketPath, method: "DELETE", path: `/v1/sandboxes/${encodeURIComponent(runId)}` });
-      stopped.push(runId);
-      if (!isSet(invocation, "json")) printLine(`Stopped ${runId}.`);
+    for (const runId of invocation.args) {
+      const code = await stopOne(invocation, runId);
+      (code === undefined ? stopped : ended).push(runId);
+      say(code === undefined ? `Stopped ${runId}.` : `${runId} had ended before, with code ${code}.`);
     }
   } finally {
-    if (isSet(invocation, "json")) printJson({ stopped });
+    if (isSet(invocation, "json")) printJson({ stopped, ...(ended.length === 0 ? {} : { ended }) });
   }
   return 0;
+}
+
+/** Answers the code with which it had ended before. */
+async function stopOne(invocation: Invocation, runId: string): Promise<number | undefined> {
+  const { config, socketPath } = invocation;
+  if (await isElsewhere(invocation, runId)) {
+    return asOperator(config.state.dir, (operator) => stopFleetRun(operator, runId));
+  }
+  const path = `/v1/sandboxes/${encodeURIComponent(runId)}`;
+  const { state, code } = (await requestUnixOk({ socketPath, path })) as { state: string; code?: number };
+  if (state === "exited") return code ?? 0;
+  await requestUnixOk({ socketPath, method: "DELETE", path });
+  return undefined;
 }
 
 /** Asks no server: it works while that is away. Ends with 1 when a run was not stopped. */

@@ -54,6 +54,7 @@ export class RunAttachment {
   /** Signals that came while no stream was open. */
   #waiting: readonly string[] = [];
   #hasTerminal = false;
+  #isDetached = false;
   #lastOpenMs: number;
 
   constructor(options: AttachOptions) {
@@ -89,8 +90,18 @@ export class RunAttachment {
     return !this.#isOpen;
   }
 
+  /** Leaves the run to itself and whoever attaches next. */
+  detach(): void {
+    this.#isDetached = true;
+    this.#left.abort(new Problem("usage.cancelled"));
+  }
+
+  get isDetached(): boolean {
+    return this.#isDetached;
+  }
+
   /**
-   * Answers the run's exit code. Fails with `usage.cancelled` when it was left; with `runs.away`, `server.…` when its
+   * Answers the run's exit code. Fails with `usage.cancelled` when it was left or detached from; with `runs.away`, `server.…` when its
    * streams could not be reached for a while; with `runs.taken_over`, `commands.refused` and whatever else the server
    * says at once.
    */

@@ -38,10 +38,12 @@ export async function findRun({ nodes }: Pick<Operator, "nodes">, runId: string)
   return found;
 }
 
-/** Ends a run on its node. */
-export async function stopFleetRun(operator: Pick<Operator, "nodes">, runId: string): Promise<void> {
-  const { nodeId } = await findRun(operator, runId);
+/** Ends a run on its node; answers the code of one that had ended before. */
+export async function stopFleetRun(operator: Pick<Operator, "nodes">, runId: string): Promise<number | undefined> {
+  const { nodeId, state, exitCode } = await findRun(operator, runId);
+  if (state === "exited") return exitCode;
   await commandNode(operator, nodeId, { kind: { case: "stopRun", value: { runId } } });
+  return undefined;
 }
 
 export interface FollowOptions {

@@ -1,4 +1,5 @@
 import { systemClock, toProblem } from "@gatehouse/core";
+import type { DetachKeys } from "../terminal/detach-keys.ts";
 import { ENDING_SIGNALS } from "../terminal/interrupts.ts";
 import { note } from "../terminal/print.ts";
 import { ShownTerminal } from "../terminal/shown-terminal.ts";
@@ -14,17 +15,25 @@ export interface HeldRun extends Pick<AttachOptions, "nodeId" | "runId"> {
   readonly stateDir: string;
 }
 
+/** A run that its caller may leave to itself. */
+export interface LeavableRun extends HeldRun {
+  readonly detachKeys?: DetachKeys;
+}
+
 const GOES_ON = "The command goes on, on its node.";
 const STOP_UNANSWERED = "Its node is told to end it, and has not answered.";
 
 /**
  * Joins this process's streams and signals to a run on a node until it ends; answers its exit code. Where both have a
- * terminal, this one shows the run's until then. Fails with `usage.cancelled` when Ctrl-C leaves one that is away.
+ * terminal, this one shows the run's until then, or until its detach keys are typed: 0. Fails with `usage.cancelled` when
+ * Ctrl-C leaves one that is away.
  */
-export async function holdRun(run: HeldRun): Promise<number> {
+export async function holdRun({ detachKeys, ...run }: LeavableRun): Promise<number> {
   using terminal = ShownTerminal.open({
     interrupt: () => attachment.leave(GOES_ON),
     resize: (size) => attachment.resize(size),
+    detach: () => attachment.detach(),
+    detachKeys,
   });
   using input = new RunInputFeed(terminal?.keys ?? process.stdin);
   const attachment = attach(run, {
@@ -52,6 +61,11 @@ export async function holdRun(run: HeldRun): Promise<number> {
       if (attachment.hasSignal) stop(run);
       return "its output follows from its log, and it gets no more input";
     });
+  } catch (failure) {
+    if (!attachment.isDetached) throw failure;
+    terminal?.restore();
+    note(`detached; the run goes on: gatehouse attach ${run.runId}`);
+    return 0;
   } finally {
     for (const [name, listener] of listeners) process.off(name, listener);
   }

@@ -1,5 +1,6 @@
 import { type Readable, Transform } from "node:stream";
 import type { TerminalSize } from "@gatehouse/kit";
+import type { DetachKeys } from "./detach-keys.ts";
 import { ownTerminal, windowSize } from "./own-terminal.ts";
 
 const CTRL_C = 0x03;
@@ -8,6 +9,10 @@ export interface ShownTerminalDeps {
   /** Ctrl-C was typed; true: nobody else is to get it. */
   readonly interrupt: () => boolean;
   readonly resize: (size: TerminalSize) => void;
+  /** Keys that leave the command to itself; default: none. */
+  readonly detachKeys?: DetachKeys | undefined;
+  /** They were typed. */
+  readonly detach: () => void;
 }
 
 /** This process's terminal, where it shows that of a command elsewhere. Disposing leaves it as it was. */
@@ -22,12 +27,16 @@ export class ShownTerminal implements Disposable {
     return ownTerminal() === undefined ? undefined : new ShownTerminal(deps);
   }
 
-  private constructor({ interrupt, resize }: ShownTerminalDeps) {
+  private constructor({ interrupt, resize, detachKeys, detach }: ShownTerminalDeps) {
     this.keys = process.stdin.pipe(
       new Transform({
         transform: (typed: Buffer, _, done) => {
-          const isTaken = this.#isShowing && typed.includes(CTRL_C) && interrupt();
-          done(null, isTaken ? undefined : typed);
+          if (!this.#isShowing) return done(null, typed);
+          if (typed.includes(CTRL_C) && interrupt()) return done();
+          const passed = detachKeys === undefined ? typed : detachKeys.pass(typed);
+          if (passed === undefined) detach();
+          // Nothing at all would be taken for the end.
+          return passed === undefined || passed.length === 0 ? done() : done(null, passed);
         },
       }),
     );

@@ -73,8 +73,8 @@ export class Execs {
   }
 
   /**
-   * Runs a command in a run, on record first. Returns when it runs. Fails with `runs.not_found`, `runs.id_taken`,
-   * `exec.…`, `audit.unwritable`.
+   * Runs a command in a run, on record first. Returns when it runs. Fails with `runs.not_found`, `runs.not_running`,
+   * `runs.id_taken`, `exec.…`, `audit.unwritable`.
    */
   async start(runId: string, request: ExecRequest, options: ExecOptions): Promise<ExecRecord> {
     const { files, clock, log } = this.#deps;
@@ -108,7 +108,11 @@ export class Execs {
 
   #liveRun(runId: string): RunRecord {
     const run = this.#deps.sandboxes.get(runId);
-    if (run.state !== "running") throw new Problem("runs.not_found", { detail: `It is ${run.state}.` });
+    if (run.state !== "running") {
+      const { state, code = 0 } = run;
+      const detail = state === "exited" ? `It has ended with code ${code}.` : "It is being started.";
+      throw new Problem("runs.not_running", { detail });
+    }
     if (run.driver === "process") {
       throw new Problem("exec.unsupported", { detail: "Its driver isolates nothing: there is no sandbox to enter." });
     }
