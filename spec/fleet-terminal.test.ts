@@ -69,17 +69,22 @@ test("a run that has a terminal is attached to from another, with its size; the 
 });
 
 test("ctrl-p ctrl-q leaves a run to itself, other keys go on to it, and another attaches to it", async () => {
-  const runId = await detachShell();
-  const first: readonly Deed[] = [
+  const command = ["run", "--node", "n1", ...PROMPT, "--agent", "left-alone", ...own, "--", "sh"];
+  const caller = sit([{ until: "$ " }, { tell: "here" }, { until: "Somebody else" }], command);
+  await caller.line("it is there", (line) => line === "here");
+  caller.write("\n");
+  const runId = await runOf("left-alone");
+  const deeds: readonly Deed[] = [
     { until: "$ " },
     { type: "echo k''ept\n" },
     { until: "kept\n$ " },
-    { type: "echo lo\u0010x\u0010" },
+    { type: "echo lo\u0010st" },
+    { type: "\u0010" },
     { type: "\u0011" },
     { until: `the run goes on: gatehouse attach ${runId}` },
   ];
-  const left = sit(first, ["attach", runId, ...own]);
-  expect(await left.finished).toMatchObject({ stdout: "0 as it was\n", stderr: "" });
+  expect(await sit(deeds, ["attach", runId, ...own]).finished).toMatchObject({ stdout: "0 as it was\n", stderr: "" });
+  await caller.finished;
   const again: readonly Deed[] = [{ until: "kept\n" }, { type: "\u0003" }, { type: "exit 6\n" }];
   const second = sit(again, ["attach", "--detach-keys", "ctrl-],x", runId, ...own]);
   expect(await second.finished).toMatchObject({ stdout: "6 as it was\n", stderr: "" });
@@ -144,28 +149,6 @@ function sit(deeds: readonly Deed[], command: readonly string[], size?: readonly
 async function detach(...options: readonly string[]): Promise<string> {
   const { stdout } = await fleet.run(["run", "--node", "n1", "-d", ...options, ...own, "--", "sleep", "600"]);
   return stdout.trim();
-}
-
-/** A shell at a terminal on the node, that nobody looks at: its caller's window was closed before it ran. */
-async function detachShell(): Promise<string> {
-  const command = [
-    "run",
-    "--node",
-    "n1",
-    ...PROMPT,
-    "--agent",
-    "shell",
-    ...own,
-    "--",
-    "sh",
-    "-c",
-    "trap '' HUP; exec sh -i",
-  ];
-  const caller = sit([{ until: "$ " }, { tell: "here" }, "close"], command);
-  await caller.line("it is there", (line) => line === "here");
-  const runId = await runOf("shell");
-  caller.kill("SIGKILL");
-  return runId;
 }
 
 /** The run of an agent that is there now. */

@@ -7,7 +7,7 @@ test.each([
   ["ctrl-p,ctrl-q", ["\u0010\u0010\u0011"], "left"],
   ["ctrl-p,ctrl-q", ["\u0010", "\u0010", "x"], "\u0010\u0010x"],
   ["ctrl-p,ctrl-q", ["\u0011\u0010"], "\u0011"],
-  ["a,a,b", ["aaa", "b"], "left"],
+  ["a,a,b", ["aaa", "b"], "a left"],
   ["a,a,b", ["aa", "ca", "a", "d"], "aacaad"],
   ["ctrl-]", ["x\u001d"], "left"],
   ["", ["\u0010\u0011"], "\u0010\u0011"],
