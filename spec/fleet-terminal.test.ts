@@ -85,7 +85,8 @@ test("ctrl-p ctrl-q leaves a run to itself, other keys go on to it, and another 
   ];
   expect(await sit(deeds, ["attach", runId, ...own]).finished).toMatchObject({ stdout: "0 as it was\n", stderr: "" });
   await caller.finished;
-  const again: readonly Deed[] = [{ until: "kept\n" }, { type: "\u0003" }, { type: "exit 6\n" }];
+  const interrupts: readonly Deed[] = [{ type: "\u0003" }, { until: "$ " }];
+  const again: readonly Deed[] = [{ until: "kept\n$ " }, ...interrupts, { type: "exit 6\n" }];
   const second = sit(again, ["attach", "--detach-keys", "ctrl-],x", runId, ...own]);
   expect(await second.finished).toMatchObject({ stdout: "6 as it was\n", stderr: "" });
   const wrong = await fleet.run(["attach", "--detach-keys", "ctrl-1", runId, ...own]);
