@@ -80,6 +80,7 @@ describe("doctor", () => {
     expect((await world.request("GET", "/v1/runs")).body).toEqual([]);
     expect((await world.request("GET", "/v1/grants")).body).toEqual([]);
     expect(await world.cliJson(["ls"])).toEqual([]);
+    expect((await world.cli(["trace"])).stdout).not.toContain("gatehouse-doctor");
   });
 
   test("says without a daemon how to start one, and is content", async () => {

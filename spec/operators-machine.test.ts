@@ -46,6 +46,38 @@ test("a credential that names no nodes is the operator's machine's own", async (
   expect(listed.stdout).toMatch(/^api +- +this machine's own/m);
 });
 
+test("a code for a host goes to standard output alone, and a second one for the same name says so", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  const own = ["--state-dir", fleet.path("o")];
+  const first = await fleet.run(["nodes", "enroll-code", "--name", "n1", ...own]);
+  expect(first.stdout).toMatch(/^ghe_\S+\n$/);
+  expect(first.stderr).toContain(`gatehouse node enroll --server ${fleet.url} --name n1`);
+  expect(first.stderr).not.toContain("waits by another code");
+  const [waiting] = await fleet.operator(["nodes", "codes"]);
+  const second = await fleet.run(["nodes", "enroll-code", "--name", "n1", ...own]);
+  expect(second.stderr).toContain(
+    `n1 waits by another code already; to end that one: gatehouse nodes cancel ${waiting.id}`,
+  );
+});
+
+test("a server goes on at the URL that it was given last", async () => {
+  await using fleet = await startFleet();
+  const own = ["--state-dir", fleet.path("other"), "--json"];
+  const ready = async (...options: readonly string[]) => {
+    const server = fleet.start(["server", ...options, ...own]);
+    const { url } = JSON.parse(await server.line("the ready line", (line) => line.includes('"ready":true')));
+    server.kill("SIGTERM");
+    expect((await server.finished).code).toBe(0);
+    return url;
+  };
+  const url = "https://gatehouse.example:8443";
+  expect(await ready("--listen", "127.0.0.1:0", "--url", url)).toBe(url);
+  expect(await ready("--listen", "0.0.0.0:0")).toBe(url);
+  expect(await ready("--listen", "127.0.0.1:0", "--url", "https://other.example")).toBe("https://other.example");
+  expect(await ready("--listen", "127.0.0.1:0")).toBe("https://other.example");
+});
+
 test("a state directory that others may enter is refused before anything is made in it", async () => {
   await using fleet = await startFleet();
   const directory = fleet.path("o");

@@ -44,7 +44,7 @@ function addRunCommands(program: Command): void {
     .option("--until-empty", "end when there have been no runs and calls for a while (node.emptyTimeoutMs)")
     .option("--gate-port <port>", "loopback port of the gate (0: any free one)")
     .option("--listen <address>", "be a server for further hosts too, on host:port")
-    .option("--url <url>", "https://name:port by which they, and this host, reach it");
+    .option("--url <url>", "https://name:port by which they, and this host, reach it (default: the one given last)");
   declareRun(program, async () => (await import("./commands/run.ts")).run);
   declareExec(program);
   const list = "list runs: of this machine, and on an operator's of the organisation's nodes too";

@@ -20,7 +20,7 @@ export function declareRun(program: Command, load: Load): Command {
     .option("--agent <name>", "agent's name (default: the command's)")
     .option("-d, --detach", "return once it runs; its output goes to `gatehouse logs`")
     .option("--json", "with --detach: print the run as JSON")
-    .option("-v, --verbose", "say which hosts the grants opened")
+    .option("-v, --verbose", "say how the sandbox is built, and which hosts the grants opened")
     .passThroughOptions();
   return withExamples(
     run,

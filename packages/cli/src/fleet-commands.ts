@@ -19,7 +19,7 @@ function addServerCommands(program: Command): void {
     async () => (await import("./commands/server.ts")).server,
   )
     .option("--listen <address>", "host:port to listen on (default: 127.0.0.1:8443; port 0: any free one)")
-    .option("--url <url>", "https://name:port by which nodes and operators reach it")
+    .option("--url <url>", "https://name:port by which nodes and operators reach it (default: the one given last)")
     .option("--database-url-file <file>", "file that holds a PostgreSQL URL (default: an embedded database)")
     .option("--metrics-port <port>", "loopback port of metrics and health (default: 9464, or a free one)")
     .option("--json", "print one ready line as JSON");

@@ -77,6 +77,7 @@ describe("a failure says what was asked for, and what to do", () => {
 describe("exit codes", () => {
   test.each([
     ["an unknown command", ["no-such-command"], 2],
+    ["an audit export that is none", ["audit", "verify", process.execPath], 2],
     ["an unknown option", ["ls", "--no-such-option"], 2],
     ["a missing argument", ["logs"], 2],
     ["a setting that is not known", ["config", "show", "--config", "/dev/null/none"], 2],

@@ -192,6 +192,16 @@ test("policy explain refuses a run beside a policy, and a URL that is none", () 
   expect(gatehouse(["policy", "explain", "GET", "a.test"]).code).toBe(2);
 });
 
+test("policy explain --resolve says of what it did not look up, or not find, that it did not", () => {
+  const explain = (...more: readonly string[]) =>
+    gatehouse(["policy", "explain", "GET", "https://nowhere.invalid/", "--resolve", ...more]).out;
+  expect(explain()).toMatch(
+    /^denied\n {2}rule +default\n(?:.*\n)* {2}addresses +not looked up: it is refused before\n/,
+  );
+  const unknown = explain("--allow", "nowhere.invalid");
+  expect(unknown).toMatch(/^denied\n {2}allowed by +allow\[0\]\n(?:.*\n)* {2}addresses +none was found\n/);
+});
+
 test("policy explain reads --allow as a run does", () => {
   const args = ["policy", "explain", "GET", "https://a.test/x", "--allow", "a.test", "--json"];
   expect(JSON.parse(gatehouse(args).out)).toMatchObject({ action: "allow", rule: "allow[0]" });

@@ -60,6 +60,7 @@ export const PROBLEMS = {
     exit: 4,
     say: "The audit log is not what was signed.",
   },
+  "audit.not_export": { rpc: "invalid_argument", http: 400, exit: 2, say: "That is not an audit export." },
   "audit.forked": {
     rpc: "failed_precondition",
     http: 409,

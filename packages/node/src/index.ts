@@ -1,6 +1,7 @@
 export type { DaemonHealth } from "./daemon/ask-health.ts";
 export { type EnsureRunningOptions, ensureRunning, type RunningDaemon } from "./daemon/ensure-running.ts";
 export { type Node, type NodeDeps, openNode } from "./daemon/open-node.ts";
+export { isProbe } from "./doctor/check-daemon.ts";
 export { type DoctorCheck, failed, passed } from "./doctor/doctor-check.ts";
 export { runDoctor } from "./doctor/run-doctor.ts";
 export { METRICS } from "./metrics/node-metrics.ts";

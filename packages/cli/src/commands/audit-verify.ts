@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
 import { base64url, fromBase64url, Problem, toProblem } from "@gatehouse/core";
 import { openLogSource, readLogId, type VerifiedLog, verifyLog } from "@gatehouse/kit";
 import { readEarlier, seenHere } from "../audit/seen-earlier.ts";
@@ -33,7 +33,9 @@ async function judge(invocation: Invocation): Promise<Verdict> {
   const { dir } = invocation.config.state;
   const [pinned] = await readKeys(textOption(invocation, "key"), 1);
   const trusted = await readKeys(textOption(invocation, "witnesses"), MAX_WITNESSES);
-  const source = await openLogSource(invocation.args[0] ?? dir);
+  const path = invocation.args[0] ?? dir;
+  const source = await openLogSource(path);
+  if (source.isExport) await requireExport(path);
   const file = textOption(invocation, "earlier");
   const asked = file === undefined ? [] : [await readEarlier(file, pinned)];
   const earlier = [...asked, ...(await seenHere(dir, await readLogId(source)))];
@@ -48,6 +50,21 @@ async function judge(invocation: Invocation): Promise<Verdict> {
     seen: Math.max(0, ...earlier.map(({ head }) => head.size)),
   };
 }
+
+/**
+ * A file in which nothing of an export is was never one; of one that has anything of it, whatever differs was changed.
+ * Fails with `audit.not_export`.
+ */
+async function requireExport(path: string): Promise<void> {
+  await using file = await open(path);
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(BEGINNING_BYTES), 0, BEGINNING_BYTES, 0);
+  const beginning = buffer.toString("latin1", 0, bytesRead);
+  if (OF_AN_EXPORT.some((key) => beginning.includes(key))) return;
+  throw new Problem("audit.not_export", { detail: `${path} holds nothing of one.` });
+}
+
+const BEGINNING_BYTES = 65_536;
+const OF_AN_EXPORT = ['"gatehouse_audit"', '"seq"', '"key_id"', '"log"'];
 
 function asJson({ log, key, entries, heads, unprotected, head, ...rest }: Verdict): object {
   const { witnesses, witnessTrust, trust, seen } = rest;

@@ -4,7 +4,7 @@ import { Enrollment_State } from "@gatehouse/wire";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
 import { allPages } from "../operator/all-pages.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
-import { printJson, printLine, printTable } from "../terminal/print.ts";
+import { note, printJson, printLine, printTable } from "../terminal/print.ts";
 import { readDuration } from "../terminal/read-duration.ts";
 import { readLabels } from "../terminal/read-labels.ts";
 
@@ -23,9 +23,25 @@ export async function enrollCode(invocation: Invocation): Promise<number> {
   const claimTtlMs = ttlOf(invocation);
   return asOperator(invocation.config.state.dir, async (operator) => {
     const made = await operator.nodes.createEnrollmentCode({ name, labels, claimTtlMs });
-    return show(invocation, operator, { ...made, name: name === "" ? "NAME" : name });
+    const code = await show(invocation, operator, { ...made, name: name === "" ? "NAME" : name });
+    if (name !== "") await tellOfOthers(operator, { name, enrollmentId: made.enrollmentId });
+    return code;
   });
 }
+
+/** Two codes for one name: the host that claims second is refused. */
+async function tellOfOthers({ nodes }: Operator, own: Pick<MadeCode, "name" | "enrollmentId">): Promise<void> {
+  const enrollments = await allPages(nodes.listEnrollmentCodes, (page) => page.enrollments);
+  for (const { id, name, state } of enrollments) {
+    if (name !== own.name || id === own.enrollmentId || !WAITING.has(state)) continue;
+    note(`${name} waits by another code already; to end that one: gatehouse nodes cancel ${id}`);
+  }
+}
+
+const WAITING: ReadonlySet<Enrollment_State> = new Set([
+  Enrollment_State.PENDING,
+  Enrollment_State.AWAITING_CONFIRMATION,
+]);
 
 /** Makes a code that may claim the name of a node that was lost. */
 export async function replaceNode(invocation: Invocation): Promise<number> {
@@ -77,8 +93,9 @@ async function show(invocation: Invocation, operator: Operator, made: MadeCode):
   else if (out !== undefined) printLine(`Wrote the code to ${out}. It may be claimed once, until ${expiresAt}.`);
   else {
     printLine(code);
-    printLine(`It may be claimed once, until ${expiresAt}. On the host:`);
-    printLine(`  gatehouse node enroll --server ${operator.server.url} --name ${name}`);
+    // Beside the code, so that it alone goes into a file or a pipe.
+    process.stderr.write(`It may be claimed once, until ${expiresAt}. On the host:\n`);
+    process.stderr.write(`  gatehouse node enroll --server ${operator.server.url} --name ${name}\n`);
   }
   return 0;
 }

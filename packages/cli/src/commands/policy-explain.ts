@@ -19,7 +19,7 @@ export async function explainPolicy(invocation: Invocation): Promise<number> {
   const explained =
     run === undefined ? await explainPlanned(invocation, asked, file?.value) : await explainRun(invocation, run, asked);
   if (isSet(invocation, "json")) printJson(explained);
-  else printExplanation(explained, file);
+  else printExplanation(explained, file, asked.resolve);
   return 0;
 }
 
@@ -43,16 +43,18 @@ function withAllowed(written: unknown, allow: readonly string[]): unknown {
   return { ...written, allow: [...listed, ...allow] };
 }
 
-function printExplanation(explained: Explanation, file: PlacedFile | undefined): void {
+function printExplanation(explained: Explanation, file: PlacedFile | undefined, resolves: boolean): void {
   printLine(explained.action === "allow" ? colour("allowed", "green") : colour("denied", "red"));
-  const rows = [...decisionRows(explained, file), ...requestRows(explained), ...destinationRows(explained)];
+  const rows = [...decisionRows(explained, file), ...requestRows(explained), ...destinationRows(explained, resolves)];
   for (const [title, text] of rows) printLine(`  ${title.padEnd(12)} ${shown(text)}`);
 }
 
 type Row = readonly [title: string, text: string];
 
 function decisionRows({ rule, reason, code }: Explanation, file: PlacedFile | undefined): readonly Row[] {
-  const decided: Row = ["rule", rule === undefined ? "none was asked" : placed(rule, file)];
+  // Where the destination is what is refused, the rule allowed the request.
+  const title = OF_DESTINATIONS.has(code) ? "allowed by" : "rule";
+  const decided: Row = [title, rule === undefined ? "none was asked" : placed(rule, file)];
   return reason === undefined ? [decided] : [decided, ["because", `${reason} (${code})`]];
 }
 
@@ -68,12 +70,20 @@ function requestRows({ request, injects, strips_client_auth: isStripped }: Expla
   ];
 }
 
-function destinationRows({ destination: { ranges, addresses } }: Explanation): readonly Row[] {
+function destinationRows({ code, destination }: Explanation, resolves: boolean): readonly Row[] {
+  const { ranges, addresses } = destination;
+  const unknown = OF_DESTINATIONS.has(code) ? "none was found" : "not looked up: it is refused before";
   return [
     ["may dial", ["public addresses", ...ranges].join(", ")],
-    ["addresses", addresses?.join(", ") ?? "not looked up (--resolve does)"],
+    ["addresses", addresses?.join(", ") ?? (resolves ? unknown : "not looked up (--resolve does)")],
   ];
 }
+
+const OF_DESTINATIONS: ReadonlySet<string | undefined> = new Set([
+  "gate.address_forbidden",
+  "gate.upstream_unreachable",
+  "gate.upstream_timeout",
+]);
 
 function placed(rule: string, file: PlacedFile | undefined): string {
   const path = pathOf(rule);

@@ -22,6 +22,7 @@ export async function runHere(invocation: Invocation): Promise<number> {
   const body = await describeRun(invocation, { isDetached, isTerminal });
   await startDaemonIfNone(invocation);
   const created = await create(invocation, body);
+  if (isSet(invocation, "verbose")) note(`the sandbox is built by ${created.driver}`);
   speakUp(created, isTerminal || isSet(invocation, "verbose"));
   if (created.launch !== undefined) return startForegroundKeeper({ path: created.launch, isTerminal });
   if (isSet(invocation, "json")) printJson({ run_id: created.run_id, node: "local", driver: created.driver });
@@ -64,9 +65,9 @@ async function describeRun(
   };
 }
 
-function speakUp({ exposed, warnings, allowed, driver }: CreatedRun, isTalkative: boolean): void {
+function speakUp({ exposed, warnings, allowed }: CreatedRun, isTalkative: boolean): void {
   if (exposed)
     note("WARNING: the process driver isolates nothing. This run is exposed: it can read what you can read.");
   for (const warning of warnings) note(`warning: ${warning}`);
-  if (isTalkative && allowed.length > 0) note(`its grants allow ${allowed.join(", ")} (${driver})`);
+  if (isTalkative && allowed.length > 0) note(`its grants allow ${allowed.join(", ")}`);
 }

@@ -1,9 +1,10 @@
 import { Problem } from "@gatehouse/core";
 import type { RequestRecord } from "@gatehouse/gate";
 import { requestUnix, requestUnixOk, streamUnix } from "@gatehouse/kit";
+import { isProbe } from "@gatehouse/node";
 import { EXIT_INTERRUPTED } from "../call-program.ts";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
-import { colour, printLine, shown } from "../terminal/print.ts";
+import { colour, printJson, printLine, shown } from "../terminal/print.ts";
 
 /** Shows request records, one on a line; with --follow as they happen. */
 export async function trace(invocation: Invocation): Promise<number> {
@@ -19,12 +20,20 @@ export async function trace(invocation: Invocation): Promise<number> {
   process.once("SIGINT", () => stopped.abort());
   const lines = streamUnix({ socketPath: invocation.socketPath, path: `/v1/records?${query}`, signal: stopped.signal });
   try {
-    for await (const line of lines)
-      printLine(isSet(invocation, "json") ? line : render(JSON.parse(line) as RequestRecord));
+    const show = isSet(invocation, "json") ? printJson : (record: RequestRecord) => printLine(render(record));
+    for await (const record of shownOf(lines, run)) show(record);
   } catch (failure) {
     if (!stopped.signal.aborted) throw failure;
   }
   return stopped.signal.aborted ? EXIT_INTERRUPTED : 0;
+}
+
+/** What `gatehouse doctor` asked for is shown to whoever asks for that run. */
+async function* shownOf(lines: AsyncIterable<string>, run: string | undefined): AsyncGenerator<RequestRecord> {
+  for await (const line of lines) {
+    const record = JSON.parse(line) as RequestRecord;
+    if (run !== undefined || !isProbe(record)) yield record;
+  }
 }
 
 function limitOf(invocation: Invocation): string {

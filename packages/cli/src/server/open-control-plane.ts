@@ -1,5 +1,13 @@
+import { join } from "node:path";
 import { Lifetime, Problem, systemClock, systemRandom } from "@gatehouse/core";
-import { type Log, openDaemonLock, openStateDirectory, parseServerUrl } from "@gatehouse/kit";
+import {
+  type Log,
+  openDaemonLock,
+  openStateDirectory,
+  parseServerUrl,
+  readPrivateFile,
+  writeFileAtomic,
+} from "@gatehouse/kit";
 import { openServer, type Server } from "@gatehouse/server";
 import { buildInfo } from "../build-info.ts";
 import { type Invocation, textOption } from "../invocation.ts";
@@ -20,7 +28,7 @@ export interface ControlPlane extends Server {
 export async function openControlPlane(invocation: Invocation, log: Log): Promise<ControlPlane> {
   const { config } = invocation;
   const { host, port } = parseListen(textOption(invocation, "listen") ?? DEFAULT_LISTEN);
-  const asked = textOption(invocation, "url");
+  const asked = textOption(invocation, "url") ?? (await keptUrl(config.state.dir));
   if (asked === undefined && EVERY_ADDRESS.has(host)) {
     throw new Problem("usage.invalid", {
       detail: "--url is needed to listen on every address: nodes must know a name.",
@@ -40,6 +48,7 @@ export async function openControlPlane(invocation: Invocation, log: Log): Promis
     const setupCodeFile = state.file("setup-code");
     const options = { directory, setupCodeFile, host, port, url, store, oidc, hasPasswords, metrics };
     const server = life.own(await openServer(options, { log, clock: systemClock, random: systemRandom }));
+    if (url !== undefined) await writeFileAtomic(join(directory, KEPT_URL), `${url}\n`);
     const { url: origin, port: at, metricsPort, isEmpty } = server;
     const facts = { url: origin, port: at, metricsPort, isEmpty, setupCodeFile };
     return { ...facts, [Symbol.asyncDispose]: () => life[Symbol.asyncDispose]() };
@@ -47,6 +56,13 @@ export async function openControlPlane(invocation: Invocation, log: Log): Promis
     await life[Symbol.asyncDispose]();
     throw failure;
   }
+}
+
+/** By which nodes and operators reach the server since `--url` was given last: they trust no other. */
+const KEPT_URL = "url";
+
+async function keptUrl(stateDir: string): Promise<string | undefined> {
+  return (await readPrivateFile(join(stateDir, "server", KEPT_URL)))?.toString().trim();
 }
 
 function lockDirectory(directory: string) {

@@ -5,6 +5,7 @@ const SETUP_CODE = "it is in the file setup-code of the server's state directory
 
 /** What a person can do about a failure, where its own sentence does not say so. */
 const NEXT_STEPS: Readonly<Partial<Record<ProblemCode, string>>> = {
+  "audit.not_export": "gatehouse audit export --out FILE writes one",
   "auth.forbidden": "gatehouse members ls says who is an owner and can change your role",
   "auth.refused": "gatehouse login, with a key that has not ended; on a node: gatehouse node status",
   "config.port_busy": "ss -ltnp shows who listens there; take another port, or end that process",

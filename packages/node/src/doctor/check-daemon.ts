@@ -21,6 +21,13 @@ const RECORD_TIMEOUT_MS = 5_000;
 /** A name that does not exist (RFC 6761 §6.4), and that no rule of the probe allows. */
 const PROBE_URL = "http://gatehouse-doctor.invalid/";
 
+const PROBE_RUN = "doctor-";
+
+/** Whether a record is of a request that `gatehouse doctor` made to see it refused. */
+export function isProbe({ run, url }: Pick<RequestRecord, "run" | "url">): boolean {
+  return run?.startsWith(PROBE_RUN) === true && url === PROBE_URL;
+}
+
 interface Health {
   readonly pid: number;
   readonly proxy_port: number;
@@ -119,7 +126,7 @@ async function checkGate({ socketPath, health, restart }: GateCheck): Promise<re
   if (stranger.status !== 407) {
     return [failed(gate, `127.0.0.1:${port} answered ${stranger.status || stranger.denied} to a stranger`, restart)];
   }
-  const runId = `doctor-${randomBytes(8).toString("hex")}`;
+  const runId = `${PROBE_RUN}${randomBytes(8).toString("hex")}`;
   const body = { run_id: runId, network_policy: "strict" };
   const registered = (await requestUnixOk({ socketPath, method: "POST", path: "/v1/runs", body })) as {
     readonly auth_token: string;
