@@ -1,5 +1,6 @@
 import type { MetricRow, Samples } from "@gatehouse/kit";
 import type { Liveness } from "./nodes/liveness.ts";
+import type { Forgotten } from "./reports/forget-reports.ts";
 
 /** What a server's `/metrics` shows. No label names an organisation, a node or a person. */
 export const SERVER_METRICS = {
@@ -25,6 +26,11 @@ export const SERVER_METRICS = {
   gatehouse_server_nodes_spool_bytes: { kind: "gauge", say: "Telemetry that waits on nodes, as they last said." },
   gatehouse_server_admission_running: { kind: "gauge", say: "Calls of callers not yet known that run." },
   gatehouse_server_admission_waiting: { kind: "gauge", say: "Calls of callers not yet known that wait for a place." },
+  gatehouse_server_forgotten_rows_total: {
+    kind: "counter",
+    labels: ["kind"],
+    say: "Rows older than `retention.*` keeps them: `samples` (chunks of up to 512 of one series), `gaps`, `events`, `runs`, `commands`.",
+  },
   gatehouse_server_sweep_failures_total: {
     kind: "counter",
     say: "Turns of the sweep that failed: what has run out of time stays until one succeeds.",
@@ -60,6 +66,7 @@ export class ServerCounters {
   readonly #calls = new Map<string, Map<string, number>>();
   #sweepFailures = 0;
   #nodes = NO_NODES;
+  readonly #forgotten = new Map<string, number>();
 
   constructor(startedAtMs: number) {
     this.#startedAtMs = startedAtMs;
@@ -74,6 +81,12 @@ export class ServerCounters {
 
   countSweepFailure(): void {
     this.#sweepFailures += 1;
+  }
+
+  countForgotten(forgotten: Forgotten): void {
+    for (const [kind, rows] of Object.entries(forgotten)) {
+      this.#forgotten.set(kind, (this.#forgotten.get(kind) ?? 0) + rows);
+    }
   }
 
   setNodes(figures: NodeFigures): void {
@@ -99,6 +112,10 @@ export class ServerCounters {
       gatehouse_server_nodes_spool_bytes: [{ value: this.#nodes.spoolBytes }],
       gatehouse_server_admission_running: [{ value: facts.admissionRunning }],
       gatehouse_server_admission_waiting: [{ value: facts.admissionWaiting }],
+      gatehouse_server_forgotten_rows_total: [...this.#forgotten].map(([kind, value]) => ({
+        value,
+        labels: { kind },
+      })),
       gatehouse_server_sweep_failures_total: [{ value: this.#sweepFailures }],
     };
   }

@@ -16,7 +16,7 @@ import { FailureBudget } from "./limits/failure-budget.ts";
 import { SERVER_METRICS, ServerCounters } from "./metrics.ts";
 import { makeFirstSetupCode } from "./orgs/setup-codes.ts";
 import { type OidcConfig, openSignIn } from "./people/open-sign-in.ts";
-import { forgetReports } from "./reports/forget-reports.ts";
+import { forgetReports, type Retention } from "./reports/forget-reports.ts";
 import type { AdmitDeps } from "./rpc/admit-calls.ts";
 import { handleRequests } from "./rpc/handle-requests.ts";
 import { openListener } from "./rpc/open-listener.ts";
@@ -40,6 +40,8 @@ export interface ServerConfig {
   readonly oidc: OidcConfig | undefined;
   /** Whether they sign in here, by a password. */
   readonly hasPasswords: boolean;
+  /** How long it keeps what it could forget. */
+  readonly retention: Retention;
   /** Loopback port of metrics and health; one that was not asked for gives way when it is busy. */
   readonly metrics?: { readonly port: number; readonly isExplicit: boolean };
 }
@@ -116,7 +118,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
     // An embedded database is as near as its server.
     if (config.store.kind === "postgres")
       life.run((signal) => leaveWithoutStore({ store, streams, log, clock }, signal));
-    life.run((signal) => forgetReports({ store, log }, signal));
+    life.run((signal) => forgetReports({ store, retention: config.retention, counters, log }, signal));
     life.run((signal) => sweepForever({ store, bus, log, counters }, signal));
     life.run((signal) => keepHeads({ store, key: keys.working.audit.key }, log, signal));
     life.run((signal) => keepLeaf({ mint, listener, ttlMs: LEAF_TTL_MS, log }, signal));

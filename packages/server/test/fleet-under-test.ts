@@ -27,6 +27,9 @@ import {
 import { CompactSign } from "jose";
 import { type OidcConfig, openServer, type Server, type StoreLocation } from "../src/index.ts";
 
+/** How long a server under test keeps things. */
+export const RETENTION = { telemetryDays: 7, eventsDays: 30, commandsDays: 30 } as const;
+
 /** Time that a test moves. */
 export class TestClock implements Clock {
   readonly #startedAt = Date.now();
@@ -110,6 +113,7 @@ export class FleetUnderTest implements AsyncDisposable {
       store,
       oidc,
       hasPasswords,
+      retention: RETENTION,
     };
     const server = await openServer(config, { log, clock, random: systemRandom });
     return new FleetUnderTest({ server, clock, lines, directory });

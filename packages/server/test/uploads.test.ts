@@ -2,12 +2,12 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { seededRandom } from "@gatehouse/testbed";
 import { UploadEventsRequestSchema, UploadTelemetryRequestSchema } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { forgetSome } from "../src/reports/forget-reports.ts";
+import { forgetOf } from "../src/reports/forget-reports.ts";
 import { storeEvents } from "../src/reports/store-events.ts";
 import { readEvents } from "../src/rpc/services/read-reports.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type HostUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
+import { FleetUnderTest, type HostUnderTest, type OrgUnderTest, RETENTION } from "./fleet-under-test.ts";
 import { openSession } from "./host-session.ts";
 
 type Telemetry = MessageInitShape<typeof UploadTelemetryRequestSchema>;
@@ -329,10 +329,14 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   test("samples and events are forgotten when they are old, cursors go on", async () => {
     await using store = await connectStore(database.location, fleet.clock);
     const newest = await store.inOrg(org.orgId, ({ events }) => events.newestCursor());
-    await store.inOrg(org.orgId, (tx) => forgetSome(tx));
+    const forgotten: unknown[] = [];
+    const counters = { countForgotten: (some: unknown) => void forgotten.push(some) };
+    const forget = () => forgetOf(org.orgId, { store, retention: RETENTION, counters }, new AbortController().signal);
+    await forget();
+    expect(forgotten).toMatchObject([{ samples: 0, events: 0, commands: 0 }]);
     expect((await stored(n1.nodeId)).values.length).toBeGreaterThan(0);
     fleet.clock.advance(31 * 86_400_000);
-    await store.inOrg(org.orgId, (tx) => forgetSome(tx));
+    await forget();
     fleet.clock.advance(-31 * 86_400_000);
     expect(await runsOf(n1.nodeId, true)).toEqual([]);
     expect(await stored(n1.nodeId)).toEqual({ values: [], gaps: [] });

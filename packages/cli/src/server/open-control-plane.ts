@@ -46,7 +46,8 @@ export async function openControlPlane(invocation: Invocation, log: Log): Promis
     life.own(await lockDirectory(directory));
     const store = await storeLocation(invocation, directory);
     const setupCodeFile = state.file("setup-code");
-    const options = { directory, setupCodeFile, host, port, url, store, oidc, hasPasswords, metrics };
+    const { retention } = config;
+    const options = { directory, setupCodeFile, host, port, url, store, oidc, hasPasswords, retention, metrics };
     const server = life.own(await openServer(options, { log, clock: systemClock, random: systemRandom }));
     if (url !== undefined) await writeFileAtomic(join(directory, KEPT_URL), `${url}\n`);
     const { url: origin, port: at, metricsPort, isEmpty } = server;

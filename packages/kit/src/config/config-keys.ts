@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { defaultEngineSockets, defaultStateDir, defaultWorkspaceRoots } from "../files/default-paths.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../log/log.ts";
+import { RETENTION_KEYS } from "./retention-keys.ts";
 import {
   booleanType,
   destinationsType,
@@ -278,6 +279,7 @@ export const CONFIG_KEYS = {
     since: "0.1",
     say: "Ranges beside public addresses where the provider may be: `10.0.0.0/8`, say. Metadata and link-local addresses are never asked.",
   }),
+  ...RETENTION_KEYS,
   "records.maxBytes": row({
     type: integerType(65_536, 2 ** 40),
     unit: "bytes",

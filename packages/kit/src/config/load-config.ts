@@ -35,6 +35,11 @@ export interface Config {
   readonly routes: { readonly port: number };
   readonly metrics: { readonly port: number };
   readonly people: { readonly passwords: ConfigValues["people.passwords"] };
+  readonly retention: {
+    readonly telemetryDays: ConfigValues["retention.telemetryDays"];
+    readonly eventsDays: ConfigValues["retention.eventsDays"];
+    readonly commandsDays: ConfigValues["retention.commandsDays"];
+  };
   readonly oidc: {
     readonly issuer: string | undefined;
     readonly clientId: string | undefined;
@@ -106,6 +111,11 @@ export function loadConfig(input: ConfigInput): Config {
     routes: { port: read("routes.port") },
     metrics: { port: read("metrics.port") },
     people: { passwords: read("people.passwords") },
+    retention: {
+      telemetryDays: read("retention.telemetryDays"),
+      eventsDays: read("retention.eventsDays"),
+      commandsDays: read("retention.commandsDays"),
+    },
     oidc: {
       issuer: read("oidc.issuer"),
       clientId: read("oidc.clientId"),

@@ -94,5 +94,7 @@ export interface CommandRecords {
   listOverdue(state: "queued" | "sent", notAfter: number, limit: number): Promise<readonly StoredCommand[]>;
   /** What was sent and not acknowledged waits again. */
   requeueSent(nodeId: string): Promise<void>;
+  /** Forgets commands that ended before a time, not more than a limit. Answers how many. */
+  removeEndedBefore(time: number, limit: number): Promise<number>;
   update(id: string, change: CommandChange): Promise<void>;
 }

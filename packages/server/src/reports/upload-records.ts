@@ -33,5 +33,5 @@ export interface UploadRecords {
   /** What was dropped of telemetry in a time. */
   gaps(query: Omit<TelemetryQuery, "name">): Promise<readonly UploadGap[]>;
   /** Forgets gaps that are older than this. */
-  removeGapsBefore(time: number): Promise<void>;
+  removeGapsBefore(time: number, limit: number): Promise<number>;
 }

@@ -6,6 +6,7 @@ import { passwords } from "./0004-passwords.ts";
 import { witnesses } from "./0005-witnesses.ts";
 import { policyVersions } from "./0006-policy-versions.ts";
 import { nodeLookups } from "./0007-node-lookups.ts";
+import { retention } from "./0008-retention.ts";
 import type { Migration } from "./migration.ts";
 
 /** Every step, in order. */
@@ -17,6 +18,7 @@ export const MIGRATIONS: readonly Migration[] = [
   witnesses,
   policyVersions,
   nodeLookups,
+  retention,
 ];
 
 /** The SQL of a step in one dialect, as it is run and as `server migrate --plan` shows it. */

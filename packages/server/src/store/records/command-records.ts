@@ -3,6 +3,7 @@ import type { CommandChange, CommandRecords, CommandState, StoredCommand } from 
 import { insertRows } from "../insert-rows.ts";
 import { isAmong } from "../is-among.ts";
 import type { RecordScope } from "../record-scope.ts";
+import { removeSome } from "../remove-some.ts";
 import type { Tables } from "../tables.ts";
 
 type Row = Selectable<Tables["commands"]>;
@@ -47,6 +48,7 @@ export function commandRecords(scope: RecordScope): CommandRecords {
         .where("state", "=", "sent")
         .execute();
     },
+    removeEndedBefore: (time, limit) => removeSome(scope, "commands", { olderBy: "finished_at", time, limit }),
     update: async (id, changed) => {
       await change()
         .set({ ...toColumns(changed), updated_at: now() })

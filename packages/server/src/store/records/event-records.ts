@@ -1,7 +1,8 @@
-import { type Selectable, sql } from "kysely";
+import type { Selectable } from "kysely";
 import type { EventRecords, StoredEvent } from "../../reports/event-records.ts";
 import { insertRows } from "../insert-rows.ts";
 import type { RecordScope } from "../record-scope.ts";
+import { removeSome } from "../remove-some.ts";
 import type { Tables } from "../tables.ts";
 
 export function eventRecords(scope: RecordScope): EventRecords {
@@ -32,11 +33,7 @@ export function eventRecords(scope: RecordScope): EventRecords {
     },
     after: async (cursor, limit) =>
       (await all().where("cursor", ">", cursor).orderBy("cursor").limit(limit).execute()).map(toEvent),
-    removeBefore: async (time, limit) => {
-      const old = sql`select cursor from events where org_id = ${orgId} and created_at < ${time} limit ${limit}`;
-      const done = await sql`delete from events where org_id = ${orgId} and cursor in (${old})`.execute(db);
-      return Number(done.numAffectedRows ?? 0n);
-    },
+    removeBefore: (time, limit) => removeSome(scope, "events", { olderBy: "created_at", time, limit }),
   };
 }
 

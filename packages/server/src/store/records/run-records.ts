@@ -2,6 +2,7 @@ import { type Selectable, sql } from "kysely";
 import type { ReportedRun, RunRecords, RunStateName } from "../../reports/run-records.ts";
 import { insertRows } from "../insert-rows.ts";
 import type { RecordScope } from "../record-scope.ts";
+import { removeSome } from "../remove-some.ts";
 import type { Tables } from "../tables.ts";
 
 /** Databases bound the parameters of a statement. */
@@ -39,11 +40,7 @@ export function runRecords(scope: RecordScope): RunRecords {
           run.endedAt ?? null,
         ]),
       }),
-    removeEndedBefore: async (time, limit) => {
-      const old = sql`select id from runs where org_id = ${orgId} and ended_at < ${time} limit ${limit}`;
-      const done = await sql`delete from runs where org_id = ${orgId} and id in (${old})`.execute(db);
-      return Number(done.numAffectedRows ?? 0n);
-    },
+    removeEndedBefore: (time, limit) => removeSome(scope, "runs", { olderBy: "ended_at", time, limit }),
   };
 }
 

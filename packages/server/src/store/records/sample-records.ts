@@ -1,7 +1,7 @@
-import { sql } from "kysely";
 import type { SampleRecords, StoredSample, TelemetryQuery } from "../../reports/sample-records.ts";
 import { insertRows } from "../insert-rows.ts";
 import type { RecordScope } from "../record-scope.ts";
+import { removeSome } from "../remove-some.ts";
 
 /** Samples that one row holds: a row each would cost a reference, two indexes and four repeated texts a sample. */
 const SAMPLES_A_CHUNK = 512;
@@ -9,7 +9,7 @@ const SAMPLES_A_CHUNK = 512;
 const PAGE = 64;
 
 export function sampleRecords(scope: RecordScope): SampleRecords {
-  const { db, orgId, dialect } = scope;
+  const { db, orgId } = scope;
   const readPage = async ({ nodeId, name, from, to }: TelemetryQuery, offset: number) => {
     const own = db.selectFrom("telemetry_chunks").selectAll().where("org_id", "=", orgId).where("node_id", "=", nodeId);
     const named = name === "" ? own : own.where("name", "=", name);
@@ -35,13 +35,7 @@ export function sampleRecords(scope: RecordScope): SampleRecords {
         if (isAll) return found.slice(0, limit);
       }
     },
-    removeBefore: async (time, limit) => {
-      // Rows have no key of their own: the databases' hidden one serves.
-      const rowId = dialect.name === "postgres" ? sql`ctid` : sql`rowid`;
-      const old = sql`select ${rowId} from telemetry_chunks where org_id = ${orgId} and last_time < ${time} limit ${limit}`;
-      const done = await sql`delete from telemetry_chunks where org_id = ${orgId} and ${rowId} in (${old})`.execute(db);
-      return Number(done.numAffectedRows ?? 0n);
-    },
+    removeBefore: (time, limit) => removeSome(scope, "telemetry_chunks", { olderBy: "last_time", time, limit }),
   };
 }
 

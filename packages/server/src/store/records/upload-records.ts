@@ -2,6 +2,7 @@ import type { Selectable } from "kysely";
 import type { UploadGap, UploadRecords } from "../../reports/upload-records.ts";
 import { insertRows } from "../insert-rows.ts";
 import type { RecordScope } from "../record-scope.ts";
+import { removeSome } from "../remove-some.ts";
 import type { Tables } from "../tables.ts";
 
 export function uploadRecords(scope: RecordScope): UploadRecords {
@@ -30,9 +31,7 @@ export function uploadRecords(scope: RecordScope): UploadRecords {
       const some = own.where("stream", "=", "telemetry").where("captured_at", ">=", from).where("captured_at", "<", to);
       return (await some.orderBy("captured_at").limit(limit).execute()).map(toGap);
     },
-    removeGapsBefore: async (time) => {
-      await db.deleteFrom("upload_gaps").where("org_id", "=", orgId).where("captured_at", "<", time).execute();
-    },
+    removeGapsBefore: (time, limit) => removeSome(scope, "upload_gaps", { olderBy: "captured_at", time, limit }),
   };
 }
 
