@@ -106,7 +106,10 @@ export interface GateStatus {
   };
 }
 
-/** Calls of the daemon to its key-holder over child-process IPC; no other process can make them. */
+/**
+ * Calls of the daemon to its key-holder over child-process IPC; no other process can make them. From a hand-over on,
+ * those that change anything fail with `daemon.handing_over`: they are the successor's to follow.
+ */
 export interface GateCalls {
   readonly open: { readonly params: GateConfig; readonly result: { readonly proxyPort: number } };
   readonly startRun: { readonly params: StartRun; readonly result: StartedRun };

@@ -6,6 +6,7 @@ import { Problem, parseRunId } from "@gatehouse/core";
 import { type Log, native, proxyToUnix, type Route, serveUnix } from "@gatehouse/kit";
 import type { GateAudit } from "../audit/gate-audit.ts";
 import type { RunRegistry } from "../registry/run-registry.ts";
+import type { Changes } from "./changes.ts";
 import type { Predecessor } from "./gate-protocol.ts";
 import {
   FOLLOWED_IN,
@@ -30,6 +31,7 @@ export interface HandoverDeps {
 /** What is handed over. */
 export interface HandedGate {
   readonly proxyPort: number;
+  readonly changes: Changes;
   readonly registry: RunRegistry;
   readonly workers: WorkerPool;
 }
@@ -95,6 +97,9 @@ export class Handover implements AsyncDisposable {
     this.#settled = Promise.withResolvers<void>();
     try {
       for (let left = QUIET_WITHIN_MS; this.#changes > 0 && left > 0; left -= LOOK_EVERY_MS) await delay(LOOK_EVERY_MS);
+      // In this order, so that what is under way can tell the runs to the end: the successor takes what is on disk for
+      // what these workers were told.
+      await gate.changes.close();
       await gate.registry.freeze();
       gate.workers.keepNoMore();
       const listeners = await gate.workers.offerListeners();

@@ -1,5 +1,6 @@
 import type { Random } from "@gatehouse/core";
 import { type FleetParts, fleetCalls } from "../fleet/fleet-calls.ts";
+import type { Changes } from "./changes.ts";
 import type { GateCalls, GateStatus } from "./gate-protocol.ts";
 import type { Vault } from "./open-vault.ts";
 import { startRun } from "./start-run.ts";
@@ -11,6 +12,7 @@ export type AnsweredCalls = {
 };
 
 export interface CallParts extends Vault, FleetParts {
+  readonly changes: Changes;
   readonly workers: WorkerPool;
   readonly status: () => GateStatus;
   readonly exposesCredentials: boolean;
@@ -19,8 +21,24 @@ export interface CallParts extends Vault, FleetParts {
   readonly onNodeServes: () => void;
 }
 
-/** Answers the calls of the daemon, once everything is open. */
+/**
+ * Answers the calls of the daemon, once everything is open. Each is a change, and refused after a hand-over, save those
+ * that are named here.
+ */
 export function holderCalls(parts: CallParts): AnsweredCalls {
+  const calls = allCalls(parts);
+  const { listRuns, nodeServes, fleetStatus, status, totals } = calls;
+  return { ...asChanges(calls, parts.changes), listRuns, nodeServes, fleetStatus, status, totals };
+}
+
+function asChanges(calls: AnsweredCalls, changes: Changes): AnsweredCalls {
+  const each = Object.entries(calls).map(([name, call]) => {
+    return [name, (params: never) => changes.make<unknown>(() => call(params))];
+  });
+  return Object.fromEntries(each);
+}
+
+function allCalls(parts: CallParts): AnsweredCalls {
   const { registry, workers } = parts;
   return {
     ...fleetCalls(parts),

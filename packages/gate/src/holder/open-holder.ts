@@ -8,6 +8,7 @@ import { localApiRoutes } from "../local-api/routes.ts";
 import { RecordStore } from "../records/record-store.ts";
 import type { RegistryDeps } from "../registry/registry-deps.ts";
 import { RunRegistry } from "../registry/run-registry.ts";
+import { Changes } from "./changes.ts";
 import { takeOverLog } from "./followed-predecessor.ts";
 import { Followers } from "./followers.ts";
 import type { GateConfig, GateStatus } from "./gate-protocol.ts";
@@ -74,7 +75,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
     const { containers, idle } = watchRuns(config, { life, registry, log, clock, onEmpty: deps.onEmpty });
     const status = () => statusOf({ registry, workers, records, audit, proxyPort, restored });
     const nodeServes = Promise.withResolvers<void>();
-    const serving = { ...vault, registry, audit, status };
+    const serving = { ...vault, changes: new Changes(), registry, audit, status };
     const routes = localApiRoutes({
       ...serving,
       containers,
@@ -86,7 +87,7 @@ export async function openHolder(config: GateConfig, deps: HolderDeps): Promise<
       endsWhenEmpty: config.endsWhenEmpty,
       nodeSocketPath: join(stateDir, "node.sock"),
       nodeServes: nodeServes.promise,
-      handOver: () => handover.begin({ proxyPort, registry, workers }),
+      handOver: () => handover.begin({ ...serving, proxyPort, workers }),
       requestShutdown,
     });
     life.own(await serveApi({ routes, stateDir, log, idle, handover, signal: life.signal }));

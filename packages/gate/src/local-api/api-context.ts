@@ -3,12 +3,14 @@ import type { CredentialStore } from "../credentials/credential-store.ts";
 import type { Template } from "../credentials/templates.ts";
 import type { ContainerWatch } from "../engines/container-watch.ts";
 import type { GrantedCredentials } from "../fleet/granted-credentials.ts";
+import type { Changes } from "../holder/changes.ts";
 import type { GateStatus, Predecessor } from "../holder/gate-protocol.ts";
 import type { RecordStore } from "../records/record-store.ts";
 import type { RunRegistry } from "../registry/run-registry.ts";
 
 /** What the local API stands on. */
 export interface ApiContext {
+  readonly changes: Changes;
   readonly registry: RunRegistry;
   /** The node's own, which are changed here. */
   readonly credentials: CredentialStore;

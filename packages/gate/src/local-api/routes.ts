@@ -10,13 +10,19 @@ import { runRoutes } from "./run-routes.ts";
 
 /** Everything that `daemon.sock` answers. */
 export function localApiRoutes(context: ApiContext): readonly Route[] {
+  const changing = [...runRoutes(context), ...grantRoutes(context)];
   return [
     ...healthRoutes(context),
-    ...runRoutes(context),
-    ...grantRoutes(context),
+    ...changing.map((route) => asChange(route, context)),
     ...policyRoutes(context),
     ...recordRoutes(context),
     ...auditRoutes(context),
     ...nodeRoutes(context),
   ];
+}
+
+/** A request that came before a hand-over may have a body that comes after it. */
+function asChange(route: Route, { changes }: ApiContext): Route {
+  if (route.method === "GET" || !("handle" in route)) return route;
+  return { ...route, handle: (request) => changes.make(async () => route.handle(request)) };
 }

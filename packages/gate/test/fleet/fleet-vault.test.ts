@@ -1,6 +1,5 @@
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { revocationTuple } from "@gatehouse/core";
 import { credentialPart, describeRoster, grantPart, policyPart, rosterPart } from "@gatehouse/kit";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { FleetVault } from "../../src/fleet/fleet-vault.ts";
@@ -177,15 +176,13 @@ describe("a server that holds every serving key opens nothing and changes nothin
     const credential = await server.seal("gh");
     const parts = server.parts([credential]);
     await vault.apply(await server.bundle(parts));
-    const ids = [credential.credentialId];
-    const state = { orgId: server.orgId, nodeId: server.nodeId, epoch: 1, generation: 2 };
-    const signature = server.bundleKey.sign(revocationTuple(state, ids));
+    const revocation = server.revocation([credential.credentialId], 2);
     const gone: string[] = [];
-    const forged = { epoch: 1, generation: 3, ids, keyId: "b", signature };
     const keep = async (change: { readonly gone: readonly string[] }) => void gone.push(...change.gone);
+    const forged = { ...revocation, generation: 3 };
     await expect(vault.revoke(forged, keep)).rejects.toMatchObject({ code: "bundle.refused" });
     expect(vault.list()).toHaveLength(1);
-    await vault.revoke({ ...forged, generation: 2 }, keep);
+    await vault.revoke(revocation, keep);
     expect(gone).toEqual(["gh"]);
     const opened = server.opened;
     await vault.apply(await server.bundle(parts));
@@ -204,14 +201,10 @@ test("a bundle key that a newer key set took out of service signs nothing, whate
   expect((await vault.trust())?.keySet.epoch).toBe(2);
   await expectRefused(await server.bundle([...server.parts([]), part]), "bundle.refused");
   await expectRefused(await server.bundle(server.parts([])), "bundle.refused");
-  const state = { orgId: server.orgId, nodeId: server.nodeId, epoch: 1, generation: 9 };
-  const ids = [credential.credentialId];
-  const signature = server.bundleKey.sign(revocationTuple(state, ids));
+  const revocation = server.revocation([credential.credentialId], 9);
   const told: unknown[] = [];
   const tell = async (change: unknown) => void told.push(change);
-  await expect(vault.revoke({ epoch: 1, generation: 9, ids, keyId: "b", signature }, tell)).rejects.toMatchObject({
-    code: "bundle.refused",
-  });
+  await expect(vault.revoke(revocation, tell)).rejects.toMatchObject({ code: "bundle.refused" });
   expect(told).toEqual([]);
   expect(vault.list()).toHaveLength(1);
 });

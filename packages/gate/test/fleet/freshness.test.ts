@@ -1,4 +1,3 @@
-import { freshnessTuple } from "@gatehouse/core";
 import { readTrust, type SignedFreshness } from "@gatehouse/kit";
 import { beforeEach, expect, test } from "vitest";
 import { FreshnessKeeper } from "../../src/fleet/freshness-keeper.ts";
@@ -18,11 +17,6 @@ beforeEach(async () => {
   return () => server[Symbol.asyncDispose]();
 });
 
-function word(serverTime: number, { epoch = 1, generation = 1, by = server.bundleKey } = {}): SignedFreshness {
-  const state = { orgId: server.orgId, nodeId: server.nodeId, epoch, generation };
-  return { epoch, generation, serverTime, keyId: "b", signature: by.sign(freshnessTuple(state, serverTime)) };
-}
-
 async function hear(keeper: FreshnessKeeper, freshness: SignedFreshness): Promise<void> {
   const trust = await readTrust(server.directory);
   if (trust === undefined) throw new Error("the node has no server");
@@ -32,27 +26,27 @@ async function hear(keeper: FreshnessKeeper, freshness: SignedFreshness): Promis
 test("nothing heard is stale; each newer word counts from when it was heard, since boot", async () => {
   const keeper = await open();
   expect(keeper.untilSeconds).toBe(0);
-  await hear(keeper, word(10));
+  await hear(keeper, server.word(10));
   expect(keeper.untilSeconds).toBe(50 + BOUND_S);
   clock.sinceBoot = 80;
-  await hear(keeper, word(11));
+  await hear(keeper, server.word(11));
   expect(keeper.untilSeconds).toBe(80 + BOUND_S);
 });
 
 test("a word that was heard before, is nobody's, or of a generation or epoch that is not served extends nothing", async () => {
   const keeper = await open();
-  await hear(keeper, word(10));
+  await hear(keeper, server.word(10));
   clock.sinceBoot = 400;
-  const ahead = [word(20, { generation: 2 }), word(20, { epoch: 2 })];
-  const forged = [word(20, { by: server.stranger }), { ...word(20), serverTime: 30 }];
-  for (const bad of [word(10), word(9), ...ahead, ...forged]) {
+  const ahead = [server.word(20, { generation: 2 }), server.word(20, { epoch: 2 })];
+  const forged = [server.word(20, { by: server.stranger }), { ...server.word(20), serverTime: 30 }];
+  for (const bad of [server.word(10), server.word(9), ...ahead, ...forged]) {
     await expect(hear(keeper, bad)).rejects.toMatchObject({ code: "bundle.refused" });
   }
   expect(keeper.untilSeconds).toBe(50 + BOUND_S);
 });
 
 test("it is remembered: since the same boot as it was, after a reboot by the wall clock, backwards not at all", async () => {
-  await hear(await open(), word(10));
+  await hear(await open(), server.word(10));
   expect((await open()).untilSeconds).toBe(50 + BOUND_S);
   Object.assign(clock, { bootId: "boot-2", sinceBoot: 5, wall: 1_000_000 + 60_000 });
   expect((await open()).untilSeconds).toBe(5 + BOUND_S - 60);

@@ -6,10 +6,12 @@ import {
   base64url,
   bundleTuple,
   type CredentialBinding,
+  freshnessTuple,
   keySetTuple,
   makeUuid,
   type Roster,
   resealTuple,
+  revocationTuple,
   rosterTuple,
   Secret,
   systemRandom,
@@ -25,6 +27,8 @@ import {
   projectJwe,
   rosterPart,
   type SignedBundle,
+  type SignedFreshness,
+  type SignedRevocation,
   type SignedRoster,
   sealCredential,
   sha256,
@@ -91,8 +95,9 @@ export class HostileServer implements AsyncDisposable {
     this.nodeKey = publicKey;
   }
 
-  static async open(): Promise<HostileServer> {
-    const directory = await mkdtemp(join(tmpdir(), "gatehouse-hostile-"));
+  /** Of a node in a state directory of its own, unless it is given one. */
+  static async open(given?: string): Promise<HostileServer> {
+    const directory = given ?? (await mkdtemp(join(tmpdir(), "gatehouse-hostile-")));
     const key = await openNodeKey(directory);
     const raw = new Uint8Array(await crypto.subtle.exportKey("raw", key.publicKey));
     const server = new HostileServer(directory, key, raw);
@@ -195,6 +200,17 @@ export class HostileServer implements AsyncDisposable {
     const state = { orgId: this.orgId, nodeId, epoch: 1, generation };
     const signature = this.bundleKey.sign(bundleTuple(state, 5, sha256(manifest)));
     return { epoch: 1, generation, issuedAt: 5, manifest, keyId: "b", signature };
+  }
+
+  /** Its word that a generation was the newest at that time. */
+  word(serverTime: number, { epoch = 1, generation = 1, by = this.bundleKey } = {}): SignedFreshness {
+    const state = { orgId: this.orgId, nodeId: this.nodeId, epoch, generation };
+    return { epoch, generation, serverTime, keyId: "b", signature: by.sign(freshnessTuple(state, serverTime)) };
+  }
+
+  revocation(ids: readonly string[], generation: number): SignedRevocation {
+    const state = { orgId: this.orgId, nodeId: this.nodeId, epoch: 1, generation };
+    return { epoch: 1, generation, ids, keyId: "b", signature: this.bundleKey.sign(revocationTuple(state, ids)) };
   }
 
   #nodeFile() {

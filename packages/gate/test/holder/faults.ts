@@ -3,15 +3,15 @@ import { join } from "node:path";
 import { openLogSource, verifyLog } from "@gatehouse/kit";
 import { createTestAuthority, type FakeApi, openFakeApi, runProcess } from "@gatehouse/testbed";
 import { expect } from "vitest";
-import type { GateConfig } from "../../src/holder/gate-protocol.ts";
+import type { GateConfig, StartRun } from "../../src/holder/gate-protocol.ts";
 import { type HolderProcess, type HolderState, sandboxRun } from "./holder-process.ts";
 
 const VALUE = "planted-0123456789abcdefghijklmnop";
 const authority = await createTestAuthority();
 
 /** A service that wants the credential. */
-export function openService(): Promise<FakeApi> {
-  return openFakeApi({ authority, expects: `Bearer ${VALUE}` });
+export function openService(value = VALUE): Promise<FakeApi> {
+  return openFakeApi({ authority, expects: `Bearer ${value}` });
 }
 
 /** Lets the gate find and trust the service. */
@@ -19,6 +19,12 @@ export async function serviceConfig(state: HolderState): Promise<Partial<GateCon
   const upstreamCaFile = join(state.directory, "..", "upstream.pem");
   await writeFile(upstreamCaFile, authority.certificatePem);
   return { upstreamCaFile, hosts: { "api.example.test": "127.0.0.1" }, workers: 1 };
+}
+
+/** A run that may ask the service. */
+export function runAsking(host: string, fields: Partial<StartRun>): StartRun {
+  const rules = [{ action: "allow" as const, hosts: [host], cidr: ["127.0.0.0/8"] }];
+  return sandboxRun({ keeper: undefined, policy: { mode: "strict", rules }, ...fields });
 }
 
 /** What was asked for and what was answered with success: after any fault, the latter must hold. */
@@ -46,10 +52,8 @@ export async function playScenario(holder: HolderProcess, state: HolderState, ap
   const host = `api.example.test:${api.port}`;
   await grant(holder, ledger, { name: "g1", host });
   await register(holder, ledger, "r1");
-  const rules = [{ action: "allow" as const, hosts: [host], cidr: ["127.0.0.0/8"] }];
-  const run = sandboxRun({ grants: ["g1"], keeper: undefined, policy: { mode: "strict", rules } });
   const isStarted = await ledger.attempt("run-1", async () => {
-    const started = await holder.call("startRun", run);
+    const started = await holder.call("startRun", runAsking(host, { grants: ["g1"] }));
     if (await isAnswered({ ...started, url: `https://${host}/`, state })) await noteDurable(holder, ledger);
     return true;
   });

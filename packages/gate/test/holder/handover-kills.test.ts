@@ -2,9 +2,16 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { runProcess } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
-import type { Predecessor } from "../../src/holder/gate-protocol.ts";
 import { openService } from "./faults.ts";
-import { type AskingWorld, injectedIn, type Moment, openAskingWorld, openRelay, type Relay } from "./handover-world.ts";
+import {
+  type AskingWorld,
+  handOver,
+  injectedIn,
+  type Moment,
+  openAskingWorld,
+  openRelay,
+  type Relay,
+} from "./handover-world.ts";
 import type { HolderProcess } from "./holder-process.ts";
 
 /** What the successor sends when it starts, and what it sends later, with what makes it be sent. */
@@ -26,14 +33,6 @@ const BEHIND_MS = 1_000;
 async function limitFiles(holder: HolderProcess, bytes: number | "unlimited"): Promise<void> {
   const args = ["--pid", String(holder.child.pid), `--fsize=${bytes}:unlimited`];
   expect(await runProcess("prlimit", args)).toMatchObject({ code: 0 });
-}
-
-async function handOver({ first }: AskingWorld): Promise<Predecessor> {
-  const { status, body } = await first.request("POST", "/v1/handover");
-  expect(status).toBe(200);
-  const { control, proxy_port, listeners } = body as Predecessor & { readonly proxy_port: number };
-  // The one it names is the parent: this process. A predecessor that does not follow is ended.
-  return { pid: first.child.pid ?? 0, control, proxyPort: proxy_port, listeners };
 }
 
 async function killed(child: ChildProcess): Promise<void> {
@@ -66,7 +65,7 @@ test.each(MOMENTS)(
   async (moment) => {
     await using api = await openService();
     await using world = await openAskingWorld(api);
-    const predecessor = await handOver(world);
+    const predecessor = await handOver(world.first);
     let successor: ChildProcess | undefined;
     await using relay = await openRelay({ state: world.state, predecessor }, moment, async () => {
       if (successor !== undefined) await killed(successor);
@@ -94,7 +93,7 @@ test.each(MOMENTS)(
   async (moment) => {
     await using api = await openService();
     await using world = await openAskingWorld(api);
-    const predecessor = await handOver(world);
+    const predecessor = await handOver(world.first);
     let killedAt = 0;
     await using relay = await openRelay({ state: world.state, predecessor }, moment, async () => {
       killedAt = performance.now();
@@ -122,7 +121,7 @@ test.each(MOMENTS.filter(({ message }) => message === "ack"))(
   async (moment) => {
     await using api = await openService();
     await using world = await openAskingWorld(api);
-    const predecessor = await handOver(world);
+    const predecessor = await handOver(world.first);
     let lostAt = 0;
     await using relay = await openRelay({ state: world.state, predecessor }, moment, (cut) => {
       lostAt = performance.now();
@@ -140,7 +139,7 @@ test.each(MOMENTS.filter(({ message }) => message === "ack"))(
 test("a predecessor that does not hear that it is to accept no more is ended: it would know no new run", async () => {
   await using api = await openService();
   await using world = await openAskingWorld(api);
-  const predecessor = await handOver(world);
+  const predecessor = await handOver(world.first);
   const moment: Moment = { message: "drain", when: "before it is heard" };
   await using relay = await openRelay({ state: world.state, predecessor }, moment, (cut) => cut());
   await world.state.start({ config: { ...world.config, predecessor: relay.predecessor } });

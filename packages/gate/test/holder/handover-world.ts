@@ -1,10 +1,11 @@
 import { Agent, request as askHttp, createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { connect } from "node:net";
-import { connect as connectTls, type TLSSocket } from "node:tls";
+import { connect as connectTls } from "node:tls";
 import { openLogSource, verifyLog } from "@gatehouse/kit";
 import type { FakeApi } from "@gatehouse/testbed";
+import { expect } from "vitest";
 import type { GateConfig, Predecessor } from "../../src/holder/gate-protocol.ts";
-import { serviceConfig } from "./faults.ts";
+import { runAsking, serviceConfig } from "./faults.ts";
 import { type HolderProcess, type HolderState, openHolderState, sandboxRun } from "./holder-process.ts";
 
 const VALUE = "planted-0123456789abcdefghijklmnop";
@@ -30,8 +31,7 @@ export async function openAskingWorld(api: FakeApi, { tunnels = 1 } = {}): Promi
   const host = `api.example.test:${api.port}`;
   const bindings = [{ hosts: [host], header: "Authorization", format: "Bearer {value}" }];
   await first.request("POST", "/v1/grants", { name: "g1", bindings, value: VALUE });
-  const rules = [{ action: "allow" as const, hosts: [host], cidr: ["127.0.0.0/8"] }];
-  const run = sandboxRun({ grants: ["g1"], keeper: undefined, policy: { mode: "strict", rules } });
+  const run = runAsking(host, { grants: ["g1"] });
   const { token, proxyPort } = await first.call("startRun", run);
   const { runId: idleRunId } = sandboxRun({ runId: "idle" });
   await first.call("startRun", { ...run, runId: idleRunId });
@@ -39,7 +39,7 @@ export async function openAskingWorld(api: FakeApi, { tunnels = 1 } = {}): Promi
   const each = await Promise.all(
     Array.from({ length: tunnels }, async (_, number) => {
       const tunnel = await openTunnel({ token, proxyPort, host });
-      return keepAsking(tunnel, { host, name: `asked-${number}`, answered });
+      return keepAsking(tunnel, { name: `asked-${number}`, answered });
     }),
   );
   const asking = {
@@ -62,36 +62,55 @@ export async function openAskingWorld(api: FakeApi, { tunnels = 1 } = {}): Promi
   };
 }
 
+/** A tunnel of a run to the service, through which one asks for one thing after the other. */
+export interface Tunnel {
+  ask(path: string): Promise<TunnelAnswer>;
+  close(): void;
+}
+
+interface TunnelAnswer {
+  /** 0: the tunnel is closed. */
+  readonly status: number;
+  /** Why the gate refused. */
+  readonly denied?: string | undefined;
+}
+
 interface TunnelPlace {
   readonly token: string;
   readonly proxyPort: number;
   readonly host: string;
 }
 
-async function openTunnel({ token, proxyPort, host }: TunnelPlace): Promise<TLSSocket> {
+export async function openTunnel({ token, proxyPort, host }: TunnelPlace): Promise<Tunnel> {
   const socket = connect(proxyPort, "127.0.0.1");
   const auth = Buffer.from(`run:${token}`).toString("base64");
   socket.write(`CONNECT ${host} HTTP/1.1\r\nHost: ${host}\r\nProxy-Authorization: Basic ${auth}\r\n\r\n`);
   await new Promise((resolve) => socket.once("data", resolve));
-  return connectTls({ socket, servername: "api.example.test", rejectUnauthorized: false });
+  const tunnel = connectTls({ socket, servername: "api.example.test", rejectUnauthorized: false });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  agent.createConnection = () => tunnel;
+  const closed = new Promise<TunnelAnswer>((resolve) => tunnel.once("close", () => resolve({ status: 0 })));
+  return {
+    ask: (path) => Promise.race([closed, ask({ agent, path, host }).catch(() => ({ status: 0 }))]),
+    close: () => {
+      agent.destroy();
+      tunnel.destroy();
+    },
+  };
 }
 
 interface Asked {
-  readonly host: string;
   readonly name: string;
   readonly answered: Map<string, number>;
 }
 
-function keepAsking(tunnel: TLSSocket, { host, name, answered }: Asked) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  agent.createConnection = () => tunnel;
-  const closed = new Promise<number>((resolve) => tunnel.once("close", () => resolve(0)));
+function keepAsking(tunnel: Tunnel, { name, answered }: Asked) {
   let isStopped = false;
   let told = Promise.withResolvers<void>();
   const loop = (async () => {
-    for (let number = 0; !isStopped && !tunnel.destroyed; number += 1) {
+    for (let number = 0; !isStopped; number += 1) {
       const path = `/${name}-${number}`;
-      const status = await Promise.race([closed, ask({ agent, path, host }).catch(() => 0)]);
+      const { status } = await tunnel.ask(path);
       if (status === 200) answered.set(path, performance.now());
       if (status === 0) break;
       told.resolve();
@@ -105,22 +124,31 @@ function keepAsking(tunnel: TLSSocket, { host, name, answered }: Asked) {
     stop: async () => {
       isStopped = true;
       await loop;
-      agent.destroy();
-      tunnel.destroy();
+      tunnel.close();
     },
   };
 }
 
 function ask({ agent, path, host }: { readonly agent: Agent; readonly path: string; readonly host: string }) {
-  return new Promise<number>((resolve, reject) => {
+  return new Promise<TunnelAnswer>((resolve, reject) => {
     const sent = askHttp({ agent, path, headers: { host } }, (answer) => {
+      const denied = answer.headers["x-gatehouse-denied"]?.toString();
       answer.once("error", reject);
-      answer.once("end", () => resolve(answer.statusCode ?? 0));
+      answer.once("end", () => resolve({ status: answer.statusCode ?? 0, denied }));
       answer.resume();
     });
     sent.once("error", reject);
     sent.end();
   });
+}
+
+/** Has it hand over, as its successor asks. */
+export async function handOver(first: HolderProcess): Promise<Predecessor> {
+  const { status, body } = await first.request("POST", "/v1/handover");
+  expect(status).toBe(200);
+  const { control, proxy_port, listeners } = body as Predecessor & { readonly proxy_port: number };
+  // The one it names is the parent: this process. A predecessor that does not follow is ended.
+  return { pid: first.child.pid ?? 0, control, proxyPort: proxy_port, listeners };
 }
 
 /** Where in the hand-over something is done: before the predecessor hears a message, or before its answer is heard. */
