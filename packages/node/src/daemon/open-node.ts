@@ -77,8 +77,8 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     let proxyPort = 0;
     let routes: Routes | undefined;
     const requestShutdown = deps.onShutdownRequested;
-    let uplink: Uplink | undefined;
-    const succession = new Succession({ lock, routes: () => routes, uplink: () => uplink, requestShutdown });
+    const succession = new Succession({ lock, routes: () => routes, requestShutdown });
+    const uplink = () => succession.uplink;
     const gate = life.own(
       new GateLink({
         config: { ...gateConfig(config, state.path), commit, endsWhenEmpty, predecessor: taken?.predecessor },
@@ -104,7 +104,7 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     const stateDir = state.path;
     const { sandboxes, execs } = await openRuns(config, { gate, files, log, stateDir });
     const health = openNodeHealth(gate, stateDir);
-    const status = () => describeNode({ health, gate, sandboxes, startedAt, commit, stateDir, uplink });
+    const status = () => describeNode({ health, gate, sandboxes, startedAt, commit, stateDir, uplink: uplink() });
     const stopAll = new StopAll({ sandboxes, gate, log });
     routes = life.own(await openRoutes(config, { stateDir: state.path, gatePort: () => proxyPort, log }));
     const api = [...nodeRoutes({ sandboxes, files, status, stopAll }), ...execRoutes(execs), ...routes.api()];
@@ -112,13 +112,13 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
       await serveUnix({ socketPath: state.file("node.sock"), routes: api, log, signal: life.signal, replaces: true }),
     );
     const sandboxStates = () => sandboxes.list().map(({ state: one }) => one);
-    const serveMore = await openLocalPage({ stateDir, health, sandboxes, stopAll, uplink: () => uplink });
+    const serveMore = await openLocalPage({ stateDir, health, sandboxes, stopAll, uplink });
     const metrics = life.own(
-      await openMetrics(config, { ...deps, health, gate, startedAt, sandboxStates, serveMore, uplink: () => uplink }),
+      await openMetrics(config, { ...deps, health, gate, startedAt, sandboxStates, serveMore, uplink }),
     );
     await gate.announceNode();
-    if (deps.joinsServer)
-      uplink = life.own(await joinServer(config, { state, sandboxes, execs, files, gate, health, log, commit }));
+    const joined = { state, sandboxes, execs, files, gate, health, log, commit };
+    if (deps.joinsServer) await succession.join(async () => life.own(await joinServer(config, joined)));
     health.setReady();
     lookOften(life, { sandboxes, execs, succession, log, logPath: state.file("daemon.log") });
     return {
