@@ -221,6 +221,7 @@ test("a worker of the old daemon that dies is not started again: it would serve 
   expect((await workersOf(old)).map(({ pid }) => pid)).toEqual(others.map(({ pid }) => pid));
   expect(api.requests).toEqual([]);
   for (const { stream } of tunnels) stream.destroy();
+  await eventually("the old daemon's end", () => !world.daemon.isRunning, { timeoutMs: 10_000 });
   await stopNext(world);
 });
 

@@ -52,13 +52,16 @@ export function personAtTerminal(
   return ["python3", "-c", PERSON, JSON.stringify(deeds), JSON.stringify(size), ...productCommand(), ...command];
 }
 
-/** In a shell with the prompt `$ `: its window and the keys, and that it has a terminal of its own. It ends with code 5. */
+/**
+ * In a shell with the prompt `$ `: its window and the keys, and that it has a terminal of its own. It ends with code 5.
+ * What is interrupted starts no process of its own: dash loses a key that comes while it does.
+ */
 export const TRY_A_SHELL: readonly Deed[] = [
   { until: "$ " },
   { type: "stty size; tty\n" },
   { until: "33 77\n/dev/pts/0\n" },
   { resize: [40, 100] },
-  { type: "until stty size | grep '40 100'; do :; done; sh -c 'echo at; sleep 600'\n" },
+  { type: "until stty size | grep '40 100'; do :; done; sh -c 'echo at; read line'\n" },
   { until: "40 100\nat\n" },
   { type: "\u0003" },
   { until: "$ " },

@@ -60,7 +60,8 @@ for (const driver of DRIVERS) {
       const env = { PATH: process.env.PATH, TMPDIR: directory, HOME: directory };
       const { stdout, stderr } = runTool([...asUser, process.execPath, fixture, driver], env);
       await rm(directory, { recursive: true, force: true });
-      expectNoWayIn(JSON.parse(stdout || stderr));
+      expect(stderr).toBe("");
+      expectNoWayIn(JSON.parse(stdout));
     });
 
     test("is looked into where it comes in by tools alone: the control", async () => {
