@@ -137,6 +137,33 @@ describe("a node", () => {
     expect(node.done).toEqual(["ping"]);
   });
 
+  test("is where the latest command stood that it took or knew, and never where an earlier one did", async () => {
+    await using node = new Executing(directory, signer);
+    const command = signer.command(1, { idempotencyKey: "k" });
+    await node.answer(command);
+    const alike = signer.command(3, { idempotencyKey: "k" });
+    await node.answer(alike);
+    expect(node.journal.position()).toEqual(alike.header);
+    await node.answer(command);
+    await node.answer(signer.command(4, { idempotencyKey: "k", kind: STOP }));
+    expect(node.journal.position()).toEqual(alike.header);
+    expect(await node.answer(signer.command(2))).toMatchObject({ status: Ack_Status.BAD_REQUEST });
+    expect(node.done).toEqual(["ping"]);
+  });
+
+  test("tells nobody of a command that it knows while its disk refuses to keep where that stood", async () => {
+    await using node = new Executing(directory, signer);
+    await node.answer(signer.command(1, { idempotencyKey: "k" }));
+    using beside = new DatabaseSync(join(directory, "journal.db"));
+    beside.exec("create trigger full before update on position begin select raise(fail, 'full'); end");
+    const alike = signer.command(2, { idempotencyKey: "k" });
+    await node.take(alike);
+    expect(node.acks).toHaveLength(1);
+    beside.exec("drop trigger full");
+    expect(await node.answer(alike)).toMatchObject({ status: Ack_Status.OK });
+    expect(node.journal.position()).toEqual(alike.header);
+  });
+
   test.each([
     ["another key signed", () => new Signer().command(1), Ack_Status.FORBIDDEN],
     ["is another node's", () => signer.command(1, { nodeId: "n2" }), Ack_Status.FORBIDDEN],

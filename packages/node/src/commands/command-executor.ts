@@ -4,7 +4,7 @@ import type { Log } from "@gatehouse/kit";
 import { Ack_Status, type Command, type CommandHeader, type CommandPayload } from "@gatehouse/wire";
 import { type CommandHandlers, DONE, handlerOf } from "./command-handlers.ts";
 import type { CommandJournal, CommandOutcome } from "./command-journal.ts";
-import { type CommandCourt, judgeCommand } from "./judge-command.ts";
+import { type CommandCourt, judgeCommand, type Verdict } from "./judge-command.ts";
 
 /** A command's end on its way to the server. */
 export interface CommandAck extends CommandOutcome {
@@ -61,7 +61,7 @@ export class CommandExecutor implements AsyncDisposable {
   async take(command: Command, court: Omit<CommandCourt, "journal">): Promise<void> {
     const verdict = judgeCommand(command, { ...court, journal: this.#deps.journal });
     const commandId = command.header?.commandId ?? "";
-    if (verdict.kind === "known") return this.#answerKnown(verdict.entry);
+    if (verdict.kind === "known") return this.#answerKnown(verdict);
     if (verdict.kind === "refuse")
       return this.#refuse(command, { ...DONE, status: verdict.status, message: verdict.why });
     const run = handlerOf(this.#deps.handlers, verdict.payload);
@@ -129,7 +129,13 @@ export class CommandExecutor implements AsyncDisposable {
     }
   }
 
-  #answerKnown({ commandId, outcome }: { readonly commandId: string; readonly outcome: CommandOutcome | undefined }) {
+  #answerKnown({ header, entry: { commandId, outcome } }: Extract<Verdict, { readonly kind: "known" }>): void {
+    try {
+      // The server may take the answer for a proof that the node was at this place.
+      this.#deps.journal.reach(header);
+    } catch (failure) {
+      return this.#deps.log.error("command's place could not be kept", { commandId, failure });
+    }
     // While it is executed, its end is the answer.
     if (outcome !== undefined) this.#deps.sendAck({ commandId, ...outcome });
   }

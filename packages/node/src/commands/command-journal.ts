@@ -36,6 +36,12 @@ const SCHEMA = `
   ) strict;
 `;
 
+const REACH = `
+  insert into position (one, epoch, seq, header) values (1, ?, ?, ?)
+  on conflict (one) do update set epoch = excluded.epoch, seq = excluded.seq, header = excluded.header
+  where (excluded.epoch, excluded.seq) > (position.epoch, position.seq)
+`;
+
 const LOST = "The node's daemon ended while the command was executed.";
 
 /**
@@ -74,7 +80,7 @@ export class CommandJournal implements Disposable {
     return toEntry(this.#prepare("select * from commands where idempotency_key = ?").get(idempotencyKey));
   }
 
-  /** The last command that was accepted; `undefined`: there was none. */
+  /** The latest command that was taken here; `undefined`: there was none. */
   position(): CommandHeader | undefined {
     const row = this.#prepare("select header from position").get();
     return row === undefined ? undefined : fromBinary(CommandHeaderSchema, row.header as Uint8Array);
@@ -82,18 +88,22 @@ export class CommandJournal implements Disposable {
 
   /** On disk when it returns: the command and its place. */
   accept(header: CommandHeader): void {
-    const { commandId, idempotencyKey, payloadSha256, notAfter, epoch, seq } = header;
+    const { commandId, idempotencyKey, payloadSha256, notAfter } = header;
     this.#database.exec("begin immediate");
     try {
       const insert = "insert into commands (id, idempotency_key, payload_sha256, not_after) values (?, ?, ?, ?)";
       this.#prepare(insert).run(commandId, idempotencyKey, payloadSha256, notAfter);
-      const move = "insert or replace into position (one, epoch, seq, header) values (1, ?, ?, ?)";
-      this.#prepare(move).run(epoch, seq, toBinary(CommandHeaderSchema, header));
+      this.reach(header);
       this.#database.exec("commit");
     } catch (failure) {
       if (this.#database.isTransaction) this.#database.exec("rollback");
       throw failure;
     }
+  }
+
+  /** On disk when it returns: the node was at this command's place, and is at no earlier one again. */
+  reach(header: CommandHeader): void {
+    this.#prepare(REACH).run(header.epoch, header.seq, toBinary(CommandHeaderSchema, header));
   }
 
   finish(commandId: string, { status, message, payload }: CommandOutcome): void {

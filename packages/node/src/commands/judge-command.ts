@@ -26,7 +26,7 @@ export interface CommandCourt {
 export type Verdict =
   | { readonly kind: "execute"; readonly header: CommandHeader; readonly payload: CommandPayload }
   /** It was accepted before: its state is the answer. */
-  | { readonly kind: "known"; readonly entry: JournalEntry }
+  | { readonly kind: "known"; readonly header: CommandHeader; readonly entry: JournalEntry }
   | { readonly kind: "refuse"; readonly status: Ack_Status; readonly why: string };
 
 const MAX_AHEAD_MS = 86_400_000;
@@ -56,16 +56,17 @@ function isOurs(header: CommandHeader, payload: Uint8Array, { orgId, nodeId, key
   return keysFor(keySet, "command").some(({ id, key }) => id === keyId && verifySignature(key, tuple, signature));
 }
 
-function findKnown({ commandId, idempotencyKey, payloadSha256 }: CommandHeader, { journal }: CommandCourt) {
+function findKnown(header: CommandHeader, { journal }: CommandCourt): Verdict | undefined {
+  const { commandId, idempotencyKey, payloadSha256 } = header;
   const same = journal.find(commandId);
-  if (same !== undefined) return { kind: "known", entry: same } as const;
+  if (same !== undefined) return { kind: "known", header, entry: same };
   const alike = journal.findByKey(idempotencyKey);
   if (alike === undefined) return undefined;
   if (!constantTimeEqual(alike.payloadSha256, payloadSha256)) {
     return refuse(Ack_Status.BAD_REQUEST, "Its idempotency key belongs to another command.");
   }
   if (alike.outcome === undefined) return refuse(Ack_Status.BUSY, "The same command is being executed.");
-  return { kind: "known", entry: { ...alike, commandId } } as const;
+  return { kind: "known", header, entry: { ...alike, commandId } };
 }
 
 function judgeTime({ notAfter }: CommandHeader, { now }: CommandCourt): Verdict | undefined {
