@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Clock, Problem, parseRunId, type RunId } from "@gatehouse/core";
+import { type Clock, Problem, parseRunId } from "@gatehouse/core";
 import type { StartedRun } from "@gatehouse/gate";
-import { type Log, removeFile, type TerminalSize, writeFileAtomic } from "@gatehouse/kit";
+import { type Log, removeFile, writeFileAtomic } from "@gatehouse/kit";
 import * as z from "zod";
 import type { GateLink } from "../daemon/gate-link.ts";
 import { askKeeper } from "../keeper/ask-keeper.ts";
-import type { DriverName } from "../sandbox/driver.ts";
 import type { Drivers } from "../sandbox/drivers.ts";
+import type { CreatedRun, CreateOptions } from "./create-options.ts";
 import type { CreateRequest } from "./create-request.ts";
 import { KeeperLink } from "./keeper-link.ts";
 import { launchOf, type PlannedRun, recordOf } from "./plan-run.ts";
@@ -24,34 +24,6 @@ export interface SandboxesDeps {
   readonly log: Log;
   readonly own: OwnDirectories;
   readonly drivers: Pick<Drivers, "firstOf" | "distrust">;
-}
-
-/** Answer to a created run. `launch` is for whoever starts the keeper of a foreground run. */
-export interface CreatedRun {
-  readonly run_id: string;
-  readonly driver: DriverName;
-  readonly exposed: boolean;
-  readonly allowed: readonly string[];
-  readonly warnings: readonly string[];
-  readonly launch?: string;
-}
-
-/** Of runs that are asked for from outside this machine. */
-export interface CreateOptions {
-  /** Default: a new one. */
-  readonly runId?: RunId;
-  /** The drivers that it may get where the request names none, best first. Default: what the node is configured for. */
-  readonly drivers?: readonly DriverName[];
-  /** Directories in one of which the workspace must lie; absent: anywhere. */
-  readonly workspaceRoots?: readonly string[];
-  /** The workspace was made for this run and goes with it. */
-  readonly ownsWorkspace?: boolean;
-  /** Its standard input stays open for whoever attaches to it. */
-  readonly takesInput?: boolean;
-  /** Of a detached run: its streams are a terminal of this size. */
-  readonly terminal?: TerminalSize;
-  /** A command of the server started it: others may act in it as far as the node lets commands go. */
-  readonly isCommanded?: boolean;
 }
 
 const STOP_GRACE_MS = 5_000;
