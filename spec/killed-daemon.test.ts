@@ -1,4 +1,4 @@
-import { startWorld, type World } from "@gatehouse/testbed";
+import { eventually, startWorld, type World } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import { expectWhollyThereOrGone, killAtEach, listRuns, type Step } from "./daemon-killed-at-steps.ts";
 
@@ -46,6 +46,9 @@ test("kill -9 of the daemon at each step of a start: what was answered runs, all
       answered = code === 0 ? [runId] : [];
     },
     check: async () => {
+      // A run that nobody starts any more is not waited for.
+      const isSettled = async () => (await listRuns(world)).every(({ state }) => state !== "starting");
+      await eventually("a word on every run", isSettled);
       const running = (await listRuns(world)).filter(({ state }) => state === "running").map(({ run_id }) => run_id);
       expect(running).toEqual(answered);
       await expectWhollyThereOrGone(world);

@@ -52,7 +52,9 @@ export async function openRuns(driver: DriverName) {
     return Promise.resolve({ ok: true, detail: "" } as const);
   };
   const drivers = new Drivers(probe, driver);
-  const runs = await Sandboxes.open({ gate, files, clock: systemClock, log, own, drivers });
+  const open = (takesOver: boolean) =>
+    Sandboxes.open({ gate, files, clock: systemClock, log, own, drivers, takesOver });
+  const runs = await open(false);
   const stopAll = new StopAll({ sandboxes: runs, gate, log });
   const routes = nodeRoutes({ sandboxes: runs, files, status: () => Promise.resolve({}), stopAll });
   const socketPath = join(stateDir, "node.sock");
@@ -72,6 +74,8 @@ export async function openRuns(driver: DriverName) {
     gate,
     files,
     runs,
+    /** The same runs, as the next daemon finds them. */
+    openNext: ({ takesOver }: Pick<SandboxesDeps, "takesOver">) => open(takesOver),
     /** Of which driver a probe was made, in order. */
     probed,
     start: (script: string, more = {}) => runs.create(request(["/bin/sh", "-c", script], more)),

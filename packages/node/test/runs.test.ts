@@ -1,10 +1,12 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { requestUnix } from "@gatehouse/kit";
 import { describe, expect, test } from "vitest";
 import { askKeeper } from "../src/keeper/ask-keeper.ts";
-import { keeperOf } from "../src/runs/run-files.ts";
+import { keeperOf, type RunRecord } from "../src/runs/run-files.ts";
 import type { DriverName } from "../src/sandbox/driver.ts";
 import { probeDriver } from "../src/sandbox/probe.ts";
 import { processesWith } from "./processes-with.ts";
@@ -147,6 +149,32 @@ describe("runs", { skip: isolating === undefined }, () => {
     world.gate.onStartRun = () => world.runs.reconcile();
     const { run_id } = await world.start("echo up");
     expect(await ended(world, run_id)).toMatchObject({ code: 0 });
+  });
+
+  test("that their daemon left while it started them are over when the next one opens, unless somebody may still come", async () => {
+    await using world = await openRuns(driver);
+    const leave = async (runId: string, isDetached: boolean) => {
+      const [keeper, createdAt] = [keeperOf(runId), Date.now()];
+      const asked = { command: ["true"], workspace: world.workspace, grants: [], isDetached };
+      const record: RunRecord = { runId, keeper, driver, ...asked, createdAt, state: "starting" };
+      await world.files.create(record, { policy: { mode: "strict" }, isCommanded: false });
+      world.gate.live.set(runId, keeper);
+    };
+    await leave("alone", true);
+    await leave("launched", true);
+    await leave("foreground", false);
+    const launchFile = join("/by/another/path", keeperOf("launched"), "launch.json");
+    const launched = spawn("/bin/sh", ["-c", "read -r _", launchFile], { stdio: ["pipe", "ignore", "ignore"] });
+    const states = (runs: Runs["runs"]) => Object.fromEntries(runs.list().map(({ runId, state }) => [runId, state]));
+    const starting = { alone: "starting", launched: "starting", foreground: "starting" };
+    expect(states(await world.openNext({ takesOver: true }))).toEqual(starting);
+    const runs = await world.openNext({ takesOver: false });
+    expect(states(runs)).toEqual({ ...starting, alone: "exited" });
+    expect(world.gate.ended).toEqual(["alone"]);
+    launched.stdin.end();
+    await once(launched, "exit");
+    await runs.reconcile();
+    expect(states(runs)).toEqual({ ...starting, alone: "exited", launched: "exited" });
   });
 
   test("that the gate knows and the node does not are ended", async () => {

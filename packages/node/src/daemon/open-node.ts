@@ -102,7 +102,7 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     await gate.start();
     const files = new RunFiles(state.path);
     const stateDir = state.path;
-    const { sandboxes, execs } = await openRuns(config, { gate, files, log, stateDir });
+    const { sandboxes, execs } = await openRuns(config, { gate, files, log, stateDir, takesOver: deps.takesOver });
     const health = openNodeHealth(gate, stateDir);
     const status = () => describeNode({ health, gate, sandboxes, startedAt, commit, stateDir, uplink: uplink() });
     const stopAll = new StopAll({ sandboxes, gate, log });
@@ -234,9 +234,10 @@ interface SandboxParts {
   readonly files: RunFiles;
   readonly log: Log;
   readonly stateDir: string;
+  readonly takesOver: boolean;
 }
 
-async function openRuns(config: Config, { gate, files, log, stateDir }: SandboxParts) {
+async function openRuns(config: Config, { gate, files, log, stateDir, takesOver }: SandboxParts) {
   const own = {
     stateDir,
     configDir: dirname(defaultConfigFile(process.env)),
@@ -244,7 +245,7 @@ async function openRuns(config: Config, { gate, files, log, stateDir }: SandboxP
     programs: ownPrograms(),
   };
   const drivers = new Drivers(probeDriver, config.node.driver === "auto" ? undefined : config.node.driver);
-  const sandboxes = await Sandboxes.open({ gate, files, clock: systemClock, log, own, drivers });
+  const sandboxes = await Sandboxes.open({ gate, files, clock: systemClock, log, own, drivers, takesOver });
   const execFiles = new ExecFiles(files);
   return {
     sandboxes,

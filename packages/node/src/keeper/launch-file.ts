@@ -1,5 +1,8 @@
 import * as z from "zod";
 
+/** In the run's directory. */
+export const LAUNCH_FILE = "launch.json";
+
 /** In characters. */
 export const terminalSchema = z.strictObject({
   rows: z.number().int().min(1).max(65_535),

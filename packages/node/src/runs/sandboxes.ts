@@ -7,6 +7,8 @@ import { type Log, removeFile, writeFileAtomic } from "@gatehouse/kit";
 import * as z from "zod";
 import type { GateLink } from "../daemon/gate-link.ts";
 import { askKeeper } from "../keeper/ask-keeper.ts";
+import { isLaunched } from "../keeper/is-launched.ts";
+import { LAUNCH_FILE } from "../keeper/launch-file.ts";
 import type { Drivers } from "../sandbox/drivers.ts";
 import type { CreatedRun, CreateOptions } from "./create-options.ts";
 import type { CreateRequest } from "./create-request.ts";
@@ -24,6 +26,8 @@ export interface SandboxesDeps {
   readonly log: Log;
   readonly own: OwnDirectories;
   readonly drivers: Pick<Drivers, "firstOf" | "distrust">;
+  /** Another daemon hands over, and may still be starting runs. */
+  readonly takesOver: boolean;
 }
 
 const STOP_GRACE_MS = 5_000;
@@ -37,19 +41,22 @@ const MAX_KEPT = 50;
 /** The runs of this node: created, started and ended here; what they hold outlives the daemon with their keepers. */
 export class Sandboxes {
   readonly #deps: SandboxesDeps;
-  readonly #runs = new Map<string, RunRecord>();
+  readonly #runs: Map<string, RunRecord>;
+  /** Found as a daemon left them that died while it started them: nobody will start their keepers any more. */
+  readonly #orphans: ReadonlySet<RunRecord>;
   /** Runs that are being ended: the keeper's word and a stop may come at once. */
   readonly #ending = new Map<string, Promise<void>>();
 
-  private constructor(deps: SandboxesDeps) {
+  private constructor(deps: SandboxesDeps, records: readonly RunRecord[]) {
     this.#deps = deps;
+    this.#runs = new Map(records.map((record) => [record.runId, record]));
+    this.#orphans = new Set(deps.takesOver ? [] : records.filter(({ isDetached }) => isDetached));
   }
 
   /** Takes over the runs whose keepers live; ends the others, and those that nobody could name, with what they left. */
   static async open(deps: SandboxesDeps): Promise<Sandboxes> {
-    const sandboxes = new Sandboxes(deps);
     const { records, unreadable } = await deps.files.list();
-    for (const record of records) sandboxes.#runs.set(record.runId, record);
+    const sandboxes = new Sandboxes(deps, records);
     await sandboxes.reconcile();
     await Promise.all(unreadable.map((keeper) => sandboxes.#endNameless(keeper)));
     return sandboxes;
@@ -129,7 +136,7 @@ export class Sandboxes {
   async #prepare(plan: PlannedRun, started: StartedRun): Promise<string> {
     const { files, own } = this.#deps;
     const runDir = await files.prepare(plan.keeper, started.caCertificatePem);
-    const launchPath = join(runDir, "launch.json");
+    const launchPath = join(runDir, LAUNCH_FILE);
     const launch = launchOf(plan, started, { stateDir: own.stateDir, runDir });
     await writeFileAtomic(launchPath, JSON.stringify(launch));
     return launchPath;
@@ -216,14 +223,18 @@ export class Sandboxes {
 
   async #endIfGone(record: RunRecord): Promise<void> {
     if (record.state === "exited" || (await this.#link(record).isThere())) return;
+    const mayCome = await this.#mayStillCome(record);
+    // Looked for after that: a keeper leaves its note before it goes.
     const end = await this.#deps.files.end(record.keeper);
-    if (end === undefined && this.#mayStillCome(record)) return;
+    if (end === undefined && mayCome) return;
     await this.exited(record.runId, end ?? { code: KILLED });
   }
 
   /** Between its creation and its keeper's first word a run has none to ask. */
-  #mayStillCome({ state, createdAt }: RunRecord): boolean {
-    return state === "starting" && this.#deps.clock.now() - createdAt < START_WITHIN_MS;
+  async #mayStillCome(record: RunRecord): Promise<boolean> {
+    const { state, createdAt, keeper } = record;
+    if (state !== "starting" || this.#deps.clock.now() - createdAt >= START_WITHIN_MS) return false;
+    return !this.#orphans.has(record) || (await isLaunched(keeper));
   }
 
   /** Starts the keeper and returns when the command runs. Fails with `sandbox.start_failed`. */
