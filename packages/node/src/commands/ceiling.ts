@@ -1,5 +1,3 @@
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { Problem } from "@gatehouse/core";
 import type { DriverName } from "../sandbox/driver.ts";
 
@@ -18,16 +16,4 @@ export function allowedDrivers(asked: string, { drivers }: Ceiling): readonly Dr
   const allowed = asked === "" ? drivers : drivers.filter((one) => one === asked);
   if (allowed.length > 0) return allowed;
   throw new Problem("commands.above_ceiling", { detail: "Its configuration allows no run with this driver." });
-}
-
-/** Makes an empty directory for a run that named none. Fails with `commands.above_ceiling` where there may be none. */
-export async function makeWorkspace(runId: string, { workspaceRoots }: Ceiling): Promise<string> {
-  const [root] = workspaceRoots;
-  if (root === undefined) {
-    throw new Problem("commands.above_ceiling", { detail: "Its configuration names no directory for workspaces." });
-  }
-  await mkdir(root, { recursive: true, mode: 0o700 });
-  const path = join(root, runId);
-  await mkdir(path, { mode: 0o700 });
-  return path;
 }

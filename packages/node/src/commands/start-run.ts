@@ -1,22 +1,24 @@
-import { rm } from "node:fs/promises";
 import { Problem, parseRunId } from "@gatehouse/core";
 import type { StartRun } from "@gatehouse/wire";
 import { parseCreateRequest } from "../runs/create-request.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
-import { allowedDrivers, type Ceiling, makeWorkspace } from "./ceiling.ts";
+import { allowedDrivers, type Ceiling } from "./ceiling.ts";
 import { requirePublic } from "./local-reach.ts";
+import { discardWorkspace, makeWorkspace, type PrivateWorkspaceDeps } from "./private-workspace.ts";
 import { sizeOf } from "./size-of.ts";
 
-export interface StartRunDeps {
-  readonly sandboxes: Sandboxes;
+export interface StartRunDeps extends PrivateWorkspaceDeps {
+  readonly sandboxes: Pick<Sandboxes, "create">;
   readonly ceiling: Ceiling;
 }
 
 /** Starts a run that a command asks for, below the node's own ceiling. Returns when its command runs. */
-export async function startRun(asked: StartRun, { sandboxes, ceiling }: StartRunDeps): Promise<void> {
+export async function startRun(asked: StartRun, deps: StartRunDeps): Promise<void> {
+  const { sandboxes, ceiling, files } = deps;
+  const runId = parseRunId(asked.runId);
   const drivers = allowedDrivers(asked.driver, ceiling);
   const ownsWorkspace = asked.workspace === "";
-  const workspace = ownsWorkspace ? await makeWorkspace(asked.runId, ceiling) : asked.workspace;
+  const workspace = ownsWorkspace ? await makeWorkspace(runId, deps) : asked.workspace;
   try {
     const { command, grants, allow, environment: env } = asked;
     const named = { ...optional("project", asked.project), ...optional("agent", asked.agent) };
@@ -36,9 +38,9 @@ export async function startRun(asked: StartRun, { sandboxes, ceiling }: StartRun
     const takesInput = asked.attachmentId !== "";
     const shown = asked.terminal === undefined ? {} : { terminal: sizeOf(asked.terminal) };
     const own = { drivers, workspaceRoots, ownsWorkspace, takesInput, ...shown, isCommanded: true };
-    await sandboxes.create(request, { runId: parseRunId(asked.runId), ...own });
+    await sandboxes.create(request, { runId, ...own });
   } catch (failure) {
-    if (ownsWorkspace) await rm(workspace, { recursive: true, force: true });
+    if (ownsWorkspace) await discardWorkspace(workspace, { runId, files });
     throw failure;
   }
 }

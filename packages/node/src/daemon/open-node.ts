@@ -15,6 +15,7 @@ import {
   serveMetrics,
   serveUnix,
 } from "@gatehouse/kit";
+import { sweepWorkspaces } from "../commands/private-workspace.ts";
 import { openLocalPage } from "../local-page/open-local-page.ts";
 import { StopAll } from "../local-page/stop-all.ts";
 import { type NodeFacts, renderNodeMetrics } from "../metrics/node-metrics.ts";
@@ -244,6 +245,7 @@ async function openRuns(config: Config, { gate, files, log, stateDir, takesOver 
     sockets: socketsOf(process.env),
     programs: ownPrograms(),
   };
+  await sweepWorkspaces({ ceiling: config.node, files });
   const drivers = new Drivers(probeDriver, config.node.driver === "auto" ? undefined : config.node.driver);
   const sandboxes = await Sandboxes.open({ gate, files, clock: systemClock, log, own, drivers, takesOver });
   const execFiles = new ExecFiles(files);

@@ -50,6 +50,7 @@ export function keeperOf(runId: string): string {
   return createHash("sha256").update(runId).digest("hex").slice(0, 16);
 }
 
+const RECORD = "run.json";
 const POLICY = "policy.json";
 /** There for a run that a command of the server started. */
 const COMMANDED = "commanded";
@@ -100,6 +101,12 @@ export class RunFiles {
     return existsSync(join(this.directory(keeper), COMMANDED));
   }
 
+  /** Whether the run has a directory here, and no record. */
+  isNameless(keeper: string): boolean {
+    const directory = this.directory(keeper);
+    return existsSync(directory) && !existsSync(join(directory, RECORD));
+  }
+
   /** Makes the files that the sandbox reads. */
   async prepare(keeper: string, caCertificatePem: string): Promise<string> {
     const directory = this.directory(keeper);
@@ -122,7 +129,7 @@ export class RunFiles {
   }
 
   async write(record: RunRecord): Promise<void> {
-    await writeFileAtomic(join(this.directory(record.keeper), "run.json"), JSON.stringify(record));
+    await writeFileAtomic(join(this.directory(record.keeper), RECORD), JSON.stringify(record));
   }
 
   async remove(keeper: string): Promise<void> {
@@ -156,7 +163,7 @@ export class RunFiles {
   }
 
   async #read(keeper: string): Promise<RunRecord | undefined> {
-    const path = join(this.directory(keeper), "run.json");
+    const path = join(this.directory(keeper), RECORD);
     const text = await readFile(path, "utf8").catch((cause: unknown) => {
       if (errorCode(cause) === "ENOENT") return "";
       throw new Problem("state.corrupt", { detail: `${path}: ${errorCode(cause)}.`, cause });

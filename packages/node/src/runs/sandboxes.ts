@@ -114,7 +114,7 @@ export class Sandboxes {
       await this.#startDetached(runId, launchPath);
       return answer;
     } catch (failure) {
-      await this.#forget(runId, keeper);
+      await this.#forget(record);
       throw failure;
     }
   }
@@ -255,19 +255,24 @@ export class Sandboxes {
     await this.#deps.files.write(record);
   }
 
-  async #forget(runId: string, keeper: string): Promise<void> {
-    this.#runs.delete(runId);
-    await this.#deps.gate.call("endRun", { runId });
-    await this.#deps.files.remove(keeper);
+  async #forget(record: RunRecord): Promise<void> {
+    this.#runs.delete(record.runId);
+    await this.#deps.gate.call("endRun", { runId: record.runId });
+    await this.#remove(record);
   }
 
   async #prune(): Promise<void> {
     const ended = this.list().filter(({ state }) => state === "exited");
     for (const record of ended.slice(MAX_KEPT)) {
       this.#runs.delete(record.runId);
-      if (record.ownsWorkspace === true) await rm(record.workspace, { recursive: true, force: true });
-      await this.#deps.files.remove(record.keeper);
+      await this.#remove(record);
     }
+  }
+
+  /** What is its own goes before the record that says so. */
+  async #remove({ ownsWorkspace, workspace, keeper }: RunRecord): Promise<void> {
+    if (ownsWorkspace === true) await rm(workspace, { recursive: true, force: true });
+    await this.#deps.files.remove(keeper);
   }
 
   #link(record: RunRecord): KeeperLink {
