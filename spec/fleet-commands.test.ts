@@ -17,7 +17,8 @@ test("a detached run on a node is listed, followed and stopped from the operator
   const started = await onNode(fleet, ["--detach", "--json", "--", ...SHELL, "echo begun; exec sleep 300"]);
   const { run_id: runId, node } = JSON.parse(started.stdout);
   expect(node).toBe("n1");
-  expect(await fleet.operator(["ls"])).toMatchObject([{ run_id: runId, node: "n1", state: "running" }]);
+  await eventually("its start is reported", async () => (await fleet.operator(["ls"]))[0]?.state === "running");
+  expect(await fleet.operator(["ls"])).toMatchObject([{ run_id: runId, node: "n1" }]);
   const logs = await fleet.run(["logs", runId, "--state-dir", fleet.path("o")]);
   expect(logs.stdout).toBe("begun\n");
   expect(await fleet.operator(["stop", runId])).toEqual({ stopped: [runId] });
