@@ -22,6 +22,18 @@ export function findWorldProcesses(directory: string): Promise<readonly ProcessE
   );
 }
 
+/** Ends them by force. */
+export async function killWorldProcesses(directory: string): Promise<void> {
+  for (const { pid } of await findWorldProcesses(directory)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (failure) {
+      // Gone between the look and the kill.
+      if ((failure as NodeJS.ErrnoException).code !== "ESRCH") throw failure;
+    }
+  }
+}
+
 /** Looks once. */
 export async function findLeftovers(directory: string): Promise<Leftovers> {
   const [processes, mountinfo, unix] = await Promise.all([

@@ -2,6 +2,7 @@ import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Finished } from "../system/run-process.ts";
+import { killWorldProcesses } from "./leftovers.ts";
 import { Machine } from "./machine.ts";
 import type { RunningCommand } from "./running-command.ts";
 
@@ -174,6 +175,8 @@ export class Fleet implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#machine[Symbol.asyncDispose]();
+    // A run outlives its node's daemon; one that a test left would be there until its command ends.
+    await killWorldProcesses(this.directory);
     await rm(this.directory, { recursive: true, force: true });
   }
 }

@@ -7,7 +7,7 @@ import { eventually } from "../system/eventually.ts";
 import type { ProcessEntry } from "../system/process-table.ts";
 import { type Finished, runProcess } from "../system/run-process.ts";
 import type { WorldDaemon } from "./daemon.ts";
-import { expectNoLeftovers, findLiveFiles, findWorldProcesses } from "./leftovers.ts";
+import { expectNoLeftovers, findLiveFiles, findWorldProcesses, killWorldProcesses } from "./leftovers.ts";
 import { productCommand, productEnvironment } from "./product.ts";
 import { RunningCommand } from "./running-command.ts";
 import { requireStatedCode } from "./stated-codes.ts";
@@ -196,7 +196,7 @@ export class World implements AsyncDisposable {
       await this.#stopAll();
       await expectNoLeftovers(this.paths.directory);
     } finally {
-      for (const { pid } of await this.processes()) killQuietly(pid);
+      await killWorldProcesses(this.paths.directory);
       await this.#life[Symbol.asyncDispose]();
     }
   }
@@ -250,14 +250,5 @@ async function endSoon(running: RunningCommand): Promise<void> {
     await eventually("the end of a command", () => !running.isRunning);
   } finally {
     clearTimeout(overdue);
-  }
-}
-
-function killQuietly(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (failure) {
-    // Gone between the look and the kill.
-    if ((failure as NodeJS.ErrnoException).code !== "ESRCH") throw failure;
   }
 }
