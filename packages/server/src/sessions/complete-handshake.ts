@@ -52,7 +52,8 @@ export const TOKEN_BYTES = 32;
 /**
  * Opens the node's one session for whoever signs the challenge with its identity key; the session before is fenced
  * off. The challenge is spent before anything is checked, and whatever is answered commits that: a replay and a wrong
- * signature both burn it. An API key that has expired is answered with a fresh one, sealed. Fails with `auth.refused`, which is on record.
+ * signature both burn it. An API key that has expired is answered with a fresh one, sealed. Fails with `auth.refused`,
+ * which is on record.
  */
 export async function completeHandshake(input: CompleteInput, deps: CompleteDeps): Promise<Completed> {
   const challenge = openChallenge(input.challenge, deps.macKey, deps.now());
