@@ -81,5 +81,5 @@ export async function pryIntoJoined(driver: DriverName, place: SandboxPlace): Pr
   await until(() => run.said().includes("watching\n"));
   const hasCaught = () => run.said().includes("caught\n");
   for (let round = 0; round < 200 && !hasCaught(); round += 1) await shellJoined(run.sandbox, place, ":");
-  return until(() => hasCaught() && run.said().trim().split("\n"));
+  return await until(() => hasCaught() && run.said().trim().split("\n"));
 }

@@ -253,7 +253,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       setupCode = code;
     };
     await makeSetupCode({ store, random: systemRandom, serverIdentityKey: fleet.serverKey }, keep);
-    return fleet.createOrg("stranger", setupCode);
+    return await fleet.createOrg("stranger", setupCode);
   }
 });
 

@@ -27,7 +27,7 @@ async function countCalls(): Promise<Readonly<Record<(typeof CALLS)[number], num
   await story.play();
   await story.expectAll();
   await server.stop("SIGTERM");
-  return countRecorded(path, CALLS);
+  return await countRecorded(path, CALLS);
 }
 
 /** Starts a server that breaks, plays as far as it gets, starts it again as it is, and plays to the end. */

@@ -201,7 +201,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const made = Promise.withResolvers<string>();
     const keep = async (code: string) => made.resolve(code);
     await makeSetupCode({ store, random: systemRandom, serverIdentityKey: fleet.serverKey }, keep);
-    return fleet.createOrg("stranger", await made.promise);
+    return await fleet.createOrg("stranger", await made.promise);
   }
 });
 

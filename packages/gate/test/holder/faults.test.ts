@@ -20,7 +20,7 @@ async function countCalls(api: FakeApi): Promise<Readonly<Record<Call, number>>>
   expect([...ledger.doubtful]).toEqual([]);
   expect(ledger.entries).toContain("request.injected run-1");
   await holder[Symbol.asyncDispose]();
-  return countRecorded(path, CALLS);
+  return await countRecorded(path, CALLS);
 }
 
 async function playWithFault(state: HolderState, api: FakeApi, inside: readonly string[]): Promise<Ledger> {

@@ -192,7 +192,7 @@ test("a worker process serves what it was told, and ends within a second when it
 /** The token that `snapshot` is made for. */
 async function tokenOfTests(): Promise<string> {
   await using gate = await openGate();
-  return gate.put();
+  return await gate.put();
 }
 
 test("a worker answers what comes before its start with an error", async () => {
