@@ -68,5 +68,5 @@ async function execOnNode({ config }: Invocation, runId: string, asked: Asked): 
   });
   if (code !== undefined) return code;
   interrupts[Symbol.dispose]();
-  return holdRun({ stateDir, nodeId, runId: execId });
+  return await holdRun({ stateDir, nodeId, runId: execId });
 }

@@ -38,7 +38,7 @@ export async function runOnNode(invocation: Invocation, names: string): Promise<
   });
   if (code !== undefined) return code;
   interrupts[Symbol.dispose]();
-  if (!isDetached) return holdRun({ stateDir, nodeId: node.id, runId });
+  if (!isDetached) return await holdRun({ stateDir, nodeId: node.id, runId });
   if (isSet(invocation, "json")) printJson({ run_id: runId, node: node.name });
   else printLine(runId);
   return 0;
