@@ -1,9 +1,10 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { type BrokenCall, breakEach, countRecorded, openPostgres, recordCalls } from "@gatehouse/testbed";
+import { type BrokenCall, breakEach, countRecorded, openPostgres, recordCalls, runProcess } from "@gatehouse/testbed";
 import { describe, expect, test } from "vitest";
 import { FaultStory } from "./fault-story.ts";
+import { refused } from "./fleet-under-test.ts";
 import { ServerProcess } from "./server-process.ts";
 
 const SAMPLES = 3;
@@ -63,6 +64,21 @@ function expectSound(path: string): void {
   expect(database.prepare("PRAGMA foreign_key_check").all()).toEqual([]);
 }
 
+/** A disk of its own under a directory that is empty yet. */
+async function openSmallDisk(directory: string) {
+  const mounted = await runProcess("mount", ["-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", directory]);
+  expect(mounted.code, mounted.stderr).toBe(0);
+  const filler = join(directory, "filler");
+  return {
+    fill: () => {
+      const { bavail, bsize } = statfsSync(directory);
+      appendFileSync(filler, Buffer.alloc(bavail * bsize));
+    },
+    empty: () => rmSync(filler, { force: true }),
+    [Symbol.asyncDispose]: async () => void (await runProcess("umount", ["--lazy", directory])),
+  };
+}
+
 describe("a server on its embedded database", () => {
   test.each([
     { name: "kill -9 at a sync", call: "fsync", fault: "signal=SIGKILL", from: false },
@@ -78,6 +94,29 @@ describe("a server on its embedded database", () => {
     },
     SOAK_MS,
   );
+});
+
+test("a disk that is full at every step until the step has failed: it says so, and all goes on without a start", async () => {
+  await using server = new ServerProcess();
+  await using disk = await openSmallDisk(server.stateDir);
+  await server.start();
+  const story = storyOf(server);
+  const struck = new Set<string>();
+  const strike = async (name: string) => {
+    if (!struck.has(name)) disk.fill();
+    struck.add(name);
+  };
+  const failures: unknown[] = [];
+  const refuse = (failure: unknown) => {
+    failures.push(failure);
+    disk.empty();
+    return false;
+  };
+  while (!(await story.play(strike).then(isDone, refuse))) expect(failures.length).toBeLessThanOrEqual(struck.size);
+  expect(failures).toEqual(Array.from(struck, () => refused("state.write_failed")));
+  await story.expectAll();
+  await server.stop("SIGTERM");
+  expectSound(join(server.stateDir, "server", "server.db"));
 });
 
 test("PostgreSQL is killed at every step: what was answered is there once, and the next attempts go on", async () => {

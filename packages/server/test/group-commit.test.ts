@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Kysely, SqliteDialect, sql } from "kysely";
+import { Kysely, SqliteDialect, sql, type Transaction } from "kysely";
 import { expect, test } from "vitest";
 import { SQLITE } from "../src/store/dialect.ts";
 import { GroupCommit } from "../src/store/group-commit.ts";
@@ -60,6 +60,24 @@ test("nobody of a group whose commit fails is told that it succeeded, and the ne
   expect(await count()).toBe(1);
 });
 
+test("on a full disk each of a group is told why, alone or not, and the next goes on once there is room", async () => {
+  await using opened = await openDatabase();
+  const { group, insert, count, limitPages } = opened;
+  const tooMany = () => group.run(insertAll);
+  const insertAll = async (db: Transaction<Tables>) => {
+    for (let at = 10; at < 250; at += 1) await insert(at)(db);
+  };
+  await limitPages(1);
+  await expect(tooMany()).rejects.toThrow("full");
+  const settled = await Promise.allSettled([group.run(insert(1)), tooMany(), group.run(insert(2))]);
+  expect(settled.map((one) => one.status === "rejected" && String(one.reason))).toEqual(
+    Array.from(settled, () => expect.stringContaining("full")),
+  );
+  expect(await count()).toBe(0);
+  await limitPages(10_000);
+  await tooMany();
+});
+
 test("more than a group holds is all done, in order", async () => {
   await using opened = await openDatabase();
   const { group, insert } = opened;
@@ -86,6 +104,8 @@ async function openDatabase() {
     group,
     commits: () => committed,
     count: () => countIn(db),
+    /** As a disk with room for so many pages, at least those that are there. */
+    limitPages: (count: number) => sql.raw(`pragma max_page_count = ${count}`).execute(db),
     /** Answers how many there are then. */
     insert: (at: number) => async (within: Kysely<Tables>) => {
       const hash = new Uint8Array(32).fill(at);

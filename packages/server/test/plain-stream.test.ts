@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { connect } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
@@ -43,6 +44,14 @@ test.each(TRANSPORTS)("a control stream is served alike however it comes: $how",
   expect(await stream.next("heartbeatAnswer")).toMatchObject({ bundleGeneration: 1n });
 });
 
+/** That a refusal comes whole every time, with what ends the stream right behind it. */
+const ROUNDS = 50;
+const CALL = {
+  ":method": "POST",
+  ":path": "/gatehouse.gateway.v1.NodeGatewayService/ControlStream",
+  "content-type": "application/grpc+proto",
+  te: "trailers",
+};
 const HELLO = toBinary(ControlStreamRequestSchema, create(ControlStreamRequestSchema, { message: helloOf() }));
 const BROKEN = [
   { what: "a compressed message that names no compression", bytes: encodeEnvelope(1, HELLO), status: "3" },
@@ -65,13 +74,24 @@ test("a plain stream without a proof is refused before anything is read", async 
   expect(trailers).toMatchObject({ "grpc-status": "16", "gatehouse-problem": "auth.refused" });
 });
 
+test("a plain stream that was refused is over, though its caller ends nothing", async () => {
+  const client = connect(fleet.server.url, nodeOptions);
+  try {
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const stream = client.request(CALL).resume();
+      const [trailers] = await Promise.all([once(stream, "trailers"), once(stream, "close")]);
+      expect(trailers[0]).toMatchObject({ "gatehouse-problem": "auth.refused" });
+    }
+  } finally {
+    client.destroy();
+  }
+});
+
 /** The trailers of a control stream on which only this is sent. */
 async function answerTo(bytes: Uint8Array, headers: Readonly<Record<string, string>>): Promise<object> {
   const client = connect(fleet.server.url, nodeOptions);
   try {
-    const path = "/gatehouse.gateway.v1.NodeGatewayService/ControlStream";
-    const own = { ":method": "POST", ":path": path, "content-type": "application/grpc+proto", te: "trailers" };
-    const stream = client.request({ ...own, ...headers });
+    const stream = client.request({ ...CALL, ...headers });
     stream.resume();
     const trailers = new Promise<object>((resolve, reject) => {
       stream.once("trailers", resolve);

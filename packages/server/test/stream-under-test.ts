@@ -103,7 +103,8 @@ export class StreamUnderTest implements AsyncDisposable {
       if (message !== undefined) return message;
       const arrival = new Promise<void>((resolve) => void this.#arrivals.add(resolve));
       const isOver = await Promise.race([arrival.then(() => false), this.ended.then(() => true)]);
-      if (isOver && at >= this.received.length) throw new Error(`the stream ended without ${waitedFor}`);
+      if (isOver && at >= this.received.length)
+        throw (await this.ended) ?? new Error(`the stream ended without ${waitedFor}`);
     }
   }
 

@@ -3,6 +3,8 @@ import type { SqliteDatabase, SqliteStatement } from "kysely";
 
 /** Prepared statements that are kept; the queries of the server are a closed set, lists of ids aside. */
 const MAX_STATEMENTS = 512;
+/** As the query layer spells it. */
+const ROLLBACK = "rollback";
 
 /**
  * The embedded database as the query layer wants it: WAL, every commit on disk before it counts, foreign keys held.
@@ -20,12 +22,20 @@ export function openSqliteDatabase(path: string): SqliteDatabase {
     prepare: (sql) => {
       const known = statements.get(sql);
       if (known !== undefined) return known;
-      const prepared = wrap(database.prepare(sql));
+      const prepared = sql === ROLLBACK ? rollback(database) : wrap(database.prepare(sql));
       if (statements.size >= MAX_STATEMENTS) statements.delete(statements.keys().next().value ?? "");
       statements.set(sql, prepared);
       return prepared;
     },
   };
+}
+
+/** On a full or failing disk SQLite undoes a transaction by itself; to fail at undoing it again would hide why. */
+function rollback(database: DatabaseSync): SqliteStatement {
+  const statement = wrap(database.prepare(ROLLBACK));
+  const run: SqliteStatement["run"] = (parameters) =>
+    database.isTransaction ? statement.run(parameters) : { changes: 0, lastInsertRowid: 0 };
+  return { ...statement, run };
 }
 
 function wrap(statement: StatementSync): SqliteStatement {

@@ -88,10 +88,14 @@ export class Store implements AsyncDisposable {
     return rows.map(({ org_id }) => org_id);
   }
 
-  /** Inserts where nothing is yet; false when the same was there. For what may happen once. */
+  /** Inserts where nothing is yet; false when the same was there. For what may happen once. Fails as `inOrg` does. */
   async insertOnce(table: OnceTable, hash: Uint8Array, expiresAt: number): Promise<boolean> {
     const insert = (db: Kysely<Tables>) => insertOnce(db, table, { hash, expiresAt });
-    return this.#group === undefined ? insert(this.shared) : this.#group.run(insert);
+    try {
+      return await (this.#group?.run(insert) ?? insert(this.shared));
+    } catch (failure) {
+      throw namedFailure(failure);
+    }
   }
 
   /** Forgets what has expired. */

@@ -1,4 +1,4 @@
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import { type DescMethodBiDiStreaming, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import {
   Code,
@@ -149,8 +149,10 @@ function end({ request, response }: Exchange, trailer: Headers): void {
   if (isGone(response)) return;
   if (!response.headersSent) response.writeHead(200, { "content-type": CONTENT_TYPE });
   response.addTrailers(Object.fromEntries(trailer));
+  // A stream is over when both its halves are: a caller that could send on is told not to (RFC 9113, 8.1). Behind the
+  // trailers: what closes a stream overtakes what it has yet to send.
+  response.stream.once("wantTrailers", () => setImmediate(() => response.stream.close(constants.NGHTTP2_NO_ERROR)));
   response.end();
-  // What the caller still sends is let go of: a stream is over when both its halves are.
   request.resume();
 }
 
