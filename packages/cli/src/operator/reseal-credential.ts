@@ -74,12 +74,13 @@ interface Ordered extends Order {
 /** The holder's own key stands in the order: no other node follows it, whichever the server shows it to. */
 async function orderParts(
   operator: Operator,
-  { credential: { credentialId }, roster, holder, recipients }: Ordered,
+  { bound: { credentialId, version }, roster, holder, recipients }: Ordered,
 ): Promise<string> {
   const signer = await chooseSigner(operator, roster);
   const notAfter = Date.now() + ORDER_TTL_MS;
-  const tuple = resealTuple({ orgId: operator.server.orgId, credentialId, recipients, notAfter });
-  const order = { credentialId, recipients: [...recipients], notAfter: BigInt(notAfter), signer: signer.publicKey };
+  const tuple = resealTuple({ orgId: operator.server.orgId, credentialId, version, recipients, notAfter });
+  const counted = { version: BigInt(version), notAfter: BigInt(notAfter) };
+  const order = { credentialId, recipients: [...recipients], ...counted, signer: signer.publicKey };
   const value = { ...order, signature: signer.sign(tuple) };
   const { payload } = await commandNode(operator, holder.nodeId, { kind: { case: "reseal", value } });
   return new TextDecoder().decode(payload);

@@ -57,12 +57,14 @@ export function sealedTuple({ aadSha256, protectedSha256, iv, ciphertextSha256, 
 export interface ResealOrder {
   readonly orgId: string;
   readonly credentialId: string;
+  /** Of the value that is sealed onward: the next one may be for fewer nodes. */
+  readonly version: number;
   /** X25519: of the node that is to follow it, which opens it already, and of those that it is sealed to. */
   readonly recipients: readonly Bytes[];
   readonly notAfter: number;
 }
 
 /** What an operator or the org key signs so that a node seals a credential to further nodes. */
-export function resealTuple({ orgId, credentialId, recipients, notAfter }: ResealOrder): Bytes {
-  return encodeTuple("gatehouse/reseal/v1", orgId, credentialId, [...recipients], notAfter);
+export function resealTuple({ orgId, credentialId, version, recipients, notAfter }: ResealOrder): Bytes {
+  return encodeTuple("gatehouse/reseal/v2", orgId, credentialId, version, [...recipients], notAfter);
 }

@@ -24,15 +24,25 @@ const fileSchema = z.strictObject({
     })
     .optional(),
   /** The newest of each credential that was ever served, by id. */
-  seen: z.record(z.string(), z.strictObject({ version: z.number().int().positive(), signature: z.string() })),
-  /** Ids of credentials that were taken back: served never again. */
+  seen: z.record(
+    z.string(),
+    // What an earlier release saw has no name.
+    z.strictObject({ version: z.number().int().positive(), signature: z.string(), name: z.string().optional() }),
+  ),
+  /** Ids of credentials that were taken back, or whose name another one has since: served never again. */
   revoked: z.array(z.string()),
 });
+
+export interface SeenCredential {
+  readonly version: number;
+  readonly signature: string;
+  readonly name?: string | undefined;
+}
 
 /** What a node remembers of its desired state, in one file: all of it changes, or nothing. */
 export interface FleetState {
   readonly bundle: SignedBundle | undefined;
-  readonly seen: ReadonlyMap<string, { readonly version: number; readonly signature: string }>;
+  readonly seen: ReadonlyMap<string, SeenCredential>;
   readonly revoked: ReadonlySet<string>;
 }
 

@@ -118,7 +118,7 @@ export class FleetVault {
       const parts = new PartFolder(this.#deps.stateDir);
       const verified = verifyBundle(signed, await parts.held(), trust);
       const entries = await openBundle(verified, this.#state, { ...this.#deps, orgId: trust.orgId });
-      const state = { ...this.#state, bundle: signed, seen: noteSeen(verified, this.#state.seen) };
+      const state = { ...this.#state, bundle: signed, ...noteSeen(verified, this.#state) };
       await writeFleetState(this.#deps.stateDir, state);
       const isWider = !isDeepStrictEqual(this.#bundle?.policies ?? [], verified.policies);
       const change = { ...compare(this.#entries, entries), isWider };
@@ -163,6 +163,10 @@ export class FleetVault {
       checkReseal(order, await this.#requireTrust(), nowMs);
       const entry = [...this.#entries.values()].find(({ id }) => id === order.credentialId);
       if (entry === undefined) throw new Problem("grants.not_found", { detail: "This node cannot open it." });
+      // An order that the server kept back would hand the next value to whom the last one was for.
+      if (entry.version !== order.version) {
+        throw new Problem("credentials.refused", { detail: "The order is of another version of it." });
+      }
       return sealPart(entry.jwe, (publicKey) => agreeWith(this.#deps.key, publicKey), order.recipients);
     });
   }

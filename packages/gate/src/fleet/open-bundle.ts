@@ -55,13 +55,22 @@ export async function openBundle(
   return entries;
 }
 
-/** What was seen, with a bundle's credentials among it. */
-export function noteSeen({ credentials }: VerifiedBundle, seen: FleetState["seen"]): FleetState["seen"] {
+/**
+ * What was seen, with a bundle's credentials among it. A name that is another credential's now stays that one's: the one
+ * before was taken back, whether this node was told so or not.
+ */
+export function noteSeen(
+  { credentials }: VerifiedBundle,
+  { seen, revoked }: FleetState,
+): Pick<FleetState, "seen" | "revoked"> {
+  const live = credentials.filter(({ credentialId }) => !revoked.has(credentialId));
   const next = new Map(seen);
-  for (const { credentialId, version, signature } of credentials) {
-    next.set(credentialId, { version, signature: base64url(signature) });
+  for (const { credentialId, version, name, signature } of live) {
+    next.set(credentialId, { version, signature: base64url(signature), name });
   }
-  return next;
+  const holders = new Map(live.map(({ name, credentialId }) => [name, credentialId]));
+  const replaced = [...next].filter(([id, { name = "" }]) => (holders.get(name) ?? id) !== id);
+  return { seen: next, revoked: new Set([...revoked, ...replaced.map(([id]) => id)]) };
 }
 
 function requireNotOlder({ credentialId, version, signature }: FleetCredential, seen: FleetState["seen"]): void {

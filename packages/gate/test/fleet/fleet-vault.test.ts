@@ -134,6 +134,20 @@ describe("a server that holds every serving key opens nothing and changes nothin
     await expectRefused(await server.bundle(server.parts([twin])), "bundle.refused");
   });
 
+  test("what was sealed under a name before, once another credential has that name, as it has after a revocation", async () => {
+    const [old, next] = [await server.seal("gh"), await server.seal("gh")];
+    await vault.apply(await server.bundle(server.parts([old])));
+    await vault.apply(await server.bundle(server.parts([])));
+    await vault.apply(await server.bundle(server.parts([next])));
+    vault = await server.openVault();
+    expect(vault.list()).toMatchObject([{ id: next.credentialId }]);
+    const opened = server.opened;
+    await expectRefused(await server.bundle(server.parts([old, next]).slice(0, 4)), "bundle.refused");
+    await vault.apply(await server.bundle(server.parts([old])));
+    expect(vault.list()).toEqual([]);
+    expect(server.opened).toBe(opened);
+  });
+
   test("another node's ciphertext", async () => {
     const credential = await server.seal("gh", { recipient: makePair("x25519").publicKey });
     const before = vault.list();

@@ -160,9 +160,9 @@ export class HostileServer implements AsyncDisposable {
   reseal(
     credentialId: string,
     keys: readonly Uint8Array[],
-    { signer = this.operator, notAfter = 2_000, holder = this.nodeKey } = {},
+    { signer = this.operator, notAfter = 2_000, holder = this.nodeKey, version = 1 } = {},
   ) {
-    const order = { credentialId, recipients: [holder, ...keys], notAfter };
+    const order = { credentialId, version, recipients: [holder, ...keys], notAfter };
     const signature = signer.sign(resealTuple({ ...order, orgId: this.orgId }));
     return { ...order, signer: signer.publicKey, signature };
   }

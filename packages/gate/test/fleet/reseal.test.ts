@@ -88,6 +88,18 @@ describe("a server that holds every serving key has nothing sealed to a host tha
     await refused(toNext({ holder: next.publicKey }), "credentials.refused");
   });
 
+  test("an operator's order for the value before, whatever it was kept back for", async () => {
+    const order = toNext();
+    await vault.reseal(order, NOW);
+    // Given a new value for this node alone: the other one was found to be somebody else's.
+    const { credentialId: id } = sealed;
+    const replaced = await server.seal("gh", { id, version: 2 });
+    const roster = server.roster(3, { others: [next.publicKey] });
+    await vault.apply(await server.bundle(server.parts([replaced], roster)));
+    await refused(order, "credentials.refused");
+    await refused({ ...order, version: 2 }, "credentials.refused");
+  });
+
   test("an order whose time is over, or lies far ahead", async () => {
     await refused(toNext(), "credentials.refused", 2_000);
     await refused(toNext({ notAfter: NOW + 86_400_001 }), "credentials.refused");

@@ -16,8 +16,8 @@ const MAX_AHEAD_MS = 86_400_000;
  * Whether somebody who may ordered exactly this, of this node, now: signed by the org key or an operator key of the
  * newest roster, for keys that the roster lists as nodes' and nobody else's, this node's own among them. An order that
  * any node followed would let the server choose which one: what an operator hands over from one node, which may open
- * little, another one would seal that may open more. The server's word counts for nothing here. Fails with
- * `credentials.refused`.
+ * little, another one would seal that may open more. Which version is ordered is for whoever holds it to compare. The
+ * server's word counts for nothing here. Fails with `credentials.refused`.
  */
 export function checkReseal(order: SignedReseal, trust: BundleTrust, nowMs: number): void {
   const { notAfter, recipients, signer, signature } = order;

@@ -76,6 +76,7 @@ export function verifyBundle(signed: SignedBundle, parts: BundleParts, trust: Bu
   const credentials = read("credential", readCredentialPart);
   for (const [index, entry] of of("credential").entries()) requireSame(entry, credentials[index]);
   for (const credential of credentials) requireVouched(credential, roster, trust);
+  refuseTwice(credentials.map(({ name }) => name));
   const grants = read("grant", readGrantPart);
   for (const grant of grants) requireWithin(grant, credentials);
   refuseTwice(grants.map(({ name }) => name));
@@ -160,7 +161,7 @@ function isNarrower(list: readonly string[] | undefined, sealed: readonly string
 }
 
 function refuseTwice(names: readonly string[]): void {
-  if (new Set(names).size !== names.length) throw refused("It has two grants of one name.");
+  if (new Set(names).size !== names.length) throw refused("It has two of one name.");
 }
 
 function refused(detail: string): Problem {

@@ -73,8 +73,9 @@ export class FleetCourier {
   }
 
   /** The parts of a credential for further nodes, when the key-holder follows the order. Fails as `resealCredential` does. */
-  reseal({ credentialId, recipients, notAfter, signer, signature }: Reseal, nowMs: number): Promise<string> {
-    const order = { credentialId, recipients, notAfter: Number(notAfter), signer, signature };
+  reseal({ credentialId, recipients, signer, signature, ...counted }: Reseal, nowMs: number): Promise<string> {
+    const [version, notAfter] = [Number(counted.version), Number(counted.notAfter)];
+    const order = { credentialId, version, recipients, notAfter, signer, signature };
     return this.#gate.call("resealCredential", { order, nowMs });
   }
 

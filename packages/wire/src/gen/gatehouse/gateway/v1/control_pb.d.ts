@@ -703,7 +703,7 @@ export declare const ApplyBundleSchema: GenMessage<ApplyBundle>;
 
 /**
  * Seal a credential, which this node can open, to further nodes of the roster. Acts under an operator's or the org
- * key's signature alone, over the tuple `gatehouse/reseal/v1`.
+ * key's signature alone, over the tuple `gatehouse/reseal/v2`.
  *
  * @generated from message gatehouse.gateway.v1.Reseal
  */
@@ -734,6 +734,13 @@ export declare type Reseal = Message<"gatehouse.gateway.v1.Reseal"> & {
    * @generated from field: bytes signature = 5;
    */
   signature: Uint8Array;
+
+  /**
+   * Of the credential. Its next value may be for fewer nodes, so that an order without one is followed by nobody.
+   *
+   * @generated from field: int64 version = 6;
+   */
+  version: bigint;
 };
 
 /**
