@@ -1,8 +1,10 @@
 import { Code } from "@connectrpc/connect";
-import { systemRandom } from "@gatehouse/core";
+import { systemClock, systemRandom } from "@gatehouse/core";
 import { Role } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createSetupCode } from "../src/index.ts";
+import { createSetupCode, type StoreLocation } from "../src/index.ts";
+import { openSession } from "../src/people/open-session.ts";
+import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import { FleetUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
 import { sealUnderTest } from "./seal-under-test.ts";
@@ -52,8 +54,33 @@ const LISTS = {
       return { names: found.map(({ name }) => name), nextPageToken };
     },
   },
+  sessions: {
+    // Signing in five times would be five hashes of a password.
+    add: async (org, _, store) => {
+      await using opened = await connectStore(store, systemClock);
+      return await opened.inOrg(org.orgId, async (tx) => {
+        const member = (await tx.members.findByName("ada")) ?? expect.fail("no owner");
+        const visitor = { browser: "Another program", address: "127.0.0.1" };
+        return openSession(tx, { member, role: member.role, by: "link" }, { visitor, random: systemRandom });
+      });
+    },
+    list: async ({ org, headers }, asked) => {
+      const { sessions, nextPageToken } = await org.listSessions(asked, headers);
+      return { names: sessions.map(({ id }) => id), nextPageToken };
+    },
+  },
+  "versions of a policy": {
+    add: ({ policies, headers }, host) => {
+      const policy = { mode: "permissive", rules: [{ action: "deny", hosts: [`${host}.example.com`] }] };
+      return policies.putPolicy({ name: "kept", policy: bytesOf(policy) }, headers);
+    },
+    list: async ({ policies, headers }, asked) => {
+      const { versions, nextPageToken } = await policies.listPolicyVersions({ name: "kept", ...asked }, headers);
+      return { names: versions.map(({ version }) => `${version}`), nextPageToken };
+    },
+  },
   policies: {
-    add: ({ policies, headers }, name) => policies.putPolicy({ name, policy: POLICY }, headers),
+    add: ({ policies, headers }, name) => policies.putPolicy({ name, policy: bytesOf(POLICY) }, headers),
     list: async ({ policies, headers }, asked) => {
       const { policies: found, nextPageToken } = await policies.listPolicies(asked, headers);
       return { names: found.map(({ name }) => name), nextPageToken };
@@ -62,12 +89,16 @@ const LISTS = {
 } satisfies Record<
   string,
   {
-    readonly add: (org: OrgUnderTest, name: string) => Promise<unknown>;
+    readonly add: (org: OrgUnderTest, name: string, store: StoreLocation) => Promise<unknown>;
     readonly list: (org: OrgUnderTest, asked: Asked) => Promise<Listed>;
   }
 >;
 
-const POLICY = new TextEncoder().encode('{"mode":"strict","rules":[]}');
+const POLICY = { mode: "strict", rules: [] };
+
+function bytesOf(policy: unknown): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(JSON.stringify(policy));
+}
 
 describe.each(DATABASES)("on $name", ({ open }) => {
   let database: TestDatabase;
@@ -84,6 +115,9 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       "globex",
       await createSetupCode(config, { clock: fleet.clock, random: systemRandom }),
     );
+    for (const { policies, headers } of [org, other]) {
+      await policies.putPolicy({ name: "kept", policy: bytesOf(POLICY) }, headers);
+    }
   });
   afterAll(async () => {
     await fleet[Symbol.asyncDispose]();
@@ -92,7 +126,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
 
   test.each(Object.entries(LISTS))("%s are listed a page at a time, each of them once", async (_, { add, list }) => {
     const before = (await list(org, {})).names;
-    for (const name of NAMES) await add(org, name);
+    for (const name of NAMES) await add(org, name, database.location);
     const whole = await list(org, {});
     expect(whole).toMatchObject({ nextPageToken: "" });
     expect(whole.names).toHaveLength(before.length + NAMES.length);

@@ -56,6 +56,8 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       () => acme.nodes.getNode({ node: nul }, acme.headers),
       () => acme.nodes.listRuns({ pageToken: nul }, acme.headers),
       () => acme.org.listSessions({ member: nul }, acme.headers),
+      () => acme.org.listSessions({ pageToken: nul }, acme.headers),
+      () => acme.policies.listPolicyVersions({ name: "p", pageToken: nul }, acme.headers),
       () => acme.org.createApiKey({ label: "k", role: 1, ttlMs: 0n, member: nul }, acme.headers),
     ];
     const codes = await Promise.all(

@@ -53,7 +53,13 @@ export async function applyPolicy(invocation: Invocation): Promise<number> {
 
 /** Lists the versions of a policy, also of one that was deleted. */
 export async function policyHistory(invocation: Invocation): Promise<number> {
-  const { versions } = await call(invocation, (own) => own.listPolicyVersions({ name: nameOf(invocation) }));
+  const name = nameOf(invocation);
+  const versions = await call(invocation, (own) =>
+    allPages(
+      (page) => own.listPolicyVersions({ name, ...page }),
+      (page) => page.versions,
+    ),
+  );
   const rows = versions.map(({ version, changedAt, changedBy, policySha256 }) => ({
     version: Number(version),
     changed_at: toTime(changedAt),

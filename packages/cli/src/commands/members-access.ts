@@ -2,6 +2,7 @@ import { parseResourceName } from "@gatehouse/core";
 import { writeFileAtomic } from "@gatehouse/kit";
 import type { Session } from "@gatehouse/wire";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { allPages } from "../operator/all-pages.ts";
 import { type InvitationLink, inviteTo } from "../operator/invitation-link.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { printJson, printLine, printTable, shown } from "../terminal/print.ts";
@@ -50,7 +51,12 @@ function printLink({ name, link, out, isReset }: PrintedLink): void {
 /** Lists the browsers in which a member is signed in. */
 export async function listSessions(invocation: Invocation): Promise<number> {
   const member = memberOf(invocation);
-  const { sessions } = await asOperator(invocation.config.state.dir, ({ org }) => org.listSessions({ member }));
+  const sessions = await asOperator(invocation.config.state.dir, ({ org }) =>
+    allPages(
+      (page) => org.listSessions({ member, ...page }),
+      (page) => page.sessions,
+    ),
+  );
   const rows = sessions.map(describeSession);
   if (isSet(invocation, "json")) printJson(rows);
   else

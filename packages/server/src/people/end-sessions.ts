@@ -3,6 +3,7 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { OperatorCaller } from "../orgs/authenticate-operator.ts";
 import type { Member, MemberRecords } from "../orgs/org-records.ts";
 import { isAtLeast, mayDo } from "../orgs/roles.ts";
+import type { Page } from "../page.ts";
 import type { DeviceGrantRecords, MemberSession, MemberSessionRecords } from "./people-records.ts";
 
 export interface SessionTransaction {
@@ -27,10 +28,14 @@ export interface ListedSession extends MemberSession {
  * The browsers in which a member is signed in: one's own, or with `session:manage` another's. Looking at another's is on
  * record. Fails with `auth.forbidden`, `members.not_found`.
  */
-export async function listSessions(tx: SessionTransaction, asked: SessionsOf): Promise<readonly ListedSession[]> {
+export async function listSessions(
+  tx: SessionTransaction,
+  asked: SessionsOf,
+  page: Page,
+): Promise<readonly ListedSession[]> {
   const member = await findOwner(tx, asked);
   if (member.id !== asked.caller.memberId) await report(tx, "sessions.listed", { ...asked, name: member.name });
-  const sessions = await tx.memberSessions.listOfMember(member.id);
+  const sessions = await tx.memberSessions.listOfMember(member.id, page);
   return sessions.map((session) => ({ ...session, member: member.name }));
 }
 

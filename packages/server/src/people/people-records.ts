@@ -1,4 +1,5 @@
 import type { Role } from "../orgs/org-records.ts";
+import type { Page } from "../page.ts";
 
 /** A person as an identity provider knows them. */
 export interface Identity {
@@ -52,8 +53,8 @@ export interface IdentityRecords {
 
 export interface MemberSessionRecords {
   insert(session: Omit<MemberSession, "createdAt" | "lastSeenAt">): Promise<void>;
-  /** Of one member, the newest first; those whose time is up are not among them. */
-  listOfMember(memberId: string): Promise<readonly MemberSession[]>;
+  /** Of one member, the newest first; those whose time is up are not among them. A page goes on with those before an id. */
+  listOfMember(memberId: string, page?: Page): Promise<readonly MemberSession[]>;
   touch(id: string): Promise<void>;
   findByToken(tokenSha256: Uint8Array): Promise<MemberSession | undefined>;
   remove(id: string): Promise<void>;

@@ -26,8 +26,8 @@ export interface PolicyRecords {
   setLabels(name: string, labels: Readonly<Record<string, string>>): Promise<void>;
   /** False when there was none. Its versions stay. */
   remove(name: string): Promise<boolean>;
-  /** The newest first; also of a policy that was deleted. */
-  versions(name: string): Promise<readonly PolicyVersion[]>;
+  /** The newest first; also of a policy that was deleted. A page goes on with those before a number. */
+  versions(name: string, page?: Page): Promise<readonly PolicyVersion[]>;
   /** Forgets versions that are older than this one. */
   removeVersionsBefore(name: string, version: number): Promise<void>;
 }

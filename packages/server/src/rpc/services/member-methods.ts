@@ -48,10 +48,11 @@ export function memberMethods({ store, bus, random, hasPasswords }: ServerContex
       if (isReset) bus.publish({ kind: "people", orgId: caller.orgId });
       return { code: secret, expiresAt: BigInt(expiresAt) };
     },
-    listSessions: async ({ member }, context) => {
+    listSessions: async (asked, context) => {
+      const page = readPage(asked, DEFAULT_PAGE);
       const caller = operatorCaller(context);
-      const sessions = await store.inOrg(caller.orgId, (tx) => listSessions(tx, { caller, name: member }));
-      return { sessions: sessions.map(describeSession) };
+      const sessions = await store.inOrg(caller.orgId, (tx) => listSessions(tx, { caller, name: asked.member }, page));
+      return { sessions: sessions.map(describeSession), nextPageToken: nextPageToken(sessions, page, ({ id }) => id) };
     },
     endSessions: async ({ member, sessionId }, context) => {
       const caller = operatorCaller(context);

@@ -12,6 +12,8 @@ import { tellNodes } from "./tell-nodes.ts";
 
 /** Each is a whole document. */
 const DEFAULT_PAGE = 50;
+const DEFAULT_VERSIONS = 1_000;
+const VERSION_TOKEN = /^\d{0,15}$/;
 
 /** Policies that hold every run of the organisation's nodes. */
 export function policyAdminService({ store, bus, random }: ServerContext): ServiceImpl<typeof PolicyAdminService> {
@@ -38,10 +40,14 @@ export function policyAdminService({ store, bus, random }: ServerContext): Servi
       const policy = await store.inOrg(operatorCaller(context).orgId, (tx) => findPolicy(tx.policies, name, asked));
       return { policy: describePolicy(policy) };
     },
-    listPolicyVersions: async ({ name }, context) => {
-      const versions = await store.inOrg(operatorCaller(context).orgId, (tx) => tx.policies.versions(name));
-      if (versions.length === 0) throw new Problem("policies.not_found");
+    listPolicyVersions: async (asked, context) => {
+      const page = readPage(asked, DEFAULT_VERSIONS);
+      if (!VERSION_TOKEN.test(page.after)) throw new Problem("api.malformed", { detail: "page_token is no version." });
+      const { orgId } = operatorCaller(context);
+      const versions = await store.inOrg(orgId, (tx) => tx.policies.versions(asked.name, page));
+      if (versions.length === 0 && page.after === "") throw new Problem("policies.not_found");
       return {
+        nextPageToken: nextPageToken(versions, page, ({ version }) => `${version}`),
         versions: versions.map(({ version, updatedAt, actor: changedBy, document }) => ({
           version: BigInt(version),
           changedAt: BigInt(updatedAt),

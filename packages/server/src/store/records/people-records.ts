@@ -66,9 +66,10 @@ export function memberSessionRecords(scope: RecordScope): MemberSessionRecords {
       await addLookup(scope, "session", tokenSha256);
     },
     findByToken: async (hash) => (await all().where("token_sha256", "=", hash).execute()).map(toSession)[0],
-    listOfMember: async (memberId) => {
-      const live = all().where("expires_at", ">", now()).where("member_id", "=", memberId);
-      return (await live.orderBy("created_at", "desc").orderBy("id").execute()).map(toSession);
+    listOfMember: async (memberId, page) => {
+      const live = all().where("expires_at", ">", now()).where("member_id", "=", memberId).orderBy("id", "desc");
+      const part = page && (page.after === "" ? live : live.where("id", "<", page.after)).limit(page.limit);
+      return (await (part ?? live).execute()).map(toSession);
     },
     touch: async (id) => {
       const one = db.updateTable("member_sessions").set({ last_seen_at: now() }).where("org_id", "=", orgId);

@@ -32,7 +32,11 @@ export function policyRecords(scope: RecordScope): PolicyRecords {
       const one = db.deleteFrom("policies").where("org_id", "=", orgId).where("name", "=", name);
       return ((await one.executeTakeFirst()).numDeletedRows ?? 0n) > 0n;
     },
-    versions: async (name) => (await versionsOf(name).orderBy("version", "desc").execute()).map(toVersion),
+    versions: async (name, page) => {
+      const all = versionsOf(name).orderBy("version", "desc");
+      const part = page && (page.after === "" ? all : all.where("version", "<", Number(page.after))).limit(page.limit);
+      return (await (part ?? all).execute()).map(toVersion);
+    },
     removeVersionsBefore: async (name, version) => {
       const older = db.deleteFrom("policy_versions").where("org_id", "=", orgId).where("name", "=", name);
       await older.where("version", "<", version).execute();

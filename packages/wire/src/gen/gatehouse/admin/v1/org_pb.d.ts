@@ -641,6 +641,18 @@ export declare type ListSessionsRequest = Message<"gatehouse.admin.v1.ListSessio
    * @generated from field: string member = 1;
    */
   member: string;
+
+  /**
+   * 0: 1000.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
 };
 
 /**
@@ -654,9 +666,18 @@ export declare const ListSessionsRequestSchema: GenMessage<ListSessionsRequest>;
  */
 export declare type ListSessionsResponse = Message<"gatehouse.admin.v1.ListSessionsResponse"> & {
   /**
+   * The newest first.
+   *
    * @generated from field: repeated gatehouse.admin.v1.Session sessions = 1;
    */
   sessions: Session[];
+
+  /**
+   * Empty: there are no more.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**

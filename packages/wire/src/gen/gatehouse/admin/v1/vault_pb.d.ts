@@ -467,6 +467,18 @@ export declare type ListPolicyVersionsRequest = Message<"gatehouse.admin.v1.List
    * @generated from field: string name = 1;
    */
   name: string;
+
+  /**
+   * 0: 1000.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
 };
 
 /**
@@ -485,6 +497,13 @@ export declare type ListPolicyVersionsResponse = Message<"gatehouse.admin.v1.Lis
    * @generated from field: repeated gatehouse.admin.v1.PolicyVersion versions = 1;
    */
   versions: PolicyVersion[];
+
+  /**
+   * Empty: there are no more.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
