@@ -1,7 +1,7 @@
 import { isIpAddress } from "../destination/host.ts";
 import { type CompiledRule, compileRules, type PolicyDecision } from "./compile-rules.ts";
 import { parsePolicy } from "./parse-policy.ts";
-import { normalisePath, type PathAmbiguity, type PathReading, readPath } from "./path.ts";
+import { dropFormat, foldReading, normalisePath, type PathAmbiguity, type PathReading, readPath } from "./path.ts";
 import { matchReading } from "./path-pattern.ts";
 import type { NetworkPolicyInput } from "./policy-input.ts";
 import { RuleIndex, type RuleWalk } from "./rule-index.ts";
@@ -47,7 +47,7 @@ export function compilePolicy(written: unknown): CompiledPolicy {
 
 function decideRequest(index: RuleIndex, request: PolicyRequest): PolicyDecision | undefined {
   const method = request.method.toUpperCase();
-  const target = readTarget(request.path);
+  const target = new Target(request.path);
   const walk = index.about(request.host, request.port, target.firstSegment);
   for (let found = walk.next(); found !== undefined; found = walk.next()) {
     const { rule } = found;
@@ -59,31 +59,48 @@ function decideRequest(index: RuleIndex, request: PolicyRequest): PolicyDecision
   return undefined;
 }
 
-interface Target {
+/** A path as rules compare it. */
+class Target {
   readonly ambiguity: PathAmbiguity | undefined;
   readonly readings: readonly PathReading[];
   /** Absent where every rule must be looked at: two readings, or parameters that may count or not. */
   readonly firstSegment: string | undefined;
-}
+  #folded: readonly PathReading[] | undefined;
+  #guarded: readonly PathReading[] | undefined;
 
-function readTarget(path: string): Target {
-  const normalised = normalisePath(path);
-  const { ambiguity } = normalised;
-  const readings = ambiguity === undefined || ambiguity === "encoded slash" ? readPath(normalised) : [];
-  const first = readings[0]?.[0] ?? "";
-  return { ambiguity, readings, firstSegment: ambiguity === undefined && !first.includes(";") ? first : undefined };
+  constructor(path: string) {
+    const normalised = normalisePath(path);
+    const { ambiguity } = normalised;
+    this.ambiguity = ambiguity;
+    this.readings = ambiguity === undefined || ambiguity === "encoded slash" ? readPath(normalised) : [];
+    const first = this.readings[0]?.[0] ?? "";
+    this.firstSegment = ambiguity === undefined && !first.includes(";") ? first : undefined;
+  }
+
+  /**
+   * The readings that a rule compares: a refusal must hold for services that ignore case, whereas what is allowed is
+   * allowed as it is written.
+   */
+  readingsFor({ decision, isGuard }: CompiledRule): readonly PathReading[] {
+    if (decision.action === "allow") return this.readings;
+    this.#folded ??= this.readings.map(foldReading);
+    if (!isGuard) return this.#folded;
+    this.#guarded ??= [...this.#folded, ...this.#folded.filter(({ length }) => length > 0).map(dropFormat)];
+    return this.#guarded;
+  }
 }
 
 /**
  * Where a path rule holds, a path with two readings is refused, whatever the rule says. A guard, which only denies,
  * looks at both readings of an encoded slash instead: one that matches is enough.
  */
-function decideByPath({ paths = [], isGuard, decision }: CompiledRule, target: Target): PolicyDecision | undefined {
-  const { ambiguity, readings } = target;
+function decideByPath(rule: CompiledRule, target: Target): PolicyDecision | undefined {
+  const { paths = [], isGuard, decision } = rule;
+  const { ambiguity } = target;
   if (ambiguity !== undefined && !(isGuard && ambiguity === "encoded slash")) {
     return { action: "deny", rule: decision.rule, reason: `The path can be read in two ways: ${ambiguity}.` };
   }
-  for (const reading of readings) {
+  for (const reading of target.readingsFor(rule)) {
     for (const pattern of paths) if (matchReading(pattern, reading)) return decision;
   }
   return undefined;

@@ -1,6 +1,6 @@
 import { Problem } from "../problem.ts";
 import { type HostPattern, parseHostPattern } from "./host-pattern.ts";
-import { matchesEveryPath, type PathPattern, parsePathPattern } from "./path-pattern.ts";
+import { foldPattern, matchesEveryPath, type PathPattern, parsePathPattern } from "./path-pattern.ts";
 import type { HostRules, NetworkPolicyInput, PolicyAction, PolicyRule } from "./policy-input.ts";
 
 /** The outcome of matching a request or a connection. */
@@ -23,13 +23,16 @@ export interface CompiledRule {
   readonly hasOwnPorts: boolean;
   /** Upper case; absent = every method. */
   readonly methods: ReadonlySet<string> | undefined;
-  /** Absent = every path, ambiguous ones included. */
+  /** Absent = every path, ambiguous ones included. Of a rule that denies, for folded readings. */
   readonly paths: readonly PathPattern[] | undefined;
   readonly cidr: readonly string[];
   readonly decision: PolicyDecision;
   /** Which `hostRules` entry it stands in: once one entry's host matched, the other entries are passed over. */
   readonly entry: number | undefined;
-  /** A guard looks at both readings of an encoded slash where other rules refuse it: scoped packages must pass. */
+  /**
+   * A guard looks at both readings of an encoded slash where other rules refuse it: scoped packages must pass. It also
+   * looks past the form of the answer at the end of a path.
+   */
   readonly isGuard: boolean;
 }
 
@@ -49,7 +52,8 @@ export function compileRules(input: NetworkPolicyInput): readonly CompiledRule[]
 }
 
 function compileRule(rule: PolicyRule, name: string): CompiledRule {
-  const paths = rule.paths?.map(requirePathPattern);
+  const written = rule.paths?.map(requirePathPattern);
+  const paths = rule.action === "deny" ? written?.map(foldPattern) : written;
   return {
     hosts: rule.hosts.map(parseHostPattern),
     ports: rule.ports ?? WEB_PORTS,

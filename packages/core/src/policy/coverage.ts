@@ -1,6 +1,6 @@
 import type { CompiledRule } from "./compile-rules.ts";
 import type { HostPattern } from "./host-pattern.ts";
-import type { PathPattern } from "./path-pattern.ts";
+import { foldPattern, type PathPattern } from "./path-pattern.ts";
 
 /** The least that a rule speaks of: one host pattern, one port, one method or all, one path pattern or all. */
 export interface RuleAtom {
@@ -8,12 +8,14 @@ export interface RuleAtom {
   readonly port: number;
   readonly method: string | undefined;
   readonly path: PathPattern | undefined;
+  /** The path holds in every case, as that of a refusal does. */
+  readonly isFolded: boolean;
   /** Where host, method and path stand in their rule's lists. */
   readonly at: { readonly host: number; readonly method: number; readonly path: number };
 }
 
 /** Everything that a rule speaks of. */
-export function atomsOf({ hosts, ports, methods, paths }: CompiledRule): readonly RuleAtom[] {
+export function atomsOf({ hosts, ports, methods, paths, decision }: CompiledRule): readonly RuleAtom[] {
   const everyMethod = methods === undefined ? [undefined] : [...methods];
   const everyPath = paths ?? [undefined];
   return hosts.flatMap((host, hostAt) =>
@@ -24,6 +26,7 @@ export function atomsOf({ hosts, ports, methods, paths }: CompiledRule): readonl
           port,
           method,
           path,
+          isFolded: decision.action === "deny",
           at: { host: hostAt, method: methodAt, path: pathAt },
         })),
       ),
@@ -31,11 +34,15 @@ export function atomsOf({ hosts, ports, methods, paths }: CompiledRule): readonl
   );
 }
 
-/** Whether every request that falls under `b` falls under `a` too. May say no where it is so, never yes where not. */
+/**
+ * Whether every request that falls under `b` falls under `a` too. May say no where it is so, never yes where not; save
+ * that of a refusal only the case in which it is written counts.
+ */
 export function coversAtom(a: RuleAtom, b: RuleAtom): boolean {
   if (!coversPlace(a, b)) return false;
   if (a.method !== undefined && a.method !== b.method) return false;
-  return a.path === undefined || (b.path !== undefined && coversPath(a.path, b.path));
+  if (a.path === undefined) return true;
+  return b.path !== undefined && coversPath(a.path, a.isFolded ? foldPattern(b.path) : b.path);
 }
 
 /** `coversAtom` of host and port alone. */

@@ -46,6 +46,11 @@ function decode(text: string): string | undefined {
   }
 }
 
+/** The pattern with its literals in lower case, for readings that are folded too. */
+export function foldPattern({ segments }: PathPattern): PathPattern {
+  return { segments: segments.map((segment) => (typeof segment === "string" ? segment.toLowerCase() : segment)) };
+}
+
 /** Whether the pattern holds for every path. */
 export function matchesEveryPath({ segments }: PathPattern): boolean {
   return segments.length > 0 && segments.every((segment) => typeof segment !== "string" && segment.isDeep);

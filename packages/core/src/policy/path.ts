@@ -115,3 +115,16 @@ function readSegments(path: string): PathReading {
   if (segments.at(-1) === "") segments.pop();
   return path.includes("%") ? segments.map(decodeURIComponent) : segments;
 }
+
+/** A reading for those to whom the case of a path means nothing. */
+export function foldReading(reading: PathReading): PathReading {
+  return reading.map((segment) => segment.toLowerCase());
+}
+
+// Some frameworks take the end of a path for the form of the answer: `/tokens.json` is `/tokens` to them.
+const FORMAT = /\.[a-z0-9]{1,16}(?=;|$)/i;
+
+/** The reading without the form of the answer that its last segment may name. */
+export function dropFormat(reading: PathReading): PathReading {
+  return reading.with(-1, (reading.at(-1) ?? "").replace(FORMAT, ""));
+}

@@ -17,6 +17,7 @@ interface HostLists {
   readonly all: IndexedHost[];
   /** Those that may match whatever a path begins with. */
   readonly general: IndexedHost[];
+  /** By the segment in lower case. */
   readonly byFirstSegment: Map<string, IndexedHost[]>;
 }
 
@@ -37,9 +38,10 @@ export class RuleIndex {
 
   /**
    * Walks the rules about a normalised host and a port, in order; with a first path segment, those alone that can
-   * match it.
+   * match it in some case.
    */
-  about(host: string, port: number, firstSegment?: string): RuleWalk {
+  about(host: string, port: number, segment?: string): RuleWalk {
+    const firstSegment = segment?.toLowerCase();
     let found = select(this.#everywhere, firstSegment);
     found = merge(found, select(this.#byHost.get(host), firstSegment));
     if (this.#bySuffix.size > 0) {
@@ -74,11 +76,15 @@ function addTo({ all, general, byFirstSegment }: HostLists, indexed: IndexedHost
   }
 }
 
-/** What the rule's paths begin with. A `hostRules` entry is chosen by its host, so that none of its rules is skipped. */
-function firstSegments({ paths, entry }: CompiledRule): ReadonlySet<string> | undefined {
-  if (paths === undefined || entry !== undefined) return undefined;
+/**
+ * What the rule's paths begin with, in lower case. A `hostRules` entry is chosen by its host, so that none of its rules
+ * is skipped; a guard may match a first segment that is written otherwise.
+ */
+function firstSegments({ paths, entry, isGuard }: CompiledRule): ReadonlySet<string> | undefined {
+  if (paths === undefined || entry !== undefined || isGuard) return undefined;
   const firsts = paths.map(({ segments }) => segments[0]);
-  return firsts.every((first) => typeof first === "string") ? new Set(firsts) : undefined;
+  if (!firsts.every((first) => typeof first === "string")) return undefined;
+  return new Set(firsts.map((first) => first.toLowerCase()));
 }
 
 function select(lists: HostLists | undefined, firstSegment: string | undefined): OrderedHosts {

@@ -108,6 +108,8 @@ describe("paths are compared after cleaning, whatever the client wrote", () => {
     "/%61dmin/x",
     "/admin;v=1/x",
     "/admin%3bv=1/x",
+    "/ADMIN/x",
+    "/%41dmin",
     "/admin/../admin",
     "/public//../../admin/x",
     // Refused because they have two readings.
@@ -142,6 +144,31 @@ describe("paths are compared after cleaning, whatever the client wrote", () => {
     },
   );
 
+  test("what is denied is denied in every case, what is allowed is allowed as it is written", () => {
+    const policy: NetworkPolicyInput = {
+      mode: "strict",
+      hostRules: [
+        {
+          host: "entry.example",
+          rules: [
+            { action: "deny", method: "*", pathPattern: "/Acme/**" },
+            { action: "allow", method: "*", pathPattern: "**" },
+          ],
+        },
+      ],
+      rules: [
+        { action: "allow", hosts: ["h.example"], paths: ["/repos/Acme/open"] },
+        { action: "deny", hosts: ["h.example"], paths: ["/repos/Acme/**"] },
+        { action: "allow", hosts: ["h.example"] },
+      ],
+    };
+    expect(decide(policy, "GET h.example/repos/Acme/open")).toBe("allow by rules[0]");
+    expect(decide(policy, "GET h.example/repos/acme/open")).toBe("deny by rules[1]");
+    expect(decide(policy, "GET h.example/Repos/ACME/x")).toBe("deny by rules[1]");
+    expect(decide(policy, "GET h.example/repos/acme.x/y")).toBe("allow by rules[2]");
+    expect(decide(policy, "GET entry.example/aCME/x")).toBe("deny by host_rules[0].rules[0]");
+  });
+
   test("a path with two readings is refused only where a path rule holds for its host, port and method", () => {
     const policy: NetworkPolicyInput = {
       mode: "permissive",
@@ -171,6 +198,11 @@ describe("paths are compared after cleaning, whatever the client wrote", () => {
     expect(decide(policy, "GET registry.example/x%2f..%2f-%2ftokens")).toBe("deny by guards[0]");
     expect(decide(policy, "GET registry.example/group%2fname/keys")).toBe("deny by guards[0]");
     expect(decide(policy, "GET registry.example/-%255ctokens")).toBe("deny by guards[0]");
+    for (const path of ["/-/Tokens/x", "/-/tokens.json", "/-/tokens.json;v=1", "/a.b/KEYS.xml"]) {
+      expect(decide(policy, `GET registry.example${path}`)).toBe("deny by guards[0]");
+    }
+    expect(decide(policy, "GET registry.example/keys.js")).toBe("allow by default");
+    expect(decide(policy, "GET registry.example/")).toBe("allow by default");
     expect(decide(policy, "GET registry.example/x/..;/-/tokens")).toBe("deny by guards[0]");
   });
 });
@@ -266,21 +298,24 @@ function decideSlowly(policy: NetworkPolicyInput, request: PolicyRequest): strin
   };
   // An ambiguous path is decided, by refusal, by the first rule that looks at paths.
   const isAmbiguous = normalisePath(request.path).ambiguity !== undefined;
-  const holdsPath = (path: string) => {
-    const pattern = parsePathPattern(path);
-    return isAmbiguous || (pattern !== undefined && matchPath(pattern, request.path));
+  const holdsPath = (path: string, action: string) => {
+    const fold = (text: string) => (action === "deny" ? text.toLowerCase() : text);
+    const pattern = parsePathPattern(fold(path));
+    return isAmbiguous || (pattern !== undefined && matchPath(pattern, fold(request.path)));
   };
   const entry = (policy.hostRules ?? []).findIndex(({ host }) => holds(host));
   const chosen = policy.hostRules?.[entry];
   if (chosen?.rules.length === 0) return `host_rules[${entry}]`;
   const rule =
     chosen?.rules.findIndex(
-      ({ method, pathPattern }) => ["*", request.method].includes(method) && holdsPath(pathPattern),
+      ({ action, method, pathPattern }) => ["*", request.method].includes(method) && holdsPath(pathPattern, action),
     ) ?? -1;
   if (rule >= 0) return `host_rules[${entry}].rules[${rule}]`;
   const found = (policy.rules ?? []).findIndex(
-    ({ hosts, methods, paths }) =>
-      hosts.some(holds) && (methods?.includes(request.method) ?? true) && (paths?.some(holdsPath) ?? true),
+    ({ action, hosts, methods, paths }) =>
+      hosts.some(holds) &&
+      (methods?.includes(request.method) ?? true) &&
+      (paths?.some((path) => holdsPath(path, action)) ?? true),
   );
   if (found >= 0) return `rules[${found}]`;
   const allowed = (policy.allow ?? []).findIndex(holds);
@@ -293,7 +328,7 @@ const hosts = ["a.x", "b.a.x", "c.b.a.x", "x", "y"];
 const hostPattern = fc.constantFrom(...hosts, "*", "*.x", "*.a.x", "*.b.a.x", "a.x:80", "*.x:8443", "*:443");
 const action = fc.constantFrom("allow", "deny");
 const method = fc.constantFrom("GET", "POST");
-const pathPattern = fc.constantFrom("/", "/a", "/a/**", "/*", "/**", "**", "/b/*", "/**/b", "/a;x");
+const pathPattern = fc.constantFrom("/", "/a", "/a/**", "/*", "/**", "**", "/b/*", "/**/b", "/a;x", "/A/**");
 const policyInput = fc.record({
   mode: fc.constantFrom("strict", "permissive"),
   hostRules: fc.array(
@@ -322,7 +357,21 @@ const request = fc.record({
   host: fc.constantFrom(...hosts),
   port: fc.constantFrom(80, 443, 8443),
   method,
-  path: fc.constantFrom("/", "/a", "/a/", "/a/b", "/b/b", "/b", "/a;x", "/a;x/b", "/c/../a", "/a%2fb", "/a/..;/b", "*"),
+  path: fc.constantFrom(
+    "/",
+    "/a",
+    "/a/",
+    "/a/b",
+    "/b/b",
+    "/b",
+    "/a;x",
+    "/a;x/b",
+    "/c/../a",
+    "/a%2fb",
+    "/a/..;/b",
+    "*",
+    "/A/b",
+  ),
 });
 
 test("the indexed policy decides as the definition does", () => {

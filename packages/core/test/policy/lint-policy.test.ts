@@ -72,6 +72,11 @@ describe("a rule that decides nothing is found", () => {
       ["warning unreachable hostRules.1"],
     ],
     [
+      "a refusal before it holds in every case",
+      rules({ action: "deny", reason: "x", hosts: ["a.test"], paths: ["/A"] }, { hosts: ["a.test"], paths: ["/a"] }),
+      ["error contradiction rules.1"],
+    ],
+    [
       "save that its ranges count",
       rules({ hosts: ["a.test:8443"] }, { hosts: ["a.test:8443"], cidr: ["10.0.0.0/8"] }),
       ["note only-ranges rules.1"],
@@ -85,6 +90,7 @@ describe("a rule that decides nothing is found", () => {
     ["the apex of a wildcard", rules({ hosts: ["*.a.test"] }, { hosts: ["a.test"] })],
     ["a wider path", rules({ hosts: ["a.test"], paths: ["/x"] }, { hosts: ["a.test"], paths: ["/x/**"] })],
     ["more methods", rules({ hosts: ["a.test"], methods: ["GET"] }, { hosts: ["a.test"] })],
+    ["a path in another case", rules({ hosts: ["a.test"], paths: ["/A"] }, { hosts: ["a.test"], paths: ["/a"] })],
     ["a wider host", rules({ hosts: ["a.test"] }, { hosts: ["*.test"] })],
   ])("and %s is none", (_, policy) => {
     expect(lint(policy)).toEqual([]);

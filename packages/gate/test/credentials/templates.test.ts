@@ -39,6 +39,17 @@ test.each([
   ["npm", "registry.npmjs.org", "POST", "/-/npm/v1/tokens"],
   ["npm", "registry.npmjs.org", "GET", "/-%2fnpm/v1/tokens"],
   ["gitlab", "gitlab.com", "POST", "/api/v4/projects/a%2Fb/access_tokens"],
+  ["gitlab", "gitlab.com", "POST", "/api/v4/projects/7/access_tokens.json"],
+  ["gitlab", "gitlab.com", "GET", "/api/v4/groups/a%2Fb/variables"],
+  ["gitlab", "gitlab.com", "POST", "/api/v4/groups/7/service_accounts/9/personal_access_tokens/3/rotate"],
+  ["gitlab", "gitlab.com", "GET", "/jwt/auth?service=container_registry"],
+  ["github", "api.github.com", "POST", "/repositories/7/keys"],
+  ["github", "api.github.com", "POST", "/Repos/acme/site/Keys"],
+  ["github", "api.github.com", "POST", "/organizations/7/actions/runners/registration-token"],
+  ["github", "api.github.com", "POST", "/repos/acme/site/actions/runners/generate-jitconfig"],
+  ["gemini", "generativelanguage.googleapis.com", "POST", "/v1beta/auth_tokens"],
+  ["gemini", "generativelanguage.googleapis.com", "POST", "/%24rpc/google.ai.Any/Make"],
+  ["slack", "slack.com", "POST", "/api/rtm.connect"],
   ["openai", "api.openai.com", "POST", "/v1/organization/admin_api_keys"],
 ])("%s: %s %s %s hands out credentials and stays closed", (service, host, method, path) => {
   const template = templates.get(service);
