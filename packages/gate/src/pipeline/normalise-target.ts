@@ -3,7 +3,14 @@ import { connectionOptions } from "../http1/fields.ts";
 import { isForwarded } from "./forwarded-fields.ts";
 import type { Refusal, RequestContext } from "./request-context.ts";
 
-const OVERRIDE_PARAMETERS: ReadonlySet<string> = new Set(["_method", "x-http-method-override", "x-http-method"]);
+// By the last two, Google's APIs take another method, and headers (its Closure library's goog.net.rpc.HttpCors).
+const OVERRIDE_PARAMETERS: ReadonlySet<string> = new Set([
+  "_method",
+  "x-http-method-override",
+  "x-http-method",
+  "$httpmethod",
+  "$httpheaders",
+]);
 // Behind these a server speaks HTTP in another framing, in which no further request would be seen or checked.
 const HTTP_UPGRADE = /^(?:h2c?|http|tls)(?:[/-]|$)/;
 const ONE_PROTOCOL = /^[a-z0-9._+-]{1,32}(?:\/[a-z0-9._+-]{1,16})?$/;
@@ -42,9 +49,16 @@ export function removeParameters(query: string | undefined, names: ReadonlySet<s
   if (query === undefined) return undefined;
   // Some servers part parameters by semicolons too.
   const parts = query.split(/[&;]/);
-  const kept = parts.filter((part) => !names.has(parameterName(part)));
+  const kept = parts.filter((part) => !isNamed(parameterName(part), names));
   if (kept.length === parts.length) return query;
   return kept.length === 0 ? undefined : kept.join("&");
+}
+
+/** PHP keeps `_` for each of these: to it `a.b` is `a_b`. */
+const MADE_UNDERSCORES = /[. [\0]/g;
+
+function isNamed(name: string, names: ReadonlySet<string>): boolean {
+  return names.has(name) || names.has(name.replaceAll(MADE_UNDERSCORES, "_"));
 }
 
 /** A parameter's name as servers read it: decoded once, in lower case. */

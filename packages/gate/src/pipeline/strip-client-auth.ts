@@ -4,37 +4,34 @@ import type { Refusal, RequestContext } from "./request-context.ts";
 
 /** Headers in which clients authenticate themselves. */
 const AUTH_HEADERS: ReadonlySet<string> = new Set([
-  "authorization",
   "cookie",
   "cookie2",
-  "api-key",
-  "apikey",
-  "x-api-key",
-  "x-apikey",
-  "x-api-token",
-  "x-access-token",
-  "x-auth-key",
-  "x-auth-token",
-  "x-authorization",
-  "x-goog-api-key",
+  "auth",
+  "token",
+  "x-auth",
+  "x-token",
   "x-goog-iam-authorization-token",
   "x-gitlab-token",
   "private-token",
   "job-token",
   "deploy-token",
+  "circle-token",
+  "fastly-key",
   "x-figma-token",
+  "x-functions-key",
   "x-sentry-auth",
-  "x-shopify-access-token",
   "x-vault-token",
   "x-amz-security-token",
   "x-amz-content-sha256",
   "x-ms-authorization-auxiliary",
-  "ocp-apim-subscription-key",
-  "dd-api-key",
   "dd-application-key",
   "dpop",
   "authentication",
 ]);
+
+/** How most others of them end: `x-goog-api-key`, `x-shopify-access-token`, `ocp-apim-subscription-key`. */
+const AUTH_HEADER =
+  /(?:^|-)(?:authorization|(?:api|access|auth)-?(?:key|token)|api-?secret|secret-?key|client-secret|subscription-key)$/;
 
 /** Query parameters that carry a key or a signature. */
 const AUTH_PARAMETERS: ReadonlySet<string> = new Set([
@@ -42,7 +39,18 @@ const AUTH_PARAMETERS: ReadonlySet<string> = new Set([
   "api_key",
   "apikey",
   "api-key",
+  "api_token",
+  "x-api-key",
+  "auth_key",
   "auth_token",
+  "authtoken",
+  "authorization",
+  "bearer_token",
+  "oauth_token",
+  "oauth_consumer_key",
+  "oauth_signature",
+  "hapikey",
+  "subscription-key",
   "private_token",
   "job_token",
   "client_secret",
@@ -65,7 +73,8 @@ const AUTH_PARAMETERS: ReadonlySet<string> = new Set([
 
 /** Whether clients authenticate themselves in this header. */
 export function isClientAuth(lowerName: string): boolean {
-  return AUTH_HEADERS.has(cgiName(lowerName));
+  const name = cgiName(lowerName);
+  return AUTH_HEADERS.has(name) || AUTH_HEADER.test(name);
 }
 
 /**

@@ -134,9 +134,14 @@ const OWN_AUTH = [
   "X-Amz-Security-Token: mine",
   "X-Sentry-Auth: Sentry sentry_key=mine",
   "X_API_KEY: mine",
+  "xi-api-key: mine",
+  "X-Shopify-Storefront-Access-Token: mine",
+  "Ocp-Apim-Subscription-Key: mine",
+  "X-Parse-Authorization: mine",
 ];
 const OWN_QUERY =
-  "/?access_token=mine&API_KEY=mine&key=mine&sig=mine&X-Amz-Signature=mine&%6bey=mine&sentry_key=mine&q=kept;api_key=mine";
+  "/?access_token=mine&API_KEY=mine&key=mine&sig=mine&X-Amz-Signature=mine&%6bey=mine&sentry_key=mine&q=kept;api_key=mine" +
+  "&oauth_token=mine&authorization=Bearer%20mine&access.token=mine&access%20token=mine&%24httpHeaders=Authorization:mine";
 
 test("strict removes the sandbox's own authentication everywhere, permissive where a grant applies", async () => {
   const strict = await openService(() => ({}));
@@ -181,7 +186,7 @@ test("a rule may let the sandbox's own authentication go along, and only where i
 
 test("override, forwarding, proxy and hop-by-hop fields never pass", async () => {
   await using service = await openService(() => ({}));
-  await service.ask("GET /?_method=DELETE&a=1", [
+  await service.ask("GET /?_method=DELETE&a=1&.method=DELETE&$httpMethod=DELETE&%24HttpHeaders=X:DELETE", [
     "X-HTTP-Method-Override: DELETE",
     "X-HTTP-Method: DELETE",
     "X-Method-Override: DELETE",
