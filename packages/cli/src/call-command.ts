@@ -6,6 +6,7 @@ import { awaitGate } from "./await-gate.ts";
 import { ownFailureOf } from "./call-program.ts";
 import type { Invocation } from "./invocation.ts";
 import { isOperators } from "./operator/is-operators.ts";
+import { requireOutFile } from "./require-out-file.ts";
 import { reportFailure } from "./terminal/report-failure.ts";
 
 /** Commands, or groups of them, that ask nothing of a daemon, or start one. */
@@ -51,6 +52,7 @@ export async function callCommand(command: Command, run: (invocation: Invocation
   const group = command.parent?.parent === null ? name : (command.parent?.name() ?? "");
   try {
     const options = { ...rootOf(command).opts(), ...command.opts() };
+    if (typeof options.out === "string") await requireOutFile(options.out);
     const settings = name === "doctor" ? readAnyConfig(options) : { config: readConfig(options, process.env) };
     const stateDir = settings.config.state.dir;
     const asksServer = OF_EITHER.has(group) && isOperators(settings);

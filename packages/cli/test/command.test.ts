@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { resolveEntry } from "@gatehouse/kit";
@@ -127,4 +127,25 @@ test("a command whose reader went away ends as others do, without a word", () =>
   const args = ["-c", script, process.execPath, resolveEntry("gatehouse"), "--help"];
   const { stderr } = spawnSync("bash", args, { encoding: "utf8" });
   expect(stderr).toBe("rc 141\n");
+});
+
+test("what it prints and cannot be written is said in a line", () => {
+  const args = ["-c", '"$0" "$@" > /dev/full; echo "rc $?" >&2', process.execPath, resolveEntry("gatehouse"), "--help"];
+  const { stderr } = spawnSync("bash", args, { encoding: "utf8" });
+  expect(stderr).toBe("gatehouse: The output cannot be written: no space left on device.\nrc 1\n");
+});
+
+test("a file to write is looked at before anything is done, and what is no file is not replaced", () => {
+  const pipe = join(directory, "pipe");
+  const link = join(directory, "link");
+  spawnSync("mkfifo", [pipe]);
+  symlinkSync("elsewhere", link);
+  const asked = (out: string) => gatehouse(["api-keys", "create", "--label", "x", "--role", "viewer", "--out", out]);
+  for (const out of [pipe, link]) {
+    const err = expect.stringContaining(`${out} is something else, and would be replaced`);
+    expect(asked(out), out).toMatchObject({ code: 2, out: "", err });
+  }
+  expect(asked(join(directory, "none", "x")).err).toContain("cannot be written: no such file or directory (ENOENT)");
+  expect(asked("-").code).toBe(2);
+  expect(lstatSync(pipe).isFIFO() && lstatSync(link).isSymbolicLink()).toBe(true);
 });

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import { constantTimeEqual, Problem } from "@gatehouse/core";
 import { keysFor, openLogSource, systemReason, type VerifiedLog, verifyLog } from "@gatehouse/kit";
@@ -18,7 +19,7 @@ const FILE_MODE = 0o600;
 export async function exportFromServer(stateDir: string, { path, node }: ServerExport): Promise<VerifiedLog> {
   return asOperator(stateDir, async (operator) => {
     const nodeId = node === undefined ? "" : await nodeIdOf(operator, node);
-    const temporary = `${path}.tmp`;
+    const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
     try {
       await download(operator, temporary, nodeId);
       const verified = await verifyLog(await openLogSource(temporary));
@@ -39,7 +40,7 @@ async function nodeIdOf({ nodes }: Operator, asked: string): Promise<string> {
 }
 
 async function download({ audit }: Operator, path: string, nodeId: string): Promise<void> {
-  await using file = await open(path, "w", FILE_MODE).catch((cause: unknown) => {
+  await using file = await open(path, "wx", FILE_MODE).catch((cause: unknown) => {
     throw new Problem("state.write_failed", { detail: `${path}: ${systemReason(cause)}.`, cause });
   });
   // A log of years takes its time; what stops is noticed by the connection's pings.

@@ -1,17 +1,24 @@
+import { getSystemErrorMessage } from "node:util";
+
 /** What a shell says of a command that SIGPIPE ended, which Node.js ignores. */
 const EXIT_CLOSED = 141;
+const EXIT_FAILED = 1;
 
 /**
- * Ends the process without a word once nobody reads what it prints, as `head` does and a window that was closed; what
- * serves others ends in order.
+ * Ends the process without a word once nobody reads what it prints, as `head` does and a window that was closed, and
+ * with one where it cannot be written (a full disk); what serves others ends in order.
  */
 export function endOnClosedOutput(): void {
-  let isClosed = false;
-  const onFailure = (failure: Error) => {
-    if (!isReaderGone(failure)) throw failure;
-    if (isClosed) return;
-    isClosed = true;
-    if (process.listenerCount("SIGTERM") === 0) process.exit(EXIT_CLOSED);
+  let isOver = false;
+  const onFailure = (failure: NodeJS.ErrnoException) => {
+    if (failure.syscall !== "write" || failure.errno === undefined) throw failure;
+    if (isOver) return;
+    isOver = true;
+    const isGone = isReaderGone(failure);
+    if (!isGone) {
+      process.stderr.write(`gatehouse: The output cannot be written: ${getSystemErrorMessage(failure.errno)}.\n`);
+    }
+    if (process.listenerCount("SIGTERM") === 0) process.exit(isGone ? EXIT_CLOSED : EXIT_FAILED);
     process.kill(process.pid, "SIGTERM");
   };
   process.stdout.on("error", onFailure);

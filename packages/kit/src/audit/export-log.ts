@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import {
@@ -24,9 +25,9 @@ const FLUSH_CHARS = 1_048_576;
  */
 export async function exportLog(source: LogSource, path: string): Promise<VerifiedLog> {
   const verified = await verifyLog(source);
-  const temporary = `${path}.tmp`;
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   try {
-    const file = await open(temporary, "w", 0o600);
+    const file = await open(temporary, "wx", 0o600);
     try {
       let text = `${encodeExportHeader(verified)}\n`;
       for await (const lines of linesUpTo(source, verified)) {

@@ -27,7 +27,8 @@ export async function proxyToUnix(
   const onClose = () => abort.abort();
   outgoing.once("close", onClose);
   try {
-    const answer = await forward(incoming, socketPath, abort.signal);
+    // From the answer on the pipeline sees to it: together they would be more listeners than Node.js takes for few.
+    const answer = await forward(incoming, socketPath, abort.signal).finally(() => outgoing.off("close", onClose));
     outgoing.writeHead(answer.statusCode ?? 502, endToEnd(answer.headers));
     // A stream that is followed may be silent for long: its head must not wait for its first line.
     outgoing.flushHeaders();
@@ -36,8 +37,6 @@ export async function proxyToUnix(
     if (outgoing.destroyed) return;
     if (!incoming.complete && !outgoing.headersSent) outgoing.setHeader("connection", "close");
     sendProblem(outgoing, new Problem("daemon.unreachable", { cause: failure }));
-  } finally {
-    outgoing.off("close", onClose);
   }
 }
 
