@@ -38,8 +38,9 @@ export { type Clock, systemClock } from "./clock.ts";
 export { type AddressClass, classifyAddress, type DialVerdict, mayDial } from "./destination/address.ts";
 export { type Cidr, cidrContains, parseCidr } from "./destination/cidr.ts";
 export { type Authority, isIpAddress, normaliseHost, parseAuthority } from "./destination/host.ts";
+export { base64url, fromBase64url } from "./encoding/base64url.ts";
 export { encodeTuple, type TupleField } from "./encoding/signed-tuple.ts";
-export { base64url, constantTimeEqual, escapeUnseen, fromBase64url, fromHex, toHex } from "./encoding/text.ts";
+export { constantTimeEqual, escapeUnseen, fromHex, toHex } from "./encoding/text.ts";
 export { type CodeKind, formatCode, type OneTimeCode, PIN_BYTES, parseCode } from "./fleet/codes.ts";
 export { formatFingerprint, isFingerprint } from "./fleet/fingerprint.ts";
 export {

@@ -1,5 +1,5 @@
+import { base64url, fromBase64url } from "../encoding/base64url.ts";
 import { encodeTuple } from "../encoding/signed-tuple.ts";
-import { base64url, fromBase64url } from "../encoding/text.ts";
 import { Problem } from "../problem.ts";
 import { readCanonical } from "./audit-entry.ts";
 import { canonicalJson, type JsonValue } from "./canonical-json.ts";

@@ -1,4 +1,5 @@
-import { base64url, constantTimeEqual, fromBase64url } from "../encoding/text.ts";
+import { base64url, fromBase64url } from "../encoding/base64url.ts";
+import { constantTimeEqual } from "../encoding/text.ts";
 import { Problem } from "../problem.ts";
 import { readCanonical, readEntry } from "./audit-entry.ts";
 import {

@@ -1,5 +1,4 @@
 const HEX = /^(?:[0-9a-f]{2})*$/;
-const BASE64URL = /^[A-Za-z0-9_-]*$/;
 
 /** Lower-case hex. */
 export function toHex(bytes: Uint8Array): string {
@@ -10,22 +9,6 @@ export function toHex(bytes: Uint8Array): string {
 export function fromHex(text: string): Uint8Array | undefined {
   if (!HEX.test(text)) return undefined;
   return Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-}
-
-/** Base64url without padding (RFC 4648 §5). */
-export function base64url(bytes: Uint8Array): string {
-  const text = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-  return text.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
-}
-
-/**
- * The bytes of unpadded base64url; `undefined` for anything else. Endings whose spare bits are not zero are refused
- * too (RFC 4648 §3.5): two texts of one value would let a signature or a token be written in several ways.
- */
-export function fromBase64url(text: string): Uint8Array | undefined {
-  if (!BASE64URL.test(text) || text.length % 4 === 1) return undefined;
-  const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
-  return base64url(bytes) === text ? bytes : undefined;
 }
 
 /** Compares without telling by its duration where two byte strings of one length differ. Lengths are not secret. */

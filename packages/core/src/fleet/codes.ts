@@ -1,4 +1,4 @@
-import { base64url, fromBase64url } from "../encoding/text.ts";
+import { base64url, fromBase64url } from "../encoding/base64url.ts";
 import { Problem, type ProblemCode } from "../problem.ts";
 
 /** What a one-time code says: 32 secret bytes, and a pin that tells the right server from any other. */
