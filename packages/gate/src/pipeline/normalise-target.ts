@@ -56,9 +56,17 @@ export function removeParameters(query: string | undefined, names: ReadonlySet<s
 
 /** PHP keeps `_` for each of these: to it `a.b` is `a_b`. */
 const MADE_UNDERSCORES = /[. [\0]/g;
+/** Rack passes over them: to it `[a]` is `a`. */
+const PASSED_OVER = /^[[\]]+|\]+$/g;
 
 function isNamed(name: string, names: ReadonlySet<string>): boolean {
-  return names.has(name) || names.has(name.replaceAll(MADE_UNDERSCORES, "_"));
+  if (names.has(name)) return true;
+  return names.has(name.replaceAll(MADE_UNDERSCORES, "_")) || names.has(name.replaceAll(PASSED_OVER, ""));
+}
+
+/** Whether a parameter, its name read by `parameterName`, makes some servers take another method or other headers. */
+export function isOverride(name: string): boolean {
+  return isNamed(name, OVERRIDE_PARAMETERS);
 }
 
 /** A parameter's name as servers read it: decoded once, in lower case. */

@@ -178,7 +178,7 @@ export class Exchange implements UpstreamUser, RecodingOwner {
   }
 
   #followRequest(why: string | undefined): void {
-    if (why !== undefined) this.#fail("gate.ambiguous_request", `The request's body is malformed: ${why}.`);
+    if (why !== undefined) this.#fail("gate.ambiguous_request", `The request's body is refused: ${why}.`);
   }
 
   #readHeads(chunk: Buffer): void {

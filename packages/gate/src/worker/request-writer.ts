@@ -4,6 +4,7 @@ import { field } from "../http1/fields.ts";
 import type { Field, FramingRefusal } from "../http1/messages.ts";
 import { encodeChunk, encodeLastChunk, serialiseRequestHead } from "../http1/serialise.ts";
 import { forwardTrailers } from "../pipeline/forward-trailers.ts";
+import { type MethodInBody, watchMethod } from "../pipeline/method-in-body.ts";
 import type { RequestContext } from "../pipeline/request-context.ts";
 import { WriteBatch } from "./write-batch.ts";
 
@@ -12,6 +13,7 @@ export class RequestWriter {
   readonly #batch: WriteBatch;
   readonly #context: RequestContext;
   readonly #body: BodyReader;
+  readonly #watch: MethodInBody | undefined;
   #isDone: boolean;
   #rest: Buffer | undefined;
   #bytes = 0;
@@ -20,6 +22,7 @@ export class RequestWriter {
     this.#batch = new WriteBatch(socket);
     this.#context = context;
     this.#body = new BodyReader(context.head.framing);
+    this.#watch = watchMethod(context);
     this.#isDone = context.head.framing.kind === "none";
   }
 
@@ -47,9 +50,10 @@ export class RequestWriter {
     return undefined;
   }
 
-  /** Sends what came of the body. Answers why when its framing is broken. */
+  /** Sends what came of the body. Answers why when its framing is broken, or it states another method. */
   push(chunk: Buffer): FramingRefusal | undefined {
     const step = this.#body.push(chunk);
+    if (this.#watch?.sees(step.data, step.state === "end")) return "a field of it names another method";
     const isChunked = this.#context.head.framing.kind === "chunked";
     for (const data of step.data) this.#add(data, isChunked);
     if (isChunked && step.state === "end") {
