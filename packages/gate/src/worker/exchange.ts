@@ -9,7 +9,7 @@ import { type OwnAnswer, transformAnswer } from "../pipeline/transform-answer.ts
 import type { UpstreamConnection, UpstreamUser } from "../upstream/upstream-connection.ts";
 import { bodyCoding, isSearchable } from "./body-coding.ts";
 import { RECODING_BYTES } from "./coding-window.ts";
-import type { FairShares } from "./fair-shares.ts";
+import type { Recodings } from "./recodings.ts";
 import { RequestWriter } from "./request-writer.ts";
 import { type CodedBody, type RecodingOwner, ResponseWriter } from "./response-writer.ts";
 
@@ -32,7 +32,7 @@ export type ExchangeEnd =
 /** What an exchange needs of its session. */
 export interface ExchangeOwner {
   readonly client: Socket;
-  readonly recodings: FairShares;
+  readonly recodings: Recodings;
   onExchangeEnd(end: ExchangeEnd): void;
   /** Something was thrown that should not have been. */
   onFault(thrown: unknown): void;

@@ -10,10 +10,10 @@ import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
 import { ClientHeads } from "./client-heads.ts";
 import type { CompiledRun } from "./compile-run.ts";
 import { Exchange, type ExchangeEnd, type ExchangeOwner } from "./exchange.ts";
-import type { FairShares } from "./fair-shares.ts";
 import { UPSTREAM_IDLE_MS } from "./idle-upstreams.ts";
 import { KeptUpstream } from "./kept-upstream.ts";
 import { problemResponse } from "./problem-response.ts";
+import type { Recodings } from "./recodings.ts";
 import { addRecord, injectionEvent } from "./request-event.ts";
 import { recordOf, type Timing } from "./request-record.ts";
 import type { RunConnection, RunEntry } from "./run-table.ts";
@@ -35,7 +35,7 @@ const ENDS_CLIENT: ReadonlySet<ProblemCode> = new Set(["gate.ambiguous_request",
 /** Requests on one client stream, one after the other. Pipelined ones wait for their turn. */
 export class HttpSession implements ExchangeOwner, Swept, RunConnection {
   readonly client: Socket;
-  readonly recodings: FairShares;
+  readonly recodings: Recodings;
   readonly #worker: WorkerContext;
   readonly #role: SessionRole;
   readonly #heads: ClientHeads;

@@ -13,6 +13,7 @@ import { FairShares } from "./fair-shares.ts";
 import { FreedMemory } from "./freed-memory.ts";
 import { IdleUpstreams } from "./idle-upstreams.ts";
 import { Listeners } from "./listeners.ts";
+import { Recodings } from "./recodings.ts";
 import { RecordBatcher } from "./record-batcher.ts";
 import { RunTable } from "./run-table.ts";
 import { SWEEP_EVERY_MS, type WorkerContext } from "./worker-context.ts";
@@ -69,7 +70,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
       onFault: deps.onFault,
       onAddressLost: deps.onAddressLost,
       swept: new Set(),
-      recodings: new FairShares(config.maxRecodingBytes),
+      recodings: new Recodings(config.maxRecodingBytes, deps.clock),
       headBytes: new FairShares(config.maxHeadBytes),
       leaves: new LeafContexts({
         mint: deps.mintLeaf,

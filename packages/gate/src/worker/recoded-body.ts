@@ -16,7 +16,7 @@ import {
 import type { Scrubber } from "../scrub/scrubber.ts";
 import type { Coding } from "./body-coding.ts";
 import { RECODING_BYTES, windowBytes } from "./coding-window.ts";
-import type { Share } from "./fair-shares.ts";
+import type { RecodingSlot } from "./recodings.ts";
 
 type Decoder = Gunzip | BrotliDecompress | ZstdDecompress;
 type Encoder = Gzip | BrotliCompress | ZstdCompress;
@@ -72,7 +72,7 @@ export interface Recoding {
   readonly coding: Coding;
   readonly scrubber: Scrubber;
   /** Taken for this body, which gives it back; it grows by the body's window. */
-  readonly slot: Share;
+  readonly slot: RecodingSlot;
 }
 
 /**
@@ -83,7 +83,7 @@ export class RecodedBody implements Disposable {
   readonly #scrubber: Scrubber;
   readonly #owner: RecodedBodyOwner;
   readonly #coding: Coding;
-  readonly #slot: Share;
+  readonly #slot: RecodingSlot;
   readonly #flush: number;
   readonly #decoder: Decoder;
   readonly #encoder: Encoder;
@@ -93,6 +93,7 @@ export class RecodedBody implements Disposable {
   /** Pieces that the decoder has not taken whole. */
   #decoding = 0;
   #hasUnflushed = false;
+  #awaitsTurn = false;
 
   constructor({ coding, scrubber, slot }: Recoding, owner: RecodedBodyOwner) {
     const codec = CODECS[coding];
@@ -103,12 +104,12 @@ export class RecodedBody implements Disposable {
     this.#flush = codec.flush;
     this.#decoder = codec.decoder();
     this.#encoder = codec.encoder();
-    this.#decoder.on("data", (data: Buffer) => this.#guard(() => this.#onDecoded(data)));
+    this.#decoder.on("readable", () => this.#awaitTurn());
     this.#decoder.on("drain", () => this.#guard(() => owner.onRoom()));
     this.#decoder.on("end", () => this.#guard(() => this.#onDecodedAll()));
     this.#decoder.on("error", () => this.#guard(() => this.#fail()));
     this.#encoder.on("data", (data: Buffer) => this.#guard(() => owner.onRecoded(data)));
-    this.#encoder.on("drain", () => this.#decoder.resume());
+    this.#encoder.on("drain", () => this.#awaitTurn());
     this.#encoder.on("end", () => this.#guard(() => this.#finish()));
     this.#encoder.on("error", () => this.#guard(() => this.#fail()));
   }
@@ -160,11 +161,25 @@ export class RecodedBody implements Disposable {
     this.#encoder.resume();
   }
 
+  /** What was decoded is taken when it is this run's turn, and not before the encoder has room for it. */
+  #awaitTurn(): void {
+    if (this.#state === "over" || this.#awaitsTurn || this.#encoder.writableNeedDrain) return;
+    this.#awaitsTurn = true;
+    this.#slot.takeTurn(() => {
+      this.#awaitsTurn = false;
+      this.#guard(() => this.#takeTurn());
+    });
+  }
+
+  #takeTurn(): void {
+    const data: Buffer | null = this.#decoder.read();
+    if (data !== null) this.#onDecoded(data);
+  }
+
   #onDecoded(data: Buffer): void {
     this.#bytesDecoded += data.length;
     if (this.#bytesDecoded > FREE_BYTES + MAX_EXPANSION * this.#bytesIn) return this.#fail();
     this.#encode(this.#scrubber.push(data));
-    if (this.#encoder.writableNeedDrain) this.#decoder.pause();
     this.#flushWhenRead();
   }
 

@@ -6,8 +6,8 @@ import type { RequestContext } from "../pipeline/request-context.ts";
 import { Scrubber } from "../scrub/scrubber.ts";
 import { WebSocketScrubber } from "../scrub/websocket-scrubber.ts";
 import { type Coding, mayBeText, recodedFields } from "./body-coding.ts";
-import type { Share } from "./fair-shares.ts";
 import { RecodedBody, type RecodedBodyOwner } from "./recoded-body.ts";
+import type { RecodingSlot } from "./recodings.ts";
 import { WriteBatch } from "./write-batch.ts";
 
 /** How a response's body is framed towards the client. */
@@ -19,7 +19,7 @@ export type RecodingOwner = Pick<RecodedBodyOwner, "onRoom" | "onWhole" | "onUnr
 /** An answer's coding, and what was taken for its body; no slot where it has none. */
 export interface CodedBody {
   readonly coding: Coding;
-  readonly slot: Share | undefined;
+  readonly slot: RecodingSlot | undefined;
 }
 
 /** Writes one response to the client: head without hop-by-hop fields, body in the client's framing, scrubbed. */

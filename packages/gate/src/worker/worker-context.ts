@@ -4,6 +4,7 @@ import type { LeafContexts } from "../tls/leaf-contexts.ts";
 import type { UpstreamDialer } from "../upstream/open-upstream.ts";
 import type { FairShares } from "./fair-shares.ts";
 import type { IdleUpstreams } from "./idle-upstreams.ts";
+import type { Recodings } from "./recodings.ts";
 import type { RunTable } from "./run-table.ts";
 
 /** What every connection of a worker shares. */
@@ -14,8 +15,8 @@ export interface WorkerContext {
   readonly leaves: LeafContexts;
   readonly dialer: UpstreamDialer;
   readonly idleUpstreams: IdleUpstreams;
-  /** Bytes that the search of encoded bodies takes, by run: each holds the windows of a decoder and an encoder. */
-  readonly recodings: FairShares;
+  /** What the search of encoded bodies takes. */
+  readonly recodings: Recodings;
   /** Bytes of heads that are not whole yet, by where they came in or whose they are. */
   readonly headBytes: FairShares;
   /** Connections that the sweeper looks at, so that no request needs a timer of its own. */
