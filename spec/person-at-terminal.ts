@@ -41,8 +41,8 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), "as it was" if termios.t
 `;
 
 /**
- * A program that runs the product's command at a terminal of this size, with a person who does this. At its end it prints
- * the command's code and how the terminal was left.
+ * A program that runs the product's command at a terminal of this size, with a person who does this. At its end it
+ * prints the command's code and how the terminal was left.
  */
 export function personAtTerminal(
   deeds: readonly Deed[],

@@ -1,6 +1,7 @@
 // `npm test`: install what the lockfile names where it is missing, build, check, run every test. Runs on Node 20 and
-// newer; the tests themselves run on the Node that the lockfile brings. The last line is `N passed, N failed, N skipped`.
-// Arguments are vitest's file filters; with some, the static checks are left out. `--soak` runs the long forms of the leak, fault and partition tests alone.
+// newer; the tests themselves run on the Node that the lockfile brings. The last line is `N passed, N failed, N
+// skipped`. Arguments are vitest's file filters; with some, the static checks are left out. `--soak` runs the long
+// forms of the leak, fault and partition tests alone.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -24,7 +24,10 @@ export async function benchIngest({ isShort }: { readonly isShort: boolean }): P
   return rows;
 }
 
-/** What the same database takes in rows of one sample each, made by itself: without anything, and with two indexes and a reference. */
+/**
+ * What the same database takes in rows of one sample each, made by itself: without anything, and with two indexes and a
+ * reference.
+ */
 async function insertBareRows(postgres: PostgresServer): Promise<Readonly<Record<string, number>>> {
   const columns = "org_id text, node_id text, name text, run_id text, time bigint, value double precision";
   await postgres.sql(`create table bare (${columns});

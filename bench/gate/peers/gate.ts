@@ -19,7 +19,10 @@ export interface Gate extends Peer {
 
 const HOSTS = 1_000;
 
-/** Starts the daemon; its run has a policy, a credential to attach and to keep out of answers, and its requests are recorded. */
+/**
+ * Starts the daemon; its run has a policy, a credential to attach and to keep out of answers, and its requests are
+ * recorded.
+ */
 export async function openGate(bench: Bench, dir: string): Promise<Gate> {
   const stateDir = join(dir, "state");
   const config = join(dir, "config.yaml");

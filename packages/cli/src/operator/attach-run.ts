@@ -101,9 +101,9 @@ export class RunAttachment {
   }
 
   /**
-   * Answers the run's exit code. Fails with `usage.cancelled` when it was left or detached from; with `runs.away`, `server.…` when its
-   * streams could not be reached for a while; with `runs.taken_over`, `commands.refused` and whatever else the server
-   * says at once.
+   * Answers the run's exit code. Fails with `usage.cancelled` when it was left or detached from; with `runs.away`,
+   * `server.…` when its streams could not be reached for a while; with `runs.taken_over`, `commands.refused` and
+   * whatever else the server says at once.
    */
   async untilEnded(): Promise<number> {
     const { reach, clock, onLost } = this.#options;

@@ -25,8 +25,8 @@ const STOP_UNANSWERED = "Its node is told to end it, and has not answered.";
 
 /**
  * Joins this process's streams and signals to a run on a node until it ends; answers its exit code. Where both have a
- * terminal, this one shows the run's until then, or until its detach keys are typed: 0. Fails with `usage.cancelled` when
- * Ctrl-C leaves one that is away.
+ * terminal, this one shows the run's until then, or until its detach keys are typed: 0. Fails with `usage.cancelled`
+ * when Ctrl-C leaves one that is away.
  */
 export async function holdRun({ detachKeys, ...run }: LeavableRun): Promise<number> {
   using terminal = ShownTerminal.open({

@@ -43,7 +43,10 @@ export function hasKey(written: unknown, key: string): boolean {
   return typeof written === "object" && written !== null && key in written;
 }
 
-/** Reads one YAML document, from standard input where the path is `-`. Fails with the code, saying where, when it cannot be read. */
+/**
+ * Reads one YAML document, from standard input where the path is `-`. Fails with the code, saying where, when it cannot
+ * be read.
+ */
 export async function readPlacedFile(path: string, code: ProblemCode): Promise<PlacedFile> {
   const lines = new LineCounter();
   const document = parseDocument(await readText(path, code), { lineCounter: lines, logLevel: "error" });

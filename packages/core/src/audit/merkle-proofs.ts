@@ -123,7 +123,8 @@ export function rootsOfConsistency(
   if (proof.length !== ranges.length) return undefined;
   const [first, ...rest] = ranges.map((range, at) => ({ range, root: proof[at] ?? rootBefore }));
   if (first === undefined) return { before: rootBefore, after: rootBefore };
-  // A proof whose first subtree ends where the old tree ends is of that tree's last part; else the old root is the start.
+  // A proof whose first subtree ends where the old tree ends is of that tree's last part; else the old root is the
+  // start.
   const isTold = first.range.to === before;
   const start = isTold ? first.root : rootBefore;
   let old = start;

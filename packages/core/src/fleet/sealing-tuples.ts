@@ -23,8 +23,8 @@ export interface BoundCredential {
 }
 
 /**
- * The associated data of a sealed credential: with another destination or slot it cannot be opened. No list of methods or
- * paths, which is all of them, is an empty one here, so that a list that is empty fails with `credentials.refused`.
+ * The associated data of a sealed credential: with another destination or slot it cannot be opened. No list of methods
+ * or paths, which is all of them, is an empty one here, so that a list that is empty fails with `credentials.refused`.
  */
 export function credentialTuple(credential: BoundCredential): Bytes {
   const { orgId, credentialId, name, version, kind, bindings, endpoints } = credential;

@@ -17,8 +17,8 @@ export interface ChangeLog {
    */
   attempt<T>(event: GateEvent, act: () => Promise<T>): Promise<T>;
   /**
-   * For what takes something away: it is done whether it can be put on record now or not. Where no memory is left for it,
-   * it is counted, and the number is on record when the log is written again.
+   * For what takes something away: it is done whether it can be put on record now or not. Where no memory is left for
+   * it, it is counted, and the number is on record when the log is written again.
    */
   note(event: GateEvent): void;
   /** Resolves when all of it is durable. Fails with `audit.unwritable`; it is written as soon as it can be. */
@@ -170,7 +170,7 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
     else this.#passed.add(entryLines(encodeUnnumbered(complete, { org: null, node: this.node })));
   }
 
-  /** For what adds something and is noted when it is done. Fails with `audit.unwritable` where no memory is left for it. */
+  /** For what adds something and is noted when done. Fails with `audit.unwritable` where no memory is left for it. */
   requireRoom(): void {
     if (!this.#hasRoom) throw new Problem("audit.unwritable", { detail: "Too much waits to be written." });
   }

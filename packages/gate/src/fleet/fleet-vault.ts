@@ -155,8 +155,8 @@ export class FleetVault {
   }
 
   /**
-   * Seals a credential to further nodes, as an operator ordered: their parts of it, to be joined to it where all of it is.
-   * What is inside is not opened. Fails with `credentials.refused`, `grants.not_found`.
+   * Seals a credential to further nodes, as an operator ordered: their parts of it, to be joined to it where all of it
+   * is. What is inside is not opened. Fails with `credentials.refused`, `grants.not_found`.
    */
   reseal(order: SignedReseal, nowMs: number): Promise<string> {
     return this.#turns.take("", async () => {

@@ -20,8 +20,9 @@ export interface StartRunDeps {
 
 /**
  * Registers a run that the node starts: its grants open their hosts, their templates' endpoints that hand out
- * credentials are closed, and each gets a placeholder. Fails with `grants.not_found`, `credentials.unreadable`, `runs.id_taken` and what the
- * policy fails with; a run without isolation and with grants fails with `credentials.exposed` unless configured.
+ * credentials are closed, and each gets a placeholder. Fails with `grants.not_found`, `credentials.unreadable`,
+ * `runs.id_taken` and what the policy fails with; a run without isolation and with grants fails with
+ * `credentials.exposed` unless configured.
  */
 export async function startRun(start: StartRun, deps: StartRunDeps): Promise<StartedRun> {
   const granted = start.grants.map((name) => deps.credentials.require(name));

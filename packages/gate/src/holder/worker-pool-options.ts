@@ -15,8 +15,8 @@ import type { WorkerPoolOptions } from "./worker-pool.ts";
 // In each worker. An idle tunnel holds up to 80 KiB.
 const MAX_WORKER_CONNECTIONS = 16_384;
 const MAX_CONNECTIONS_PER_RUN = 1_024;
-// In each worker, of which one run gets half. An answer takes half a megabyte and its window: none in gzip, 4 MiB in br as
-// most encode it, 16 at worst.
+// In each worker, of which one run gets half. An answer takes half a megabyte and its window: none in gzip, 4 MiB in br
+// as most encode it, 16 at worst.
 const MAX_RECODING_BYTES = 512 * 1_048_576;
 // In each worker, of requests whose heads come in pieces.
 const MAX_HEAD_BYTES = 64 * 1_048_576;

@@ -85,7 +85,10 @@ export class WorkerPool implements Follower, AsyncDisposable {
     return Promise.all([...this.#ready].map(({ peer }) => peer.call("offerListeners", null, options)));
   }
 
-  /** From here on a worker that ends is not started again: it would serve what holds here, and that is no longer what holds. */
+  /**
+   * From here on a worker that ends is not started again: it would serve what holds here, and that is no longer what
+   * holds.
+   */
   keepNoMore(): void {
     this.#supervisor.beginShutdown();
   }

@@ -79,8 +79,8 @@ export function isClientAuth(lowerName: string): boolean {
 
 /**
  * Removes the sandbox's own authentication, so that an agent cannot carry data out under somebody else's key on an
- * allowed host: everywhere under `strict`, on hosts with a grant under `permissive`, unless the rule that allows the request
- * says that it may go along.
+ * allowed host: everywhere under `strict`, on hosts with a grant under `permissive`, unless the rule that allows the
+ * request says that it may go along.
  */
 export function stripClientAuth(context: RequestContext): Refusal | undefined {
   const { run, plan } = context;

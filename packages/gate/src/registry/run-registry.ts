@@ -273,7 +273,8 @@ export class RunRegistry {
   async #keep(run: RegisteredRun): Promise<void> {
     const { runId } = run;
     const before = this.#index.get(runId);
-    // Built and put without a wait between: a grant that was revoked until now is not in it, and from now on it is found.
+    // Built and put without a wait between: a grant that was revoked until now is not in it, and from now on it is
+    // found.
     const built = await buildCurrentSnapshot(run, this.#deps);
     const snapshot = this.#keepAddresses(keepScrubbing(built, before?.snapshot));
     const refused = this.#refused.take(runId);

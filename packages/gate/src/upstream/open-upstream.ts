@@ -39,7 +39,10 @@ const MAX_SESSIONS = 256;
 const MAX_ADDRESSES = 4;
 /** Names looked up at once. Each takes one of libuv's threads, half of which may be taken by lookups. */
 const MAX_LOOKUPS = 8;
-/** The environment in which a process that dials is started. What it gains and costs stands in `docs/guide/performance.md`. */
+/**
+ * The environment in which a process that dials is started. What it gains and costs stands in
+ * `docs/guide/performance.md`.
+ */
 export const DIALING_ENVIRONMENT = { UV_THREADPOOL_SIZE: String(2 * MAX_LOOKUPS) } as const;
 
 /** Opens connections to origins: resolve once, check each address, dial the address that was checked. */

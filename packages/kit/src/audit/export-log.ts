@@ -71,7 +71,10 @@ export interface EntryProof extends VerifiedLog {
   readonly path: readonly Uint8Array[];
 }
 
-/** Proves entry `seq` against the log's last head. Fails as `verifyLog` does, with `audit.not_found` where it is not covered. */
+/**
+ * Proves entry `seq` against the log's last head. Fails as `verifyLog` does, with `audit.not_found` where it is not
+ * covered.
+ */
 export async function proveEntry(source: LogSource, seq: number): Promise<EntryProof> {
   const verified = await verifyLog(source);
   const { size } = verified.head;

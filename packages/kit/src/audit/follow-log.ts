@@ -30,8 +30,8 @@ export interface VerifyOptions {
 
 /**
  * Reads a whole log and checks it: every entry in its place, every head signed by the log's key and over exactly the
- * entries before it, every countersignature holding. Fails with `audit.tampered`, naming the first entry that is wrong, and `audit.not_found`. Memory does not grow
- * with the log.
+ * entries before it, every countersignature holding. Fails with `audit.tampered`, naming the first entry that is wrong,
+ * and `audit.not_found`. Memory does not grow with the log.
  */
 export async function verifyLog(source: LogSource, { pinned, earlier = [] }: VerifyOptions = {}): Promise<VerifiedLog> {
   // Before the entries: a log that is written to meanwhile only grows.

@@ -59,8 +59,8 @@ function requireOpens({ protected: head = "", iv, ciphertext, tag }: GeneralJWE,
 }
 
 /**
- * The parts of further X25519 keys, by the part of whoever can open a JWE, to be joined to it elsewhere: JSON. `agreeWith`
- * is that private key's side of X25519. Fails with `sealed.unreadable` when it cannot open it.
+ * The parts of further X25519 keys, by the part of whoever can open a JWE, to be joined to it elsewhere: JSON.
+ * `agreeWith` is that private key's side of X25519. Fails with `sealed.unreadable` when it cannot open it.
  */
 export async function sealPart(
   part: Recipient | undefined,
@@ -75,8 +75,8 @@ function writeParts(contentKey: Buffer, keys: readonly Uint8Array[]): string {
 }
 
 /**
- * Joins parts that `sealPart` made to a JWE in general JSON: of the keys that were asked for and no other; one that it is
- * for already is left out. Fails with `sealed.unreadable` for parts of other keys, or not of all of them.
+ * Joins parts that `sealPart` made to a JWE in general JSON: of the keys that were asked for and no other; one that it
+ * is for already is left out. Fails with `sealed.unreadable` for parts of other keys, or not of all of them.
  */
 export function joinRecipients(jwe: string, parts: string, keys: readonly Uint8Array[]): string {
   const { recipients, ...shared } = JSON.parse(jwe) as GeneralJWE;

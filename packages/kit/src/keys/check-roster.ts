@@ -24,10 +24,10 @@ export function checkFirstRoster(roster: SignedRoster, orgKey: Uint8Array): void
 }
 
 /**
- * Whether a roster may stand in the place of the one that is held, with versions in between missing or not: whoever signs
- * a later one was trusted by the one that is held. Where they are the same, the held one is what to go on with: beside a
- * signature that was copied anything may stand. Fails with `roster.refused` for an older one too, and with `roster.split`
- * for one that was signed apart from what is held.
+ * Whether a roster may stand in the place of the one that is held, with versions in between missing or not: whoever
+ * signs a later one was trusted by the one that is held. Where they are the same, the held one is what to go on with:
+ * beside a signature that was copied anything may stand. Fails with `roster.refused` for an older one too, and with
+ * `roster.split` for one that was signed apart from what is held.
  */
 export function checkLaterRoster(next: SignedRoster, held: SignedRoster, orgKey: Uint8Array): "new" | "same" {
   if (next.orgId !== held.orgId) throw new Problem("roster.refused", { detail: "It is another organisation's." });

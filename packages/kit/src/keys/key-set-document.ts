@@ -17,7 +17,10 @@ export function describeKeySet({ epoch, issuedAt, keys }: KeySet, signature: Uin
   return { epoch, issued_at: issuedAt, keys: described, signature: base64url(signature) };
 }
 
-/** Takes parsed JSON for a key set when it has the form of one and the identity key signed it. Fails with `server.untrusted`. */
+/**
+ * Takes parsed JSON for a key set when it has the form of one and the identity key signed it. Fails with
+ * `server.untrusted`.
+ */
 export function checkKeySet(value: unknown, identityKey: Uint8Array): KeySetDocument {
   const document = value as KeySetDocument;
   if (!hasForm(document)) throw new Problem("server.untrusted", { detail: "Its key set cannot be read." });

@@ -46,9 +46,9 @@ export function requireJoinsFormed(roster: Roster): void {
 }
 
 /**
- * Whether a roster may stand in the place of one that is held, as far as joins say: it knows every join that the held one
- * knows; and of the joins that are news, one names the held roster itself, or the held one is older than what each of
- * them took in, so that it would have been followed by that already. Fails with `roster.split`.
+ * Whether a roster may stand in the place of one that is held, as far as joins say: it knows every join that the held
+ * one knows; and of the joins that are news, one names the held roster itself, or the held one is older than what each
+ * of them took in, so that it would have been followed by that already. Fails with `roster.split`.
  */
 export function requireDescent(next: Roster, held: Roster): void {
   const [known, all] = [held.joins ?? [], next.joins ?? []];

@@ -58,8 +58,9 @@ export interface Native {
   /** Sets the size of a terminal by either of its descriptors; its foreground processes are told. */
   resizeTerminal(descriptor: number, size: TerminalSize): void;
   /**
-   * Gives memory that is free to the system; true when some was. Takes up to a tenth of a millisecond for each MiB of the
-   * C library's heap. Does nothing, and never fails, where nothing native can be called or the library is not glibc.
+   * Gives memory that is free to the system; true when some was. Takes up to a tenth of a millisecond for each MiB of
+   * the C library's heap. Does nothing, and never fails, where nothing native can be called or the library is not
+   * glibc.
    */
   returnFreeMemory(): boolean;
   /**

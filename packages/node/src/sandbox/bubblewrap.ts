@@ -23,7 +23,8 @@ export function launchBubblewrap(spec: SandboxSpec): SandboxLaunch {
     ...(spec.isTerminal ? [] : ["--new-session"]),
     ...["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"],
     ...["--perms", "0700", "--tmpfs", SANDBOX_HOME],
-    // bubblewrap leaves these writable where the caller is root: the kernel's own switches, its crash handler among them.
+    // bubblewrap leaves these writable where the caller is root: the kernel's own switches, its crash handler among
+    // them.
     ...KERNEL_SWITCHES.flatMap((path) => ["--ro-bind-try", path, path]),
     // Its init is an ordinary process of the same user: a run that stops it by a debugger would never end.
     ...["--tmpfs", "/proc/1", "--remount-ro", "/proc/1"],

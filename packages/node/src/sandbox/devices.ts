@@ -4,9 +4,9 @@ import { type HostMount, lockedOptions } from "./host-mounts.ts";
 const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"].map((name) => `/dev/${name}`);
 
 /**
- * Lines of shell that bind the host's devices below `root`, read-only; over themselves where it is empty. They are the host's own nodes, and where root
- * runs the daemon the sandbox's user owns them: on a writable mount it could change their mode for the whole machine.
- * Reading and writing the devices themselves is not held up by it.
+ * Lines of shell that bind the host's devices below `root`, read-only; over themselves where it is empty. They are the
+ * host's own nodes, and where root runs the daemon the sandbox's user owns them: on a writable mount it could change
+ * their mode for the whole machine. Reading and writing the devices themselves is not held up by it.
  */
 export function bindDevices(mounts: readonly HostMount[], root: string): string {
   return DEVICES.filter((path) => existsSync(path))

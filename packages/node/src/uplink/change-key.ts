@@ -46,8 +46,8 @@ export async function fetchApiKey(session: NodeSession, stateDir: string): Promi
 }
 
 /**
- * Leaves the server: this node is revoked there first, then forgotten here. Answers whether the server still knew it; one
- * that cannot be asked, or cannot prove itself, leaves everything as it was. Broken off, the same call goes on.
+ * Leaves the server: this node is revoked there first, then forgotten here. Answers whether the server still knew it;
+ * one that cannot be asked, or cannot prove itself, leaves everything as it was. Broken off, the same call goes on.
  */
 export async function leaveServer(stateDir: string): Promise<{ readonly wasKnown: boolean }> {
   const files = new NodeFiles(stateDir);

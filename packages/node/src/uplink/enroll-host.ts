@@ -41,7 +41,8 @@ export type EnrollProgress =
 /**
  * Makes this host a node of a server: makes its keys, proves the server by the code's pin on the connection that then
  * carries the code, claims the code, and waits until a person compared the fingerprint. Interrupted anywhere, the same
- * call goes on; a host that is a node already asks whether the server still knows it. Fails with `server.…`, `enroll.…`, `state.…`; aborting leaves what was reached.
+ * call goes on; a host that is a node already asks whether the server still knows it. Fails with `server.…`,
+ * `enroll.…`, `state.…`; aborting leaves what was reached.
  */
 export async function* enrollHost(input: EnrollInput, signal: AbortSignal): AsyncGenerator<EnrollProgress> {
   const origin = parseServerUrl(input.serverUrl);

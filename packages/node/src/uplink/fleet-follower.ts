@@ -59,7 +59,8 @@ export class FleetFollower {
 
   /**
    * Reads what the key-holder serves: after a start of the daemon, or of the gate. What an earlier epoch than the newest
-   * counted says nothing to a server that counts anew: it would not tell what it takes back until its own count is there.
+   * counted says nothing to a server that counts anew: it would not tell what it takes back until its own count is
+   * there.
    */
   async begin(newestEpoch: number): Promise<void> {
     const { bundle } = await this.#deps.courier.status();

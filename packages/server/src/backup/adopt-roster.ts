@@ -13,8 +13,8 @@ export interface AdoptTransaction extends RetireTransaction {
 
 /**
  * Takes a roster that was the newest before this server was put back from a backup, from whoever still has it: the
- * org key's signature is what counts. Nodes that do not stand on it were ended since, and are again; the others get it with their
- * next generation. One that is known is OK again. Fails with `roster.refused`, `roster.split`.
+ * org key's signature is what counts. Nodes that do not stand on it were ended since, and are again; the others get it
+ * with their next generation. One that is known is OK again. Fails with `roster.refused`, `roster.split`.
  */
 export async function adoptRoster(
   tx: AdoptTransaction,
@@ -27,7 +27,8 @@ export async function adoptRoster(
     throw new Problem("roster.split", { detail: "Another version was signed after it." });
   }
   const { orgKey } = await tx.org.get();
-  // An operator's key that is known here may have been decertified since, and nobody asked for this call what the caller may.
+  // An operator's key that is known here may have been decertified since, and nobody asked for this call what the
+  // caller may.
   if (!constantTimeEqual(next.signer, orgKey)) {
     throw new Problem("roster.refused", {
       detail: "The organisation's key alone signs over versions that are missing.",

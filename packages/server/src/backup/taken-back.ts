@@ -104,8 +104,9 @@ export async function readTakenBack(file: string, auditKey: Uint8Array): Promise
 
 /**
  * Takes back again what was taken back after a backup was made: nodes, credentials, keys of members, members, what they
- * might do, and how they signed in: a password that was replaced since opens nothing, its member needs a link. Nothing is given to anybody. `size` is how many entries the log had that was put back: what became of a
- * member before is part of it. The last owner stays, on record: without one nobody could go on.
+ * might do, and how they signed in: a password that was replaced since opens nothing, its member needs a link. Nothing
+ * is given to anybody. `size` is how many entries the log had that was put back: what became of a member before is part
+ * of it. The last owner stays, on record: without one nobody could go on.
  */
 export async function takeBackAgain(tx: OrgTransaction, back: TakenBack, size: number): Promise<void> {
   for (const nodeId of back.nodes) await endNode(tx, nodeId);

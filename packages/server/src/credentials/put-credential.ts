@@ -23,8 +23,8 @@ export interface PutCredentialInput {
 /**
  * Stores the next version of a sealed credential when an operator key of the roster or the org key signed it, and it is
  * sealed to exactly the roster keys of its nodes and the organisation's own. The server cannot see what is inside. The
- * same version with the same signature is the same value, whatever nodes it is for. Answers the nodes whose state changed. Fails with
- * `credentials.refused`, `credentials.conflict`, `grants.exists`, `nodes.not_found`.
+ * same version with the same signature is the same value, whatever nodes it is for. Answers the nodes whose state
+ * changed. Fails with `credentials.refused`, `credentials.conflict`, `grants.exists`, `nodes.not_found`.
  */
 export async function putCredential(
   tx: PutCredentialTransaction,

@@ -6,7 +6,8 @@ import { type KeyDeps, makeWorkingKeys, openServerKeys, type ServerKeys } from "
 
 /**
  * Makes a new set of working keys under the next epoch, signed by the same identity key; the old ones are gone, all but
- * the audit key: a log has one, by which it is verified from its first entry on. The new set is complete on disk before it takes the old one's place. No server may run on this directory. Fails with `state.…`.
+ * the audit key: a log has one, by which it is verified from its first entry on. The new set is complete on disk before
+ * it takes the old one's place. No server may run on this directory. Fails with `state.…`.
  */
 export async function rotateKeys(directory: string, deps: KeyDeps): Promise<ServerKeys> {
   const { keySet } = await openServerKeys(directory, deps);

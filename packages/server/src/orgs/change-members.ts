@@ -54,7 +54,10 @@ export async function addMember(
   }
 }
 
-/** Changes what a person may do, from their next call on; what they commanded and may no more is sent no more. Fails with `members.not_found`, `members.last_owner`. */
+/**
+ * Changes what a person may do, from their next call on; what they commanded and may no more is sent no more. Fails
+ * with `members.not_found`, `members.last_owner`.
+ */
 export async function setMemberRole(
   tx: MemberTransaction,
   { actor, name, role }: MemberChange & { readonly role: Role },
@@ -67,7 +70,10 @@ export async function setMemberRole(
   await report(tx, "member.role_changed", { actor, name, role });
 }
 
-/** Removes a person, and ends their keys, sessions, password, link and commands. Fails with `members.not_found`, `members.last_owner`. */
+/**
+ * Removes a person, and ends their keys, sessions, password, link and commands. Fails with `members.not_found`,
+ * `members.last_owner`.
+ */
 export async function removeMember(tx: MemberTransaction, { actor, name }: MemberChange): Promise<void> {
   const members = await tx.members.listForUpdate();
   const member = findMember(members, name);

@@ -43,8 +43,8 @@ export async function listSessions(
 export type EndedSessions = { readonly id: string } | { readonly allBut: string | undefined };
 
 /**
- * Ends sessions: one's own, or with `session:manage` those of a member who may no more than the caller. Answers how many.
- * Fails with `auth.forbidden`, `members.not_found`, `sessions.not_found`.
+ * Ends sessions: one's own, or with `session:manage` those of a member who may no more than the caller. Answers how
+ * many. Fails with `auth.forbidden`, `members.not_found`, `sessions.not_found`.
  */
 export async function endSessions(
   tx: SessionTransaction,

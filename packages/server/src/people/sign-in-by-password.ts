@@ -43,8 +43,8 @@ const REFUSAL_MS = 500;
 
 /**
  * Opens a session for whoever knows a member's password. Everything that is wrong fails alike with `signin.wrong`, after
- * the same work and the same time. Fails with `auth.slow_down` for an address, or a browser in which the member signed in
- * before, that failed too often: failures elsewhere keep nobody out. Fails with `server.busy`.
+ * the same work and the same time. Fails with `auth.slow_down` for an address, or a browser in which the member signed
+ * in before, that failed too often: failures elsewhere keep nobody out. Fails with `server.busy`.
  */
 export async function signInByPassword(
   attempt: SignInAttempt,

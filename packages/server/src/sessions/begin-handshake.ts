@@ -39,7 +39,8 @@ const NONCE_BYTES = 32;
 
 /**
  * Gives a challenge to whoever holds a node's API key, an expired one included. Stores nothing. After a restore, a node
- * whose key is unknown gets one too, for its identity key. Otherwise a key that is unknown or revoked, a node that is gone or another identity key fail alike with `auth.refused`.
+ * whose key is unknown gets one too, for its identity key. Otherwise a key that is unknown or revoked, a node that is
+ * gone or another identity key fail alike with `auth.refused`.
  */
 export async function beginHandshake(input: BeginInput, deps: BeginDeps): Promise<Begun> {
   const keySha256 = sha256(input.apiKey);

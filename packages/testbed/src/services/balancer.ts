@@ -16,7 +16,8 @@ export async function openBalancer(): Promise<Balancer> {
   let target = 0;
   const passed = new Map<number, number>();
   const open = new Map<Socket, number>();
-  // Whoever holds small messages back until the last one is acknowledged slows every exchange by a delayed acknowledgement.
+  // Whoever holds small messages back until the last one is acknowledged slows every exchange by a delayed
+  // acknowledgement.
   const server = createServer({ noDelay: true }, (near) => {
     passed.set(target, (passed.get(target) ?? 0) + 1);
     const far = connect({ host: "127.0.0.1", port: target, noDelay: true });

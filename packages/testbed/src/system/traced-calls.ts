@@ -88,8 +88,8 @@ type Play = (inside: readonly string[], broken: BrokenCall) => Promise<void>;
 
 /**
  * Plays once for each call that is broken, with what the program is started with: all of them in the long form, in the
- * short one as many as `samples`, spread over them. Goes on when one fails, and fails in the end with every one that did,
- * or when no fault came at all; the long form says how many came and held.
+ * short one as many as `samples`, spread over them. Goes on when one fails, and fails in the end with every one that
+ * did, or when no fault came at all; the long form says how many came and held.
  */
 export async function breakEach(
   { name, call, fault, count, samples, from = false }: BrokenCalls,

@@ -21,7 +21,10 @@ export class Machine implements AsyncDisposable {
     this.#env = { ...env, PATH: `${join(directory, "bin")}:${env.PATH ?? ""}` };
   }
 
-  /** Sets one up in a directory, which need not be there. `inside` is the command that leads to where it is, if it is elsewhere. */
+  /**
+   * Sets one up in a directory, which need not be there. `inside` is the command that leads to where it is, if it is
+   * elsewhere.
+   */
   static async open(directory: string, inside: readonly string[] = []): Promise<Machine> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     for (const name of FOLDERS) await mkdir(join(directory, name), { mode: 0o700 });

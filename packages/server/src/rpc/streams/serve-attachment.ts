@@ -27,8 +27,8 @@ export interface AttachDeps {
 
 /**
  * Attaches a member to a run: commands its node, on record, to open the run's streams here, and passes on what comes.
- * Fails with `nodes.not_found`, `api.too_many`, `runs.away`, `runs.taken_over`, `commands.refused`, `commands.unanswered`, or
- * `stream.broken`.
+ * Fails with `nodes.not_found`, `api.too_many`, `runs.away`, `runs.taken_over`, `commands.refused`,
+ * `commands.unanswered`, or `stream.broken`.
  */
 export async function* serveAttachment(
   requests: AsyncIterable<AttachRunRequest>,
