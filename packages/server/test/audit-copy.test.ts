@@ -5,12 +5,13 @@ import { createClient } from "@connectrpc/connect";
 import { openLogSource, verifyLog } from "@gatehouse/kit";
 import { AuditAdminService, type UploadAuditRequest } from "@gatehouse/wire";
 import { sql } from "kysely";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { connectStore } from "../src/store/open-store.ts";
-import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type HostUnderTest, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import { DATABASES } from "./databases.ts";
+import { type HostUnderTest, refused } from "./fleet-under-test.ts";
 import { openSession } from "./host-session.ts";
 import { LogUnderTest, toItem } from "./log-under-test.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "gatehouse-copy-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -18,42 +19,28 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 let folders = 0;
 
 describe.each(DATABASES)("on $name", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
-
-  beforeAll(async () => {
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location);
-    org = await fleet.createOrg("acme");
-  });
-
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  });
-
+  const on = orgOnDatabase(open);
   let names = 0;
 
   async function enrolled() {
     names += 1;
-    const host = await org.enroll(`c${names}`);
+    const host = await on.org.enroll(`c${names}`);
     const { headersFor } = await openSession(host);
     const upload = async (items: readonly UploadAuditRequest[]) => {
       const sent = (async function* () {
         yield* items;
       })();
-      return Number((await fleet.gateway.uploadAudit(sent, await headersFor("UploadAudit"))).acknowledgedSize);
+      return Number((await on.fleet.gateway.uploadAudit(sent, await headersFor("UploadAudit"))).acknowledgedSize);
     };
     const log = await LogUnderTest.open(host.identity, host.registered.nodeId);
     return { host, upload, log, nodeId: host.registered.nodeId };
   }
 
   async function exported({ registered: { nodeId } }: HostUnderTest): Promise<string> {
-    const audit = createClient(AuditAdminService, fleet.transport);
+    const audit = createClient(AuditAdminService, on.fleet.transport);
     const decoder = new TextDecoder();
     let text = "";
-    for await (const { lines } of audit.exportAudit({ nodeId }, org.headers)) text += decoder.decode(lines);
+    for await (const { lines } of audit.exportAudit({ nodeId }, on.org.headers)) text += decoder.decode(lines);
     folders += 1;
     const path = join(directory, `${folders}.jsonl`);
     writeFileSync(path, text);
@@ -61,9 +48,9 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   }
 
   async function forks(nodeId: string): Promise<number> {
-    await using store = await connectStore(database.location, fleet.clock);
+    await using store = await connectStore(on.database.location, on.fleet.clock);
     const range = { from: 0, to: Number.MAX_SAFE_INTEGER };
-    const all = await store.inOrg(org.orgId, ({ auditLogs }) => auditLogs.entries(org.orgId, range, 10_000));
+    const all = await store.inOrg(on.org.orgId, ({ auditLogs }) => auditLogs.entries(on.org.orgId, range, 10_000));
     return all.filter(({ text }) => text.includes("node.audit_forked") && text.includes(nodeId)).length;
   }
 
@@ -94,18 +81,18 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await using _ = log;
     await log.write(5);
     await upload(await log.items(0));
-    await using store = await connectStore(database.location, fleet.clock);
-    const kept = await store.inOrg(org.orgId, ({ auditLogs }) => auditLogs.find(nodeId));
+    await using store = await connectStore(on.database.location, on.fleet.clock);
+    const kept = await store.inOrg(on.org.orgId, ({ auditLogs }) => auditLogs.find(nodeId));
     await log.write(3);
     expect(await upload(await log.items(5))).toBe(8);
     await store.shared.transaction().execute(async (tx) => {
-      if (database.location.kind === "postgres") {
-        await sql`select set_config('gatehouse.org_id', ${org.orgId}, true)`.execute(tx);
+      if (on.database.location.kind === "postgres") {
+        await sql`select set_config('gatehouse.org_id', ${on.org.orgId}, true)`.execute(tx);
       }
       await sql`delete from audit_entries where log_id = ${nodeId} and seq >= 5`.execute(tx);
       await sql`delete from audit_heads where log_id = ${nodeId} and size > 5`.execute(tx);
     });
-    await store.inOrg(org.orgId, async ({ auditLogs }) => kept && auditLogs.save(nodeId, kept));
+    await store.inOrg(on.org.orgId, async ({ auditLogs }) => kept && auditLogs.save(nodeId, kept));
     expect(await upload([])).toBe(5);
     expect(await upload(await log.items(5))).toBe(8);
     expect((await verifyLog(await openLogSource(await exported(host)))).entries).toBe(8);
@@ -164,7 +151,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await using _ = log;
     await log.write(7);
     await upload(await log.items(0));
-    await org.nodes.revokeNode({ nodeId }, org.headers);
+    await on.org.nodes.revokeNode({ nodeId }, on.org.headers);
     expect((await verifyLog(await openLogSource(await exported(host)))).entries).toBe(7);
     await log.write(1);
     await expect(upload(await log.items(7))).rejects.toEqual(refused("auth.refused"));

@@ -6,12 +6,12 @@ import { type AuditEntry, fromBase64url, hashLeaf, readEntry, rootOfInclusion } 
 import { openLogSource, sha256, verifyLog } from "@gatehouse/kit";
 import { AuditAdminService } from "@gatehouse/wire";
 import { type RawBuilder, sql } from "kysely";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { coverOrgLog } from "../src/audit/keep-heads.ts";
 import { openServerKeys } from "../src/keys/server-keys.ts";
 import { connectStore } from "../src/store/open-store.ts";
-import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
+import { DATABASES } from "./databases.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "gatehouse-audit-test-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -27,50 +27,38 @@ async function verify(text: string, pinned?: Uint8Array) {
 }
 
 describe.each(DATABASES)("on $name", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
+  const on = orgOnDatabase(open);
 
-  beforeAll(async () => {
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location);
-    org = await fleet.createOrg("acme");
-  });
-
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  });
-
-  const audit = () => createClient(AuditAdminService, fleet.transport);
+  const audit = () => createClient(AuditAdminService, on.fleet.transport);
 
   async function exported(): Promise<string> {
     const decoder = new TextDecoder();
     let text = "";
-    for await (const { lines } of audit().exportAudit({}, org.headers)) text += decoder.decode(lines, { stream: true });
+    for await (const { lines } of audit().exportAudit({}, on.org.headers))
+      text += decoder.decode(lines, { stream: true });
     return text;
   }
 
   const auditKey = async () => {
-    const own = { now: () => fleet.clock.now(), randomBytes: () => new Uint8Array(32) };
-    return (await openServerKeys(fleet.directory, own)).working.audit.key;
+    const own = { now: () => on.fleet.clock.now(), randomBytes: () => new Uint8Array(32) };
+    return (await openServerKeys(on.fleet.directory, own)).working.audit.key;
   };
 
   test("an export ends with a head, and a stranger verifies it by the key that the key set certifies", async () => {
-    await org.enroll("a1");
+    await on.org.enroll("a1");
     const verified = await verify(await exported(), (await auditKey()).publicKey);
-    expect(verified).toMatchObject({ log: org.orgId, unprotected: 0 });
+    expect(verified).toMatchObject({ log: on.org.orgId, unprotected: 0 });
     expect(verified.entries).toBeGreaterThan(3);
   });
 
   test("who exported the log stands in it", async () => {
     const lines = (await exported()).trimEnd().split("\n");
     const kinds = lines.filter((line) => line.startsWith('{"actor"')).map((line) => readEntry(line));
-    expect(kinds.at(-1)).toMatchObject({ kind: "audit.exported", actor: "operator:ada", org: org.orgId });
+    expect(kinds.at(-1)).toMatchObject({ kind: "audit.exported", actor: "operator:ada", org: on.org.orgId });
   });
 
   test("one entry is proven by a path of a few hashes, against a head", async () => {
-    const { proof } = await audit().proveAuditEntry({ seq: 1n }, org.headers);
+    const { proof } = await audit().proveAuditEntry({ seq: 1n }, on.org.headers);
     const { entry, size, index, path, head } = JSON.parse(proof) as {
       entry: AuditEntry;
       size: number;
@@ -83,29 +71,29 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const hashes = path.map((text) => fromBase64url(text) ?? new Uint8Array());
     const root = rootOfInclusion(sha256, { leafHash: hashLeaf(sha256, line), index, size, path: hashes });
     expect(root).toEqual(fromBase64url(head.root));
-    const absent = audit().proveAuditEntry({ seq: 1_000_000n }, org.headers);
+    const absent = audit().proveAuditEntry({ seq: 1_000_000n }, on.org.headers);
     await expect(absent).rejects.toThrow("There is no such audit log or entry.");
   });
 
   test("two replicas that sign at once sign one chain of heads", async () => {
-    await using one = await connectStore(database.location, fleet.clock);
+    await using one = await connectStore(on.database.location, on.fleet.clock);
     // Only PostgreSQL has replicas.
     await using second =
-      database.location.kind === "postgres" ? await connectStore(database.location, fleet.clock) : one;
+      on.database.location.kind === "postgres" ? await connectStore(on.database.location, on.fleet.clock) : one;
     const key = await auditKey();
     for (let round = 0; round < 5; round += 1) {
-      await Promise.all([org.createCode(), org.createCode()]);
-      await Promise.all([one, second].map((store) => coverOrgLog(org.orgId, { store, key })));
+      await Promise.all([on.org.createCode(), on.org.createCode()]);
+      await Promise.all([one, second].map((store) => coverOrgLog(on.org.orgId, { store, key })));
     }
     expect((await verify(await exported(), key.publicKey)).heads).toBeGreaterThanOrEqual(5);
   });
 
   /** Changes rows past the server, as somebody with the database could. */
   async function tamper(statement: RawBuilder<unknown>): Promise<void> {
-    await using store = await connectStore(database.location, fleet.clock);
+    await using store = await connectStore(on.database.location, on.fleet.clock);
     await store.shared.transaction().execute(async (tx) => {
-      if (database.location.kind === "postgres") {
-        await sql`select set_config('gatehouse.org_id', ${org.orgId}, true)`.execute(tx);
+      if (on.database.location.kind === "postgres") {
+        await sql`select set_config('gatehouse.org_id', ${on.org.orgId}, true)`.execute(tx);
       }
       await statement.execute(tx);
     });
@@ -118,27 +106,27 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await change('"actor":"', '"actor":"x');
     await expect(verify(await exported())).rejects.toMatchObject({ code: "audit.tampered" });
     await change('"actor":"x', '"actor":"');
-    expect((await verify(await exported())).log).toBe(org.orgId);
+    expect((await verify(await exported())).log).toBe(on.org.orgId);
   });
 
   test("a head that was taken away keeps the server from signing another", async () => {
     await exported();
-    await using store = await connectStore(database.location, fleet.clock);
-    const head = await store.inOrg(org.orgId, (tx) => tx.auditLogs.newestHead(org.orgId));
+    await using store = await connectStore(on.database.location, on.fleet.clock);
+    const head = await store.inOrg(on.org.orgId, (tx) => tx.auditLogs.newestHead(on.org.orgId));
     if (head === undefined) throw new Error("no head was signed");
     await tamper(sql`delete from audit_heads where size = ${head.size}`);
     await expect(exported()).rejects.toThrow("The audit log is not what was signed.");
-    await store.inOrg(org.orgId, (tx) => tx.auditLogs.insertHead(org.orgId, head));
+    await store.inOrg(on.org.orgId, (tx) => tx.auditLogs.insertHead(on.org.orgId, head));
     await exported();
   });
 
   test("entries are covered by a head within ten seconds, whoever asks or not", async () => {
-    await org.createCode();
-    await using store = await connectStore(database.location, fleet.clock);
+    await on.org.createCode();
+    await using store = await connectStore(on.database.location, on.fleet.clock);
     const covered = () =>
-      store.inOrg(org.orgId, async ({ auditLogs }) => {
-        const head = await auditLogs.newestHead(org.orgId);
-        return head?.size === (await auditLogs.size(org.orgId));
+      store.inOrg(on.org.orgId, async ({ auditLogs }) => {
+        const head = await auditLogs.newestHead(on.org.orgId);
+        return head?.size === (await auditLogs.size(on.org.orgId));
       });
     await expect.poll(covered, { timeout: 10_000, interval: 250 }).toBe(true);
   });
@@ -146,7 +134,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   test("another organisation's log and one that is nowhere get the same answer", async () => {
     const nowhere = "0190a1b2-0000-7000-8000-000000000000";
     const ask = async () => {
-      for await (const _ of audit().exportAudit({ nodeId: nowhere }, org.headers)) throw new Error("it was there");
+      for await (const _ of audit().exportAudit({ nodeId: nowhere }, on.org.headers)) throw new Error("it was there");
     };
     await expect(ask()).rejects.toThrow("There is no such audit log or entry.");
   });

@@ -1,44 +1,30 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import { CommandPayloadSchema, Role, SentCommand_State } from "@gatehouse/wire";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type HostUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
+import { Role, SentCommand_State } from "@gatehouse/wire";
+import { describe, expect, test } from "vitest";
+import { PING } from "./commands-under-test.ts";
+import { DATABASES } from "./databases.ts";
+import type { HostUnderTest } from "./fleet-under-test.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 import { auditEntries } from "./stored-rows.ts";
 import { helloOf, SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
 
-const PING = toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind: { case: "ping", value: {} } }));
-
 describe.each(DATABASES)("on $name", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
-
-  beforeAll(async () => {
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location);
-    org = await fleet.createOrg("acme");
-  });
-
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  });
+  const on = orgOnDatabase(open);
 
   /** Calls as a new operator of this name. */
   const join = async (member: string) => {
-    await org.org.addMember({ name: member, role: Role.OPERATOR }, org.headers);
-    const made = await org.org.createApiKey({ label: "k", role: Role.OPERATOR, ttlMs: 0n, member }, org.headers);
+    await on.org.org.addMember({ name: member, role: Role.OPERATOR }, on.org.headers);
+    const made = await on.org.org.createApiKey({ label: "k", role: Role.OPERATOR, ttlMs: 0n, member }, on.org.headers);
     return { headers: { Authorization: `Bearer ${made.apiKey}` } };
   };
-  const ping = async (by: typeof org.headers, { registered }: HostUnderTest, idempotencyKey: string) => {
+  const ping = async (by: typeof on.org.headers, { registered }: HostUnderTest, idempotencyKey: string) => {
     // Commands of one moment have no order among them.
-    fleet.clock.advance(1);
+    on.fleet.clock.advance(1);
     const asked = { nodeIds: [registered.nodeId], payload: PING, idempotencyKey };
-    const { commands } = await org.nodes.sendCommand(asked, by);
+    const { commands } = await on.org.nodes.sendCommand(asked, by);
     return commands[0] ?? expect.fail("no command");
   };
   const stateOf = async ({ commandId }: { readonly commandId: string }) =>
-    (await org.nodes.listCommands({ commandId }, org.headers)).commands[0]?.state;
+    (await on.org.nodes.listCommands({ commandId }, on.org.headers)).commands[0]?.state;
   /** The keys of what a node is given until it hears the answer to a heartbeat. */
   const given = async (stream: StreamUnderTest) => {
     stream.send({ case: "heartbeat", value: { sentAt: 1n, health: 1 } });
@@ -49,7 +35,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   };
 
   test("a member whose commands a node never ends leaves places to others, in its hands and in its queue", async () => {
-    const session = await SessionUnderTest.open(await org.enroll("p1"));
+    const session = await SessionUnderTest.open(await on.org.enroll("p1"));
     const [eve, bob] = [await join("eve"), await join("bob")];
     const own = [];
     for (let at = 0; at < 49; at += 1) own.push(await ping(eve, session.host, `eve-${at}`));
@@ -64,13 +50,13 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   });
 
   test.each([
-    ["removed", (name: string) => org.org.removeMember({ name }, org.headers)],
-    ["a viewer", (name: string) => org.org.setMemberRole({ name, role: Role.VIEWER }, org.headers)],
+    ["removed", (name: string) => on.org.org.removeMember({ name }, on.org.headers)],
+    ["a viewer", (name: string) => on.org.org.setMemberRole({ name, role: Role.VIEWER }, on.org.headers)],
   ] as const)("what a member commanded goes to no node once they are %s, who was away included", async (how, lower) => {
     const name = `m-${how.slice(-6)}`;
     const key = await join(name);
-    const session = await SessionUnderTest.open(await org.enroll(name));
-    const [waits, kept] = [await ping(key, session.host, "waits"), await ping(org.headers, session.host, "kept")];
+    const session = await SessionUnderTest.open(await on.org.enroll(name));
+    const [waits, kept] = [await ping(key, session.host, "waits"), await ping(on.org.headers, session.host, "kept")];
     const away = await StreamUnderTest.open(session);
     const sent = await ping(key, session.host, "sent");
     for (let at = 0; at < 3; at += 1) await away.next("command");
@@ -83,7 +69,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect(await stateOf(late)).toBe(SentCommand_State.FORBIDDEN);
     for (const one of [waits, sent]) expect(await stateOf(one)).toBe(SentCommand_State.OUTCOME_UNKNOWN);
     expect(await stateOf(kept)).toBe(SentCommand_State.SENT);
-    const entries = await auditEntries(database.location, org.orgId);
+    const entries = await auditEntries(on.database.location, on.org.orgId);
     expect(entries).toContainEqual(
       expect.objectContaining({
         kind: "command.refused",
@@ -94,7 +80,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   });
 
   test("who gives again what another one's place was refused for gives it in their own name", async () => {
-    const session = await SessionUnderTest.open(await org.enroll("p3"));
+    const session = await SessionUnderTest.open(await on.org.enroll("p3"));
     const [ivy, jan] = [await join("ivy"), await join("jan")];
     for (let at = 0; at < 48; at += 1) await ping(ivy, session.host, `ivy-${at}`);
     expect((await ping(ivy, session.host, "over")).state).toBe(SentCommand_State.BUSY);

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { base64url, systemRandom } from "@gatehouse/core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { makeSetupCode } from "../src/orgs/setup-codes.ts";
 import { connectStore } from "../src/store/open-store.ts";
-import { DATABASES, type TestDatabase } from "./databases.ts";
+import { DATABASES } from "./databases.ts";
 import {
   FleetUnderTest,
   HostUnderTest,
@@ -14,70 +14,58 @@ import {
   signWith,
 } from "./fleet-under-test.ts";
 import { apiKeyOf, awaitRequest, nonceOf, openJwe, openSealed } from "./host-session.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 
 const MINUTE_MS = 60_000;
 
 describe.each(DATABASES)("on $name", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
-
-  beforeAll(async () => {
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location);
-    org = await fleet.createOrg("acme");
-  });
-
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  });
+  const on = orgOnDatabase(open);
 
   test("the set-up code makes one organisation: repeated until its key was used, then spent", async () => {
-    await expect(fleet.createOrg("other")).rejects.toEqual(refused("org.setup_code_spent"));
-    expect((await org.org.getOrg({}, org.headers)).name).toBe("acme");
-    expect((await org.org.listMembers({}, org.headers)).members.map(({ name }) => name)).toEqual(["ada"]);
+    await expect(on.fleet.createOrg("other")).rejects.toEqual(refused("org.setup_code_spent"));
+    expect((await on.org.org.getOrg({}, on.org.headers)).name).toBe("acme");
+    expect((await on.org.org.listMembers({}, on.org.headers)).members.map(({ name }) => name)).toEqual(["ada"]);
   });
 
   test("a host is confirmed by the fingerprint that it printed, and opens what was sealed to it", async () => {
-    const host = new HostUnderTest(org, "n1");
-    await host.register(await org.createCode("n1"));
-    const waits = fleet.gateway.awaitConfirmation(await awaitRequest(host));
+    const host = new HostUnderTest(on.org, "n1");
+    await host.register(await on.org.createCode("n1"));
+    const waits = on.fleet.gateway.awaitConfirmation(await awaitRequest(host));
     const states = waits[Symbol.asyncIterator]();
     expect((await states.next()).value).toMatchObject({ state: 2, sealed: "" });
-    await org.confirm(host);
+    await on.org.confirm(host);
     const confirmed = (await states.next()).value;
     expect(confirmed).toMatchObject({ state: 3 });
     const opened = await openSealed(host, confirmed?.sealed ?? "");
     expect(opened).toMatchObject({ node_id: host.registered.nodeId, api_key: expect.stringMatching(/^ghn_/) });
     const { answer } = await host.handshake(opened.api_key);
-    const session = await fleet.gateway.completeAuthHandshake(answer);
+    const session = await on.fleet.gateway.completeAuthHandshake(answer);
     expect(session.sessionToken).toHaveLength(43);
     expect((await states.next()).done).toBe(true);
   });
 
   test("a code claims once; the same claim again gets the same answer, any other none", async () => {
-    const code = await org.createCode();
-    const host = new HostUnderTest(org, "n2");
+    const code = await on.org.createCode();
+    const host = new HostUnderTest(on.org, "n2");
     await host.register(code);
-    const again = await fleet.gateway.register(host.claim(code));
+    const again = await on.fleet.gateway.register(host.claim(code));
     expect(again.nodeId).toBe(host.registered.nodeId);
-    const other = new HostUnderTest(org, "n2-other");
+    const other = new HostUnderTest(on.org, "n2-other");
     await expect(other.register(code)).rejects.toEqual(refused("enroll.code_spent"));
     expect((await nodeNames()).includes("n2-other")).toBe(false);
   });
 
   test("unknown, expired, cancelled and foreign codes fail alike", async () => {
     const unknown = `ghe_${base64url(hash("nobody"))}.${base64url(hash("pin").subarray(0, 16))}`;
-    const cancelled = await org.createCode();
-    for (const { id, nodeId } of (await org.nodes.listEnrollmentCodes({}, org.headers)).enrollments) {
-      if (nodeId === "") await org.nodes.cancelEnrollment({ enrollmentId: id }, org.headers);
+    const cancelled = await on.org.createCode();
+    for (const { id, nodeId } of (await on.org.nodes.listEnrollmentCodes({}, on.org.headers)).enrollments) {
+      if (nodeId === "") await on.org.nodes.cancelEnrollment({ enrollmentId: id }, on.org.headers);
     }
-    const expired = await org.createCode();
-    fleet.clock.advance(16 * MINUTE_MS);
+    const expired = await on.org.createCode();
+    on.fleet.clock.advance(16 * MINUTE_MS);
     const errors = await Promise.all(
       [unknown, cancelled, expired].map((code) =>
-        new HostUnderTest(org, "n3").register(code).catch((error) => String(error)),
+        new HostUnderTest(on.org, "n3").register(code).catch((error) => String(error)),
       ),
     );
     expect(new Set(errors).size).toBe(1);
@@ -86,24 +74,24 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   });
 
   test("a name that is taken, a key that is enrolled and another name than the code's leave the code as it was", async () => {
-    const taken = await org.enroll("n4");
-    const code = await org.createCode();
-    await expect(new HostUnderTest(org, "n4").register(code)).rejects.toEqual(refused("enroll.name_taken"));
-    const sameKey = Object.assign(new HostUnderTest(org, "n5"), { identity: taken.identity });
+    const taken = await on.org.enroll("n4");
+    const code = await on.org.createCode();
+    await expect(new HostUnderTest(on.org, "n4").register(code)).rejects.toEqual(refused("enroll.name_taken"));
+    const sameKey = Object.assign(new HostUnderTest(on.org, "n5"), { identity: taken.identity });
     await expect(sameKey.register(code)).rejects.toEqual(refused("enroll.key_enrolled"));
-    const named = await org.createCode("n6");
-    await expect(new HostUnderTest(org, "n7").register(named)).rejects.toEqual(refused("enroll.name_differs"));
-    await new HostUnderTest(org, "n5").register(code);
-    await new HostUnderTest(org, "n6").register(named);
+    const named = await on.org.createCode("n6");
+    await expect(new HostUnderTest(on.org, "n7").register(named)).rejects.toEqual(refused("enroll.name_differs"));
+    await new HostUnderTest(on.org, "n5").register(code);
+    await new HostUnderTest(on.org, "n6").register(named);
   });
 
   test("a proof by another key, and an encryption key that everybody can open, are refused", async () => {
-    const code = await org.createCode();
-    const host = new HostUnderTest(org, "n8");
+    const code = await on.org.createCode();
+    const host = new HostUnderTest(on.org, "n8");
     const claim = host.claim(code);
     const forged = { ...claim, proof: signWith(makePair("ed25519"), host.tuple) };
-    await expect(fleet.gateway.register(forged)).rejects.toEqual(refused("enroll.bad_proof"));
-    const weak = Object.assign(new HostUnderTest(org, "n8"), {
+    await expect(on.fleet.gateway.register(forged)).rejects.toEqual(refused("enroll.bad_proof"));
+    const weak = Object.assign(new HostUnderTest(on.org, "n8"), {
       encryption: { ...host.encryption, publicKey: new Uint8Array(32) },
     });
     await expect(weak.register(code)).rejects.toEqual(refused("enroll.bad_proof"));
@@ -111,111 +99,111 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   });
 
   test("a wrong fingerprint confirms nobody and is on record", async () => {
-    const host = new HostUnderTest(org, "n9");
-    await host.register(await org.createCode());
-    await expect(org.confirm(host, "00000-00000-00000-00000")).rejects.toEqual(refused("enroll.wrong_fingerprint"));
-    expect((await org.nodes.getNode({ node: "n9" }, org.headers)).node?.state).toBe(1);
+    const host = new HostUnderTest(on.org, "n9");
+    await host.register(await on.org.createCode());
+    await expect(on.org.confirm(host, "00000-00000-00000-00000")).rejects.toEqual(refused("enroll.wrong_fingerprint"));
+    expect((await on.org.nodes.getNode({ node: "n9" }, on.org.headers)).node?.state).toBe(1);
   });
 
   test("keys that were exchanged on the way are caught: the fingerprint is of the keys that the host proved", async () => {
-    const host = new HostUnderTest(org, "n10");
-    await host.register(await org.createCode());
+    const host = new HostUnderTest(on.org, "n10");
+    await host.register(await on.org.createCode());
     const { nodeId } = host.registered;
     const swapped = { ...host.rosterNode, encryptionKey: makePair("x25519").publicKey };
-    const roster = org.nextRoster([swapped]);
+    const roster = on.org.nextRoster([swapped]);
     const { enrollmentId } = host.registered;
     await expect(
-      org.nodes.confirmNode({ nodeId, enrollmentId, fingerprint: host.fingerprint, roster }, org.headers),
+      on.org.nodes.confirmNode({ nodeId, enrollmentId, fingerprint: host.fingerprint, roster }, on.org.headers),
     ).rejects.toEqual(refused("roster.refused"));
   });
 
   test("the newest roster's signature beside another node confirms nobody", async () => {
-    const { roster } = await org.org.getOrg({}, org.headers);
+    const { roster } = await on.org.org.getOrg({}, on.org.headers);
     if (roster === undefined) throw new Error("there is no roster yet");
-    const host = new HostUnderTest(org, "n12x");
-    await host.register(await org.createCode());
+    const host = new HostUnderTest(on.org, "n12x");
+    await host.register(await on.org.createCode());
     const { nodeId, enrollmentId } = host.registered;
     const { version, issuedAt, operatorKeys, signer, signature } = roster;
     const forged = { version, issuedAt, operatorKeys, signer, signature, nodes: [...roster.nodes, host.rosterNode] };
     await expect(
-      org.nodes.confirmNode({ nodeId, enrollmentId, fingerprint: host.fingerprint, roster: forged }, org.headers),
+      on.org.nodes.confirmNode({ nodeId, enrollmentId, fingerprint: host.fingerprint, roster: forged }, on.org.headers),
     ).rejects.toEqual(refused("roster.conflict"));
-    expect((await org.nodes.getNode({ node: "n12x" }, org.headers)).node?.state).toBe(1);
+    expect((await on.org.nodes.getNode({ node: "n12x" }, on.org.headers)).node?.state).toBe(1);
   });
 
   test("a roster that nobody of the organisation signed is refused", async () => {
-    const roster = org.nextRoster([], makePair("ed25519"));
-    await expect(org.org.putRoster({ roster }, org.headers)).rejects.toEqual(refused("roster.refused"));
+    const roster = on.org.nextRoster([], makePair("ed25519"));
+    await expect(on.org.org.putRoster({ roster }, on.org.headers)).rejects.toEqual(refused("roster.refused"));
   });
 
   test("a challenge is spent by a wrong signature and by its first use", async () => {
-    const host = await org.enroll("n11");
+    const host = await on.org.enroll("n11");
     const key = await apiKeyOf(host);
     const wrong = await host.handshake(key, makePair("ed25519"));
-    await expect(fleet.gateway.completeAuthHandshake(wrong.answer)).rejects.toEqual(refused("auth.refused"));
+    await expect(on.fleet.gateway.completeAuthHandshake(wrong.answer)).rejects.toEqual(refused("auth.refused"));
     const burnt = { ...wrong.answer, signature: signWith(host.identity, wrong.tuple) };
-    await expect(fleet.gateway.completeAuthHandshake(burnt)).rejects.toEqual(refused("auth.refused"));
+    await expect(on.fleet.gateway.completeAuthHandshake(burnt)).rejects.toEqual(refused("auth.refused"));
     const right = await host.handshake(key);
-    await fleet.gateway.completeAuthHandshake(right.answer);
-    await expect(fleet.gateway.completeAuthHandshake(right.answer)).rejects.toEqual(refused("auth.refused"));
+    await on.fleet.gateway.completeAuthHandshake(right.answer);
+    await expect(on.fleet.gateway.completeAuthHandshake(right.answer)).rejects.toEqual(refused("auth.refused"));
   });
 
   test("another identity key gets no challenge for a stolen API key", async () => {
-    const host = await org.enroll("n12");
+    const host = await on.org.enroll("n12");
     const key = await apiKeyOf(host);
     const clientNonce = new Uint8Array(32);
     const identityPublicKey = makePair("ed25519").publicKey;
-    await expect(fleet.gateway.beginAuthHandshake({ apiKey: key, identityPublicKey, clientNonce })).rejects.toEqual(
+    await expect(on.fleet.gateway.beginAuthHandshake({ apiKey: key, identityPublicKey, clientNonce })).rejects.toEqual(
       refused("auth.refused"),
     );
   });
 
   test("a session token is of no use without the node's key, and a proof of none a second time", async () => {
-    const host = await org.enroll("n13");
+    const host = await on.org.enroll("n13");
     const { answer } = await host.handshake(await apiKeyOf(host));
-    const { sessionToken } = await fleet.gateway.completeAuthHandshake(answer);
+    const { sessionToken } = await on.fleet.gateway.completeAuthHandshake(answer);
     const nonce = await nonceOf(() =>
-      fleet.gateway.rotateApiKey({}, { headers: { Authorization: `DPoP ${sessionToken}` } }),
+      on.fleet.gateway.rotateApiKey({}, { headers: { Authorization: `DPoP ${sessionToken}` } }),
     );
     const bearer = { headers: { Authorization: `Bearer ${sessionToken}` } };
-    await expect(fleet.gateway.rotateApiKey({}, bearer)).rejects.toEqual(refused("auth.refused"));
+    await expect(on.fleet.gateway.rotateApiKey({}, bearer)).rejects.toEqual(refused("auth.refused"));
     const stale = await host.proof(sessionToken, "RotateApiKey", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
-    await expect(fleet.gateway.rotateApiKey({}, stale)).rejects.toEqual(refused("auth.stale_nonce"));
-    const thief = Object.assign(new HostUnderTest(org, "n13"), { identity: makePair("ed25519") });
+    await expect(on.fleet.gateway.rotateApiKey({}, stale)).rejects.toEqual(refused("auth.stale_nonce"));
+    const thief = Object.assign(new HostUnderTest(on.org, "n13"), { identity: makePair("ed25519") });
     const stolen = await thief.proof(sessionToken, "RotateApiKey", nonce);
-    await expect(fleet.gateway.rotateApiKey({}, stolen)).rejects.toEqual(refused("auth.refused"));
+    await expect(on.fleet.gateway.rotateApiKey({}, stolen)).rejects.toEqual(refused("auth.refused"));
     const elsewhere = await host.proof(sessionToken, "Leave", nonce);
-    await expect(fleet.gateway.rotateApiKey({}, elsewhere)).rejects.toEqual(refused("auth.refused"));
+    await expect(on.fleet.gateway.rotateApiKey({}, elsewhere)).rejects.toEqual(refused("auth.refused"));
     const good = await host.proof(sessionToken, "RotateApiKey", nonce);
-    await fleet.gateway.rotateApiKey({}, good);
-    await expect(fleet.gateway.rotateApiKey({}, good)).rejects.toEqual(refused("auth.refused"));
+    await on.fleet.gateway.rotateApiKey({}, good);
+    await expect(on.fleet.gateway.rotateApiKey({}, good)).rejects.toEqual(refused("auth.refused"));
   });
 
   test("an expired API key still opens a session, which brings a fresh key", async () => {
-    const host = await org.enroll("n14");
+    const host = await on.org.enroll("n14");
     const key = await apiKeyOf(host);
-    fleet.clock.advance(91 * 24 * 60 * MINUTE_MS);
+    on.fleet.clock.advance(91 * 24 * 60 * MINUTE_MS);
     const { answer, tuple } = await host.handshake(key);
-    const { sealedApiKey, apiKeyExpiresAt } = await fleet.gateway.completeAuthHandshake(answer);
+    const { sealedApiKey, apiKeyExpiresAt } = await on.fleet.gateway.completeAuthHandshake(answer);
     const fresh = await openJwe(host, sealedApiKey, hash(tuple));
     expect(fresh).toMatch(/^ghn_/);
-    expect(Number(apiKeyExpiresAt)).toBe(fleet.clock.now() + 90 * 24 * 60 * MINUTE_MS);
-    fleet.clock.advance(-91 * 24 * 60 * MINUTE_MS);
-    await fleet.gateway.completeAuthHandshake((await host.handshake(fresh)).answer);
+    expect(Number(apiKeyExpiresAt)).toBe(on.fleet.clock.now() + 90 * 24 * 60 * MINUTE_MS);
+    on.fleet.clock.advance(-91 * 24 * 60 * MINUTE_MS);
+    await on.fleet.gateway.completeAuthHandshake((await host.handshake(fresh)).answer);
     await expect(host.handshake(key)).rejects.toEqual(refused("auth.refused"));
   });
 
   test("a revoked node gets no further; its name and keys may enroll again", async () => {
-    const host = await org.enroll("n15");
+    const host = await on.org.enroll("n15");
     const key = await apiKeyOf(host);
-    await fleet.gateway.completeAuthHandshake((await host.handshake(key)).answer);
-    await org.nodes.revokeNode({ nodeId: host.registered.nodeId }, org.headers);
+    await on.fleet.gateway.completeAuthHandshake((await host.handshake(key)).answer);
+    await on.org.nodes.revokeNode({ nodeId: host.registered.nodeId }, on.org.headers);
     await expect(host.handshake(key)).rejects.toEqual(refused("auth.refused"));
-    await host.register(await org.createCode("n15"));
+    await host.register(await on.org.createCode("n15"));
   });
 
   test("another organisation's node and one that is nowhere get the same answer", async () => {
-    const host = await org.enroll("n16");
+    const host = await on.org.enroll("n16");
     const nowhere = "0190a1b2-0000-7000-8000-000000000000";
     const stranger = await secondOrg();
     const answers = await Promise.all(
@@ -225,16 +213,16 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     );
     expect(answers[0]).toBe(answers[1]);
     expect((await stranger.nodes.listNodes({}, stranger.headers)).nodes).toEqual([]);
-    expect((await org.nodes.getNode({ node: "n16" }, org.headers)).node?.state).toBe(2);
+    expect((await on.org.nodes.getNode({ node: "n16" }, on.org.headers)).node?.state).toBe(2);
   });
 
   test("no code, key or token stands in a log at any level", async () => {
-    const host = await org.enroll("n17");
+    const host = await on.org.enroll("n17");
     const key = await apiKeyOf(host);
-    const { sessionToken } = await fleet.gateway.completeAuthHandshake((await host.handshake(key)).answer);
-    const text = fleet.lines.join("");
+    const { sessionToken } = await on.fleet.gateway.completeAuthHandshake((await host.handshake(key)).answer);
+    const text = on.fleet.lines.join("");
     expect(text).toContain("gatehouse.gateway.v1.NodeGatewayService/Register");
-    for (const secret of [key, sessionToken, org.apiKey, fleet.setupCode]) {
+    for (const secret of [key, sessionToken, on.org.apiKey, on.fleet.setupCode]) {
       expect(text).not.toContain(secret);
       expect(text).not.toContain(secret.slice(-30));
     }
@@ -243,17 +231,17 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   });
 
   async function nodeNames(): Promise<readonly string[]> {
-    return (await org.nodes.listNodes({}, org.headers)).nodes.map(({ name }) => name);
+    return (await on.org.nodes.listNodes({}, on.org.headers)).nodes.map(({ name }) => name);
   }
 
   async function secondOrg(): Promise<OrgUnderTest> {
-    await using store = await connectStore(database.location, fleet.clock);
+    await using store = await connectStore(on.database.location, on.fleet.clock);
     let setupCode = "";
     const keep = async (code: string) => {
       setupCode = code;
     };
-    await makeSetupCode({ store, random: systemRandom, serverIdentityKey: fleet.serverKey }, keep);
-    return await fleet.createOrg("stranger", setupCode);
+    await makeSetupCode({ store, random: systemRandom, serverIdentityKey: on.fleet.serverKey }, keep);
+    return await on.fleet.createOrg("stranger", setupCode);
   }
 });
 

@@ -16,7 +16,7 @@ import {
   rosterTuple,
   systemRandom,
 } from "@gatehouse/core";
-import { createLog, type LogLevel } from "@gatehouse/kit";
+import { checkKeySet, createLog, type LogLevel } from "@gatehouse/kit";
 import {
   CredentialAdminService,
   NodeAdminService,
@@ -127,6 +127,11 @@ export class FleetUnderTest implements AsyncDisposable {
 
   get setupCode(): string {
     return readFileSync(join(this.directory, "setup-code"), "utf8").trim();
+  }
+
+  /** The keys that the server's own vouches for, as they stand on its disk. */
+  get keySet() {
+    return checkKeySet(JSON.parse(readFileSync(join(this.directory, "keys", "key-set.json"), "utf8")), this.serverKey);
   }
 
   /** Makes an organisation with the server's set-up code. */

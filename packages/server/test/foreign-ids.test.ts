@@ -1,12 +1,10 @@
 import { Readable } from "node:stream";
 import type { DescService } from "@bufbuild/protobuf";
-import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, createClient } from "@connectrpc/connect";
 import { base64url, makeUuid, systemClock, systemRandom } from "@gatehouse/core";
 import { ScriptedBrowser } from "@gatehouse/testbed";
 import {
   AuditAdminService,
-  CommandPayloadSchema,
   CredentialAdminService,
   NodeAdminService,
   OrgAdminService,
@@ -17,6 +15,7 @@ import { makeSetupCode } from "../src/orgs/setup-codes.ts";
 import { MIGRATIONS } from "../src/store/migrations/plan.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import type { Tables } from "../src/store/tables.ts";
+import { PING } from "./commands-under-test.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import { FleetUnderTest, hash, type OrgUnderTest } from "./fleet-under-test.ts";
 import { storedRows } from "./stored-rows.ts";
@@ -38,8 +37,6 @@ type Ask = (ids: Ids, stranger: OrgUnderTest) => object;
 const NAMES_NOTHING = "names nothing";
 type Row<S extends { readonly method: object }> = { readonly [M in keyof S["method"]]: Ask | typeof NAMES_NOTHING };
 
-const ping = toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind: { case: "ping", value: {} } }));
-
 /** A well-formed request of every call, by the things that it names. A call without a row is a type error. */
 const NODES: Row<typeof NodeAdminService> = {
   createEnrollmentCode: ({ nodeName }) => ({ name: nodeName }),
@@ -59,7 +56,7 @@ const NODES: Row<typeof NodeAdminService> = {
   cordonNode: ({ node }) => ({ nodeId: node, cordoned: true }),
   rotateNodeApiKey: ({ node }) => ({ nodeId: node }),
   acceptNode: ({ node }) => ({ nodeId: node }),
-  sendCommand: ({ node }) => ({ nodeIds: [node], payload: ping, idempotencyKey: "k", ttlMs: 60_000n }),
+  sendCommand: ({ node }) => ({ nodeIds: [node], payload: PING, idempotencyKey: "k", ttlMs: 60_000n }),
   listCommands: ({ batch }) => ({ batchId: batch }),
   watchEvents: NAMES_NOTHING,
   attachRun: ({ node }) => ({ message: { case: "open", value: { nodeId: node, runId: "r1" } } }),
@@ -131,7 +128,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const { enrollments } = await owner.nodes.listEnrollmentCodes({}, owner.headers);
     const { apiKeys } = await owner.org.listApiKeys({}, owner.headers);
     const sent = await owner.nodes.sendCommand(
-      { nodeIds: [host.registered.nodeId], payload: ping, idempotencyKey: "own", ttlMs: 60_000n },
+      { nodeIds: [host.registered.nodeId], payload: PING, idempotencyKey: "own", ttlMs: 60_000n },
       owner.headers,
     );
     const policy = new TextEncoder().encode('{"mode":"permissive","rules":[]}');

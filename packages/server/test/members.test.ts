@@ -11,11 +11,11 @@ import {
   PolicyAdminService,
   Role,
 } from "@gatehouse/wire";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createSetupCode } from "../src/index.ts";
 import { isAtLeast, mayDo } from "../src/orgs/roles.ts";
-import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
+import { DATABASES } from "./databases.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 import { auditKinds } from "./stored-rows.ts";
 
 const ROLES = ["viewer", "operator", "admin", "owner"] as const;
@@ -44,37 +44,25 @@ test.each(Object.entries(LEAST))("%s is for %s and above alone", (permission, le
 });
 
 describe.each(DATABASES)("on $name", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
-  const keyOf = async (role: (typeof ROLES)[number], member = "", by = org.apiKey) => {
-    const made = await org.org.createApiKey({ label: "k", role: WIRE[role], ttlMs: 0n, member }, bearer(by));
+  const on = orgOnDatabase(open);
+
+  const keyOf = async (role: (typeof ROLES)[number], member = "", by = on.org.apiKey) => {
+    const made = await on.org.org.createApiKey({ label: "k", role: WIRE[role], ttlMs: 0n, member }, bearer(by));
     return { apiKey: made.apiKey, id: made.stored?.id ?? "" };
   };
 
-  beforeAll(async () => {
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location);
-    org = await fleet.createOrg("acme");
-  });
-
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  });
-
   test("every role is refused every call above it, and nothing changes", async () => {
     const absent = randomUUID();
-    const to = fleet.transport;
+    const to = on.fleet.transport;
     const [nodes, credentials, policies] = [
       createClient(NodeAdminService, to),
       createClient(CredentialAdminService, to),
       createClient(PolicyAdminService, to),
     ];
     const calls = (own: ReturnType<typeof bearer>): Readonly<Partial<Record<Permission, () => Promise<unknown>>>> => ({
-      "org:read": () => org.org.listMembers({}, own),
-      "key:own": () => org.org.revokeApiKey({ id: absent }, own),
-      "member:manage": () => org.org.removeMember({ name: "nobody" }, own),
+      "org:read": () => on.org.org.listMembers({}, own),
+      "key:own": () => on.org.org.revokeApiKey({ id: absent }, own),
+      "member:manage": () => on.org.org.removeMember({ name: "nobody" }, own),
       "node:read": () => nodes.listNodes({}, own),
       "node:manage": () => nodes.cancelEnrollment({ enrollmentId: absent }, own),
       "node:command": () => nodes.sendCommand({}, own),
@@ -98,122 +86,127 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   });
 
   test("a key does no more than its member, from the moment on that the member may less", async () => {
-    await org.org.addMember({ name: "bob", role: Role.ADMIN }, org.headers);
+    await on.org.org.addMember({ name: "bob", role: Role.ADMIN }, on.org.headers);
     const { apiKey } = await keyOf("owner", "bob");
-    expect(await problemOf(org.org.addMember({ name: "eve", role: Role.OWNER }, bearer(apiKey)))).toBe(
+    expect(await problemOf(on.org.org.addMember({ name: "eve", role: Role.OWNER }, bearer(apiKey)))).toBe(
       "auth.forbidden",
     );
     expect(await problemOf(keyOf("owner", "", apiKey))).toBe("auth.forbidden");
     expect(await problemOf(keyOf("admin", "ada", apiKey))).toBe("auth.forbidden");
-    await org.org.setMemberRole({ name: "bob", role: Role.VIEWER }, org.headers);
-    const nodes = createClient(NodeAdminService, fleet.transport);
+    await on.org.org.setMemberRole({ name: "bob", role: Role.VIEWER }, on.org.headers);
+    const nodes = createClient(NodeAdminService, on.fleet.transport);
     expect(await problemOf(nodes.createEnrollmentCode({ name: "x" }, bearer(apiKey)))).toBe("auth.forbidden");
-    expect((await nodes.listEnrollmentCodes({}, org.headers)).enrollments).toEqual([]);
+    expect((await nodes.listEnrollmentCodes({}, on.org.headers)).enrollments).toEqual([]);
     expect(await memberNames()).toEqual(["ada", "bob"]);
-    await org.org.removeMember({ name: "bob" }, org.headers);
+    await on.org.org.removeMember({ name: "bob" }, on.org.headers);
   });
 
   test("a key of an hour makes no key that lives longer, and ends none that does more", async () => {
-    await org.org.addMember({ name: "hal", role: Role.ADMIN }, org.headers);
+    await on.org.org.addMember({ name: "hal", role: Role.ADMIN }, on.org.headers);
     const hour = { label: "k", role: Role.ADMIN, ttlMs: 3_600_000n, member: "hal" };
-    const short = await org.org.createApiKey(hour, org.headers);
+    const short = await on.org.org.createApiKey(hour, on.org.headers);
     const own = bearer(short.apiKey);
-    const before = (await org.org.listApiKeys({}, org.headers)).apiKeys.length;
+    const before = (await on.org.org.listApiKeys({}, on.org.headers)).apiKeys.length;
     const longer = { label: "k", role: Role.VIEWER, ttlMs: 3_700_000n, member: "" };
-    expect(await problemOf(org.org.createApiKey(longer, own))).toBe("auth.forbidden");
-    expect((await org.org.listApiKeys({}, org.headers)).apiKeys).toHaveLength(before);
-    const most = await org.org.createApiKey({ ...longer, ttlMs: 0n }, own);
+    expect(await problemOf(on.org.org.createApiKey(longer, own))).toBe("auth.forbidden");
+    expect((await on.org.org.listApiKeys({}, on.org.headers)).apiKeys).toHaveLength(before);
+    const most = await on.org.org.createApiKey({ ...longer, ttlMs: 0n }, own);
     expect(most.stored?.expiresAt).toBe(short.stored?.expiresAt);
     const reader = bearer(most.apiKey);
-    expect(await problemOf(org.org.revokeApiKey({ id: short.stored?.id ?? "" }, reader))).toBe("auth.forbidden");
-    expect(await problemOf(org.org.getOrg({}, own))).toBeUndefined();
-    expect(await problemOf(org.org.revokeApiKey({ id: most.stored?.id ?? "" }, reader))).toBeUndefined();
-    await org.org.removeMember({ name: "hal" }, org.headers);
+    expect(await problemOf(on.org.org.revokeApiKey({ id: short.stored?.id ?? "" }, reader))).toBe("auth.forbidden");
+    expect(await problemOf(on.org.org.getOrg({}, own))).toBeUndefined();
+    expect(await problemOf(on.org.org.revokeApiKey({ id: most.stored?.id ?? "" }, reader))).toBeUndefined();
+    await on.org.org.removeMember({ name: "hal" }, on.org.headers);
   });
 
   test("a removed member's keys open nothing, also when somebody of the same name is added", async () => {
-    await org.org.addMember({ name: "carl", role: Role.OWNER }, org.headers);
+    await on.org.org.addMember({ name: "carl", role: Role.OWNER }, on.org.headers);
     const { apiKey } = await keyOf("owner", "carl");
-    expect(await problemOf(org.org.getOrg({}, bearer(apiKey)))).toBeUndefined();
-    await org.org.removeMember({ name: "carl" }, org.headers);
-    expect(await problemOf(org.org.getOrg({}, bearer(apiKey)))).toBe("auth.refused");
-    await org.org.addMember({ name: "carl", role: Role.OWNER }, org.headers);
-    expect(await problemOf(org.org.getOrg({}, bearer(apiKey)))).toBe("auth.refused");
-    expect((await org.org.listApiKeys({}, org.headers)).apiKeys.map(({ member }) => member)).not.toContain("carl");
-    await org.org.removeMember({ name: "carl" }, org.headers);
+    expect(await problemOf(on.org.org.getOrg({}, bearer(apiKey)))).toBeUndefined();
+    await on.org.org.removeMember({ name: "carl" }, on.org.headers);
+    expect(await problemOf(on.org.org.getOrg({}, bearer(apiKey)))).toBe("auth.refused");
+    await on.org.org.addMember({ name: "carl", role: Role.OWNER }, on.org.headers);
+    expect(await problemOf(on.org.org.getOrg({}, bearer(apiKey)))).toBe("auth.refused");
+    expect((await on.org.org.listApiKeys({}, on.org.headers)).apiKeys.map(({ member }) => member)).not.toContain(
+      "carl",
+    );
+    await on.org.org.removeMember({ name: "carl" }, on.org.headers);
   });
 
   test("the last owner stays, also when two owners take each other's place at once", async () => {
-    expect(await problemOf(org.org.removeMember({ name: "ada" }, org.headers))).toBe("members.last_owner");
-    expect(await problemOf(org.org.setMemberRole({ name: "ada", role: Role.ADMIN }, org.headers))).toBe(
+    expect(await problemOf(on.org.org.removeMember({ name: "ada" }, on.org.headers))).toBe("members.last_owner");
+    expect(await problemOf(on.org.org.setMemberRole({ name: "ada", role: Role.ADMIN }, on.org.headers))).toBe(
       "members.last_owner",
     );
     for (let turn = 0; turn < 5; turn += 1) {
-      await org.org.addMember({ name: "zoe", role: Role.OWNER }, org.headers);
+      await on.org.org.addMember({ name: "zoe", role: Role.OWNER }, on.org.headers);
       const zoe = await keyOf("owner", "zoe");
       const done = await Promise.all([
-        problemOf(org.org.setMemberRole({ name: "zoe", role: Role.VIEWER }, org.headers)),
-        problemOf(org.org.setMemberRole({ name: "ada", role: Role.VIEWER }, bearer(zoe.apiKey))),
+        problemOf(on.org.org.setMemberRole({ name: "zoe", role: Role.VIEWER }, on.org.headers)),
+        problemOf(on.org.org.setMemberRole({ name: "ada", role: Role.VIEWER }, bearer(zoe.apiKey))),
       ]);
       expect(done.filter((one) => one === undefined)).toHaveLength(1);
-      const owners = (await org.org.listMembers({}, org.headers)).members.filter(({ role }) => role === Role.OWNER);
+      const owners = (await on.org.org.listMembers({}, on.org.headers)).members.filter(
+        ({ role }) => role === Role.OWNER,
+      );
       expect(owners).toHaveLength(1);
-      if (owners[0]?.name === "zoe") await org.org.setMemberRole({ name: "ada", role: Role.OWNER }, bearer(zoe.apiKey));
-      await org.org.removeMember({ name: "zoe" }, org.headers);
+      if (owners[0]?.name === "zoe")
+        await on.org.org.setMemberRole({ name: "ada", role: Role.OWNER }, bearer(zoe.apiKey));
+      await on.org.org.removeMember({ name: "zoe" }, on.org.headers);
     }
   });
 
   test("a revoked or expired key, another's key and a key that never was are all unknown", async () => {
     const revoked = await keyOf("viewer");
-    await org.org.revokeApiKey({ id: revoked.id }, org.headers);
-    expect(await problemOf(org.org.revokeApiKey({ id: revoked.id }, org.headers))).toBe("keys.not_found");
-    expect(await problemOf(org.org.getOrg({}, bearer(revoked.apiKey)))).toBe("auth.refused");
+    await on.org.org.revokeApiKey({ id: revoked.id }, on.org.headers);
+    expect(await problemOf(on.org.org.revokeApiKey({ id: revoked.id }, on.org.headers))).toBe("keys.not_found");
+    expect(await problemOf(on.org.org.getOrg({}, bearer(revoked.apiKey)))).toBe("auth.refused");
     const made = { label: "k", role: Role.VIEWER, ttlMs: 60_000n, member: "" };
-    const short = (await org.org.createApiKey(made, org.headers)).apiKey;
-    fleet.clock.advance(60_000);
-    expect(await problemOf(org.org.getOrg({}, bearer(short)))).toBe("auth.refused");
-    expect(await problemOf(org.org.getOrg({}, bearer(`gha_00000000_${"A".repeat(43)}`)))).toBe("auth.refused");
-    await org.org.addMember({ name: "dan", role: Role.VIEWER }, org.headers);
+    const short = (await on.org.org.createApiKey(made, on.org.headers)).apiKey;
+    on.fleet.clock.advance(60_000);
+    expect(await problemOf(on.org.org.getOrg({}, bearer(short)))).toBe("auth.refused");
+    expect(await problemOf(on.org.org.getOrg({}, bearer(`gha_00000000_${"A".repeat(43)}`)))).toBe("auth.refused");
+    await on.org.org.addMember({ name: "dan", role: Role.VIEWER }, on.org.headers);
     const dan = await keyOf("viewer", "dan");
     const ofAda = await keyOf("viewer");
-    expect(await problemOf(org.org.revokeApiKey({ id: ofAda.id }, bearer(dan.apiKey)))).toBe("keys.not_found");
-    expect(await problemOf(org.org.getOrg({}, bearer(ofAda.apiKey)))).toBeUndefined();
+    expect(await problemOf(on.org.org.revokeApiKey({ id: ofAda.id }, bearer(dan.apiKey)))).toBe("keys.not_found");
+    expect(await problemOf(on.org.org.getOrg({}, bearer(ofAda.apiKey)))).toBeUndefined();
   });
 
   test("another organisation's members and keys are answered as absent ones, and stay as they are", async () => {
-    const config = { directory: fleet.directory, store: database.location };
-    const deps = { clock: fleet.clock, random: systemRandom };
-    const nowhere = { kind: "sqlite", path: `${fleet.directory}/none.db` } as const;
+    const config = { directory: on.fleet.directory, store: on.database.location };
+    const deps = { clock: on.fleet.clock, random: systemRandom };
+    const nowhere = { kind: "sqlite", path: `${on.fleet.directory}/none.db` } as const;
     await expect(createSetupCode({ ...config, store: nowhere }, deps)).rejects.toMatchObject({ code: "store.missing" });
     expect(existsSync(nowhere.path)).toBe(false);
     const code = await createSetupCode(config, deps);
-    const other = await fleet.createOrg("other", code);
+    const other = await on.fleet.createOrg("other", code);
     const mine = await keyOf("owner");
     const own = bearer(other.apiKey);
-    expect(await problemOf(org.org.revokeApiKey({ id: mine.id }, own))).toBe("keys.not_found");
-    expect(await problemOf(org.org.revokeApiKey({ id: randomUUID() }, own))).toBe("keys.not_found");
-    await org.org.addMember({ name: "only-here", role: Role.VIEWER }, org.headers);
+    expect(await problemOf(on.org.org.revokeApiKey({ id: mine.id }, own))).toBe("keys.not_found");
+    expect(await problemOf(on.org.org.revokeApiKey({ id: randomUUID() }, own))).toBe("keys.not_found");
+    await on.org.org.addMember({ name: "only-here", role: Role.VIEWER }, on.org.headers);
     for (const name of ["only-here", "nobody"]) {
-      expect(await problemOf(org.org.removeMember({ name }, own))).toBe("members.not_found");
-      expect(await problemOf(org.org.setMemberRole({ name, role: Role.OWNER }, own))).toBe("members.not_found");
+      expect(await problemOf(on.org.org.removeMember({ name }, own))).toBe("members.not_found");
+      expect(await problemOf(on.org.org.setMemberRole({ name, role: Role.OWNER }, own))).toBe("members.not_found");
       const key = { label: "k", role: Role.OWNER, ttlMs: 0n, member: name };
-      expect(await problemOf(org.org.createApiKey(key, own))).toBe("members.not_found");
+      expect(await problemOf(on.org.org.createApiKey(key, own))).toBe("members.not_found");
     }
-    expect(await problemOf(org.org.getOrg({}, bearer(mine.apiKey)))).toBeUndefined();
+    expect(await problemOf(on.org.org.getOrg({}, bearer(mine.apiKey)))).toBeUndefined();
     expect(await memberNames()).toContain("only-here");
-    expect((await org.org.listApiKeys({}, own)).apiKeys.map(({ label }) => label)).toEqual(["owner"]);
+    expect((await on.org.org.listApiKeys({}, own)).apiKeys.map(({ label }) => label)).toEqual(["owner"]);
   });
 
   test("a call with a key and a cookie is refused, whatever they are", async () => {
-    const headers = { ...org.headers.headers, Cookie: "theme=dark" };
-    expect(await problemOf(org.org.addMember({ name: "two", role: Role.OWNER }, { headers }))).toBe("auth.refused");
+    const headers = { ...on.org.headers.headers, Cookie: "theme=dark" };
+    expect(await problemOf(on.org.org.addMember({ name: "two", role: Role.OWNER }, { headers }))).toBe("auth.refused");
     expect(await memberNames()).not.toContain("two");
   });
 
   test("what was done about members and keys, and who looked at the keys, is on record; no key is in any line", async () => {
     const { apiKey } = await keyOf("viewer");
-    await org.org.listApiKeys({}, org.headers);
-    expect(await auditKinds(database.location, org.orgId)).toEqual(
+    await on.org.org.listApiKeys({}, on.org.headers);
+    expect(await auditKinds(on.database.location, on.org.orgId)).toEqual(
       expect.arrayContaining([
         "member.added",
         "member.role_changed",
@@ -223,12 +216,12 @@ describe.each(DATABASES)("on $name", ({ open }) => {
         "api_keys.listed",
       ]),
     );
-    const lines = fleet.lines.join("\n");
-    for (const secret of [apiKey, org.apiKey]) expect(lines).not.toContain(secret.slice(13));
+    const lines = on.fleet.lines.join("\n");
+    for (const secret of [apiKey, on.org.apiKey]) expect(lines).not.toContain(secret.slice(13));
   });
 
   async function memberNames(): Promise<readonly string[]> {
-    return (await org.org.listMembers({}, org.headers)).members.map(({ name }) => name);
+    return (await on.org.org.listMembers({}, on.org.headers)).members.map(({ name }) => name);
   }
 });
 

@@ -2,38 +2,29 @@ import { createClient } from "@connectrpc/connect";
 import { systemRandom } from "@gatehouse/core";
 import { ScriptedBrowser } from "@gatehouse/testbed";
 import { OrgAdminService, Role } from "@gatehouse/wire";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { createOwnerLink, createSetupCode } from "../src/index.ts";
-import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import { DATABASES } from "./databases.ts";
+import { FleetUnderTest, refused } from "./fleet-under-test.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 import { KNOWN_BROWSER, PASSWORD, PeopleUnderTest, SESSION, WRONG_PASSWORD } from "./people-under-test.ts";
 import { auditEntries, storedRows } from "./stored-rows.ts";
 
 describe.each(DATABASES)("on $name", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
+  const on = orgOnDatabase(open, { hasPasswords: true });
   let people: PeopleUnderTest;
 
   beforeAll(async () => {
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location, { hasPasswords: true });
-    org = await fleet.createOrg("acme");
-    people = new PeopleUnderTest(fleet, org);
+    people = new PeopleUnderTest(on.fleet, on.org);
   });
 
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  });
-
-  const rows = (table: "passwords" | "invitations") => storedRows(database.location, org.orgId, table);
+  const rows = (table: "passwords" | "invitations") => storedRows(on.database.location, on.org.orgId, table);
   /** Those whose time is up are swept away at any moment. */
   const sessions = async () =>
-    (await storedRows(database.location, org.orgId, "member_sessions")).filter(
-      (row) => Number((row as unknown as { expires_at: number }).expires_at) > fleet.clock.now(),
+    (await storedRows(on.database.location, on.org.orgId, "member_sessions")).filter(
+      (row) => Number((row as unknown as { expires_at: number }).expires_at) > on.fleet.clock.now(),
     );
-  const lastAudit = async () => (await auditEntries(database.location, org.orgId)).at(-1);
+  const lastAudit = async () => (await auditEntries(on.database.location, on.org.orgId)).at(-1);
 
   test("an invited member chooses a password by a link, and signs in with it", async () => {
     const code = await people.invite("ada");
@@ -57,17 +48,17 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect(row).toMatchObject({
       hash: expect.stringMatching(/^\$argon2id\$v=19\$m=65536,t=3,p=4\$[^$]{22}\$[^$]{43}$/),
     });
-    const token = second.cookies(fleet.server.url).get(SESSION) ?? "";
+    const token = second.cookies(on.fleet.server.url).get(SESSION) ?? "";
     expect(JSON.stringify([await sessions(), await rows("invitations"), row])).not.toContain(token);
-    const headers = { Cookie: `${SESSION}=${token}`, Origin: fleet.server.url };
-    expect(await org.org.getOrg({}, { headers })).toMatchObject({ member: "ada", role: Role.OWNER });
+    const headers = { Cookie: `${SESSION}=${token}`, Origin: on.fleet.server.url };
+    expect(await on.org.org.getOrg({}, { headers })).toMatchObject({ member: "ada", role: Role.OWNER });
   });
 
   test("a link serves once, within its time, until another one is made; whatever is wrong is answered alike", async () => {
-    await org.org.addMember({ name: "bob", role: Role.VIEWER }, org.headers);
+    await on.org.org.addMember({ name: "bob", role: Role.VIEWER }, on.org.headers);
     const replaced = await people.invite("bob");
     const late = await people.invite("bob");
-    fleet.clock.advance(86_400_000);
+    on.fleet.clock.advance(86_400_000);
     const fresh = await people.invite("bob");
     const [mine, theirs] = await Promise.all([
       people.choose(new ScriptedBrowser(), fresh),
@@ -84,12 +75,16 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect([...answers]).toHaveLength(1);
     expect([...answers][0]).toContain("401 ");
     expect(await rows("passwords")).toEqual(before);
-    await expect(org.org.inviteMember({ name: "bob" }, org.headers)).rejects.toEqual(refused("members.has_password"));
-    await expect(org.org.inviteMember({ name: "nobody" }, org.headers)).rejects.toEqual(refused("members.not_found"));
+    await expect(on.org.org.inviteMember({ name: "bob" }, on.org.headers)).rejects.toEqual(
+      refused("members.has_password"),
+    );
+    await expect(on.org.org.inviteMember({ name: "nobody" }, on.org.headers)).rejects.toEqual(
+      refused("members.not_found"),
+    );
   });
 
   test("a password that is soon guessed is refused with the reason, and the link goes on serving", async () => {
-    await org.org.addMember({ name: "carla", role: Role.VIEWER }, org.headers);
+    await on.org.org.addMember({ name: "carla", role: Role.VIEWER }, on.org.headers);
     const code = await people.invite("carla");
     const before = await rows("passwords");
     for (const [next, says] of [
@@ -118,11 +113,11 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const browser = await people.addMember("fred");
     expect(await people.isIn(browser)).toBe(true);
     const machine = await people.approveMachine(browser);
-    const keys = await storedRows(database.location, org.orgId, "api_keys");
+    const keys = await storedRows(on.database.location, on.org.orgId, "api_keys");
     const code = await people.invite("fred", true);
     expect(await people.isIn(browser)).toBe(false);
     expect(await people.fetchKey(machine)).toEqual({ error: "expired_token" });
-    expect(await storedRows(database.location, org.orgId, "api_keys")).toEqual(keys);
+    expect(await storedRows(on.database.location, on.org.orgId, "api_keys")).toEqual(keys);
     expect((await people.signIn(new ScriptedBrowser(), { name: "fred" })).status).toBe(401);
     expect(await lastAudit()).toMatchObject({ kind: "sign_in.refused", data: { member: "fred" } });
     expect((await people.choose(browser, code, WRONG_PASSWORD)).status).toBe(200);
@@ -134,9 +129,9 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   test("whoever runs the server lets an owner choose again, and nobody else; the server hears of it", async () => {
     const own = new ScriptedBrowser();
     await people.signIn(own, { name: "ada" });
-    await org.org.addMember({ name: "paul", role: Role.ADMIN }, org.headers);
-    const config = { directory: fleet.directory, store: database.location };
-    const deps = { clock: fleet.clock, random: systemRandom };
+    await on.org.org.addMember({ name: "paul", role: Role.ADMIN }, on.org.headers);
+    const config = { directory: on.fleet.directory, store: on.database.location };
+    const deps = { clock: on.fleet.clock, random: systemRandom };
     const before = await rows("invitations");
     for (const [owner, code] of [
       [{ org: "acme", name: "paul" }, "members.not_found"],
@@ -175,7 +170,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
 
   test("no other site signs anybody in, spends a link or changes a password", async () => {
     const browser = await people.addMember("hugo");
-    await org.org.addMember({ name: "ines", role: Role.VIEWER }, org.headers);
+    await on.org.org.addMember({ name: "ines", role: Role.VIEWER }, on.org.headers);
     const code = await people.invite("ines");
     const before = [await rows("passwords"), await sessions()];
     const next = "another four words here";
@@ -199,9 +194,9 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   });
 
   test("who has the same name in another organisation has another password", async () => {
-    const config = { directory: fleet.directory, store: database.location };
-    const setup = await createSetupCode(config, { clock: fleet.clock, random: systemRandom });
-    const other = await fleet.createOrg("other", setup);
+    const config = { directory: on.fleet.directory, store: on.database.location };
+    const setup = await createSetupCode(config, { clock: on.fleet.clock, random: systemRandom });
+    const other = await on.fleet.createOrg("other", setup);
     const { code } = await other.org.inviteMember({ name: "ada" }, other.headers);
     await people.choose(new ScriptedBrowser(), code, WRONG_PASSWORD);
     expect((await people.signIn(new ScriptedBrowser(), { name: "ada", password: WRONG_PASSWORD })).status).toBe(401);
@@ -213,8 +208,8 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   test("only an owner makes links, and no key makes one that reaches further than itself", async () => {
     await people.addMember("jan", Role.ADMIN);
     const key = { label: "k", role: Role.ADMIN, ttlMs: 0n, member: "" };
-    const { apiKey } = await org.org.createApiKey(key, org.headers);
-    const client = createClient(OrgAdminService, fleet.transport);
+    const { apiKey } = await on.org.org.createApiKey(key, on.org.headers);
+    const client = createClient(OrgAdminService, on.fleet.transport);
     const before = await rows("invitations");
     for (const name of ["ada", "jan"]) {
       const call = client.inviteMember({ name, reset: true }, { headers: { Authorization: `Bearer ${apiKey}` } });
@@ -225,7 +220,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   });
 
   test("no line of the log holds a password, a link's code, a session or what a known browser is known by", async () => {
-    await org.org.addMember({ name: "kim", role: Role.VIEWER }, org.headers);
+    await on.org.org.addMember({ name: "kim", role: Role.VIEWER }, on.org.headers);
     const code = await people.invite("kim");
     const browser = new ScriptedBrowser();
     await browser.visit(people.at(`/join?code=${code}`));
@@ -234,9 +229,9 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await people.choose(browser, code);
     await people.signIn(browser, { name: "kim", password: "a guess that is wrong" });
     await people.signIn(browser, { name: PASSWORD, password: PASSWORD });
-    const cookies = browser.cookies(fleet.server.url);
-    const lines = fleet.lines.join("\n");
-    const audited = JSON.stringify(await auditEntries(database.location, org.orgId));
+    const cookies = browser.cookies(on.fleet.server.url);
+    const lines = on.fleet.lines.join("\n");
+    const audited = JSON.stringify(await auditEntries(on.database.location, on.org.orgId));
     const secrets = [
       code,
       "short-secret",

@@ -1,8 +1,9 @@
 import { canonicalJson } from "@gatehouse/core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, HostUnderTest, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import { describe, expect, test } from "vitest";
+import { DATABASES } from "./databases.ts";
+import { HostUnderTest, refused } from "./fleet-under-test.ts";
 import { openSession } from "./host-session.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 import { auditEntries } from "./stored-rows.ts";
 
 function policyOf(...hosts: readonly string[]): Uint8Array<ArrayBuffer> {
@@ -11,37 +12,24 @@ function policyOf(...hosts: readonly string[]): Uint8Array<ArrayBuffer> {
 }
 
 describe.each(DATABASES)("on $name", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
-
-  beforeAll(async () => {
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location);
-    org = await fleet.createOrg("acme");
-  });
-
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  });
+  const on = orgOnDatabase(open);
 
   const put = (name: string, policy: Uint8Array<ArrayBuffer>, expectedVersion?: bigint) =>
-    org.policies.putPolicy(
+    on.org.policies.putPolicy(
       { name, policy, ...(expectedVersion === undefined ? {} : { expectedVersion }) },
-      org.headers,
+      on.org.headers,
     );
 
   async function labelled(name: string, labels: Record<string, string>): Promise<HostUnderTest> {
-    const { code } = await org.nodes.createEnrollmentCode({ name, labels }, org.headers);
-    const host = new HostUnderTest(org, name);
+    const { code } = await on.org.nodes.createEnrollmentCode({ name, labels }, on.org.headers);
+    const host = new HostUnderTest(on.org, name);
     await host.register(code);
-    await org.confirm(host);
+    await on.org.confirm(host);
     return host;
   }
 
   const generationOf = async ({ registered: { nodeId } }: HostUnderTest) =>
-    (await org.nodes.getNode({ node: nodeId }, org.headers)).node?.generation ?? 0n;
+    (await on.org.nodes.getNode({ node: nodeId }, on.org.headers)).node?.generation ?? 0n;
 
   test("each change is a version, by whom and when; the same policy again is none, and no node hears of it", async () => {
     const host = await labelled("p1", {});
@@ -50,12 +38,12 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const before = await generationOf(host);
     expect(await put("egress", policyOf("b.example.com"))).toMatchObject({ version: 2n, changed: false });
     expect(await generationOf(host)).toBe(before);
-    const { versions } = await org.policies.listPolicyVersions({ name: "egress" }, org.headers);
+    const { versions } = await on.org.policies.listPolicyVersions({ name: "egress" }, on.org.headers);
     expect(versions).toMatchObject([
       { version: 2n, changedBy: "operator:ada" },
       { version: 1n, changedBy: "operator:ada" },
     ]);
-    const { policy } = await org.policies.getPolicy({ name: "egress", version: 1n }, org.headers);
+    const { policy } = await on.org.policies.getPolicy({ name: "egress", version: 1n }, on.org.headers);
     expect(policy?.policy).toEqual(policyOf("a.example.com"));
   });
 
@@ -63,7 +51,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await put("expected", policyOf("a.example.com"), 0n);
     await expect(put("expected", policyOf("c.example.com"), 0n)).rejects.toEqual(refused("policies.changed"));
     await expect(put("expected", policyOf("c.example.com"), 7n)).rejects.toEqual(refused("policies.changed"));
-    const { policy } = await org.policies.getPolicy({ name: "expected" }, org.headers);
+    const { policy } = await on.org.policies.getPolicy({ name: "expected" }, on.org.headers);
     expect(policy).toMatchObject({ version: 1n, policy: policyOf("a.example.com") });
     expect(await put("expected", policyOf("c.example.com"), 1n)).toMatchObject({ version: 2n });
   });
@@ -77,12 +65,14 @@ describe.each(DATABASES)("on $name", ({ open }) => {
 
   test("a policy that was taken away keeps its versions, and goes on counting", async () => {
     await put("gone", policyOf("a.example.com"));
-    await org.policies.deletePolicy({ name: "gone" }, org.headers);
-    await expect(org.policies.getPolicy({ name: "gone" }, org.headers)).rejects.toEqual(refused("policies.not_found"));
-    const { policy } = await org.policies.getPolicy({ name: "gone", version: 1n }, org.headers);
+    await on.org.policies.deletePolicy({ name: "gone" }, on.org.headers);
+    await expect(on.org.policies.getPolicy({ name: "gone" }, on.org.headers)).rejects.toEqual(
+      refused("policies.not_found"),
+    );
+    const { policy } = await on.org.policies.getPolicy({ name: "gone", version: 1n }, on.org.headers);
     expect(policy?.policy).toEqual(policyOf("a.example.com"));
     expect(await put("gone", policyOf("a.example.com"))).toMatchObject({ version: 2n, changed: true });
-    const nowhere = org.policies.listPolicyVersions({ name: "never" }, org.headers);
+    const nowhere = on.org.policies.listPolicyVersions({ name: "never" }, on.org.headers);
     await expect(nowhere).rejects.toEqual(refused("policies.not_found"));
   });
 
@@ -92,13 +82,13 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       await labelled("west", { zone: "west" }),
     ];
     await put("zoned", policyOf("a.example.com"));
-    await org.policies.assignPolicy({ name: "zoned", labels: { zone: "east", tier: "web" } }, org.headers);
+    await on.org.policies.assignPolicy({ name: "zoned", labels: { zone: "east", tier: "web" } }, on.org.headers);
     const sessions = new Map<HostUnderTest, Awaited<ReturnType<typeof openSession>>>();
     for (const host of [east, west]) sessions.set(host, await openSession(host));
     const names = async (host: HostUnderTest) => {
       const found: string[] = [];
       const headers = await sessions.get(host)?.headersFor("FetchBundle");
-      for await (const { item } of fleet.gateway.fetchBundle({ held: [] }, headers)) {
+      for await (const { item } of on.fleet.gateway.fetchBundle({ held: [] }, headers)) {
         const text = item.case === "part" ? new TextDecoder().decode(item.value.content) : "{}";
         const { name, document } = JSON.parse(text) as { name?: string; document?: string };
         if (document !== undefined && name !== undefined) found.push(name);
@@ -110,16 +100,16 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const before = await generationOf(west);
     await put("zoned", policyOf("b.example.com"));
     expect(await generationOf(west)).toBe(before);
-    await org.policies.assignPolicy({ name: "zoned", labels: {} }, org.headers);
+    await on.org.policies.assignPolicy({ name: "zoned", labels: {} }, on.org.headers);
     expect(await generationOf(west)).toBe(before + 1n);
     expect(await names(west)).toContain("zoned");
-    const entries = await auditEntries(database.location, org.orgId);
+    const entries = await auditEntries(on.database.location, on.org.orgId);
     const assigned = entries.filter(({ kind }) => kind === "policy.assigned");
     expect(assigned.map(({ data }) => data)).toEqual([
       { name: "zoned", labels: '{"tier":"web","zone":"east"}' },
       { name: "zoned", labels: "{}" },
     ]);
-    await expect(org.policies.assignPolicy({ name: "never", labels: {} }, org.headers)).rejects.toEqual(
+    await expect(on.org.policies.assignPolicy({ name: "never", labels: {} }, on.org.headers)).rejects.toEqual(
       refused("policies.not_found"),
     );
   });

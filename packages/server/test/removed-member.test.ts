@@ -2,43 +2,34 @@ import { createClient } from "@connectrpc/connect";
 import { systemClock } from "@gatehouse/core";
 import { ScriptedBrowser } from "@gatehouse/testbed";
 import { NodeAdminService, OrgAdminService, Role } from "@gatehouse/wire";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { connectStore } from "../src/store/open-store.ts";
-import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import { DATABASES } from "./databases.ts";
+import { refused } from "./fleet-under-test.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 import { PASSWORD, PeopleUnderTest } from "./people-under-test.ts";
 import { auditEntries, storedRows } from "./stored-rows.ts";
 
 describe.each(DATABASES)("on $name", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
+  const on = orgOnDatabase(open, { hasPasswords: true });
   let people: PeopleUnderTest;
 
   beforeAll(async () => {
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location, { hasPasswords: true });
-    org = await fleet.createOrg("acme");
-    people = new PeopleUnderTest(fleet, org);
+    people = new PeopleUnderTest(on.fleet, on.org);
     // For whoever watches to be told at once that they are heard.
-    await using store = await connectStore(database.location, systemClock);
-    await store.inOrg(org.orgId, (tx) => tx.events.append([1, 2].map((at) => ({ kind: `test.${at}`, data: "{}" }))));
-  });
-
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
+    await using store = await connectStore(on.database.location, systemClock);
+    await store.inOrg(on.org.orgId, (tx) => tx.events.append([1, 2].map((at) => ({ kind: `test.${at}`, data: "{}" }))));
   });
 
   const keyOf = async (member: string) => {
-    const made = await org.org.createApiKey({ label: "k", role: Role.OWNER, ttlMs: 0n, member }, org.headers);
+    const made = await on.org.org.createApiKey({ label: "k", role: Role.OWNER, ttlMs: 0n, member }, on.org.headers);
     return { id: made.stored?.id ?? "", headers: { Authorization: `Bearer ${made.apiKey}` } };
   };
   /** A stream that is open, and how it ends. */
   const watch = (options: { headers: Record<string, string> }) => {
     const opened = Promise.withResolvers<void>();
     const ended = (async () => {
-      const events = createClient(NodeAdminService, fleet.transport).watchEvents({ cursor: 1n }, options);
+      const events = createClient(NodeAdminService, on.fleet.transport).watchEvents({ cursor: 1n }, options);
       for await (const _ of events) opened.resolve();
     })();
     return {
@@ -56,13 +47,13 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const machine = await people.approveMachine(browser);
     const streams = [watch(key), watch(people.session(browser))];
     await Promise.all(streams.map(({ opened }) => opened));
-    await org.org.addMember({ name: "ida", role: Role.OWNER }, org.headers);
+    await on.org.org.addMember({ name: "ida", role: Role.OWNER }, on.org.headers);
     const code = await people.invite("ida");
 
-    await org.org.removeMember({ name: "bob" }, org.headers);
-    await org.org.removeMember({ name: "ida" }, org.headers);
+    await on.org.org.removeMember({ name: "bob" }, on.org.headers);
+    await on.org.org.removeMember({ name: "ida" }, on.org.headers);
     for (const { ended } of streams) expect(await ended).toEqual(refused("auth.refused"));
-    const client = createClient(OrgAdminService, fleet.transport);
+    const client = createClient(OrgAdminService, on.fleet.transport);
     for (const own of [{ headers: key.headers }, people.session(browser)]) {
       await expect(client.addMember({ name: "eve", role: Role.OWNER }, own)).rejects.toEqual(refused("auth.refused"));
     }
@@ -73,11 +64,11 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const link = { code, next: PASSWORD, again: PASSWORD };
     expect((await new ScriptedBrowser().visit(people.at("/join"), { form: link })).status).toBe(401);
     for (const table of ["passwords", "invitations", "member_sessions", "device_grants"] as const) {
-      expect(await storedRows(database.location, org.orgId, table), table).toEqual([]);
+      expect(await storedRows(on.database.location, on.org.orgId, table), table).toEqual([]);
     }
-    expect((await org.org.listMembers({}, org.headers)).members.map(({ name }) => name)).toEqual(["ada"]);
+    expect((await on.org.org.listMembers({}, on.org.headers)).members.map(({ name }) => name)).toEqual(["ada"]);
     // Who comes under the same name later begins with nothing.
-    await org.org.addMember({ name: "bob", role: Role.OWNER }, org.headers);
+    await on.org.org.addMember({ name: "bob", role: Role.OWNER }, on.org.headers);
     expect((await new ScriptedBrowser().visit(people.at("/sign-in"), { form })).status).toBe(401);
     await expect(client.getOrg({}, { headers: key.headers })).rejects.toEqual(refused("auth.refused"));
   });
@@ -85,22 +76,22 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   test("what a member allowed and no machine fetched is void once their sessions are ended", async () => {
     const machine = await people.approveMachine(await people.addMember("sven", Role.OWNER));
     const other = await people.approveMachine(await people.addMember("tess"));
-    await org.org.endSessions({ member: "sven" }, org.headers);
-    const before = (await storedRows(database.location, org.orgId, "api_keys")).length;
+    await on.org.org.endSessions({ member: "sven" }, on.org.headers);
+    const before = (await storedRows(on.database.location, on.org.orgId, "api_keys")).length;
     expect(await people.fetchKey(machine)).toEqual({ error: "expired_token" });
-    expect(await storedRows(database.location, org.orgId, "api_keys")).toHaveLength(before);
+    expect(await storedRows(on.database.location, on.org.orgId, "api_keys")).toHaveLength(before);
     expect(await people.fetchKey(other)).toMatchObject({ member: "tess" });
-    for (const name of ["sven", "tess"]) await org.org.removeMember({ name }, org.headers);
+    for (const name of ["sven", "tess"]) await on.org.org.removeMember({ name }, on.org.headers);
   });
 
   test("a stream ends with the key that opened it, and with the role that it needs", async () => {
-    await org.org.addMember({ name: "cem", role: Role.OWNER }, org.headers);
+    await on.org.org.addMember({ name: "cem", role: Role.OWNER }, on.org.headers);
     const [revoked, kept] = [await keyOf("cem"), await keyOf("cem")];
     const streams = [watch(revoked), watch(kept)] as const;
     await Promise.all(streams.map(({ opened }) => opened));
-    await org.org.revokeApiKey({ id: revoked.id }, org.headers);
+    await on.org.org.revokeApiKey({ id: revoked.id }, on.org.headers);
     expect(await streams[0].ended).toEqual(refused("auth.refused"));
-    await org.org.removeMember({ name: "cem" }, org.headers);
+    await on.org.org.removeMember({ name: "cem" }, on.org.headers);
     expect(await streams[1].ended).toEqual(refused("auth.refused"));
   });
 
@@ -114,11 +105,11 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       browsers.set(name, await people.addMember(name, role));
     }
     const as = (name: string) => people.session(browsers.get(name) ?? new ScriptedBrowser());
-    const client = createClient(OrgAdminService, fleet.transport);
+    const client = createClient(OrgAdminService, on.fleet.transport);
     const list = async (by: string, member = "") => (await client.listSessions({ member }, as(by))).sessions;
     expect(await list("vera")).toMatchObject([{ member: "vera", address: "127.0.0.1", browser: "Another program" }]);
     expect(await list("adam", "olga")).toMatchObject([{ member: "olga" }]);
-    const last = async () => (await auditEntries(database.location, org.orgId)).at(-1);
+    const last = async () => (await auditEntries(on.database.location, on.org.orgId)).at(-1);
     expect(await last()).toMatchObject({ kind: "sessions.listed", actor: "operator:adam", data: { member: "olga" } });
     await expect(list("vera", "adam")).rejects.toEqual(refused("auth.forbidden"));
     await expect(list("adam", "nobody")).rejects.toEqual(refused("members.not_found"));
@@ -149,8 +140,8 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const isIn = async (browser: ScriptedBrowser) =>
       (await browser.visit(people.at("/account"))).url === people.at("/account");
     const states = () => Promise.all([own, ...others].map(isIn));
-    const { sessions } = await org.org.listSessions({ member: "mia" }, org.headers);
-    const { sessions: foreign } = await org.org.listSessions({ member: "olga" }, org.headers);
+    const { sessions } = await on.org.org.listSessions({ member: "mia" }, on.org.headers);
+    const { sessions: foreign } = await on.org.org.listSessions({ member: "olga" }, on.org.headers);
     const end = (session: string) => own.visit(people.at("/account/sessions/end"), { form: { session } });
     expect((await end(foreign[0]?.id ?? "")).status).toBe(404);
     expect((await end("")).status).toBe(404);
@@ -159,6 +150,6 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect((await states()).filter(Boolean)).toHaveLength(3);
     expect((await end("others")).text).toContain("It is signed out.");
     expect(await states()).toEqual([true, false, false, false]);
-    expect((await org.org.listSessions({ member: "olga" }, org.headers)).sessions).toHaveLength(1);
+    expect((await on.org.org.listSessions({ member: "olga" }, on.org.headers)).sessions).toHaveLength(1);
   });
 });

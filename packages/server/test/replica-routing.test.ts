@@ -1,12 +1,11 @@
-import { create, toBinary } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
-import { Ack_Status, CommandPayloadSchema, NodeAdminService, SentCommand_State } from "@gatehouse/wire";
+import { Ack_Status, NodeAdminService, SentCommand_State } from "@gatehouse/wire";
 import { expect, test } from "vitest";
+import { PING } from "./commands-under-test.ts";
 import { DATABASES } from "./databases.ts";
 import { FleetUnderTest } from "./fleet-under-test.ts";
 import { SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
 
-const PING = toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind: { case: "ping", value: {} } }));
 const COMMANDS = 50;
 /** A waiter that missed the bus looks again after five seconds: this many wake-ups would not do without it. */
 const LONGEST_MEDIAN_MS = 500;

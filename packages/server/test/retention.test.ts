@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Forgotten, forgetOf } from "../src/reports/forget-reports.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import type { Store } from "../src/store/store.ts";
-import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type OrgUnderTest, RETENTION } from "./fleet-under-test.ts";
+import { DATABASES } from "./databases.ts";
+import { RETENTION } from "./fleet-under-test.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 import { auditKinds } from "./stored-rows.ts";
 
 const DAY_MS = 86_400_000;
@@ -12,49 +13,42 @@ const DAY_MS = 86_400_000;
 const MANY = 1_200;
 
 describe.each(DATABASES)("on $name", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
+  const on = orgOnDatabase(open);
   let store: Store;
 
   beforeAll(async () => {
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location);
-    org = await fleet.createOrg("acme");
-    store = await connectStore(database.location, fleet.clock);
+    store = await connectStore(on.database.location, on.fleet.clock);
   });
   afterAll(async () => {
     await store[Symbol.asyncDispose]();
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
   });
 
   async function forget(): Promise<readonly Forgotten[]> {
     const turns: Forgotten[] = [];
     const counters = { countForgotten: (forgotten: Forgotten) => void turns.push(forgotten) };
-    await forgetOf(org.orgId, { store, retention: RETENTION, counters }, new AbortController().signal);
+    await forgetOf(on.org.orgId, { store, retention: RETENTION, counters }, new AbortController().signal);
     return turns;
   }
 
   test("commands that ended are forgotten after their time, some at once; those without an end and the audit log stay", async () => {
-    const { nodeId } = (await org.enroll("n1")).registered;
-    const batches = [...Array(MANY + 1)].map(() => makeUuid(fleet.clock.now(), systemRandom));
+    const { nodeId } = (await on.org.enroll("n1")).registered;
+    const batches = [...Array(MANY + 1)].map(() => makeUuid(on.fleet.clock.now(), systemRandom));
     const [open = "", ...ended] = batches;
-    await store.inOrg(org.orgId, async ({ commands }) => {
-      for (const id of batches) await commands.insertAll(batchOf(id, fleet.clock.now()), [{ id, nodeId }]);
-      for (const id of ended) await commands.update(id, { state: "ok", finishedAt: fleet.clock.now() });
+    await store.inOrg(on.org.orgId, async ({ commands }) => {
+      for (const id of batches) await commands.insertAll(batchOf(id, on.fleet.clock.now()), [{ id, nodeId }]);
+      for (const id of ended) await commands.update(id, { state: "ok", finishedAt: on.fleet.clock.now() });
     });
-    const before = await auditKinds(database.location, org.orgId);
-    fleet.clock.advance(29 * DAY_MS);
+    const before = await auditKinds(on.database.location, on.org.orgId);
+    on.fleet.clock.advance(29 * DAY_MS);
     expect((await forget()).map(({ commands }) => commands)).toEqual([0]);
-    fleet.clock.advance(2 * DAY_MS);
+    on.fleet.clock.advance(2 * DAY_MS);
     expect((await forget()).map(({ commands }) => commands)).toEqual([1_000, 200]);
-    const left = await store.inOrg(org.orgId, async ({ commands }) => [
+    const left = await store.inOrg(on.org.orgId, async ({ commands }) => [
       await commands.find(open),
       await commands.find(ended[0] ?? ""),
     ]);
     expect(left).toMatchObject([{ state: "queued" }, undefined]);
-    expect((await auditKinds(database.location, org.orgId)).slice(0, before.length)).toEqual(before);
+    expect((await auditKinds(on.database.location, on.org.orgId)).slice(0, before.length)).toEqual(before);
   });
 });
 

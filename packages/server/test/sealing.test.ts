@@ -1,11 +1,12 @@
 import { base64url, canonicalJson, makeUuid, systemRandom } from "@gatehouse/core";
 import { addRecipients, type SignedBundle, sha256, verifyBundle, writeBindings } from "@gatehouse/kit";
 import type { FetchBundleResponse, SignedManifest } from "@gatehouse/wire";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { connectStore } from "../src/store/open-store.ts";
-import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type HostUnderTest, makePair, type OrgUnderTest, refused } from "./fleet-under-test.ts";
+import { DATABASES } from "./databases.ts";
+import { type HostUnderTest, makePair, refused } from "./fleet-under-test.ts";
 import { openJwe, openSession } from "./host-session.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 import {
   aadUnderTest,
   BINDINGS,
@@ -16,28 +17,18 @@ import {
 } from "./seal-under-test.ts";
 
 describe.each(DATABASES)("on $name", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
+  const on = orgOnDatabase(open);
   let first: HostUnderTest;
   let second: HostUnderTest;
 
   beforeAll(async () => {
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location);
-    org = await fleet.createOrg("acme");
-    first = await org.enroll("n1");
-    second = await org.enroll("n2");
-  });
-
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
+    first = await on.org.enroll("n1");
+    second = await on.org.enroll("n2");
   });
 
   test("a credential reaches the nodes that it is sealed to, as each of them alone can open it", async () => {
     const sealed = await seal("shared", [first, second]);
-    await org.credentials.putCredential({ credential: sealed }, org.headers);
+    await on.org.credentials.putCredential({ credential: sealed }, on.org.headers);
     for (const host of [first, second]) {
       const { verified } = await fetchBundle(host);
       const [credential] = verified.credentials;
@@ -48,14 +39,14 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       const other = host === first ? second : first;
       await expect(openJwe(other, credential?.jwe ?? "", tuple)).rejects.toThrow();
     }
-    await org.credentials.revokeCredential({ name: "shared" }, org.headers);
+    await on.org.credentials.revokeCredential({ name: "shared" }, on.org.headers);
   });
 
   test("the same version with the same signature is there already; another one, or a version too many, conflicts", async () => {
     const sealed = await seal("again", [first]);
-    await org.credentials.putCredential({ credential: sealed }, org.headers);
+    await on.org.credentials.putCredential({ credential: sealed }, on.org.headers);
     const before = await generationOf(first);
-    await org.credentials.putCredential({ credential: sealed }, org.headers);
+    await on.org.credentials.putCredential({ credential: sealed }, on.org.headers);
     expect(await generationOf(first)).toBe(before);
     const other = await seal("again", [first], { id: sealed.credentialId });
     await expect(put(other)).rejects.toEqual(refused("credentials.conflict"));
@@ -78,7 +69,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await expect(put(more)).rejects.toEqual(refused("credentials.refused"));
     await expect(put({ ...honest, nodeIds: [makeUuid(1, systemRandom)] })).rejects.toEqual(refused("nodes.not_found"));
     expect(await generationOf(first)).toBe(before);
-    const { credentials } = await org.credentials.listCredentials({}, org.headers);
+    const { credentials } = await on.org.credentials.listCredentials({}, on.org.headers);
     expect(credentials.map(({ name }) => name)).not.toContain("strange");
   });
 
@@ -96,45 +87,45 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   test("a policy reaches every node, and one that no gate could read is not stored", async () => {
     const before = await generationOf(first);
     const bad = new TextEncoder().encode('{"mode":"wild"}');
-    await expect(org.policies.putPolicy({ name: "p", policy: bad }, org.headers)).rejects.toEqual(
+    await expect(on.org.policies.putPolicy({ name: "p", policy: bad }, on.org.headers)).rejects.toEqual(
       refused("policy.invalid"),
     );
     expect(await generationOf(first)).toBe(before);
     const document = canonicalJson({ mode: "permissive", rules: [{ action: "deny", hosts: ["paste.example.com"] }] });
-    await org.policies.putPolicy({ name: "p", policy: new TextEncoder().encode(document) }, org.headers);
+    await on.org.policies.putPolicy({ name: "p", policy: new TextEncoder().encode(document) }, on.org.headers);
     for (const host of [first, second]) {
       expect((await fetchBundle(host)).verified.policies).toMatchObject([{ name: "p", document }]);
     }
-    await org.policies.deletePolicy({ name: "p" }, org.headers);
+    await on.org.policies.deletePolicy({ name: "p" }, on.org.headers);
     expect((await fetchBundle(first)).verified.policies).toEqual([]);
   });
 
   test("a credential that was taken back is gone from bundle and database, and its id is used up", async () => {
     const sealed = await seal("gone", [first]);
     await put(sealed);
-    await org.credentials.revokeCredential({ name: "gone" }, org.headers);
+    await on.org.credentials.revokeCredential({ name: "gone" }, on.org.headers);
     const { verified } = await fetchBundle(first);
     expect(verified.credentials.map(({ name }) => name)).not.toContain("gone");
-    await using store = await connectStore(database.location, fleet.clock);
+    await using store = await connectStore(on.database.location, on.fleet.clock);
     const { nodeId } = first.registered;
-    const kept = await store.inOrg(org.orgId, (tx) => tx.revocations.listUnapplied([nodeId]));
+    const kept = await store.inOrg(on.org.orgId, (tx) => tx.revocations.listUnapplied([nodeId]));
     expect(kept.get(nodeId)?.at(-1)).toMatchObject({
       generation: verified.signed.generation,
       ids: [sealed.credentialId],
     });
     await expect(put(sealed)).rejects.toEqual(refused("credentials.conflict"));
-    await expect(org.credentials.revokeCredential({ name: "gone" }, org.headers)).rejects.toEqual(
+    await expect(on.org.credentials.revokeCredential({ name: "gone" }, on.org.headers)).rejects.toEqual(
       refused("credentials.not_found"),
     );
   });
 
   test("revoking a node marks what it could open, until it has another value", async () => {
-    const lost = await org.enroll("n3");
+    const lost = await on.org.enroll("n3");
     const sealed = await seal("rotate", [first, lost]);
     await put(sealed);
     const { nodeId } = lost.registered;
-    expect((await org.nodes.revokeNode({ nodeId }, org.headers)).rotationPending).toEqual(["rotate"]);
-    const resealed = addRecipients(sealed.jwe, org.encryption.privateKey, {
+    expect((await on.org.nodes.revokeNode({ nodeId }, on.org.headers)).rotationPending).toEqual(["rotate"]);
+    const resealed = addRecipients(sealed.jwe, on.org.encryption.privateKey, {
       aad: aadOf(sealed),
       keys: [second.encryption.publicKey],
     });
@@ -145,44 +136,44 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await put({ ...sealed, jwe: JSON.stringify(jwe), nodeIds });
     const [credential] = (await fetchBundle(second)).verified.credentials.filter(({ name }) => name === "rotate");
     expect(await openJwe(second, credential?.jwe ?? "", aadOf(sealed))).toBe(VALUE);
-    expect((await org.credentials.getCredential({ name: "rotate" }, org.headers)).rotationPending).toBe(true);
+    expect((await on.org.credentials.getCredential({ name: "rotate" }, on.org.headers)).rotationPending).toBe(true);
     await put(await seal("rotate", [first, second], { id: sealed.credentialId, version: 2 }));
-    expect((await org.credentials.getCredential({ name: "rotate" }, org.headers)).rotationPending).toBe(false);
+    expect((await on.org.credentials.getCredential({ name: "rotate" }, on.org.headers)).rotationPending).toBe(false);
   });
 
   test("the value stands in no log and nowhere in the database", async () => {
     await put(await seal("secret", [first]));
-    expect(fleet.lines.join("")).not.toContain(VALUE);
-    await using store = await connectStore(database.location, fleet.clock);
-    const rows = await store.inOrg(org.orgId, async (tx) => JSON.stringify(await tx.credentials.list()));
+    expect(on.fleet.lines.join("")).not.toContain(VALUE);
+    await using store = await connectStore(on.database.location, on.fleet.clock);
+    const rows = await store.inOrg(on.org.orgId, async (tx) => JSON.stringify(await tx.credentials.list()));
     expect(rows).toContain("ECDH-ES+A256KW");
     expect(rows).not.toContain(VALUE);
   });
 
-  const put = (credential: SealedUnderTest) => org.credentials.putCredential({ credential }, org.headers);
+  const put = (credential: SealedUnderTest) => on.org.credentials.putCredential({ credential }, on.org.headers);
 
   async function generationOf(host: HostUnderTest): Promise<bigint> {
-    const { node } = await org.nodes.getNode({ node: host.registered.nodeId }, org.headers);
+    const { node } = await on.org.nodes.getNode({ node: host.registered.nodeId }, on.org.headers);
     return node?.generation ?? 0n;
   }
 
   const seal = (name: string, hosts: readonly HostUnderTest[], options?: SealOptions) =>
-    sealUnderTest({ org, hosts }, name, options);
-  const aadOf = (sealed: SealedUnderTest) => aadUnderTest(org, sealed);
+    sealUnderTest({ org: on.org, hosts }, name, options);
+  const aadOf = (sealed: SealedUnderTest) => aadUnderTest(on.org, sealed);
 
   async function fetchBundle(host: HostUnderTest, held: readonly string[] = []) {
     const { told, headersFor } = await sessionOf(host);
     const request = { held: held.map((hash) => new Uint8Array(Buffer.from(hash, "base64url"))) };
-    const answer = fleet.gateway.fetchBundle(request, await headersFor("FetchBundle"));
+    const answer = on.fleet.gateway.fetchBundle(request, await headersFor("FetchBundle"));
     const { signed, parts } = await collectBundle(answer);
     const sent = parts.size;
     for (const [hash, content] of known) if (held.includes(hash)) parts.set(hash, content);
     for (const [hash, content] of parts) known.set(hash, content);
     const trust = {
-      orgId: org.orgId,
+      orgId: on.org.orgId,
       nodeId: host.registered.nodeId,
-      orgKey: org.orgKey.publicKey,
-      serverIdentityKey: fleet.serverKey,
+      orgKey: on.org.orgKey.publicKey,
+      serverIdentityKey: on.fleet.serverKey,
       keySet: told.key_set,
       roster: told.roster,
     };

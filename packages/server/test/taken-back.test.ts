@@ -9,38 +9,31 @@ import { openServerKeys } from "../src/keys/server-keys.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import type { OrgTransaction } from "../src/store/org-transaction.ts";
 import type { Store } from "../src/store/store.ts";
-import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
+import { DATABASES } from "./databases.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 
 const ISSUER = "https://id.example.com";
 const HASH = `$argon2id$v=19$m=65536,t=3,p=4$${"a".repeat(22)}$${"a".repeat(43)}`;
 
 describe.each(DATABASES)("on $name, a restored server", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
+  const on = orgOnDatabase(open);
   let folder: string;
   let store: Store;
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "gatehouse-taken-back-"));
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location);
-    org = await fleet.createOrg("acme");
-    store = await connectStore(database.location, fleet.clock);
+    store = await connectStore(on.database.location, on.fleet.clock);
   });
 
   afterAll(async () => {
     await store[Symbol.asyncDispose]();
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
     rmSync(folder, { recursive: true });
   });
 
-  const inOrg = <T>(work: (tx: OrgTransaction) => Promise<T>): Promise<T> => store.inOrg(org.orgId, work);
+  const inOrg = <T>(work: (tx: OrgTransaction) => Promise<T>): Promise<T> => store.inOrg(on.org.orgId, work);
 
   async function addMember(name: string): Promise<void> {
-    await org.org.addMember({ name, role: Role.ADMIN }, org.headers);
+    await on.org.org.addMember({ name, role: Role.ADMIN }, on.org.headers);
     await inOrg(async (tx) => {
       const memberId = (await tx.members.findByName(name))?.id ?? "";
       await tx.passwords.put(memberId, HASH);
@@ -60,18 +53,18 @@ describe.each(DATABASES)("on $name, a restored server", ({ open }) => {
     const note = (kind: string, member: string, more = {}) =>
       inOrg((tx) => tx.audit.append({ kind, actor: `operator:${member}`, data: { member, ...more } }));
     await note("password.changed", "before");
-    const size = await inOrg((tx) => tx.auditLogs.size(org.orgId));
+    const size = await inOrg((tx) => tx.auditLogs.size(on.org.orgId));
     await note("password.changed", "changed");
     await note("password.chosen", "chosen");
     await note("password.reset", "reset");
     await note("identity.unlinked", "unlinked", { issuer: ISSUER });
     const file = join(folder, "audit.jsonl");
-    const { exportAudit } = createClient(AuditAdminService, fleet.transport);
+    const { exportAudit } = createClient(AuditAdminService, on.fleet.transport);
     let text = "";
-    for await (const { lines } of exportAudit({}, org.headers)) text += new TextDecoder().decode(lines);
+    for await (const { lines } of exportAudit({}, on.org.headers)) text += new TextDecoder().decode(lines);
     writeFileSync(file, text);
-    const own = { now: () => fleet.clock.now(), randomBytes: () => new Uint8Array(32) };
-    const { publicKey } = (await openServerKeys(fleet.directory, own)).working.audit.key;
+    const own = { now: () => on.fleet.clock.now(), randomBytes: () => new Uint8Array(32) };
+    const { publicKey } = (await openServerKeys(on.fleet.directory, own)).working.audit.key;
     const back = await readTakenBack(file, publicKey);
     await inOrg((tx) => takeBackAgain(tx, back, size));
     expect(await waysIn("before")).toEqual({ password: true, atProvider: true });

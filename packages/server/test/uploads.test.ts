@@ -1,14 +1,15 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { seededRandom } from "@gatehouse/testbed";
 import { UploadEventsRequestSchema, UploadTelemetryRequestSchema } from "@gatehouse/wire";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { forgetOf } from "../src/reports/forget-reports.ts";
 import { storeEvents } from "../src/reports/store-events.ts";
 import { readEvents } from "../src/rpc/services/read-reports.ts";
 import { connectStore } from "../src/store/open-store.ts";
-import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type HostUnderTest, type OrgUnderTest, RETENTION } from "./fleet-under-test.ts";
+import { DATABASES } from "./databases.ts";
+import { type HostUnderTest, type OrgUnderTest, RETENTION } from "./fleet-under-test.ts";
 import { openSession } from "./host-session.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 
 type Telemetry = MessageInitShape<typeof UploadTelemetryRequestSchema>;
 type Reports = MessageInitShape<typeof UploadEventsRequestSchema>;
@@ -92,32 +93,22 @@ function snapshot(offset: number, runs: readonly RunInit[]): Reports {
 const RUNNING = { state: 2, project: "widgets", agent: "claude", driver: "bubblewrap", createdAt: 1n } as const;
 
 describe.each(DATABASES)("on $name", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
+  const on = orgOnDatabase(open);
   let n1: Uploader;
   let n2: Uploader;
 
   beforeAll(async () => {
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location);
-    org = await fleet.createOrg("acme");
-    [n1, n2] = [await Uploader.open(org, "n1"), await Uploader.open(org, "n2")];
-  });
-
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
+    [n1, n2] = [await Uploader.open(on.org, "n1"), await Uploader.open(on.org, "n2")];
   });
 
   async function stored(nodeId: string) {
     const query = { nodeId, name: "gate.requests", from: 0n, to: BigInt(NOW + 86_400_000) };
-    const { samples: found, gaps } = await org.nodes.queryTelemetry(query, org.headers);
+    const { samples: found, gaps } = await on.org.nodes.queryTelemetry(query, on.org.headers);
     return { values: found.map(({ value }) => value), gaps };
   }
 
   const runsOf = async (nodeId: string, includeExited = false) =>
-    (await org.nodes.listRuns({ nodeId, includeExited }, org.headers)).runs;
+    (await on.org.nodes.listRuns({ nodeId, includeExited }, on.org.headers)).runs;
 
   test("batches are stored once and acknowledged by source, whatever is sent again", async () => {
     expect(await n1.telemetry()).toEqual({});
@@ -135,7 +126,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   });
 
   test("whatever arrives twice, late, side by side and out of order is stored once", async () => {
-    const shuffled = await Uploader.open(org, "shuffled");
+    const shuffled = await Uploader.open(on.org, "shuffled");
     const random = seededRandom(20_261_126);
     const all = Array.from({ length: 40 }, (_, at) => samples(at, [at]));
     let acknowledged = -1n;
@@ -232,7 +223,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   });
 
   test("a node that holds its streams open has no further ones read, and keeps no other node from being heard", async () => {
-    const [greedy, modest] = [await Uploader.open(org, "greedy"), await Uploader.open(org, "modest")];
+    const [greedy, modest] = [await Uploader.open(on.org, "greedy"), await Uploader.open(on.org, "modest")];
     const release = Promise.withResolvers<void>();
     const ends = [1, 2, 3].map(() => greedy.hold(release.promise));
     await expect(Promise.race(ends)).rejects.toEqual(refused("server.busy"));
@@ -243,8 +234,8 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   });
 
   test("text that no log can hold as it is costs the other nodes of a group nothing", async () => {
-    const [odd, plain] = [await Uploader.open(org, "odd"), await Uploader.open(org, "plain")];
-    await using store = await connectStore(database.location, fleet.clock);
+    const [odd, plain] = [await Uploader.open(on.org, "odd"), await Uploader.open(on.org, "plain")];
+    await using store = await connectStore(on.database.location, on.fleet.clock);
     const upload = (nodeId: string, value: RunInit) => {
       const { batch } = readEvents(create(UploadEventsRequestSchema, run(0, value)));
       return { nodeId, batches: [batch] };
@@ -254,7 +245,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       upload(odd.nodeId, { ...strange, runId: "odd-run" }),
       upload(plain.nodeId, { ...RUNNING, runId: "plain-run" }),
     ];
-    const outcomes = await store.inOrg(org.orgId, (tx) => storeEvents(tx, group));
+    const outcomes = await store.inOrg(on.org.orgId, (tx) => storeEvents(tx, group));
     expect(outcomes).toEqual([{ acknowledged: expect.anything() }, { acknowledged: expect.anything() }]);
     expect((await runsOf(plain.nodeId)).map(({ runId }) => runId)).toEqual(["plain-run"]);
     expect(await runsOf(odd.nodeId)).toMatchObject([{ runId: "odd-run", driver: "é" }]);
@@ -267,7 +258,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const seen: string[] = [];
     const cursors: bigint[] = [];
     const watching = (async () => {
-      const events = org.nodes.watchEvents({ cursor: 1n }, { ...org.headers, signal: stop.signal });
+      const events = on.org.nodes.watchEvents({ cursor: 1n }, { ...on.org.headers, signal: stop.signal });
       for await (const { cursor, kind, runId } of events) {
         seen.push(`${kind} ${runId}`);
         cursors.push(cursor);
@@ -284,21 +275,22 @@ describe.each(DATABASES)("on $name", ({ open }) => {
 
   test("a cursor that the organisation has not reached is refused, whoever's it may be", async () => {
     const ask = async () => {
-      for await (const _ of org.nodes.watchEvents({ cursor: 1_000_000n }, org.headers)) throw new Error("an event");
+      for await (const _ of on.org.nodes.watchEvents({ cursor: 1_000_000n }, on.org.headers))
+        throw new Error("an event");
     };
     await expect(ask()).rejects.toEqual(refused("api.malformed"));
   });
 
   test("a node that was revoked uploads nothing more", async () => {
-    const n3 = await Uploader.open(org, "n3");
+    const n3 = await Uploader.open(on.org, "n3");
     await n3.telemetry(samples(0, [1]));
-    await org.nodes.revokeNode({ nodeId: n3.nodeId }, org.headers);
+    await on.org.nodes.revokeNode({ nodeId: n3.nodeId }, on.org.headers);
     await expect(n3.telemetry(samples(1, [2]))).rejects.toEqual(refused("auth.refused"));
     expect((await stored(n3.nodeId)).values).toEqual([1]);
   });
 
   test("samples are read in the order of time, within a time, by name and up to a limit, however they were packed", async () => {
-    await using store = await connectStore(database.location, fleet.clock);
+    await using store = await connectStore(on.database.location, on.fleet.clock);
     const { nodeId } = n2;
     const at = (series: number, index: number) => NOW - 100_000 + index * 70 + series;
     const all = Array.from({ length: 70 }, (_, series) =>
@@ -309,7 +301,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
         const own = { name: `s${series % 35}`, runId: series < 35 ? "" : "r1" };
         return { ...own, nodeId, time: at(series, index), value: series + index / 2_048 };
       });
-    await store.inOrg(org.orgId, (tx) => tx.samples.insert(all.toReversed()));
+    await store.inOrg(on.org.orgId, (tx) => tx.samples.insert(all.toReversed()));
     const windows = [
       { name: "", from: NOW - 100_000, to: NOW - 99_000, limit: 10_000 },
       { name: "", from: NOW - 100_000, to: NOW, limit: 37 },
@@ -322,37 +314,40 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       const { name, from, to, limit } = window;
       const within = all.filter((one) => (name === "" || one.name === name) && one.time >= from && one.time < to);
       const expected = within.toSorted((a, b) => a.time - b.time).slice(0, limit);
-      expect(await store.inOrg(org.orgId, (tx) => tx.samples.list({ nodeId, ...window }))).toEqual(expected);
+      expect(await store.inOrg(on.org.orgId, (tx) => tx.samples.list({ nodeId, ...window }))).toEqual(expected);
     }
   });
 
   test("samples and events are forgotten when they are old, cursors go on", async () => {
-    await using store = await connectStore(database.location, fleet.clock);
-    const newest = await store.inOrg(org.orgId, ({ events }) => events.newestCursor());
+    await using store = await connectStore(on.database.location, on.fleet.clock);
+    const newest = await store.inOrg(on.org.orgId, ({ events }) => events.newestCursor());
     const forgotten: unknown[] = [];
     const counters = { countForgotten: (some: unknown) => void forgotten.push(some) };
-    const forget = () => forgetOf(org.orgId, { store, retention: RETENTION, counters }, new AbortController().signal);
+    const forget = () =>
+      forgetOf(on.org.orgId, { store, retention: RETENTION, counters }, new AbortController().signal);
     await forget();
     expect(forgotten).toMatchObject([{ samples: 0, events: 0, commands: 0 }]);
     expect((await stored(n1.nodeId)).values.length).toBeGreaterThan(0);
-    fleet.clock.advance(31 * 86_400_000);
+    on.fleet.clock.advance(31 * 86_400_000);
     await forget();
-    fleet.clock.advance(-31 * 86_400_000);
+    on.fleet.clock.advance(-31 * 86_400_000);
     expect(await runsOf(n1.nodeId, true)).toEqual([]);
     expect(await stored(n1.nodeId)).toEqual({ values: [], gaps: [] });
     await n1.events(run(5, { ...RUNNING, runId: "c1" }));
-    expect(await store.inOrg(org.orgId, ({ events }) => events.after(0, 10))).toMatchObject([{ cursor: newest + 1 }]);
+    expect(await store.inOrg(on.org.orgId, ({ events }) => events.after(0, 10))).toMatchObject([
+      { cursor: newest + 1 },
+    ]);
   });
 
   test("runs are listed a page at a time, the newest first, or by their id", async () => {
-    const host = await Uploader.open(org, "paged");
+    const host = await Uploader.open(on.org, "paged");
     for (const [at, runId] of ["a", "b", "c", "d"].entries()) {
       await host.events(run(at, { ...RUNNING, runId: `page-${runId}` }));
-      fleet.clock.advance(at === 1 ? 0 : 1_000);
+      on.fleet.clock.advance(at === 1 ? 0 : 1_000);
     }
     const list = async (more: object) => {
       const asked = { nodeId: host.nodeId, pageSize: 2, ...more };
-      const { runs, nextPageToken } = await org.nodes.listRuns(asked, org.headers);
+      const { runs, nextPageToken } = await on.org.nodes.listRuns(asked, on.org.headers);
       return { ids: runs.map(({ runId }) => runId), nextPageToken };
     };
     const first = await list({});

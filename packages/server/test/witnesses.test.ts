@@ -8,14 +8,15 @@ import { lastHeadOf, openLogSource, sha256, verifyLog } from "@gatehouse/kit";
 import { runProcess } from "@gatehouse/testbed";
 import { AuditAdminService, type HeartbeatAnswer } from "@gatehouse/wire";
 import { sql } from "kysely";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { coverOrgLog } from "../src/audit/keep-heads.ts";
 import { openServerKeys } from "../src/keys/server-keys.ts";
 import { connectStore } from "../src/store/open-store.ts";
-import { DATABASES, type TestDatabase } from "./databases.ts";
-import { FleetUnderTest, type HostUnderTest, type OrgUnderTest, refused, signWith } from "./fleet-under-test.ts";
+import { DATABASES } from "./databases.ts";
+import { type HostUnderTest, refused, signWith } from "./fleet-under-test.ts";
 import { openSession } from "./host-session.ts";
 import { LogUnderTest } from "./log-under-test.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
 import { auditEntries, storedRows } from "./stored-rows.ts";
 
 const PYTHON = fileURLToPath(new URL("../../../spec/audit/verify_audit.py", import.meta.url));
@@ -30,31 +31,17 @@ function toWire({ size, time, root, keyId, signature }: SignedHead) {
 }
 
 describe.each(DATABASES)("on $name", ({ open }) => {
-  let database: TestDatabase;
-  let fleet: FleetUnderTest;
-  let org: OrgUnderTest;
-
-  beforeAll(async () => {
-    database = await open();
-    fleet = await FleetUnderTest.open(database.location);
-    org = await fleet.createOrg("acme");
-  });
-
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  });
-
+  const on = orgOnDatabase(open);
   let names = 0;
 
   async function enrolled() {
     names += 1;
-    const host = await org.enroll(`w${names}`);
+    const host = await on.org.enroll(`w${names}`);
     const { headersFor } = await openSession(host);
     const { nodeId } = host.registered;
     const beat = async (more: object): Promise<HeartbeatAnswer> => {
       const heartbeat = { sentAt: BigInt(Date.now() + LATER_MS), health: 1, ...more };
-      const said = await fleet.gateway.uploadHeartbeat({ heartbeat }, await headersFor("UploadHeartbeat"));
+      const said = await on.fleet.gateway.uploadHeartbeat({ heartbeat }, await headersFor("UploadHeartbeat"));
       if (said.answer === undefined) throw new Error("no answer");
       return said.answer;
     };
@@ -67,23 +54,24 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       const sent = (async function* () {
         yield* items;
       })();
-      return Number((await fleet.gateway.uploadAudit(sent, await headersFor("UploadAudit"))).acknowledgedSize);
+      return Number((await on.fleet.gateway.uploadAudit(sent, await headersFor("UploadAudit"))).acknowledgedSize);
     };
-    const fault = async () => (await org.nodes.getNode({ node: nodeId }, org.headers)).node?.auditFault;
+    const fault = async () => (await on.org.nodes.getNode({ node: nodeId }, on.org.headers)).node?.auditFault;
     const openLog = () => LogUnderTest.open(host.identity, nodeId);
     return { host, nodeId, beat, stands, upload, fault, openLog };
   }
 
   async function countOnRecord(kind: string, nodeId: string): Promise<number> {
-    const entries = await auditEntries(database.location, org.orgId);
+    const entries = await auditEntries(on.database.location, on.org.orgId);
     return entries.filter((entry) => entry.kind === kind && (entry as { node?: string }).node === nodeId).length;
   }
 
   async function exported(): Promise<string> {
-    const audit = createClient(AuditAdminService, fleet.transport);
+    const audit = createClient(AuditAdminService, on.fleet.transport);
     const decoder = new TextDecoder();
     let text = "";
-    for await (const { lines } of audit.exportAudit({}, org.headers)) text += decoder.decode(lines, { stream: true });
+    for await (const { lines } of audit.exportAudit({}, on.org.headers))
+      text += decoder.decode(lines, { stream: true });
     return text;
   }
 
@@ -94,20 +82,20 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   }
 
   const auditKey = async () => {
-    const own = { now: () => fleet.clock.now(), randomBytes: () => new Uint8Array(32) };
-    return (await openServerKeys(fleet.directory, own)).working.audit.key;
+    const own = { now: () => on.fleet.clock.now(), randomBytes: () => new Uint8Array(32) };
+    return (await openServerKeys(on.fleet.directory, own)).working.audit.key;
   };
 
   /** Signs what stands in the organisation's log. */
   async function cover(): Promise<SignedHead> {
-    await using store = await connectStore(database.location, fleet.clock);
-    const head = await coverOrgLog(org.orgId, { store, key: await auditKey() });
+    await using store = await connectStore(on.database.location, on.fleet.clock);
+    const head = await coverOrgLog(on.org.orgId, { store, key: await auditKey() });
     if (head === undefined) throw new Error("the log is empty");
     return head;
   }
 
   function countersigned(host: HostUnderTest, head: SignedHead) {
-    const countersignature = signWith(host.identity, witnessBytes(host.registered.nodeId, org.orgId, head));
+    const countersignature = signWith(host.identity, witnessBytes(host.registered.nodeId, on.org.orgId, head));
     return { orgHeadSeen: { head: toWire(head), countersignature } };
   }
 
@@ -123,7 +111,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await stands(cut);
     expect(await fault()).toBe("rewound");
     expect(await countOnRecord("node.audit_rewound", nodeId)).toBe(1);
-    const events = await storedRows(database.location, org.orgId, "events");
+    const events = await storedRows(on.database.location, on.org.orgId, "events");
     expect(events.filter((row) => JSON.stringify(row).includes("node.audit_rewound"))).toHaveLength(1);
     await stands(log);
     expect(await fault()).toBe("");
@@ -185,13 +173,13 @@ describe.each(DATABASES)("on $name", ({ open }) => {
 
   test("what a node says of itself is shown: health, what waits there, since when its bundle is served", async () => {
     const { nodeId, beat } = await enrolled();
-    const before = fleet.clock.now();
+    const before = on.fleet.clock.now();
     await beat({ health: 2, spoolDepth: 4_096n, bundleGeneration: 0n });
-    const { node } = await org.nodes.getNode({ node: nodeId }, org.headers);
+    const { node } = await on.org.nodes.getNode({ node: nodeId }, on.org.headers);
     expect(node).toMatchObject({ health: 2, spoolDepth: 4_096n, auditFault: "" });
     expect(Number(node?.appliedAt)).toBeGreaterThanOrEqual(before);
-    await using store = await connectStore(database.location, fleet.clock);
-    const tallies = await store.inOrg(org.orgId, ({ nodes }) => nodes.tally());
+    await using store = await connectStore(on.database.location, on.fleet.clock);
+    const tallies = await store.inOrg(on.org.orgId, ({ nodes }) => nodes.tally());
     const online = tallies.find(({ liveness }) => liveness === "online");
     expect(online).toMatchObject({ spoolBytes: 4_096, nodes: expect.any(Number), behind: expect.any(Number) });
   });
@@ -199,7 +187,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   test("each head continues the one that a node named, by a proof that anyone can check", async () => {
     const { beat, host } = await enrolled();
     const first = await cover();
-    await org.enroll(`w${names}-more`);
+    await on.org.enroll(`w${names}-more`);
     await cover();
     const { orgAuditHead, orgConsistency, orgHeadBefore } = await beat(countersigned(host, first));
     if (orgAuditHead === undefined) throw new Error("no head");
@@ -219,14 +207,14 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   test("a proof is the same when the peaks of the head before were not kept", async () => {
     const { beat, host } = await enrolled();
     const first = await cover();
-    await org.enroll(`w${names}-more`);
+    await on.org.enroll(`w${names}-more`);
     await cover();
-    await using store = await connectStore(database.location, fleet.clock);
+    await using store = await connectStore(on.database.location, on.fleet.clock);
     await store.shared.transaction().execute(async (tx) => {
-      if (database.location.kind === "postgres") {
-        await sql`select set_config('gatehouse.org_id', ${org.orgId}, true)`.execute(tx);
+      if (on.database.location.kind === "postgres") {
+        await sql`select set_config('gatehouse.org_id', ${on.org.orgId}, true)`.execute(tx);
       }
-      await sql`update audit_heads set peaks = null where log_id = ${org.orgId}`.execute(tx);
+      await sql`update audit_heads set peaks = null where log_id = ${on.org.orgId}`.execute(tx);
     });
     const { orgAuditHead, orgConsistency: proof } = await beat(countersigned(host, first));
     const size = Number(orgAuditHead?.size);
@@ -251,7 +239,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const forged = writeExport("forged.jsonl", changed);
     await expect(verifyLog(await openLogSource(forged))).rejects.toMatchObject({ code: "audit.tampered" });
     expect((await runProcess("python3", ["-B", PYTHON, forged])).code).toBe(4);
-    const moved = writeExport("moved.jsonl", text.replaceAll(`"node":"${nodeId}"`, `"node":"${org.orgId}"`));
+    const moved = writeExport("moved.jsonl", text.replaceAll(`"node":"${nodeId}"`, `"node":"${on.org.orgId}"`));
     await expect(verifyLog(await openLogSource(moved))).rejects.toMatchObject({ code: "audit.tampered" });
     expect((await runProcess("python3", ["-B", PYTHON, moved])).code).toBe(4);
   });
@@ -261,27 +249,29 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const head = await cover();
     const { orgHeadSeen } = countersigned(one.host, head);
     await other.beat({ orgHeadSeen });
-    const found = await org.nodes.getNode({ node: other.nodeId }, org.headers);
+    const found = await on.org.nodes.getNode({ node: other.nodeId }, on.org.headers);
     expect(found.audit).toBeUndefined();
-    const rows = await storedRows(database.location, org.orgId, "audit_witnesses");
+    const rows = await storedRows(on.database.location, on.org.orgId, "audit_witnesses");
     expect(JSON.stringify(rows)).not.toContain(other.nodeId);
   });
 
   test("a server whose log was put back learns it from a node that saw more, once, and vouches for none of it", async () => {
     const { beat, host, nodeId } = await enrolled();
     const seen = await cover();
-    await using store = await connectStore(database.location, fleet.clock);
-    const before = await store.inOrg(org.orgId, ({ auditLogs }) => auditLogs.newestHead(org.orgId, seen.size - 1));
+    await using store = await connectStore(on.database.location, on.fleet.clock);
+    const before = await store.inOrg(on.org.orgId, ({ auditLogs }) =>
+      auditLogs.newestHead(on.org.orgId, seen.size - 1),
+    );
     if (before === undefined) throw new Error("one head alone");
-    const peaks = await store.inOrg(org.orgId, ({ auditLogs }) => auditLogs.peaks(org.orgId, before.size));
+    const peaks = await store.inOrg(on.org.orgId, ({ auditLogs }) => auditLogs.peaks(on.org.orgId, before.size));
     await store.shared.transaction().execute(async (tx) => {
-      if (database.location.kind === "postgres") {
-        await sql`select set_config('gatehouse.org_id', ${org.orgId}, true)`.execute(tx);
+      if (on.database.location.kind === "postgres") {
+        await sql`select set_config('gatehouse.org_id', ${on.org.orgId}, true)`.execute(tx);
       }
-      await sql`delete from audit_entries where log_id = ${org.orgId} and seq >= ${before.size}`.execute(tx);
-      await sql`delete from audit_heads where log_id = ${org.orgId} and size > ${before.size}`.execute(tx);
+      await sql`delete from audit_entries where log_id = ${on.org.orgId} and seq >= ${before.size}`.execute(tx);
+      await sql`delete from audit_heads where log_id = ${on.org.orgId} and size > ${before.size}`.execute(tx);
       const rest = { size: before.size, peaks: Buffer.concat(peaks ?? []) };
-      await tx.updateTable("audit_logs").set(rest).where("log_id", "=", org.orgId).execute();
+      await tx.updateTable("audit_logs").set(rest).where("log_id", "=", on.org.orgId).execute();
     });
     const answer = await beat(countersigned(host, seen));
     expect(answer.orgConsistency).toEqual([]);
