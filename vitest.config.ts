@@ -2,9 +2,16 @@ import { defineConfig } from "vitest/config";
 
 /** Pure rules: nothing there keeps state between files, so one worker takes them all without isolation. */
 const PURE = ["packages/core/test/**/*.test.ts", "packages/gate/test/{http1,scrub}/**/*.test.ts"];
-const END_TO_END = "spec/**/*.test.ts";
+/** Each file of `spec` starts the product. */
+const END_TO_END = { pool: "forks", testTimeout: 120_000, hookTimeout: 60_000 } as const;
+/** They measure times that a neighbour would lengthen, or replace the build: nothing runs beside them. */
+const ALONE = ["completion", "faults", "fleet-credentials", "start", "start-cost"].map(specFile);
 /** Real minutes go by there. */
-const ONLY_IN_SOAK = ["spec/long-sessions.test.ts"];
+const ONLY_IN_SOAK = ["long-sessions"].map(specFile);
+
+function specFile(name: string): string {
+  return `spec/${name}.test.ts`;
+}
 
 export default defineConfig({
   test: {
@@ -32,15 +39,23 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          ...END_TO_END,
           name: "spec",
-          include: [END_TO_END],
-          exclude: process.env.TESTBED_SOAK === "1" ? [] : ONLY_IN_SOAK,
-          pool: "forks",
-          // Each file starts the product: side by side they would measure one another.
-          fileParallelism: false,
+          include: ["spec/**/*.test.ts"],
+          exclude: [...ALONE, ...(process.env.TESTBED_SOAK === "1" ? [] : ONLY_IN_SOAK)],
+          // They wait for the product nearly as much as it works.
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...END_TO_END,
+          name: "spec-alone",
+          include: ALONE,
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
         },
       },
     ],
