@@ -71,6 +71,7 @@ export const PROBLEMS = {
   "audit.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such audit log or entry." },
 
   "store.unreachable": { rpc: "unavailable", http: 503, exit: 6, say: "The database cannot be reached." },
+  "store.busy": { rpc: "unavailable", http: 503, exit: 6, say: "The database took too long; try again." },
   "store.migration_needed": {
     rpc: "failed_precondition",
     http: 503,

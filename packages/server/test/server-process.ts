@@ -7,6 +7,8 @@ export interface StartOptions {
   /** A program and its arguments that start the server with what follows them: a tracer, a namespace. */
   readonly inside?: readonly string[];
   readonly databaseUrlFile?: string;
+  /** By which it is known, where that is not where it listens. */
+  readonly url?: string;
 }
 
 /** A state directory in which servers live one after the other, as processes of their own, at one address. */
@@ -39,11 +41,12 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   /** Fails as its start fails; nothing of it is left then. */
-  async start({ inside = [], databaseUrlFile }: StartOptions = {}): Promise<void> {
+  async start({ inside = [], databaseUrlFile, url }: StartOptions = {}): Promise<void> {
     const own = ["server", "--state-dir", this.stateDir, "--listen", `127.0.0.1:${this.#port}`, "--json"];
     const database = databaseUrlFile === undefined ? [] : ["--database-url-file", databaseUrlFile];
+    const known = url === undefined ? [] : ["--url", url];
     const env = productEnvironment(this.root);
-    const command = new RunningCommand([...inside, ...productCommand(), ...own, ...database], { env });
+    const command = new RunningCommand([...inside, ...productCommand(), ...own, ...database, ...known], { env });
     try {
       const ready = await command.line("the server's ready line", (line) => line.includes('"ready":true'));
       const { pid, port } = JSON.parse(ready) as { pid: number; port: number };

@@ -9,9 +9,9 @@ import { Store } from "./store.ts";
 import type { Tables } from "./tables.ts";
 
 /** Of a server whose callers wait. */
-const SERVING: StatementTimes = { statementMs: 15_000, answerMs: 20_000 };
+const SERVING: StatementTimes = { statementMs: 15_000, answerMs: 20_000, idleMs: 10_000 };
 /** Of a person who looks after the database. */
-const MAINTENANCE: StatementTimes = { statementMs: 30_000, answerMs: 40_000 };
+const MAINTENANCE: StatementTimes = { statementMs: 30_000, answerMs: 40_000, idleMs: 60_000 };
 
 /** Where the server keeps its rows: a file of its own, or a PostgreSQL database. */
 export type StoreLocation =

@@ -6,11 +6,16 @@ const MAX_CONNECTIONS = 16;
 const CONNECT_TIMEOUT_MS = 10_000;
 const INT8 = 20;
 
-/** How long the database may take for a statement, and how long its answer is waited for. */
+/** How long the database may take for a statement, how long its answer is waited for, and how long it waits itself. */
 export interface StatementTimes {
   readonly statementMs: number;
   /** Longer than the former: what takes too long ends there first, with an answer. */
   readonly answerMs: number;
+  /**
+   * How long a transaction may stand still between two statements. Its locks keep every other server from an
+   * organisation's rows: shorter than `statementMs`, so that these outlast a server that is stopped in the midst of one.
+   */
+  readonly idleMs: number;
 }
 
 /**
@@ -18,7 +23,7 @@ export interface StatementTimes {
  * answer of the database fails with `store.unreachable`; the next call tries anew. A connection on which an answer did
  * not come in time is given up with all that are as old: what is lost between two hosts takes them all.
  */
-export async function openPostgresPool(url: string, { statementMs, answerMs }: StatementTimes): Promise<PostgresPool> {
+export async function openPostgresPool(url: string, times: StatementTimes): Promise<PostgresPool> {
   const { default: pg } = await import("pg");
   const types = new pg.TypeOverrides();
   types.setTypeParser(INT8, parseInteger);
@@ -26,8 +31,9 @@ export async function openPostgresPool(url: string, { statementMs, answerMs }: S
     connectionString: url,
     max: MAX_CONNECTIONS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: statementMs,
-    query_timeout: answerMs,
+    statement_timeout: times.statementMs,
+    idle_in_transaction_session_timeout: times.idleMs,
+    query_timeout: times.answerMs,
     keepAlive: true,
     types,
   });
@@ -73,8 +79,11 @@ function nameFailures(client: PoolClient, onLost: () => void): PostgresPoolClien
   };
 }
 
-/** Classes of SQLSTATE that say that the connection or the server is going: connection exception, operator intervention. */
-const GOING = /^(08|57P)/;
+/**
+ * SQLSTATEs that say that the connection or the server is going: connection exception, operator intervention, and a
+ * transaction that stood still for too long.
+ */
+const GOING = /^(08|57P|25P03)/;
 
 function isAnswer(failure: unknown): boolean {
   if (!(failure instanceof Error && "severity" in failure)) return false;

@@ -20,11 +20,17 @@ export function mayRetry(failure: unknown): boolean {
   return failure instanceof Error && RETRIED.has(sqlState(failure));
 }
 
-/** What a failure means to whoever called: the disk's fault, or their own; any other stays what it is. */
+/** What a failure means to whoever called: the disk's fault, the database's, or their own; any other stays what it is. */
 export function namedFailure(failure: unknown): unknown {
   if (isUnwritable(failure)) return new Problem("state.write_failed", { cause: failure });
   if (isUnstorable(failure)) return new Problem("api.malformed", { detail: "A text holds NUL.", cause: failure });
+  if (isTooSlow(failure)) return new Problem("store.busy", { cause: failure });
   return failure;
+}
+
+/** Whether PostgreSQL gave a statement up (query_canceled): behind another's lock, say. */
+function isTooSlow(failure: unknown): boolean {
+  return failure instanceof Error && sqlState(failure) === "57014";
 }
 
 /** Whether the embedded database could not be written: a full or failing disk. */

@@ -35,6 +35,8 @@ export async function answerHeartbeat(
   { store, bus, clock, keys, continuity }: HeartbeatDeps,
 ) {
   const input = { nodeId, isOnStream, ...readSigns(heartbeat) };
+  // Before what is answered is read: a node counts from it how fresh that is.
+  const receivedAt = BigInt(clock.now());
   const { result: taken, hasNews } = await store.inOrg(orgId, (own) =>
     withNews(own, async (tx) => {
       const node = await takeHeartbeat(tx, input);
@@ -46,7 +48,7 @@ export async function answerHeartbeat(
   if (hasNews) bus.publish({ kind: "events", orgId });
   if (taken === undefined) return undefined;
   return {
-    receivedAt: BigInt(clock.now()),
+    receivedAt,
     bundleGeneration: BigInt(taken.node.generation),
     ...describeContinued(taken.continued),
     orgHeadBefore: heartbeat.orgHeadSeen?.head?.size ?? 0n,

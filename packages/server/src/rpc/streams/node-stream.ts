@@ -87,9 +87,9 @@ export class NodeStream implements Disposable {
     return this.#outgoing;
   }
 
-  /** Greets the node and begins to hand out what waits for it. */
-  begin(generation: number): void {
-    this.#accept(generation);
+  /** Greets the node, whose state was of this generation at a time, and begins to hand out what waits for it. */
+  begin(generation: number, readAt: number): void {
+    this.#accept(generation, readAt);
     this.lookAgain();
   }
 
@@ -174,9 +174,10 @@ export class NodeStream implements Disposable {
 
   readonly #look = async (): Promise<void> => {
     const own = { ...this.#own, revokedThrough: this.#revokedThrough };
+    const readAt = this.#server.clock.now();
     const seen = await this.#server.looks.look(this.orgId, own);
     if (seen === undefined) return this.checkStanding();
-    if (this.#isGreetingDue) this.#accept(seen.node.generation);
+    if (this.#isGreetingDue) this.#accept(seen.node.generation, readAt);
     this.#sendState(seen);
     if (seen.hasCommands) await this.#take();
   };
@@ -231,7 +232,8 @@ export class NodeStream implements Disposable {
     this.#schedule();
   }
 
-  #accept(generation: number): void {
+  /** What was read is as fresh as its reading: the time of the greeting may be long after, on a server that stood still. */
+  #accept(generation: number, readAt: number): void {
     const { keys, clock } = this.#server;
     const serverTime = clock.now();
     const { orgId, nodeId } = this;
@@ -240,7 +242,7 @@ export class NodeStream implements Disposable {
       sessionExpiresAt: BigInt(this.#expiresAt),
       dpopNonce: issueNonce(keys.macKey, serverTime),
       keySetEpoch: BigInt(keys.keySet.epoch),
-      freshness: signFreshness({ orgId, nodeId, generation, serverTime }, keys),
+      freshness: signFreshness({ orgId, nodeId, generation, serverTime: readAt }, keys),
     };
     this.send({ case: "accepted", value });
     this.#isGreetingDue = false;

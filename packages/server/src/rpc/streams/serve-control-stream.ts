@@ -29,6 +29,7 @@ export async function* serveControlStream(
   if (!hello.protocolVersions.includes(PROTOCOL_VERSION)) throw new Problem("stream.version");
   const own = { nodeId, fence, streamId: makeUuid(clock.now(), random) };
   const input = { ...own, ...describeHello(hello) };
+  const readAt = clock.now();
   const generation = await store.inOrg(orgId, (tx) => admitStream(tx, input, server.keys));
   const stream = new NodeStream(server, caller, own.streamId);
   const end = () => stream.end();
@@ -38,7 +39,7 @@ export async function* serveControlStream(
   streams.add(stream);
   bus.publish({ kind: "events", orgId });
   try {
-    stream.begin(generation);
+    stream.begin(generation, readAt);
     // A connection that broke after the stream's end is nobody's failure.
     const ends = { onEnd: end, onFault: (failure: unknown) => stream.fail(failure) };
     void takeRest(incoming, (message) => stream.receive(message), ends);
