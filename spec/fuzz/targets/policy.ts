@@ -127,7 +127,7 @@ function rulesInOrder(policy: NetworkPolicyInput, request: PolicyRequest): reado
   const entry = hostRules.findIndex(({ host }) => coversHost({ hosts: [host] }, request));
   const { host = "", rules: ofHost = [] } = hostRules[entry] ?? {};
   const asRule = ({ action, method, pathPattern }: (typeof ofHost)[number]): PolicyRule => {
-    return { action, hosts: [host], methods: [method], paths: [pathPattern] };
+    return { action, hosts: [host], ports: [80, 443], methods: [method], paths: [pathPattern] };
   };
   const isOpen = entry >= 0 && ofHost.length === 0;
   return [
@@ -156,12 +156,13 @@ function decideByRule(rule: PolicyRule, request: PolicyRequest, isGuard: boolean
 }
 
 function coversHost(
-  { hosts, ports = [80, 443] }: Pick<PolicyRule, "hosts" | "ports">,
+  { hosts, ports, action }: Pick<PolicyRule, "hosts" | "ports"> & Partial<Pick<PolicyRule, "action">>,
   request: PolicyRequest,
 ): boolean {
   return hosts.some((host) => {
     const pattern = parseHostPattern(host);
-    const fitsPort = pattern.port !== undefined || ports.includes(request.port);
+    const isAnyPort = pattern.port !== undefined || (action === "deny" && ports === undefined);
+    const fitsPort = isAnyPort || (ports ?? [80, 443]).includes(request.port);
     return fitsPort && matchHostPattern(pattern, request.host, request.port);
   });
 }

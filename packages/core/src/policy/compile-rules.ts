@@ -17,8 +17,8 @@ export interface PolicyDecision {
 /** A rule ready to match. */
 export interface CompiledRule {
   readonly hosts: readonly HostPattern[];
-  /** Compared where a host pattern has no port of its own. */
-  readonly ports: readonly number[];
+  /** Compared where a host pattern has no port of its own; absent = every port. */
+  readonly ports: readonly number[] | undefined;
   /** Whether `ports` were written, not assumed. */
   readonly hasOwnPorts: boolean;
   /** Upper case; absent = every method. */
@@ -36,8 +36,8 @@ export interface CompiledRule {
   readonly isGuard: boolean;
 }
 
-/** The ports that a rule means when it names none. */
-const WEB_PORTS: readonly number[] = [80, 443];
+/** The ports that a rule opens when it names none. A refusal without one holds on every port. */
+export const WEB_PORTS: readonly number[] = [80, 443];
 
 /** All rules of a parsed policy in the order in which they are tried. */
 export function compileRules(input: NetworkPolicyInput): readonly CompiledRule[] {
@@ -56,7 +56,7 @@ function compileRule(rule: PolicyRule, name: string): CompiledRule {
   const paths = rule.action === "deny" ? written?.map(foldPattern) : written;
   return {
     hosts: rule.hosts.map(parseHostPattern),
-    ports: rule.ports ?? WEB_PORTS,
+    ports: rule.ports ?? (rule.action === "deny" ? undefined : WEB_PORTS),
     hasOwnPorts: rule.ports !== undefined,
     methods: rule.methods === undefined || rule.methods.includes("*") ? undefined : new Set(rule.methods),
     paths: paths?.some(matchesEveryPath) ? undefined : paths,
@@ -77,6 +77,8 @@ function compileHostRules({ host, rules }: HostRules, entry: number): readonly C
   if (rules.length === 0) return [{ ...compileRule({ action: "allow", hosts: [host] }, name), entry }];
   return rules.map(({ action, method, pathPattern }, at) => ({
     ...compileRule({ action, hosts: [host], methods: [method], paths: [pathPattern] }, `${name}.rules[${at}]`),
+    // An entry is chosen by its host and port, whichever of its rules comes first.
+    ports: WEB_PORTS,
     entry,
   }));
 }

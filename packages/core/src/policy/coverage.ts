@@ -2,10 +2,10 @@ import type { CompiledRule } from "./compile-rules.ts";
 import type { HostPattern } from "./host-pattern.ts";
 import { foldPattern, type PathPattern } from "./path-pattern.ts";
 
-/** The least that a rule speaks of: one host pattern, one port, one method or all, one path pattern or all. */
+/** The least that a rule speaks of: one host pattern, one port or all, one method or all, one path pattern or all. */
 export interface RuleAtom {
   readonly host: HostPattern;
-  readonly port: number;
+  readonly port: number | undefined;
   readonly method: string | undefined;
   readonly path: PathPattern | undefined;
   /** The path holds in every case, as that of a refusal does. */
@@ -14,12 +14,15 @@ export interface RuleAtom {
   readonly at: { readonly host: number; readonly method: number; readonly path: number };
 }
 
-/** Everything that a rule speaks of. */
-export function atomsOf({ hosts, ports, methods, paths, decision }: CompiledRule): readonly RuleAtom[] {
+/** Everything that a rule speaks of; on these ports where it means every one. */
+export function atomsOf(
+  { hosts, ports, methods, paths, decision }: CompiledRule,
+  everyPort: readonly (number | undefined)[] = [undefined],
+): readonly RuleAtom[] {
   const everyMethod = methods === undefined ? [undefined] : [...methods];
   const everyPath = paths ?? [undefined];
   return hosts.flatMap((host, hostAt) =>
-    (host.port === undefined ? ports : [host.port]).flatMap((port) =>
+    (host.port === undefined ? (ports ?? everyPort) : [host.port]).flatMap((port) =>
       everyMethod.flatMap((method, methodAt) =>
         everyPath.map((path, pathAt) => ({
           host,
@@ -47,7 +50,7 @@ export function coversAtom(a: RuleAtom, b: RuleAtom): boolean {
 
 /** `coversAtom` of host and port alone. */
 export function coversPlace(a: RuleAtom, b: RuleAtom): boolean {
-  return a.port === b.port && coversHost(a.host, b.host);
+  return (a.port === undefined || a.port === b.port) && coversHost(a.host, b.host);
 }
 
 /** Ports apart. */

@@ -1,4 +1,4 @@
-import { type CompiledRule, compileRules } from "./compile-rules.ts";
+import { type CompiledRule, compileRules, WEB_PORTS } from "./compile-rules.ts";
 import { atomsOf, coversAtom, coversPlace, type RuleAtom } from "./coverage.ts";
 import { findPolicyFaults, parsePolicy } from "./parse-policy.ts";
 
@@ -37,9 +37,10 @@ interface Known {
 function findUnreachable(rules: readonly CompiledRule[]): readonly LintFinding[] {
   const earlier: Known[] = [];
   return rules.flatMap((rule) => {
-    const atoms = atomsOf(rule);
+    // A refusal on every port behind an allow rule for the web's is late on those that count.
+    const atoms = atomsOf(rule, WEB_PORTS);
     const taken = atoms.map((atom) => earlier.find((known) => decidesBefore(known, { rule, atom }))?.rule);
-    earlier.push(...atoms.map((atom) => ({ rule, atom })));
+    earlier.push(...atomsOf(rule).map((atom) => ({ rule, atom })));
     return taken.every((one) => one !== undefined)
       ? [wholeRule(rule, [...new Set(taken)])]
       : partsOf(rule, atoms, taken);
@@ -103,7 +104,7 @@ const RULE_LINTS: readonly ((rule: CompiledRule, deps: LintDeps) => Omit<LintFin
     return { level: "note", code: "every-host", message: "It allows every host." };
   },
   ({ hosts, ports, hasOwnPorts, decision }) => {
-    const isStated = (hasOwnPorts && ports.includes(80)) || hosts.some(({ port }) => port === 80);
+    const isStated = (hasOwnPorts && ports?.includes(80)) || hosts.some(({ port }) => port === 80);
     if (decision.action === "deny" || !isStated) return undefined;
     const message = "Port 80 is cleartext: no credential is attached, and the way there can read and change it.";
     return { level: "note", code: "cleartext", message };

@@ -6,7 +6,10 @@ export interface PolicyRule {
   readonly action: PolicyAction;
   /** `host`, `host:port`, `*.suffix` (any depth, not the apex), an IP literal, or `*`. */
   readonly hosts: readonly string[];
-  /** Absent = 80 and 443, unless the host states its port. Hosts with a port of their own may not stand beside it. */
+  /**
+   * Absent, where the host does not state its port: an allow rule opens 80 and 443, a deny rule closes every port. Hosts
+   * with a port of their own may not stand beside it.
+   */
   readonly ports?: readonly number[];
   /** Compared without case; `*` or absent = every method. */
   readonly methods?: readonly string[];

@@ -6,8 +6,8 @@ interface IndexedHost {
   readonly order: number;
   readonly rule: CompiledRule;
   readonly pattern: HostPattern;
-  /** The pattern's own port, or the rule's. */
-  readonly ports: readonly number[];
+  /** The pattern's own port, or the rule's; absent = every port. */
+  readonly ports: readonly number[] | undefined;
 }
 
 type OrderedHosts = readonly IndexedHost[];
@@ -116,7 +116,8 @@ export class RuleWalk {
     while (this.#position < this.#hosts.length) {
       const found = this.#hosts[this.#position];
       this.#position += 1;
-      if (found?.ports.includes(this.#port) && this.#isOfChosenEntry(found.rule)) return found;
+      if (found === undefined || found.ports?.includes(this.#port) === false) continue;
+      if (this.#isOfChosenEntry(found.rule)) return found;
     }
     return undefined;
   }

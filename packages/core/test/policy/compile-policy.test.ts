@@ -63,7 +63,8 @@ describe("the first match wins: guards, host rules, rules, allowed hosts, grante
     ["GET granted.example.net/private/x", "deny by rules[3]"],
     ["PUT granted.example.net/x", "deny by rules[0]"],
     ["GET granted.example.net:8443/x", "deny by default"],
-    ["PUT other.example.org:8443/x", "deny by default"],
+    ["PUT other.example.org:8443/x", "deny by rules[0]"],
+    ["DELETE api.example.com:8443/repos/x", "deny by default"],
     ["GET other.example.org/x", "allow by rules[1]"],
     ["get x.cdn.example.org/x", "allow by rules[1]"],
     ["HEAD other.example.org/x", "deny by default"],
@@ -173,7 +174,7 @@ describe("paths are compared after cleaning, whatever the client wrote", () => {
     const policy: NetworkPolicyInput = {
       mode: "permissive",
       rules: [
-        { action: "deny", hosts: ["h.example"], methods: ["POST"], paths: ["/x"] },
+        { action: "deny", hosts: ["h.example"], methods: ["POST"], ports: [443], paths: ["/x"] },
         { action: "allow", hosts: ["all.example"], paths: ["/**"] },
       ],
     };
@@ -229,7 +230,7 @@ describe("a tunnel is refused only when no request in it could be allowed", () =
     const open = compilePolicy({
       mode: "permissive",
       rules: [
-        { action: "deny", hosts: ["closed.example"] },
+        { action: "deny", hosts: ["closed.example:443"] },
         { action: "deny", hosts: ["part.example"], paths: ["/x"] },
       ],
     });
@@ -237,6 +238,30 @@ describe("a tunnel is refused only when no request in it could be allowed", () =
     expect(open.decideConnect("closed.example", 8443).action).toBe("allow");
     expect(open.decideConnect("part.example", 443).action).toBe("allow");
   });
+});
+
+test("a refusal without a port holds on every port, one with a port on that alone", () => {
+  const closed: NetworkPolicyInput = {
+    mode: "permissive",
+    rules: [
+      { action: "deny", hosts: ["one.test:8443"] },
+      { action: "deny", hosts: ["two.test"], ports: [80] },
+      { action: "deny", hosts: ["*"] },
+    ],
+    allow: ["a.test:8443"],
+    granted: ["b.test:8443"],
+  };
+  for (const place of ["a.test:8443", "b.test:8443", "c.test:1", "c.test"])
+    expect(decide(closed, `GET ${place}/`), place).toBe("deny by rules[2]");
+  const open = { ...closed, rules: closed.rules?.slice(0, 2) ?? [] };
+  const asked = ["one.test:8443", "one.test:9000", "two.test:80", "two.test:8443"];
+  expect(asked.map((place) => decide(open, `GET ${place}/`))).toEqual([
+    "deny by rules[0]",
+    "allow by default",
+    "deny by rules[1]",
+    "allow by default",
+  ]);
+  expect(compilePolicy(closed).decideConnect("a.test", 8443)).toMatchObject({ action: "deny", rule: "rules[2]" });
 });
 
 describe("addresses that are not public must be stated with host and port", () => {
@@ -289,12 +314,12 @@ describe("addresses that are not public must be stated with host and port", () =
 
 /** The policy by its definition: every rule in order, one pattern at a time, nothing indexed. */
 function decideSlowly(policy: NetworkPolicyInput, request: PolicyRequest): string {
-  const holds = (pattern: string) => {
+  const holds = (pattern: string, action = "allow") => {
     const [, host = "", port] = /^(.*?)(?::(\d+))?$/.exec(pattern) ?? [];
     const isPort = port === undefined ? undefined : Number(port) === request.port;
     const isHost =
       host === "*" || (host.startsWith("*.") ? request.host.endsWith(host.slice(1)) : host === request.host);
-    return isHost && (isPort ?? [80, 443].includes(request.port));
+    return isHost && (isPort ?? (action === "deny" || [80, 443].includes(request.port)));
   };
   // An ambiguous path is decided, by refusal, by the first rule that looks at paths.
   const isAmbiguous = normalisePath(request.path).ambiguity !== undefined;
@@ -313,14 +338,14 @@ function decideSlowly(policy: NetworkPolicyInput, request: PolicyRequest): strin
   if (rule >= 0) return `host_rules[${entry}].rules[${rule}]`;
   const found = (policy.rules ?? []).findIndex(
     ({ action, hosts, methods, paths }) =>
-      hosts.some(holds) &&
+      hosts.some((host) => holds(host, action)) &&
       (methods?.includes(request.method) ?? true) &&
       (paths?.some((path) => holdsPath(path, action)) ?? true),
   );
   if (found >= 0) return `rules[${found}]`;
-  const allowed = (policy.allow ?? []).findIndex(holds);
+  const allowed = (policy.allow ?? []).findIndex((host) => holds(host));
   if (allowed >= 0) return `allow[${allowed}]`;
-  const granted = (policy.granted ?? []).findIndex(holds);
+  const granted = (policy.granted ?? []).findIndex((host) => holds(host));
   return granted >= 0 ? `granted[${granted}]` : "default";
 }
 

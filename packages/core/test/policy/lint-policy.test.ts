@@ -47,6 +47,11 @@ describe("a rule that decides nothing is found", () => {
       ["error contradiction allow.0"],
     ],
     [
+      "a listed host with its port, behind a refusal of every host",
+      { allow: ["a.test:8443"], rules: [{ ...deny, hosts: ["*"] }] },
+      ["error contradiction allow.0"],
+    ],
+    [
       "one host of two",
       rules({ hosts: ["a.test"] }, { hosts: ["a.test", "b.test"] }),
       ["warning unreachable-part rules.1.hosts.0"],
