@@ -185,6 +185,13 @@ export class GateAudit implements ChangeLog, AsyncDisposable {
     else this.#passed.add(lines);
   }
 
+  /** As `noteLines`; resolves when the entries are durable, however long a fault lasts. */
+  async takeLines(lines: string): Promise<void> {
+    this.noteLines(lines);
+    await this.#passed?.settled();
+    if (this.#passed === undefined) await this.#audit.written();
+  }
+
   async settled(): Promise<void> {
     await this.#passed?.settled();
     if (this.#passed === undefined) await this.#audit.settled();

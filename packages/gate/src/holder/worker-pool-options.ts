@@ -35,7 +35,7 @@ export function toldByWorkers({ handover, records, audit }: Told): ToldByWorkers
     onRecords: (batch: Uint8Array) => {
       if (!handover.takeRecords(batch)) records.add(batch);
     },
-    onAudit: (lines: string) => audit.noteLines(lines),
+    onAudit: (lines: string) => audit.takeLines(lines),
     onLost: (worker: number) => audit.note({ kind: "gate.worker_lost", data: { worker } }),
   };
 }

@@ -25,7 +25,8 @@ export interface WorkerPoolOptions {
   readonly audit: () => { readonly node: string; readonly isTaken: boolean };
   /** Until when the organisation's credentials are used, in seconds since boot. */
   readonly freshUntilSeconds: () => number;
-  readonly onAudit: (lines: string) => void;
+  /** Resolves when the entries are durable. */
+  readonly onAudit: (lines: string) => Promise<void>;
   readonly onRecords: (records: HolderNotes["records"]) => void;
   /** A worker ended unasked. What it had not handed over yet is lost: audit entries of a moment, 25 ms at most. */
   readonly onLost: (index: number) => void;
@@ -209,8 +210,11 @@ export class WorkerPool implements Follower, AsyncDisposable {
       child,
       {
         mintLeaf: (request) => this.#options.mintLeaf(request),
+        audit: async (lines) => {
+          await this.#options.onAudit(lines);
+          return null;
+        },
         records: (records) => this.#options.onRecords(records),
-        audit: (lines) => this.#options.onAudit(lines),
         totals: (totals) => this.#totals.take(child, totals),
       },
       { signal },

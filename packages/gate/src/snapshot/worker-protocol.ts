@@ -100,14 +100,14 @@ export interface HolderCalls {
       readonly ticketsUntil: number;
     };
   };
+  /** Takes audit entries without their numbers, two lines each. Answered when they are durable, however long that takes. */
+  readonly audit: { readonly params: string; readonly result: null };
 }
 
 /** What a worker tells the key-holder without waiting. */
 export interface HolderNotes {
   /** Records as they are stored: a line of JSON each, so that nobody on the way reads and writes them again. */
   readonly records: Uint8Array;
-  /** Audit entries without their numbers: two lines each. */
-  readonly audit: string;
   /** What the worker has counted since it started; once a second. */
   readonly totals: WorkerTotals;
 }

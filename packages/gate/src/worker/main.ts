@@ -24,7 +24,7 @@ await runMain(
           clock: systemClock,
           mintLeaf: (request) => peer.call("mintLeaf", request),
           lookUp: systemLookUp,
-          sendAudit: (lines) => peer.notify("audit", lines),
+          sendAudit: (lines) => peer.call("audit", lines),
           sendRecords: (lines) => peer.notify("records", lines),
           sendTotals: (totals) => void peer.notify("totals", totals),
           onAddressLost: (address, failure) => log.warn("an address cannot be listened at", { address, failure }),

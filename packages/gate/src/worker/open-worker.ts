@@ -24,8 +24,8 @@ export interface WorkerDeps {
   readonly mintLeaf: (request: HolderCalls["mintLeaf"]["params"]) => Promise<HolderCalls["mintLeaf"]["result"]>;
   /** Hands records over, a line of JSON each; false when they cannot be taken now. */
   readonly sendRecords: (lines: Uint8Array) => boolean;
-  /** Hands audit entries over, two lines each; false when they cannot be taken now. */
-  readonly sendAudit: (lines: string) => boolean;
+  /** Hands audit entries over, two lines each; resolves when they are on record. */
+  readonly sendAudit: (lines: string) => Promise<unknown>;
   /** Told once a second what was counted since the start. */
   readonly sendTotals: (totals: WorkerTotals) => void;
   readonly lookUp: LookUp;
@@ -58,7 +58,7 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
     const batcher = life.own(new RecordBatcher(deps.sendRecords));
     const { sendTotals } = deps;
     const records = life.own(new CountedRecords(batcher, { sendTotals, connections: () => listeners.open }));
-    const audit = life.own(new AuditBatcher({ ...start.audit, send: deps.sendAudit }));
+    const audit = life.own(new AuditBatcher({ ...start.audit, ...deps, send: deps.sendAudit }));
     const ownAddresses = new Set(config.ownAddresses);
     const worker: WorkerContext = {
       config,

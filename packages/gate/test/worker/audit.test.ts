@@ -1,6 +1,7 @@
+import { Problem, systemClock } from "@gatehouse/core";
 import { eventually } from "@gatehouse/testbed";
-import { expect, test, vi } from "vitest";
-import { AuditBatcher } from "../../src/worker/audit-batcher.ts";
+import { expect, test } from "vitest";
+import { AuditBatcher, type AuditBatcherOptions } from "../../src/worker/audit-batcher.ts";
 import { readMessage } from "./byte-stream.ts";
 import { allowing, injection, openGate, readAuditLines } from "./gate-under-test.ts";
 import { ok, openRawOrigin } from "./raw-origin.ts";
@@ -65,19 +66,71 @@ test("while nothing can be put on record every request is refused, nothing reach
   expect(gate.audit).toEqual([]);
 });
 
+function openBatcher(options: Partial<AuditBatcherOptions> & Pick<AuditBatcherOptions, "send">): AuditBatcher {
+  const onFault = (thrown: unknown) => {
+    throw thrown;
+  };
+  return new AuditBatcher({ node: "node-1", isTaken: true, clock: systemClock, onFault, ...options });
+}
+
 test("entries leave in groups, none waits longer than a moment, and what is not taken waits in order", async () => {
-  let isTaking = false;
+  const held: (() => void)[] = [];
   const taken: unknown[] = [];
-  const send = vi.fn((lines: string) => {
-    if (isTaking) taken.push(...readAuditLines(lines).map(({ time }) => time));
-    return isTaking;
-  });
-  const batcher = new AuditBatcher({ node: "node-1", isTaken: true, send });
-  for (let time = 0; time < 65_536; time += 1) batcher.add({ ...EVENT, time });
-  expect(batcher.hasRoom).toBe(false);
+  let isTaking = false;
+  const send = async (lines: string) => {
+    taken.push(...readAuditLines(lines).map(({ time }) => time));
+    if (!isTaking) await new Promise<void>((resolve) => held.push(resolve));
+  };
+  const batcher = openBatcher({ send });
+  let count = 0;
+  for (; batcher.hasRoom; count += 1) batcher.add({ ...EVENT, time: count });
+  expect(count).toBe(65_536 + taken.length);
   isTaking = true;
-  await eventually("all of them", () => taken.length === 65_536);
-  expect(taken).toEqual(Array.from({ length: 65_536 }, (_, index) => index));
+  for (const resolve of held) resolve();
+  await eventually("all of them", () => taken.length === count);
+  expect(taken).toEqual(Array.from({ length: count }, (_, index) => index));
   expect(batcher.hasRoom).toBe(true);
+  batcher[Symbol.dispose]();
+});
+
+test("while the key-holder has not put on record what happened two seconds ago, there is no room for more", async () => {
+  let nowMs = 0;
+  const held: (() => void)[] = [];
+  const send = () => new Promise<void>((resolve) => held.push(resolve));
+  const batcher = openBatcher({ send, clock: { monotonicMs: () => nowMs } });
+  // Nothing waits, however long nothing happens.
+  nowMs = 60_000;
+  expect(batcher.hasRoom).toBe(true);
+  batcher.add(EVENT);
+  nowMs += 2_000;
+  expect(batcher.hasRoom).toBe(true);
+  // Neither while it is not handed over yet nor when it is under way.
+  nowMs += 1;
+  expect(batcher.hasRoom).toBe(false);
+  batcher.flush();
+  expect(batcher.hasRoom).toBe(false);
+  nowMs += 1_000;
+  batcher.add(EVENT);
+  batcher.flush();
+  held[0]?.();
+  // The second one is younger.
+  await eventually("room again", () => batcher.hasRoom);
+  nowMs += 2_001;
+  expect(batcher.hasRoom).toBe(false);
+  held[1]?.();
+  await eventually("room again", () => batcher.hasRoom);
+  batcher[Symbol.dispose]();
+});
+
+test("entries of which nobody knows whether they are on record leave no room for more", async () => {
+  let nowMs = 0;
+  const faults: unknown[] = [];
+  const send = () => Promise.reject(new Problem("audit.unwritable"));
+  const batcher = openBatcher({ send, clock: { monotonicMs: () => nowMs }, onFault: (thrown) => faults.push(thrown) });
+  batcher.add(EVENT);
+  batcher.flush();
+  await eventually("the failure", () => faults.length === 1);
+  nowMs = 2_001;
+  expect(batcher.hasRoom).toBe(false);
   batcher[Symbol.dispose]();
 });

@@ -146,10 +146,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
         return true;
       },
       onAddressLost: (_address, failure) => faults.push(failure),
-      sendAudit: (lines) => {
-        audit.push(...readAuditLines(lines));
-        return true;
-      },
+      sendAudit: async (lines) => void audit.push(...readAuditLines(lines)),
       sendTotals: (sent) => totals.push(sent),
       onFault: (thrown) => faults.push(thrown),
       ...deps,

@@ -140,7 +140,7 @@ async function forkWorker(hostsPort: number) {
       ticketsUntil: Date.now() + 86_400_000,
     }),
     records: (lines) => void records.push(...readLines(lines)),
-    audit: () => undefined,
+    audit: () => null,
     totals: () => undefined,
   });
   const host = `api.test:${hostsPort}`;
@@ -204,7 +204,7 @@ test("a worker answers what comes before its start with an error", async () => {
   const peer = openIpcPeer<HolderCalls, WorkerCalls, HolderNotes>(child, {
     mintLeaf: () => Promise.reject(new Error("not asked")),
     records: () => undefined,
-    audit: () => undefined,
+    audit: () => null,
     totals: () => undefined,
   });
   await expect(peer.call("dropRun", { generation: 1, runId: parseRunId("x") })).rejects.toThrow();

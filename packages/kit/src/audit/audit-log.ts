@@ -122,6 +122,12 @@ export class AuditLog implements AsyncDisposable {
     return size;
   }
 
+  /** As `durable`, and in no hurry: what comes within a moment is written with it. */
+  async written(): Promise<void> {
+    const size = this.#waiting.nextSeq;
+    if (!this.#waiting.isEmpty) await this.#waiters.wait(size, { outlastsFaults: true, isPatient: true });
+  }
+
   /** Signs a head over all that is taken, now. Fails as `settled` does. */
   async signHead(): Promise<void> {
     const size = this.#waiting.nextSeq;
@@ -163,7 +169,7 @@ export class AuditLog implements AsyncDisposable {
         await this.#writeGroup();
         this.#waiters.reach(this.size);
         slow.refresh();
-      } while (!this.#waiters.isEmpty || this.#waiting.fillsGroup || this.#mustSign());
+      } while (this.#waiters.areUrgent || this.#waiting.fillsGroup || this.#mustSign());
     } finally {
       clearTimeout(slow);
       this.#isBehind = false;

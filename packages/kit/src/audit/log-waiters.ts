@@ -1,19 +1,25 @@
-interface Waiter extends PromiseWithResolvers<void> {
-  readonly size: number;
+interface Wait {
   readonly outlastsFaults: boolean;
+  /** It is in no hurry: nothing is written earlier for it. */
+  readonly isPatient?: boolean;
+}
+
+interface Waiter extends PromiseWithResolvers<void>, Wait {
+  readonly size: number;
 }
 
 /** Who waits until a log has a size. */
 export class LogWaiters {
   #waiters: Waiter[] = [];
 
-  get isEmpty(): boolean {
-    return this.#waiters.length === 0;
+  /** Whether somebody waits in a hurry. */
+  get areUrgent(): boolean {
+    return this.#waiters.some(({ isPatient }) => isPatient !== true);
   }
 
   /** Resolves when the log has `size`. Fails at the next fault, or, where it outlasts faults, with the log's end. */
-  wait(size: number, { outlastsFaults }: { readonly outlastsFaults: boolean }): Promise<void> {
-    const waiter = { ...Promise.withResolvers<void>(), size, outlastsFaults };
+  wait(size: number, how: Wait): Promise<void> {
+    const waiter = { ...Promise.withResolvers<void>(), ...how, size };
     this.#waiters.push(waiter);
     return waiter.promise;
   }
