@@ -17,6 +17,7 @@ import type { Scrubber } from "../scrub/scrubber.ts";
 import type { Coding } from "./body-coding.ts";
 import { RECODING_BYTES, windowBytes } from "./coding-window.ts";
 import type { RecodingSlot } from "./recodings.ts";
+import { ZstdFrames } from "./zstd-frames.ts";
 
 type Decoder = Gunzip | BrotliDecompress | ZstdDecompress;
 type Encoder = Gzip | BrotliCompress | ZstdCompress;
@@ -85,6 +86,7 @@ export class RecodedBody implements Disposable {
   readonly #coding: Coding;
   readonly #slot: RecodingSlot;
   readonly #flush: number;
+  readonly #frames: ZstdFrames | undefined;
   readonly #decoder: Decoder;
   readonly #encoder: Encoder;
   #state: "open" | "ended" | "over" = "open";
@@ -102,6 +104,7 @@ export class RecodedBody implements Disposable {
     this.#coding = coding;
     this.#slot = slot;
     this.#flush = codec.flush;
+    this.#frames = coding === "zstd" ? new ZstdFrames() : undefined;
     this.#decoder = codec.decoder();
     this.#encoder = codec.encoder();
     this.#decoder.on("readable", () => this.#awaitTurn());
@@ -135,6 +138,12 @@ export class RecodedBody implements Disposable {
     if (this.#bytesIn === 0 && !this.#slot.resize(RECODING_BYTES + windowBytes(this.#coding, data))) {
       return this.#fail("gate.overloaded");
     }
+    const pieces = this.#frames === undefined ? [data] : this.#frames.split(data);
+    if (pieces === undefined) return this.#fail();
+    for (const piece of pieces) this.#decode(piece);
+  }
+
+  #decode(data: Buffer): void {
     this.#bytesIn += data.length;
     this.#decoding += 1;
     this.#decoder.write(data, () => {
