@@ -95,6 +95,8 @@ def read(line):
 def check_members(value, members):
     if set(value) != set(members) or any(type(value[name]) not in types for name, types in members.items()):
         raise Tampered("other members than it should have")
+    if not 0 <= value.get("time", 0) <= 8_640_000_000_000_000:
+        raise Tampered("a time that is none")
 
 def node(left, right):
     return sha256(b"\x01" + left + right)

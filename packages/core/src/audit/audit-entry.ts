@@ -22,6 +22,14 @@ export interface AuditEntry extends AuditEvent {
   readonly node: string | null;
 }
 
+/** The last moment of which ECMAScript's dates can speak: whoever shows a later one would fail. */
+const MAX_TIME = 8_640_000_000_000_000;
+
+/** Whether a number is a time of a log: Unix milliseconds. */
+export function isAuditTime(value: JsonValue | undefined): value is number {
+  return typeof value === "number" && value >= 0 && value <= MAX_TIME;
+}
+
 const MEMBERS = "actor,agent,data,kind,node,org,run,seq,time";
 
 /** An entry that has no number yet: the text before it and behind it. Neither holds a line feed. */
@@ -61,7 +69,9 @@ export function readEntry(line: string): AuditEntry {
   const isWellTyped =
     [actor, kind].every((text) => typeof text === "string") &&
     [agent, node, org, run].every((text) => text === null || typeof text === "string") &&
-    [seq, time].every((count) => typeof count === "number" && count >= 0) &&
+    typeof seq === "number" &&
+    seq >= 0 &&
+    isAuditTime(time) &&
     typeof data === "object" &&
     data !== null &&
     !Array.isArray(data);

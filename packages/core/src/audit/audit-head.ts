@@ -1,7 +1,7 @@
 import { base64url, fromBase64url } from "../encoding/base64url.ts";
 import { encodeTuple } from "../encoding/signed-tuple.ts";
 import { Problem } from "../problem.ts";
-import { readCanonical } from "./audit-entry.ts";
+import { isAuditTime, readCanonical } from "./audit-entry.ts";
 import { canonicalJson, type JsonValue } from "./canonical-json.ts";
 import type { Hash } from "./merkle-tree.ts";
 
@@ -88,7 +88,7 @@ export function readHead(line: string): CountersignedHead {
   const { key_id: keyId, size, time, witnesses } = value;
   const root = bytesOf(value.root);
   const signature = bytesOf(value.signature);
-  if (Object.keys(value).join() !== MEMBERS || typeof keyId !== "string" || !isCount(size) || !isCount(time)) {
+  if (Object.keys(value).join() !== MEMBERS || typeof keyId !== "string" || !isCount(size) || !isAuditTime(time)) {
     throw new Problem("audit.tampered", { detail: "it has not the members of a head" });
   }
   if (root?.length !== 32 || signature?.length !== 64) {

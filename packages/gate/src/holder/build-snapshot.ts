@@ -7,6 +7,7 @@ import { PLAIN_PLACEHOLDER } from "../credentials/placeholder.ts";
 import { refuseConflicts, refuseSlotConflicts } from "../credentials/refuse-conflicts.ts";
 import { open, seal } from "../credentials/seal.ts";
 import type { GrantedCredentials } from "../fleet/granted-credentials.ts";
+import { isClientAuth } from "../pipeline/strip-client-auth.ts";
 import { type InlineValues, isExternal, type RegisteredRun } from "../registry/registered-run.ts";
 import { requireLongEnough, scrubbedForms } from "../scrub/value-forms.ts";
 import type { Injection, RunSnapshot, ScrubbedValue } from "../snapshot/run-snapshot.ts";
@@ -58,11 +59,9 @@ async function buildSnapshot(run: RegisteredRun, { credentials, key, ceilings }:
   for (const { host, header, value, grant } of inline.credentials) {
     const everywhere = { credential: undefined, methods: undefined, paths: undefined, allowCleartext: false };
     granted.push({ ...everywhere, grant, host, header, value });
-    scrub.push(...scrubbedForms(requireLongEnough(bareValue(value)), value, PLAIN_PLACEHOLDER.prefix));
   }
-  for (const { value, placeholder } of inline.slots) {
-    scrub.push(...scrubbedForms(requireLongEnough(value), value, placeholder));
-  }
+  const keys = inline.extraHeaders.filter(({ name }) => isClientAuth(name.toLowerCase()));
+  scrub.push(...scrubbedInline({ ...inline, extraHeaders: keys }));
   refuseConflicts(granted);
   refuseSlotConflicts(inline.slots, granted);
   return {
@@ -86,8 +85,18 @@ async function buildSnapshot(run: RegisteredRun, { credentials, key, ceilings }:
       ...inline.slots.map(({ grant, placeholder }) => ({ grant, text: placeholder })),
     ],
     scrub: [...new Map(scrub.map((one) => [one.value, one])).values()],
-    scrubHosts: [],
+    scrubHosts: keys.map(({ host }) => host),
   };
+}
+
+function scrubbedInline({ credentials, slots, extraHeaders }: InlineValues): readonly ScrubbedValue[] {
+  const { prefix } = PLAIN_PLACEHOLDER;
+  return [
+    ...credentials.flatMap(({ value }) => scrubbedForms(requireLongEnough(bareValue(value)), value, prefix)),
+    ...slots.flatMap(({ value, placeholder }) => scrubbedForms(requireLongEnough(value), value, placeholder)),
+    // Callers put keys there, too.
+    ...extraHeaders.flatMap(({ value }) => scrubbedForms(bareValue(value), value, prefix)),
+  ];
 }
 
 /** What a grant's binding sets, with this whole header value. */

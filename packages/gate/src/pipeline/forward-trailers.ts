@@ -7,13 +7,13 @@ import { isClientAuth } from "./strip-client-auth.ts";
 export function forwardTrailers(trailers: readonly Field[], context: RequestContext): readonly Field[] {
   if (trailers.length === 0) return trailers;
   const { plan, run, stripsClientAuth } = context;
-  const owned = new Set(plan.injections.map(({ injection }) => injection.header));
+  const owned = new Set(plan.injections.map(({ injection }) => cgiName(injection.header)));
   return trailers.filter(
     ({ lowerName, value }) =>
       isForwarded(lowerName) &&
       !owned.has(cgiName(lowerName)) &&
       !(stripsClientAuth && isClientAuth(lowerName)) &&
-      !plan.removedHeaders.has(lowerName) &&
+      !plan.removedHeaders.has(cgiName(lowerName)) &&
       !run.snapshot.placeholders.some(({ text }) => value.includes(text)),
   );
 }

@@ -25,6 +25,8 @@ export function scrubbedForms(value: string, headerValue: string, placeholder: s
     sent,
     // Forms write a space as a plus.
     value.replaceAll(" ", "+"),
+    // UTF-16 in either order of its bytes, which a text need not state.
+    [...value].join("\0"),
     // A value that looks like an escape itself, in a text of which escapes are read.
     readEscapes(bytes, true)?.bytes.toString("latin1") ?? value,
     hex,

@@ -15,6 +15,6 @@ export function keepScrubbing(snapshot: RunSnapshot, before: RunSnapshot | undef
   const kept = before.scrub.filter(({ value }) => !current.has(value)).slice(0, MAX_KEPT_FORMS);
   if (kept.length === 0) return snapshot;
   const granted = [...before.injections, ...before.slots].map(({ host }) => host);
-  const hosts = new Set([...granted, ...before.scrubHosts]);
+  const hosts = new Set([...snapshot.scrubHosts, ...granted, ...before.scrubHosts]);
   return { ...snapshot, scrub: [...snapshot.scrub, ...kept], scrubHosts: [...hosts].slice(0, MAX_KEPT_HOSTS) };
 }

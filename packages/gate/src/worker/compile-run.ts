@@ -13,7 +13,7 @@ import {
 } from "@gatehouse/core";
 import { ALWAYS_FRESH, type Freshness } from "../fleet/freshness.ts";
 import type { RequestHead } from "../http1/messages.ts";
-import { isForwarded } from "../pipeline/forwarded-fields.ts";
+import { cgiName, isForwarded } from "../pipeline/forwarded-fields.ts";
 import { SoughtValues } from "../scrub/sought-values.ts";
 import { type McpPlace, parseMcpServer } from "../snapshot/mcp-server.ts";
 import type { HeaderSlot, Injection, RunSnapshot, Transformer } from "../snapshot/run-snapshot.ts";
@@ -92,7 +92,7 @@ export class CompiledRun {
     const { extraHeaders, removeHeaders, scrubHosts } = this.snapshot;
     const slots = closest(this.snapshot.slots, host, port);
     const transformers = new Set(closest(this.snapshot.transformers, host, port).map(({ kind }) => kind));
-    const names = closest(removeHeaders, host, port).map(({ name }) => name.toLowerCase());
+    const names = closest(removeHeaders, host, port).map(({ name }) => cgiName(name.toLowerCase()));
     const injections = this.#injections.filter((one) => matchHostPattern(one.host, host, port));
     const isGranted = injections.length + slots.length > 0;
     const isStillScrubbed = scrubHosts.some((text) => matchHostPattern(parseHostPattern(text), host, port));

@@ -75,11 +75,16 @@ function decisionOf(code: ProblemCode | undefined): RequestRecord["decision"] {
 const MAX_URL = 2_048;
 
 function urlOf(head: RequestHead, place: Place | undefined, context: RequestContext | undefined): string {
-  if (head.method === "CONNECT") return head.target.slice(0, MAX_URL);
+  if (head.method === "CONNECT") return bounded(head.target);
   if (place === undefined) return "";
   const port = place.port === (place.isTls ? 443 : 80) ? "" : `:${place.port}`;
   const origin = `${place.isTls ? "https" : "http"}://${place.host.includes(":") ? `[${place.host}]` : place.host}${port}`;
   const names = context?.query?.split("&").map((part) => encodeURIComponent(parameterName(part)));
   const query = names === undefined ? "" : `?${names.join("&")}`;
-  return `${origin}${context?.path ?? ""}${query}`.slice(0, MAX_URL);
+  return bounded(`${origin}${context?.path ?? ""}${query}`);
+}
+
+/** A part must not pass for the whole. */
+function bounded(url: string): string {
+  return url.length <= MAX_URL ? url : `${url.slice(0, MAX_URL - 1)}…`;
 }

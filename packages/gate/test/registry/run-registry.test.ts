@@ -26,6 +26,21 @@ describe("a registered run", () => {
     expect(JSON.stringify(registry.list())).not.toContain(token);
   });
 
+  test("has keys among its headers scrubbed from answers of their hosts", async () => {
+    const { registry, served } = await openRegistry(directory);
+    const extra = { host: "x.test", header_name: "X-Api-Key", value: "extra-secret" };
+    const token = await registry.register(registration({ extra_headers: [extra] }));
+    expect(served.runs.get("r1")?.scrub.map(({ value }) => value)).toContain("extra-secret");
+    expect(served.runs.get("r1")?.scrubHosts).toEqual(["x.test"]);
+    await registry.register(
+      registration({ auth_token: token, extra_headers: [{ ...extra, host: "y.test", value: "another-secret" }] }),
+    );
+    expect(served.runs.get("r1")?.scrub.map(({ value }) => value)).toEqual(
+      expect.arrayContaining(["extra-secret", "another-secret"]),
+    );
+    expect(served.runs.get("r1")?.scrubHosts).toEqual(expect.arrayContaining(["x.test", "y.test"]));
+  });
+
   test("comes back whole after a restart", async () => {
     const before = await openRegistry(directory);
     const token = await before.registry.register(registration());

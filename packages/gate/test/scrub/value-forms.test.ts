@@ -93,6 +93,18 @@ describe("a value is found", () => {
     expect(scrub(soughtFor("two words here"), ["a=two+words+here&b"])).not.toContain("words");
   });
 
+  test("in UTF-16 that is not stated, in either order of its bytes", () => {
+    const sought = soughtFor(VALUE);
+    for (const wide of [(c: string) => `${c}\0`, (c: string) => `\0${c}`]) {
+      const text = [...`{"a": ${VALUE}}`].map(wide).join("");
+      for (let cut = 0; cut <= text.length; cut += 1) {
+        const clean = scrub(sought, [text.slice(0, cut), text.slice(cut)]);
+        expect(clean).toHaveLength(text.length);
+        expect(clean).not.toContain([..."01"].map(wide).join("").slice(0, 3));
+      }
+    }
+  });
+
   test("in a type that is no text as it is and in base64, and escapes are not read there", () => {
     const sought = soughtFor(VALUE);
     for (const text of [VALUE, btoa(`u${VALUE}u`)])

@@ -229,10 +229,11 @@ test("registered headers are removed, then added, and a grant's own stays", asyn
     ],
     removeHeaders: [
       { host, name: "X-Gone" },
+      { host, name: "x_too" },
       { host, name: "authorization" },
     ],
   }));
-  await service.ask("GET /", ["X-Gone: x", "X-Kept: x"]);
+  await service.ask("GET /", ["X-Gone: x", "x_gone: x", "X-Too: x", "X-Kept: x"]);
   expect(service.origin.requests[0]?.fields).toEqual([
     ["host", service.host],
     ["x-kept", "x"],
@@ -240,6 +241,30 @@ test("registered headers are removed, then added, and a grant's own stays", asyn
     ["authorization", "Bearer real"],
     ["accept-encoding", "identity"],
   ]);
+});
+
+test("of registered headers those that authenticate go into no cleartext, nor where the request is the answer", async () => {
+  await using origin = await openRawOrigin(undefined, () => ok("hello"));
+  await using gate = await openGate();
+  const host = `api.test:${origin.port}`;
+  const extraHeaders = [
+    { host, name: "X-Version", value: "1" },
+    { host, name: "X-Api-Key", value: "real" },
+  ];
+  const token = await gate.put({ policy: allowing(host), extraHeaders });
+  const front = await gate.dial();
+  await front.ask([`GET http://${host}/ HTTP/1.1`, `Host: ${host}`, `Proxy-Authorization: Bearer ${token}`]);
+  expect(origin.requests[0]?.fields).toEqual([
+    ["host", host],
+    ["x-version", "1"],
+  ]);
+  await using service = await openService((place) => ({
+    extraHeaders: extraHeaders.map((one) => ({ ...one, host: place })),
+  }));
+  await service.ask("TRACE /");
+  await service.ask("GET /");
+  expect(service.sent("x-version")).toEqual(["1", "1"]);
+  expect(service.sent("x-api-key")).toEqual([undefined, "real"]);
 });
 
 const PLACEHOLDER = "gh-placeholder-0123456789abcdef";
