@@ -10,6 +10,7 @@ import { DATABASES } from "./databases.ts";
 import { type HostUnderTest, type OrgUnderTest, RETENTION } from "./fleet-under-test.ts";
 import { openSession } from "./host-session.ts";
 import { orgOnDatabase } from "./org-on-database.ts";
+import { storedRows } from "./stored-rows.ts";
 
 type Telemetry = MessageInitShape<typeof UploadTelemetryRequestSchema>;
 type Reports = MessageInitShape<typeof UploadEventsRequestSchema>;
@@ -287,6 +288,36 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await on.org.nodes.revokeNode({ nodeId: n3.nodeId }, on.org.headers);
     await expect(n3.telemetry(samples(1, [2]))).rejects.toEqual(refused("auth.refused"));
     expect((await stored(n3.nodeId)).values).toEqual([1]);
+  });
+
+  test("a long snapshot takes several transactions, between which others have their turn, and says each change once", async () => {
+    const many = await Uploader.open(on.org, "many");
+    const runs = Array.from({ length: 1_200 }, (_, at) => ({ ...RUNNING, runId: `many-${at}` }));
+    await using store = await connectStore(on.database.location, on.fleet.clock);
+    const { batch } = readEvents(create(UploadEventsRequestSchema, snapshot(0, runs)));
+    const upload = { nodeId: many.nodeId, batches: [batch] };
+    const outcomes = await store.inOrg(on.org.orgId, (tx) => storeEvents(tx, [upload, upload]));
+    expect(outcomes).toMatchObject(
+      [500, 0].map((stored) => ({ rest: { batches: [{ content: { payload: { stored } } }] } })),
+    );
+    expect(await runsOf(many.nodeId)).toHaveLength(500);
+    expect(await many.events()).toEqual({});
+    expect(await many.events(snapshot(0, runs), run(1, { ...RUNNING, runId: "many-0", state: 3 }))).toEqual({
+      runs: 1n,
+    });
+    expect(await runsOf(many.nodeId)).toHaveLength(1_199);
+    expect(await many.events(snapshot(2, []))).toEqual({ runs: 2n });
+    expect(await runsOf(many.nodeId)).toEqual([]);
+    const rows = await storedRows(on.database.location, on.org.orgId, "events");
+    const kinds = Map.groupBy(
+      (rows as unknown as { node_id: string; kind: string }[]).filter(({ node_id }) => node_id === many.nodeId),
+      ({ kind }) => kind,
+    );
+    expect([...kinds].map(([kind, all]) => [kind, all.length])).toEqual([
+      ["run.running", 1_200],
+      ["run.exited", 1],
+      ["run.gone", 1_199],
+    ]);
   });
 
   test("samples are read in the order of time, within a time, by name and up to a limit, however they were packed", async () => {

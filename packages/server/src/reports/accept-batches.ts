@@ -10,18 +10,23 @@ export interface Accepted<Payload> {
   readonly gaps: readonly UploadGap[];
   readonly moved: readonly SourceOffset[];
   readonly acknowledged: Acknowledged;
+  /** Where the node's sources go on behind it. */
+  readonly next: ReadonlyMap<string, number>;
 }
 
 /** Where the sources of the nodes of one transaction stand; the nodes are held until it ends. */
 export class SourceOffsets {
   readonly #stream: UploadStream;
   readonly #confirmed: ReadonlySet<string>;
-  readonly #next = new Map<string, Map<string, number>>();
+  readonly #next = new Map<string, ReadonlyMap<string, number>>();
 
   private constructor(stream: UploadStream, confirmed: ReadonlySet<string>, offsets: readonly SourceOffset[]) {
     this.#stream = stream;
     this.#confirmed = confirmed;
-    for (const { nodeId, source, nextOffset } of offsets) this.#of(nodeId).set(source, nextOffset);
+    const ofNode = Map.groupBy(offsets, ({ nodeId }) => nodeId);
+    for (const [nodeId, own] of ofNode) {
+      this.#next.set(nodeId, new Map(own.map(({ source, nextOffset }) => [source, nextOffset])));
+    }
   }
 
   static async lock(uploads: UploadRecords, stream: UploadStream, nodeIds: readonly string[]): Promise<SourceOffsets> {
@@ -30,13 +35,13 @@ export class SourceOffsets {
   }
 
   /**
-   * Takes what continues each source; what was taken before is passed over. Fails with `uploads.out_of_order` where
+   * Finds what continues each source; what was taken before is passed over. Nothing is taken by it. Fails with `uploads.out_of_order` where
    * something between is missing, `uploads.too_much` for too many sources, `auth.refused` for a node that was revoked
    * meanwhile: then nothing of the upload counts.
    */
   accept<Payload>({ nodeId, batches }: Upload<Payload>): Accepted<Payload> {
     if (!this.#confirmed.has(nodeId)) throw new Problem("auth.refused");
-    const known = this.#of(nodeId);
+    const known = this.#next.get(nodeId) ?? new Map<string, number>();
     const next = new Map(known);
     const payloads: { payload: Payload; capturedAt: number }[] = [];
     const gaps: UploadGap[] = [];
@@ -60,7 +65,6 @@ export class SourceOffsets {
         });
     }
     if (next.size > MAX_SOURCES) throw new Problem("uploads.too_much", { detail: "The node has too many sources." });
-    this.#next.set(nodeId, next);
     const moved = [...next].filter(([source, offset]) => known.get(source) !== offset);
     const asked = new Set(batches.map(({ source }) => source));
     return {
@@ -69,13 +73,13 @@ export class SourceOffsets {
       gaps,
       moved: moved.map(([source, nextOffset]) => ({ nodeId, source, nextOffset })),
       acknowledged: acknowledge(next, asked),
+      next,
     };
   }
 
-  #of(nodeId: string): Map<string, number> {
-    const known = this.#next.get(nodeId) ?? new Map<string, number>();
-    this.#next.set(nodeId, known);
-    return known;
+  /** What comes after it in the transaction continues from there. */
+  take({ nodeId, next }: Accepted<unknown>): void {
+    this.#next.set(nodeId, next);
   }
 }
 

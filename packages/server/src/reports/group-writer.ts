@@ -9,49 +9,49 @@ interface Waiting<Item, Result> extends PromiseWithResolvers<Result> {
 /** Writes what comes for one organisation together: one transaction, one sync of the disk, whatever came meanwhile. */
 export type WriteGroup<Item, Result> = (orgId: string, items: readonly Item[]) => Promise<readonly Result[]>;
 
-/** What waits for one organisation. */
-interface Queue<Item, Result> {
-  readonly waiting: Waiting<Item, Result>[];
-  /** With what is being written. */
-  bytes: number;
-}
-
 /**
  * Group commit: what comes while a transaction runs goes into the next one. Nothing waits for company, and no more
  * than `MAX_WAITING_BYTES` wait in all, `MAX_WAITING_BYTES_OF_ORG` of them for one organisation.
  */
 export class GroupWriter<Item, Result> {
   readonly #write: WriteGroup<Item, Result>;
-  readonly #queues = new Map<string, Queue<Item, Result>>();
+  readonly #queues = new Map<string, Waiting<Item, Result>[]>();
+  readonly #reserved = new Map<string, number>();
   #bytes = 0;
 
   constructor(write: WriteGroup<Item, Result>) {
     this.#write = write;
   }
 
-  /** Resolves when it is stored. Fails with `server.busy` while too much waits, and as the transaction does. */
-  async submit(orgId: string, item: Item, bytes: number): Promise<Result> {
-    const queue = this.#queues.get(orgId) ?? { waiting: [], bytes: 0 };
-    if (this.#bytes + bytes > MAX_WAITING_BYTES || queue.bytes + bytes > MAX_WAITING_BYTES_OF_ORG) {
+  /** Room for what is to be written, all of it, until it is disposed of. Fails with `server.busy` while too much waits. */
+  reserve(orgId: string, bytes: number): Disposable {
+    const own = this.#reserved.get(orgId) ?? 0;
+    if (this.#bytes + bytes > MAX_WAITING_BYTES || own + bytes > MAX_WAITING_BYTES_OF_ORG) {
       throw new SlowDownProblem("server.busy", RETRY_UPLOAD_MS);
     }
-    const own = { ...Promise.withResolvers<Result>(), item, bytes };
     this.#bytes += bytes;
-    queue.bytes += bytes;
-    queue.waiting.push(own);
-    if (!this.#queues.has(orgId)) {
-      this.#queues.set(orgId, queue);
-      void this.#drain(orgId, queue);
-    }
-    try {
-      return await own.promise;
-    } finally {
-      this.#bytes -= bytes;
-      queue.bytes -= bytes;
-    }
+    this.#reserved.set(orgId, own + bytes);
+    return {
+      [Symbol.dispose]: () => {
+        this.#bytes -= bytes;
+        const left = (this.#reserved.get(orgId) ?? 0) - bytes;
+        if (left > 0) this.#reserved.set(orgId, left);
+        else this.#reserved.delete(orgId);
+      },
+    };
   }
 
-  async #drain(orgId: string, { waiting }: Queue<Item, Result>): Promise<void> {
+  /** Resolves when it is stored. Fails as the transaction does. */
+  write(orgId: string, item: Item, bytes: number): Promise<Result> {
+    const own = { ...Promise.withResolvers<Result>(), item, bytes };
+    const queue = this.#queues.get(orgId);
+    if (queue !== undefined) queue.push(own);
+    else void this.#drain(orgId, [own]);
+    return own.promise;
+  }
+
+  async #drain(orgId: string, waiting: Waiting<Item, Result>[]): Promise<void> {
+    this.#queues.set(orgId, waiting);
     // What arrives in the same turn goes along.
     await Promise.resolve();
     while (waiting.length > 0) await this.#writeGroup(orgId, waiting.splice(0, groupLength(waiting)));

@@ -37,6 +37,8 @@ export interface RunRecords {
   list(query: RunQuery): Promise<readonly ReportedRun[]>;
   /** Writes what is said now; a run of another node is left alone. */
   put(runs: readonly ReportedRun[]): Promise<void>;
+  /** Of a node's runs, those that have not ended. */
+  liveIds(nodeId: string, limit: number): Promise<readonly string[]>;
   /** Forgets at most `limit` runs that ended before this. Returns how many. */
   removeEndedBefore(time: number, limit: number): Promise<number>;
 }

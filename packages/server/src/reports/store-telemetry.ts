@@ -14,14 +14,17 @@ export interface TelemetryTransaction {
 
 export type Samples = readonly Omit<StoredSample, "nodeId">[];
 
-/** What became of one upload of a group: its answer, or why nothing of it was stored. */
-export type Outcome = { readonly acknowledged: Acknowledged } | { readonly refused: unknown };
+/** What became of one upload of a group: its answer, why nothing of it was stored, or that more of it is to be. */
+export type Outcome<Payload> =
+  | { readonly acknowledged: Acknowledged }
+  | { readonly refused: unknown }
+  | { readonly rest: Upload<Payload> };
 
 /** Stores the uploads of many nodes in one transaction. What one of them does wrong costs the others nothing. */
 export async function storeTelemetry(
   tx: TelemetryTransaction,
   uploads: readonly Upload<Samples>[],
-): Promise<readonly Outcome[]> {
+): Promise<readonly Outcome<Samples>[]> {
   const offsets = await SourceOffsets.lock(tx.uploads, "telemetry", idsOf(uploads));
   const owners = await ownersOf(tx.runs, uploads);
   const now = tx.now();
@@ -32,6 +35,7 @@ export async function storeTelemetry(
     try {
       requireOwn(upload, owners);
       const one = offsets.accept(upload);
+      offsets.take(one);
       accepted.push(one);
       for (const { payload } of one.payloads) {
         // A clock that runs ahead must not keep samples from being forgotten.

@@ -11,8 +11,12 @@ export const MAX_WAITING_BYTES = 128 * 1_048_576;
 export const MAX_WAITING_BYTES_OF_ORG = 32 * 1_048_576;
 /** When to come again if there was no room. */
 export const RETRY_UPLOAD_MS = 5_000;
-/** One transaction takes no more, so that others have their turn. */
-export const MAX_GROUP_BYTES = 8 * 1_048_576;
+/** One transaction takes no more of smaller batches, some 0.1 s of work at most, so that others have their turn. */
+export const MAX_GROUP_BYTES = 131_072;
+/** Runs that one transaction writes for snapshots: what is left of them follows in the next ones. */
+export const MAX_SNAPSHOT_RUNS = 500;
+/** Two streams whose snapshots contradict each other would go on for ever. */
+export const MAX_TURNS = 100;
 /** How many streams of one kind are read at once. */
 export interface UploadBounds {
   readonly ofNode: number;

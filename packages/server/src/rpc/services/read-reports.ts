@@ -41,8 +41,9 @@ export function readEvents(message: UploadEventsRequest): SizedBatch<RunReport> 
   const report: RunReport =
     payload.case === "run" && first !== undefined
       ? { kind: "run", run: readRun(first) }
-      : { kind: "snapshot", runs: runs.map(readRun) };
-  return sized(message, { content: { kind: "payload", payload: report }, bytes });
+      : { kind: "snapshot", runs: runs.map(readRun), stored: 0 };
+  const isAlone = report.kind === "snapshot";
+  return { ...sized(message, { content: { kind: "payload", payload: report }, bytes }), isAlone };
 }
 
 interface Envelope {

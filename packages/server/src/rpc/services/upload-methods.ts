@@ -1,12 +1,19 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { NodeGatewayService } from "@gatehouse/wire";
 import { type CopyDeps, copyNodeLog } from "../../audit/copy-node-log.ts";
-import type { Upload } from "../../reports/batch.ts";
+import { SlowDownProblem } from "../../limits/slow-down-problem.ts";
+import type { Acknowledged, Upload } from "../../reports/batch.ts";
 import { GroupWriter } from "../../reports/group-writer.ts";
 import { type ReadBatches, readBatches } from "../../reports/read-batches.ts";
 import { type RunReport, storeEvents } from "../../reports/store-events.ts";
 import { type Outcome, type Samples, storeTelemetry } from "../../reports/store-telemetry.ts";
-import { AUDIT_STREAMS, MAX_AUDIT_STREAM_MS, REPORT_STREAMS } from "../../reports/upload-limits.ts";
+import {
+  AUDIT_STREAMS,
+  MAX_AUDIT_STREAM_MS,
+  MAX_TURNS,
+  REPORT_STREAMS,
+  RETRY_UPLOAD_MS,
+} from "../../reports/upload-limits.ts";
 import { UploadPlaces } from "../../reports/upload-places.ts";
 import { withNews } from "../../reports/with-news.ts";
 import { within } from "../../reports/within.ts";
@@ -15,12 +22,12 @@ import { nodeCaller } from "../caller.ts";
 import { readAuditItems } from "./read-audit-items.ts";
 import { readEvents, readTelemetry } from "./read-reports.ts";
 
-/** What nodes upload. A stream is read whole, then stored with those of other nodes that came meanwhile. */
+/** What nodes upload. A stream is read whole, then stored piece by piece with those of other nodes that came meanwhile. */
 export function uploadMethods({ store, bus }: ServerContext) {
-  const telemetry = new GroupWriter<Upload<Samples>, Outcome>((orgId, uploads) =>
+  const telemetry = new GroupWriter<Upload<Samples>, Outcome<Samples>>((orgId, uploads) =>
     store.inOrg(orgId, (tx) => storeTelemetry(tx, uploads)),
   );
-  const events = new GroupWriter<Upload<RunReport>, Outcome>(async (orgId, uploads) => {
+  const events = new GroupWriter<Upload<RunReport>, Outcome<RunReport>>(async (orgId, uploads) => {
     const outcomes = await store.inOrg(orgId, (tx) => storeEvents(tx, uploads));
     bus.publish({ kind: "events", orgId });
     return outcomes;
@@ -52,12 +59,32 @@ export function uploadMethods({ store, bus }: ServerContext) {
 }
 
 async function submit<Payload>(
-  writer: GroupWriter<Upload<Payload>, Outcome>,
-  { batches, bytes }: ReadBatches<Payload>,
+  writer: GroupWriter<Upload<Payload>, Outcome<Payload>>,
+  { pieces, bytes }: ReadBatches<Payload>,
   context: HandlerContext,
 ): Promise<{ acknowledged: Record<string, bigint> }> {
   const { orgId, nodeId } = nodeCaller(context);
-  const outcome = await writer.submit(orgId, { nodeId, batches }, bytes);
-  if ("refused" in outcome) throw outcome.refused;
-  return { acknowledged: Object.fromEntries([...outcome.acknowledged].map(([source, at]) => [source, BigInt(at)])) };
+  using _ = writer.reserve(orgId, bytes);
+  const acknowledged: Record<string, bigint> = {};
+  for (const { batches, bytes: size } of pieces) {
+    const write = (upload: Upload<Payload>) => writer.write(orgId, upload, size);
+    const stored = await storeWhole({ nodeId, batches }, write);
+    for (const [source, at] of stored) acknowledged[source] = BigInt(at);
+  }
+  return { acknowledged };
+}
+
+/** A piece that takes several transactions: others have their turn between them. */
+async function storeWhole<Payload>(
+  upload: Upload<Payload>,
+  write: (upload: Upload<Payload>) => Promise<Outcome<Payload>>,
+): Promise<Acknowledged> {
+  let left = upload;
+  for (let turn = 0; turn < MAX_TURNS; turn += 1) {
+    const outcome = await write(left);
+    if ("refused" in outcome) throw outcome.refused;
+    if ("acknowledged" in outcome) return outcome.acknowledged;
+    left = outcome.rest;
+  }
+  throw new SlowDownProblem("server.busy", RETRY_UPLOAD_MS);
 }

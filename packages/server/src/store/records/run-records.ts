@@ -40,6 +40,10 @@ export function runRecords(scope: RecordScope): RunRecords {
           run.endedAt ?? null,
         ]),
       }),
+    liveIds: async (nodeId, limit) => {
+      const own = db.selectFrom("runs").select("id").where("org_id", "=", orgId).where("node_id", "=", nodeId);
+      return (await own.where("ended_at", "is", null).limit(limit).execute()).map(({ id }) => id);
+    },
     removeEndedBefore: (time, limit) => removeSome(scope, "runs", { olderBy: "ended_at", time, limit }),
   };
 }
