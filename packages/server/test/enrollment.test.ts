@@ -13,8 +13,9 @@ import {
   refused,
   signWith,
 } from "./fleet-under-test.ts";
-import { apiKeyOf, awaitRequest, nonceOf, openJwe, openSealed } from "./host-session.ts";
+import { apiKeyOf, awaitRequest, nonceOf, openJwe, openSealed, openSession } from "./host-session.ts";
 import { orgOnDatabase } from "./org-on-database.ts";
+import { storedRows } from "./stored-rows.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -177,6 +178,24 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const good = await host.proof(sessionToken, "RotateApiKey", nonce);
     await on.fleet.gateway.rotateApiKey({}, good);
     await expect(on.fleet.gateway.rotateApiKey({}, good)).rejects.toEqual(refused("auth.refused"));
+  });
+
+  test("of the keys that a node asks for and never uses a few are good, so that ending it stays one short step", async () => {
+    const host = await on.org.enroll("greedy");
+    const session = await openSession(host);
+    const live = async () => {
+      const rows = await storedRows(on.database.location, on.org.orgId, "api_keys");
+      return (rows as unknown as { node_id: string; revoked_at: number | null }[]).filter(
+        (row) => row.node_id === host.registered.nodeId && row.revoked_at === null,
+      );
+    };
+    for (let turn = 0; turn < 7; turn += 1) {
+      await on.fleet.gateway.rotateApiKey({}, await session.headersFor("RotateApiKey"));
+    }
+    expect(await live()).toHaveLength(5);
+    await expect(on.fleet.gateway.rotateApiKey({}, await session.headersFor("RotateApiKey"))).resolves.toBeDefined();
+    // The one that it uses is not among those that go.
+    await host.handshake(session.told.api_key);
   });
 
   test("an expired API key still opens a session, which brings a fresh key", async () => {

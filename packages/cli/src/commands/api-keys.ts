@@ -5,6 +5,7 @@ import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { allPages } from "../operator/all-pages.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { readRole, roleName } from "../operator/roles.ts";
+import { apiKeyItMade } from "../operator/server-said.ts";
 import { printJson, printLine, printTable, shown } from "../terminal/print.ts";
 import { readDuration } from "../terminal/read-duration.ts";
 
@@ -34,13 +35,14 @@ export async function createApiKey(invocation: Invocation): Promise<number> {
     org.createApiKey({ label, role, ttlMs, member }),
   );
   if (made.stored === undefined) throw new Problem("server.untrusted", { detail: "Its answer names no key." });
+  const apiKey = apiKeyItMade(made.apiKey);
   const stored = describeApiKey(made.stored);
   const out = textOption(invocation, "out");
-  if (out !== undefined) await writeFileAtomic(out, `${made.apiKey}\n`);
-  if (isSet(invocation, "json")) printJson(out === undefined ? { api_key: made.apiKey, ...stored } : stored);
+  if (out !== undefined) await writeFileAtomic(out, `${apiKey}\n`);
+  if (isSet(invocation, "json")) printJson(out === undefined ? { api_key: apiKey, ...stored } : stored);
   else if (out !== undefined) printLine(`Wrote the key to ${out}. It is good until ${stored.expires_at}.`);
   else {
-    printLine(made.apiKey);
+    printLine(apiKey);
     printLine(`It is shown this once, and good until ${stored.expires_at}.`);
   }
   return 0;

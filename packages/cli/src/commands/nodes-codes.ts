@@ -4,6 +4,7 @@ import { Enrollment_State } from "@gatehouse/wire";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
 import { allPages } from "../operator/all-pages.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { nameItSaid } from "../operator/server-said.ts";
 import { note, printJson, printLine, printTable } from "../terminal/print.ts";
 import { readDuration } from "../terminal/read-duration.ts";
 import { readLabels } from "../terminal/read-labels.ts";
@@ -34,7 +35,7 @@ async function tellOfOthers({ nodes }: Operator, own: Pick<MadeCode, "name" | "e
   const enrollments = await allPages(nodes.listEnrollmentCodes, (page) => page.enrollments);
   for (const { id, name, state } of enrollments) {
     if (name !== own.name || id === own.enrollmentId || !WAITING.has(state)) continue;
-    note(`${name} waits by another code already; to end that one: gatehouse nodes cancel ${id}`);
+    note(`${name} waits by another code already; to end that one: gatehouse nodes cancel ${nameItSaid(id)}`);
   }
 }
 
@@ -48,8 +49,9 @@ export async function replaceNode(invocation: Invocation): Promise<number> {
   const claimTtlMs = ttlOf(invocation);
   return asOperator(invocation.config.state.dir, async (operator) => {
     const { node } = await operator.nodes.getNode({ node: invocation.args[0] ?? "" });
+    const name = nameItSaid(node?.name ?? "");
     const made = await operator.nodes.replaceNode({ nodeId: node?.id ?? "", claimTtlMs });
-    return show(invocation, operator, { ...made, name: node?.name ?? "NAME" });
+    return show(invocation, operator, { ...made, name });
   });
 }
 

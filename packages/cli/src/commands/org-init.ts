@@ -5,7 +5,7 @@ import { createOrg, putFirstRoster } from "../operator/create-org.ts";
 import { inviteTo } from "../operator/invitation-link.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { OperatorFiles } from "../operator/operator-files.ts";
-import { printJson, printLine } from "../terminal/print.ts";
+import { printJson, printLine, shown } from "../terminal/print.ts";
 import { readCode } from "../terminal/read-code.ts";
 
 /** A server without passwords, or of an earlier release; an owner who has one. */
@@ -35,7 +35,7 @@ export async function orgInit(invocation: Invocation): Promise<number> {
     printJson({ org_id: orgId, owner, org_key: base64url(orgKey), server_key: base64url(identityKey) });
     return 0;
   }
-  printLine(`Made ${name} (${orgId}) at ${origin}; you are ${owner}, its owner.`);
+  printLine(`Made ${name} (${shown(orgId)}) at ${origin}; you are ${owner}, its owner.`);
   printLine(`Its keys are in ${files.directory}: keep a copy of org.key and org-encryption.key somewhere safe.`);
   await printOwnersLink(stateDir, owner);
   printLine("Next: gatehouse nodes enroll-code");

@@ -48,6 +48,8 @@ export interface CompleteDeps {
 
 export const SESSION_TTL_MS = 900_000;
 export const TOKEN_BYTES = 32;
+/** Answers of one node that may be under way, or were lost; without an end, ending the node would take for ever. */
+const MAX_UNUSED_KEYS = 4;
 
 /**
  * Opens the node's one session for whoever signs the challenge with its identity key; the session before is fenced
@@ -120,12 +122,14 @@ async function settleKeys(tx: CompleteTransaction, node: Node, used: ApiKey): Pr
   if (enrollment?.sealed !== undefined) await tx.enrollments.update(enrollment.id, { sealed: null });
 }
 
-/** Issues a further API key of a node, sealed to it. */
+/** Issues a further API key of a node, sealed to it. Of those that never came to be used, a few stay: the newest. */
 export async function freshKey(
   tx: Pick<CompleteTransaction, "now" | "apiKeys">,
   { node, aad }: { readonly node: Node; readonly aad: Uint8Array },
   random: Random,
 ): Promise<{ readonly id: string; readonly sealed: string; readonly expiresAt: number }> {
+  const unused = (await tx.apiKeys.listOfNode(node.id)).filter(({ lastUsedAt }) => lastUsedAt === undefined);
+  for (const { id } of unused.slice(0, 1 - MAX_UNUSED_KEYS)) await tx.apiKeys.revoke(id);
   const { text, stored } = issueApiKey("ghn", tx.now(), random);
   const expiresAt = tx.now() + API_KEY_TTL_MS;
   await tx.apiKeys.insert({
