@@ -1,4 +1,5 @@
-import { breakCall, breakEach, eventually, productCommand, startFleet } from "@gatehouse/testbed";
+import { DatabaseSync } from "node:sqlite";
+import { breakCall, breakEach, eventually, failCalls, productCommand, startFleet } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import { DaemonUnderFaults, expectCommandsEndedOnce } from "./daemon-under-faults.ts";
 import { openHosts, SYNC } from "./host-under-faults.ts";
@@ -116,7 +117,7 @@ test(
   SOAK_MS,
 );
 
-test("a daemon whose journal the disk refuses says so and ends; started again it connects", async () => {
+test("a daemon whose journal the disk refuses at its start says so and ends; later it takes no command and stays connected", async () => {
   await using fleet = await startFleet();
   await fleet.initOrg();
   await fleet.enrollHost("n1");
@@ -128,5 +129,20 @@ test("a daemon whose journal the disk refuses says so and ends; started again it
   expect(refused.stderr).toContain("journal.db cannot be opened");
   const daemon = fleet.start(own);
   await daemon.line("the node's ready line", (line) => line.includes('"ready":true'));
-  await eventually("the connection", () => daemon.stderr.includes("connected to the server"), { timeoutMs: 30_000 });
+  const connections = () => daemon.stderr.split("connected to the server").length - 1;
+  await eventually("the connection", () => connections() === 1, { timeoutMs: 30_000 });
+
+  const ping = () => fleet.run(["nodes", "ping", "n1", "--state-dir", fleet.path("o")]);
+  expect((await ping()).code).toBe(0);
+  using journal = new DatabaseSync(fleet.path("n1", "journal.db"), { timeout: 5_000 });
+  journal.exec("update commands set not_after = 0");
+  await using failing = failCalls(daemon.pid, "pwrite64", "ENOSPC");
+  const refusal = expect.stringContaining("State could not be written");
+  await eventually("a refusal", async () => refusal.asymmetricMatch((await ping()).stderr));
+  // What the journal would forget at each connection it keeps, and the node hears its server all the same.
+  await fleet.stopServer();
+  await fleet.startServer();
+  await eventually("the connection with a full disk", () => connections() === 2, { timeoutMs: 30_000 });
+  await failing[Symbol.asyncDispose]();
+  await eventually("a ping that is answered", async () => (await ping()).code === 0);
 });

@@ -148,9 +148,7 @@ export class FleetVault {
       const change = compare(this.#entries, left);
       this.#entries = left;
       this.#state = { ...this.#state, revoked };
-      const gone = onGone(change);
-      await writeFleetState(this.#deps.stateDir, this.#state);
-      await gone;
+      await Promise.all([onGone(change), writeFleetState(this.#deps.stateDir, this.#state)]);
     });
   }
 

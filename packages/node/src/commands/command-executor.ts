@@ -74,14 +74,7 @@ export class CommandExecutor implements AsyncDisposable {
       this.#deps.journal.accept(verdict.header);
     } catch (failure) {
       this.#inFlight -= 1;
-      this.#deps.log.error("command could not be accepted", { commandId, failure });
-      // Nothing was done, and nothing is remembered here.
-      return this.#deps.sendAck({
-        commandId,
-        ...DONE,
-        status: Ack_Status.INTERNAL,
-        message: toProblem(failure).message,
-      });
+      return this.#fail(commandId, failure);
     }
     this.#deps.log.info("command accepted", { commandId });
     const actor = actorOf(verdict.header);
@@ -143,8 +136,17 @@ export class CommandExecutor implements AsyncDisposable {
   async #refuse({ header }: Command, outcome: CommandOutcome): Promise<void> {
     const commandId = header?.commandId ?? "";
     this.#deps.log.warn("command refused", { commandId, why: outcome.message, status: Ack_Status[outcome.status] });
-    await this.#record("command.refused", header, { status: Ack_Status[outcome.status], why: outcome.message });
-    this.#deps.sendAck({ commandId, ...outcome });
+    const data = { status: Ack_Status[outcome.status], why: outcome.message };
+    await this.#record("command.refused", header, data).then(
+      () => this.#deps.sendAck({ commandId, ...outcome }),
+      (failure: unknown) => this.#fail(commandId, failure),
+    );
+  }
+
+  /** Nothing was done, and nothing is remembered here. */
+  #fail(commandId: string, failure: unknown): void {
+    this.#deps.log.error("command could not be put on record", { commandId, failure });
+    this.#deps.sendAck({ commandId, ...DONE, status: Ack_Status.INTERNAL, message: toProblem(failure).message });
   }
 
   /** A header that nobody vouches for is text from outside. */

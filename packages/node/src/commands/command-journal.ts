@@ -86,18 +86,18 @@ export class CommandJournal implements Disposable {
     return row === undefined ? undefined : fromBinary(CommandHeaderSchema, row.header as Uint8Array);
   }
 
-  /** On disk when it returns: the command and its place. */
+  /** On disk when it returns: the command and its place. Fails with `state.write_failed`. */
   accept(header: CommandHeader): void {
     const { commandId, idempotencyKey, payloadSha256, notAfter } = header;
-    this.#database.exec("begin immediate");
+    const insert = "insert into commands (id, idempotency_key, payload_sha256, not_after) values (?, ?, ?, ?)";
     try {
-      const insert = "insert into commands (id, idempotency_key, payload_sha256, not_after) values (?, ?, ?, ?)";
+      this.#database.exec("begin immediate");
       this.#prepare(insert).run(commandId, idempotencyKey, payloadSha256, notAfter);
       this.reach(header);
       this.#database.exec("commit");
-    } catch (failure) {
+    } catch (cause) {
       if (this.#database.isTransaction) this.#database.exec("rollback");
-      throw failure;
+      throw new Problem("state.write_failed", { cause });
     }
   }
 

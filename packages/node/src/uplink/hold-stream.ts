@@ -116,7 +116,7 @@ class HeldStream {
         return executor.take(message.value, { orgId, nodeId, keySet, check, now: () => time.now() });
       }
       case "ackReceived":
-        return journal.markReceived(message.value.commandId);
+        return this.#letGo(() => journal.markReceived(message.value.commandId));
       case "sessionRenewed":
         this.#session.proofs.begin(new Secret(message.value.sessionToken), Number(message.value.expiresAt));
         this.#lifeMs = Number(message.value.expiresAt) - this.#deps.time.now();
@@ -145,9 +145,18 @@ class HeldStream {
     this.#lifeMs = Math.max(this.#lifeMs, leftMs);
     // At two thirds of its life; the nonce is fresh now.
     if (leftMs <= this.#lifeMs / 3) this.#renew();
-    journal.forgetBefore(Number(serverTime) - REMEMBERED_MS);
+    this.#letGo(() => journal.forgetBefore(Number(serverTime) - REMEMBERED_MS));
     executor.resend();
     fleet.hear(freshness);
+  }
+
+  /** On a full disk the journal keeps what is over: revocations still have to be heard. */
+  #letGo(work: () => void): void {
+    try {
+      work();
+    } catch (failure) {
+      this.#deps.log.warn("journal cannot be written", { failure });
+    }
   }
 
   #renew(): void {
