@@ -1,6 +1,6 @@
 import { getAllFields } from "../http1/fields.ts";
 import { cgiName } from "./forwarded-fields.ts";
-import { isOverride, parameterName } from "./normalise-target.ts";
+import { isOverride } from "./normalise-target.ts";
 import type { RequestContext } from "./request-context.ts";
 
 /** What a POST may become to a server that reads its method from a form (Rack's methods, those of PHP's frameworks). */
@@ -43,7 +43,10 @@ const JSON_NAME = new RegExp(
   `"${[..."_method"].map((char) => `(?:${char}|\\\\u00${char.charCodeAt(0).toString(16)})`).join("")}"`,
   "i",
 );
-const PART_NAME = /name\s*=\s*"?[\s[\]]*((?:\\?[^"\\\s;,]){1,64})/gi;
+// No two parts of it that follow one another take the same character: what does not match is left in one pass.
+const PART_NAME = /name\s*=\s*(?:["[\]][\s[\]]*)?((?:\\?[^"\\\s;,]){1,64})/gi;
+/** A field of which the name could be one that is looked for. */
+const CANDIDATE = /method|headers|%/i;
 /** What servers pass over before a field's name, of any length. */
 const FILLER = /^(?:[+\s[\]]|%(?:20|0[9a-d]|5[bd]))+/i;
 
@@ -70,22 +73,24 @@ export class MethodInBody {
   }
 
   #seesField(text: string, isEnd: boolean): boolean {
-    const fields = (this.#field + text).split(/[&;]/).map((field) => field.replace(FILLER, ""));
-    const last = fields.pop() ?? "";
+    const fields = (this.#field + text).split(/[&;]/);
+    const last = (fields.pop() ?? "").replace(FILLER, "");
     // Its value is of no use, and neither is a name that is longer than every spelling of the one that is looked for.
     this.#field = last.slice(0, Math.min(KEPT, last.indexOf("=") + 1 || KEPT));
     const whole = isEnd || last.includes("=") ? [...fields, last] : fields;
-    return whole.some((field) => isOverride(parameterName(field.slice(0, KEPT))));
+    return whole.some((field) => CANDIDATE.test(field) && isOverride(field.replace(FILLER, "").slice(0, KEPT)));
   }
 }
+
+const PASSED_OVER = " \t\r\n\f\v[]";
 
 /** A text with what stands at its end before a name, of any length, as one space. */
 function shortened(text: string): string {
   let end = text.length;
-  while (end > 0 && /[\s[\]]/.test(text.charAt(end - 1))) end -= 1;
+  while (end > 0 && PASSED_OVER.includes(text.charAt(end - 1))) end -= 1;
   return end === text.length ? text : `${text.slice(0, end)} `;
 }
 
 function namesMethod([, name = ""]: RegExpMatchArray): boolean {
-  return isOverride(parameterName(name.replaceAll(/\\(.)/g, "$1")));
+  return isOverride(name.replaceAll(/\\(.)/g, "$1"));
 }

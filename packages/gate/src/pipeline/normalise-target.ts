@@ -49,24 +49,40 @@ export function removeParameters(query: string | undefined, names: ReadonlySet<s
   if (query === undefined) return undefined;
   // Some servers part parameters by semicolons too.
   const parts = query.split(/[&;]/);
-  const kept = parts.filter((part) => !isNamed(parameterName(part), names));
+  const kept = parts.filter((part) => !isNamed(part, names));
   if (kept.length === parts.length) return query;
   return kept.length === 0 ? undefined : kept.join("&");
 }
 
 /** PHP keeps `_` for each of these: to it `a.b` is `a_b`. */
 const MADE_UNDERSCORES = /[. [\0]/g;
-/** Rack passes over them: to it `[a]` is `a`. */
-const PASSED_OVER = /^[[\]]+|\]+$/g;
+const SPECIAL = /[. [\]\0]/;
+const ASCII_ESCAPE = /%([0-7][0-9A-Fa-f])/g;
 
-function isNamed(name: string, names: ReadonlySet<string>): boolean {
+/** Whether some server reads one of these names, in lower case, in `name=value` of a query or form. */
+function isNamed(part: string, names: ReadonlySet<string>): boolean {
+  const end = part.indexOf("=");
+  // The names are ASCII: what else is escaped need not be read, which fails where it is no UTF-8, and slowly.
+  const name = (end < 0 ? part : part.slice(0, end))
+    .replaceAll("+", " ")
+    .replaceAll(ASCII_ESCAPE, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    .trim()
+    .toLowerCase();
   if (names.has(name)) return true;
-  return names.has(name.replaceAll(MADE_UNDERSCORES, "_")) || names.has(name.replaceAll(PASSED_OVER, ""));
+  return SPECIAL.test(name) && (names.has(name.replaceAll(MADE_UNDERSCORES, "_")) || names.has(withoutBrackets(name)));
 }
 
-/** Whether a parameter, its name read by `parameterName`, makes some servers take another method or other headers. */
-export function isOverride(name: string): boolean {
-  return isNamed(name, OVERRIDE_PARAMETERS);
+/** Rack passes over the brackets around a name: to it `[a]` is `a`. */
+function withoutBrackets(name: string): string {
+  const from = Math.max(0, name.search(/[^[\]]/));
+  let to = name.length;
+  while (to > from && name[to - 1] === "]") to -= 1;
+  return name.slice(from, to);
+}
+
+/** Whether `name=value` of a query or form makes some servers take another method or other headers. */
+export function isOverride(part: string): boolean {
+  return isNamed(part, OVERRIDE_PARAMETERS);
 }
 
 /** A parameter's name as servers read it: decoded once, in lower case. */

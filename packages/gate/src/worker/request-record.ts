@@ -79,7 +79,7 @@ function urlOf(head: RequestHead, place: Place | undefined, context: RequestCont
   if (place === undefined) return "";
   const port = place.port === (place.isTls ? 443 : 80) ? "" : `:${place.port}`;
   const origin = `${place.isTls ? "https" : "http"}://${place.host.includes(":") ? `[${place.host}]` : place.host}${port}`;
-  const names = context?.query?.split("&").map((part) => encodeURIComponent(parameterName(part)));
+  const names = context?.query?.split("&", MAX_URL).map((part) => encodeURIComponent(parameterName(part)));
   const query = names === undefined ? "" : `?${names.join("&")}`;
   return bounded(`${origin}${context?.path ?? ""}${query}`);
 }
