@@ -85,6 +85,26 @@ describe.each(DATABASES)("commands for a node on $name", ({ open }) => {
     expect(command.payload).toEqual(PING);
   });
 
+  test("a run that waited for a node when it was cordoned is not started there; it may be asked for again", async () => {
+    const session = await SessionUnderTest.open(await on.org.enroll("c5-queued"));
+    const { nodeId } = session.host.registered;
+    const { batchId } = await send(session.host, { payload: START, key: "before" });
+    await send(session.host);
+    await on.org.nodes.cordonNode({ nodeId, cordoned: true }, on.org.headers);
+    {
+      await using stream = await StreamUnderTest.open(session);
+      expect((await stream.next("command")).payload).toEqual(PING);
+      expect(stream.count("command")).toBe(1);
+    }
+    const ended = await on.org.nodes.listCommands({ batchId }, on.org.headers);
+    expect(ended.commands).toMatchObject([{ state: SentCommand_State.FORBIDDEN }]);
+    expect(ended.commands[0]?.message).toContain("cordoned");
+    await on.org.nodes.cordonNode({ nodeId, cordoned: false }, on.org.headers);
+    await send(session.host, { payload: START, key: "before" });
+    await using stream = await StreamUnderTest.open(session);
+    expect([(await stream.next("command")).payload, (await stream.next("command")).payload]).toContainEqual(START);
+  });
+
   test("a batch reaches each node that is named once; nodes are named or chosen by a label, not both", async () => {
     const hosts = [await on.org.enroll("b1"), await on.org.enroll("b2")];
     const sent = await on.org.nodes.sendCommand(

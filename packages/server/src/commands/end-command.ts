@@ -18,6 +18,12 @@ export interface CommandResult {
   readonly actor: string;
 }
 
+/** How a run that is to start on a cordoned node ends, before it is sent. */
+export const CORDONED = {
+  state: "forbidden",
+  message: "The node is cordoned: it admits no new run (gatehouse nodes uncordon).",
+} as const;
+
 /** Ends of commands that did nothing. */
 const REFUSALS: ReadonlySet<CommandEnd> = new Set(["bad_request", "incapable", "busy", "forbidden", "expired"]);
 

@@ -2,7 +2,7 @@ import { constantTimeEqual, makeUuid, Problem, type Random } from "@gatehouse/co
 import { sha256 } from "@gatehouse/kit";
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
 import type { NewBatch, StoredCommand } from "./command-records.ts";
-import { type EndTransaction, endCommand } from "./end-command.ts";
+import { CORDONED, type EndTransaction, endCommand } from "./end-command.ts";
 
 /** Whom a command is for: nodes by id, or all that have these labels. */
 export type CommandTargets =
@@ -36,10 +36,6 @@ const MAX_QUEUED_OF_ACTOR = 48;
 /** A batch reaches this many nodes. */
 const MAX_TARGETS = 10_000;
 
-const CORDONED = {
-  state: "forbidden",
-  message: "The node is cordoned: it admits no new run (gatehouse nodes uncordon).",
-} as const;
 const CROWDED = {
   state: "busy",
   message: `${MAX_QUEUED} commands wait for this node already, or ${MAX_QUEUED_OF_ACTOR} of yours.`,

@@ -3,7 +3,7 @@ import type { ServerKeys } from "../keys/server-keys.ts";
 import type { Node } from "../nodes/node-records.ts";
 import { type OwnStream, ownsStream, type StreamTransaction } from "../streams/own-stream.ts";
 import type { CommandRecords, StoredCommand } from "./command-records.ts";
-import { type EndTransaction, endCommand } from "./end-command.ts";
+import { CORDONED, type EndTransaction, endCommand } from "./end-command.ts";
 
 export interface TakeTransaction extends StreamTransaction, EndTransaction {
   readonly orgId: string;
@@ -23,11 +23,11 @@ export interface SignedOut {
 
 export interface TakenCommands {
   readonly signed: readonly SignedOut[];
-  /** Some had waited too long: they have their end, and whoever waits for it is to be woken. */
-  readonly haveExpired: boolean;
+  /** Some are not sent any more: they have their end, and whoever waits for it is to be woken. */
+  readonly haveEnded: boolean;
 }
 
-const NOTHING: TakenCommands = { signed: [], haveExpired: false };
+const NOTHING: TakenCommands = { signed: [], haveEnded: false };
 
 /** What a node may have in its hands at a time. */
 const MAX_IN_FLIGHT = 8;
@@ -53,12 +53,12 @@ async function takeFor(tx: TakeTransaction, node: Node, keys: CommandKeys): Prom
   const { epoch } = keys.keySet;
   let seq = node.epoch === epoch ? node.commandSeq : 0;
   const signed: SignedOut[] = [];
-  let haveExpired = false;
+  let haveEnded = false;
   for await (const command of inTurn(tx, node.id, held)) {
-    // One that was sent before may have been accepted in time: its node knows, and says.
-    if (command.notAfter <= tx.now() && command.seq === undefined) {
-      await endCommand(tx, command, { state: "expired", message: "", actor: "server" });
-      haveExpired = true;
+    const end = endBefore(command, node, tx.now());
+    if (end !== undefined) {
+      await endCommand(tx, command, { ...end, actor: "server" });
+      haveEnded = true;
       continue;
     }
     seq += 1;
@@ -67,7 +67,14 @@ async function takeFor(tx: TakeTransaction, node: Node, keys: CommandKeys): Prom
     signed.push(sign(tx.orgId, { command, epoch, seq }, keys));
   }
   if (signed.length > 0) await tx.nodes.update(node.id, { commandSeq: seq, ...newEpoch(node, epoch) });
-  return { signed, haveExpired };
+  return { signed, haveEnded };
+}
+
+/** Why a command is not sent. One that was sent before may have been accepted in time: its node knows, and says. */
+function endBefore({ seq, notAfter, kind }: StoredCommand, { isCordoned }: Node, nowMs: number) {
+  if (seq !== undefined) return undefined;
+  if (notAfter <= nowMs) return { state: "expired", message: "" } as const;
+  return kind === "start_run" && isCordoned ? CORDONED : undefined;
 }
 
 /** What waits for a node and finds a place, the oldest first; `held` says who has how many, and is kept up by the caller. */

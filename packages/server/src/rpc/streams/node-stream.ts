@@ -164,8 +164,8 @@ export class NodeStream implements Disposable {
     this.#sendCommands(taken);
   };
 
-  #sendCommands({ signed, haveExpired }: TakenCommands): void {
-    if (haveExpired) this.#announce();
+  #sendCommands({ signed, haveEnded }: TakenCommands): void {
+    if (haveEnded) this.#announce();
     for (const one of signed) {
       if (one.command.seq === undefined) this.#sentFirst.add(one.command.id);
       this.send({ case: "command", value: toWireCommand(one) });
