@@ -8,6 +8,7 @@ import {
   openFakeApi,
   plantValue,
   startFleet,
+  stretchedLimit,
 } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 
@@ -75,7 +76,8 @@ test("a run on a node uses what was sealed on the operator's machine, over a res
   await fleet.operator(["revoke", "api"]);
   const revokedAt = performance.now();
   await long.line("an answer without it", (line) => line === "401");
-  expect(performance.now() - revokedAt).toBeLessThan(1_000);
+  const tookMs = performance.now() - revokedAt;
+  expect(tookMs).toBeLessThan(await stretchedLimit(1_000));
   long.kill("SIGTERM");
   await long.finished;
   expect(await grantsOf(fleet)).toEqual([]);

@@ -38,6 +38,7 @@ export { findProcessTree, isAlive, listProcesses, type ProcessEntry } from "./sy
 export { type Finished, type RunProcessOptions, runProcess } from "./system/run-process.ts";
 export { type RandomNumber, seededRandom } from "./system/seeded-random.ts";
 export { type MovableClock, movableClock, shiftClock } from "./system/shift-clock.ts";
+export { stretchedLimit } from "./system/stretched-limit.ts";
 export {
   type BrokenCall,
   breakCall,
