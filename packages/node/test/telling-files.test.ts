@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { stretchedLimit } from "@gatehouse/testbed";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { findTellingFiles } from "../src/runs/telling-files.ts";
 
@@ -96,7 +97,8 @@ test("the look is bounded: by entries, by depth, by what is opened; it says when
   await Promise.all(Array.from({ length: 3_000 }, (_, at) => writeFile(join(root, "many", `${at}.json`), ACCOUNT)));
   const began = performance.now();
   const { secrets, isPartial } = findTellingFiles(root);
-  expect(performance.now() - began).toBeLessThan(500);
+  const tookMs = performance.now() - began;
+  expect(tookMs).toBeLessThan(await stretchedLimit(500));
   expect(isPartial).toBe(true);
   expect(secrets.length).toBeLessThanOrEqual(33);
 });
