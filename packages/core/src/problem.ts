@@ -111,6 +111,12 @@ export const PROBLEMS = {
   },
 
   "backup.nothing": { rpc: "not_found", http: 404, exit: 5, say: "There is nothing to back up." },
+  "backup.newer_database": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 2,
+    say: "A newer release has changed the database; that one can back it up.",
+  },
   "backup.unreadable": {
     rpc: "invalid_argument",
     http: 400,

@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { type Clock, Problem } from "@gatehouse/core";
 import { type Kysely, sql, type Transaction } from "kysely";
 import { setOrg } from "../store/dialect.ts";
-import { MIGRATIONS } from "../store/migrations/plan.ts";
+import { planMigrations } from "../store/migrate.ts";
 import { connectForMaintenance, requireDatabase, type StoreLocation } from "../store/open-store.ts";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
 import { type BackupLine, writeBackupFile } from "./backup-file.ts";
-import { readTable, SHARED_TABLES, TENANT_TABLES } from "./table-rows.ts";
+import { readTable, SHARED_TABLES, tenantTables } from "./table-rows.ts";
 
 export interface BackupOptions {
   /** The server's part of the state directory: its keys. */
@@ -19,7 +19,8 @@ export interface BackupOptions {
 
 /**
  * Writes everything that the server knows and its keys to one file: one moment of the database, while servers go on.
- * Sessions are not in it. Fails with `backup.nothing`, `store.…`, `state.write_failed`.
+ * Sessions are not in it. A database that lacks steps of this release is taken as it is. Fails with `backup.nothing`,
+ * `backup.newer_database`, `store.…`, `state.write_failed`.
  */
 export async function createBackup({ directory, store: location, out }: BackupOptions, clock: Clock): Promise<void> {
   const files = await readKeyFiles(directory);
@@ -53,15 +54,17 @@ interface Described {
 }
 
 async function* describe({ tx, store, files, madeAt }: Described): AsyncGenerator<BackupLine> {
-  yield { gatehouse_backup: 1, made_at: madeAt, steps: MIGRATIONS.map(({ name }) => name) };
-  yield* files;
   const { dialect } = store;
+  const { applied, unknown } = await planMigrations(tx, dialect);
+  if (unknown.length > 0) throw new Problem("backup.newer_database", { detail: `It has the step ${unknown[0]}.` });
+  yield { gatehouse_backup: 1, made_at: madeAt, steps: applied.map(({ name }) => name) };
+  yield* files;
   for (const { table, where } of SHARED_TABLES) {
     for await (const rows of readTable({ tx, dialect, table, where })) yield { org: null, table, rows };
   }
   for (const org of await orgIds(tx)) {
     if (dialect.name === "postgres") await setOrg(org).execute(tx);
-    for (const table of TENANT_TABLES) {
+    for (const table of tenantTables(applied)) {
       const where = sql`org_id = ${org}`;
       for await (const rows of readTable({ tx, dialect, table, where })) yield { org, table, rows };
     }

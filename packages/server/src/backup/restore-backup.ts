@@ -12,7 +12,7 @@ import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
 import { type BackupLine, readBackupFile } from "./backup-file.ts";
 import { openEpoch } from "./open-epoch.ts";
-import { insertRows, SHARED_TABLES, type TableRow, TENANT_TABLES } from "./table-rows.ts";
+import { insertRows, SHARED_TABLES, type TableRow, tenantTables } from "./table-rows.ts";
 
 export interface RestoreOptions {
   readonly file: string;
@@ -90,7 +90,7 @@ async function take(line: BackupLine, { partial, store, tx, numbers }: Target): 
     return writeFileAtomic(join(partial, line.file), line.data);
   }
   const { org, table, rows } = line;
-  const known = org === null ? SHARED_TABLES.map((one) => one.table as string) : TENANT_TABLES;
+  const known = org === null ? SHARED_TABLES.map((one) => one.table as string) : tenantTables(MIGRATIONS);
   if (!known.includes(table)) throw new Problem("backup.unreadable", { detail: "It holds a table that is not known." });
   if (org !== null && store.dialect.name === "postgres") await setOrg(org).execute(tx);
   await insertRows({ tx, dialect: store.dialect }, table, rows);

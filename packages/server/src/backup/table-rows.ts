@@ -1,6 +1,6 @@
 import { sql, type Transaction } from "kysely";
 import type { StoreDialect } from "../store/dialect.ts";
-import { MIGRATIONS } from "../store/migrations/plan.ts";
+import type { Migration } from "../store/migrations/migration.ts";
 import type { Tables } from "../store/tables.ts";
 
 /** One row as the database gave it: text, numbers, bytes, null. */
@@ -9,10 +9,10 @@ export type TableRow = Readonly<Record<string, unknown>>;
 /** What is void after a restore, and so not kept. */
 const PASSING: ReadonlySet<string> = new Set(["sessions", "member_sessions", "device_grants", "invitations"]);
 
-/** Tables of tenants in an order in which rows may be put back: what is referred to comes first. */
-export const TENANT_TABLES: readonly string[] = MIGRATIONS.flatMap(({ tenantTables }) => tenantTables).filter(
-  (table) => !PASSING.has(table),
-);
+/** Tables of tenants after these steps, in an order in which rows may be put back: what is referred to comes first. */
+export function tenantTables(steps: readonly Migration[]): readonly string[] {
+  return steps.flatMap((step) => step.tenantTables).filter((table) => !PASSING.has(table));
+}
 
 /** What belongs to no organisation and outlives the process. A look-up of a session has nothing to find. */
 export const SHARED_TABLES = [

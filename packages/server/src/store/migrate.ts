@@ -10,6 +10,8 @@ import type { Tables } from "./tables.ts";
 const LOCK_ID = 0x67617465;
 
 interface MigrationPlan {
+  /** Steps that both have. */
+  readonly applied: readonly Migration[];
   /** Steps that this release knows and the database does not have. */
   readonly pending: readonly Migration[];
   /** Steps that the database has and this release does not know. */
@@ -18,11 +20,12 @@ interface MigrationPlan {
 
 /** What a start would have to do. Changes nothing. */
 export async function planMigrations(db: Kysely<Tables>, dialect: StoreDialect): Promise<MigrationPlan> {
-  const applied = new Set(await appliedNames(db, dialect));
+  const names = new Set(await appliedNames(db, dialect));
   const known = new Set(MIGRATIONS.map(({ name }) => name));
   return {
-    pending: MIGRATIONS.filter(({ name }) => !applied.has(name)),
-    unknown: [...applied].filter((name) => !known.has(name)),
+    applied: MIGRATIONS.filter(({ name }) => names.has(name)),
+    pending: MIGRATIONS.filter(({ name }) => !names.has(name)),
+    unknown: [...names].filter((name) => !known.has(name)),
   };
 }
 
