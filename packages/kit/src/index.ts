@@ -20,7 +20,12 @@ export { defaultConfigFile, defaultStateDir } from "./files/default-paths.ts";
 export { errorCode, systemReason } from "./files/error-code.ts";
 export { openExclusiveFileLock, openFileLockInTurn } from "./files/exclusive-lock.ts";
 export { readPrivateFile, removeFile } from "./files/private-file.ts";
-export { openStateDirectory, requireStateDirectory, type StateDirectory } from "./files/state-directory.ts";
+export {
+  openAncestor,
+  openStateDirectory,
+  requireStateDirectory,
+  type StateDirectory,
+} from "./files/state-directory.ts";
 export { syncDirectory, type WriteFileOptions, writeFileAtomic } from "./files/write-file-atomic.ts";
 export { addRecipients, joinRecipients, keepRecipients, type SealingOnward, sealPart } from "./fleet/add-recipients.ts";
 export {

@@ -58,16 +58,21 @@ function decisionRows({ rule, reason, code }: Explanation, file: PlacedFile | un
   return reason === undefined ? [decided] : [decided, ["because", `${reason} (${code})`]];
 }
 
-function requestRows({ request, injects, strips_client_auth: isStripped }: Explanation): readonly Row[] {
+function requestRows({ request, injects, withheld = [], strips_client_auth: isStripped }: Explanation): readonly Row[] {
   const { method, scheme, port, path, ambiguity } = request;
   const query = request.query.length === 0 ? "" : `?${request.query.join("&")}`;
   const host = request.host.includes(":") ? `[${request.host}]` : request.host;
   return [
     ["request", `${method} ${scheme}://${host}:${port}${path}${query}`],
     ...(ambiguity === undefined ? [] : [["ambiguous", ambiguity] as const]),
-    ...injects.map(({ header, grant }): Row => ["sets", grant === undefined ? header : `${header} (grant ${grant})`]),
+    ...injects.map((one): Row => ["sets", named(one)]),
+    ...withheld.map((one): Row => ["does not set", `${named(one)}: no credential is attached over http://`]),
     ...(isStripped ? [["removes", "the client's own authentication"] as const] : []),
   ];
+}
+
+function named({ header, grant }: Explanation["injects"][number]): string {
+  return grant === undefined ? header : `${header} (grant ${grant})`;
 }
 
 function destinationRows({ code, destination }: Explanation, resolves: boolean): readonly Row[] {

@@ -14,7 +14,7 @@ import { parameterName } from "../pipeline/normalise-target.ts";
 import type { Refusal, RequestContext, Tunnel } from "../pipeline/request-context.ts";
 import { runStages } from "../pipeline/stages.ts";
 import { checkAddresses, knownAddresses, type LookUp, lookUpAddresses } from "../upstream/resolve-checked.ts";
-import type { CompiledRun } from "../worker/compile-run.ts";
+import { type CompiledRun, selectInjections } from "../worker/compile-run.ts";
 
 /** A request as a person asks about it. */
 export interface AskedRequest {
@@ -45,6 +45,8 @@ export interface Explanation {
   };
   /** Headers that would be set, each with the grant that owns it. */
   readonly injects: readonly { readonly header: string; readonly grant?: string }[];
+  /** Headers that would be set if the request came over TLS: no credential is attached to cleartext. Absent: none. */
+  readonly withheld?: Explanation["injects"];
   /** The client's own authentication would be removed. */
   readonly strips_client_auth: boolean;
   readonly destination: {
@@ -149,10 +151,12 @@ interface Explained extends Decided {
 }
 
 function explain({ url, asked, context, refusal, addresses }: Explained): Explanation {
+  const withheld = refusal === undefined && context !== undefined ? withheldIn(context) : [];
   return {
     ...decisionOf(refusal, context),
     request: describeRequest(url, asked, context),
     injects: refusal === undefined && context !== undefined ? injected(context) : [],
+    ...(withheld.length === 0 ? {} : { withheld }),
     strips_client_auth: context?.stripsClientAuth ?? false,
     destination: {
       ranges: context?.run.policy.addressRanges(url.host, url.port) ?? [],
@@ -184,5 +188,17 @@ function describeRequest(
 }
 
 function injected({ carried }: RequestContext): Explanation["injects"] {
-  return carried.map(({ header, grant }) => ({ header, ...(grant === undefined ? {} : { grant }) }));
+  return carried.map(nameInjection);
+}
+
+function withheldIn(context: RequestContext): Explanation["injects"] {
+  if (context.isTls) return [];
+  const attached = new Set(context.carried.map(({ header }) => header));
+  return selectInjections(context.plan, { ...context, isTls: true })
+    .filter(({ header }) => !attached.has(header))
+    .map(nameInjection);
+}
+
+function nameInjection({ header, grant }: RequestContext["carried"][number]): Explanation["injects"][number] {
+  return { header, ...(grant === undefined ? {} : { grant }) };
 }

@@ -7,6 +7,7 @@ import { type Log, native, proxyToUnix, type Route, serveUnix } from "@gatehouse
 import type { GateAudit } from "../audit/gate-audit.ts";
 import type { RunRegistry } from "../registry/run-registry.ts";
 import type { Changes } from "./changes.ts";
+import { freeze } from "./freeze.ts";
 import type { Predecessor } from "./gate-protocol.ts";
 import {
   FOLLOWED_IN,
@@ -38,6 +39,7 @@ export interface HandedGate {
 
 const QUIET_WITHIN_MS = 5_000;
 const LOOK_EVERY_MS = 10;
+const FROZEN_WITHIN_MS = 10_000;
 /** A successor that has not taken over by then will not: this daemon goes on. */
 const TAKEN_WITHIN_MS = 20_000;
 const DRAIN_MS = 600_000;
@@ -99,8 +101,7 @@ export class Handover implements AsyncDisposable {
       for (let left = QUIET_WITHIN_MS; this.#changes > 0 && left > 0; left -= LOOK_EVERY_MS) await delay(LOOK_EVERY_MS);
       // In this order, so that what is under way can tell the runs to the end: the successor takes what is on disk for
       // what these workers were told.
-      await gate.changes.close();
-      await gate.registry.freeze();
+      await freeze(gate, FROZEN_WITHIN_MS);
       gate.workers.keepNoMore();
       const listeners = await gate.workers.offerListeners();
       const control = join(stateDir, "keepers", `${randomBytes(8).toString("hex")}.sock`);

@@ -162,6 +162,24 @@ describe("an explanation", () => {
     expect(explained.destination.addresses).toBeUndefined();
   });
 
+  test("names the grants that a request over http:// goes without", async () => {
+    const injections = [
+      injection("api.test", "Bearer planted-value"),
+      injection("api.test", "clear", { header: "x-clear", grant: "clear", allowCleartext: true }),
+    ];
+    const policy: NetworkPolicyInput = { mode: "strict", rules: [{ action: "allow", hosts: ["api.test"] }] };
+    const run = new CompiledRun(snapshot({ policy, injections }));
+    const deps = { hosts: {}, ownAddresses: new Set<string>() };
+    expect(await explainRequest(run, { method: "GET", url: "http://api.test/" }, deps)).toMatchObject({
+      action: "allow",
+      injects: [{ header: "x-clear", grant: "clear" }],
+      withheld: [{ header: "authorization", grant: "api" }],
+    });
+    for (const url of ["https://api.test/", "http://other.test/"]) {
+      expect(await explainRequest(run, { method: "GET", url }, deps)).not.toHaveProperty("withheld");
+    }
+  });
+
   test("asks a resolver only when there is one, and refuses what may not be dialed", async () => {
     const run = new CompiledRun(snapshot({ policy: { mode: "permissive" } }));
     const deps = { hosts: {}, ownAddresses: new Set<string>() };

@@ -1,5 +1,5 @@
 import type { Stats } from "node:fs";
-import { lstat, mkdir } from "node:fs/promises";
+import { lstat, mkdir, realpath, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Problem } from "@gatehouse/core";
 import { errorCode, systemReason } from "./error-code.ts";
@@ -23,7 +23,8 @@ export interface StateDirectory {
 
 /**
  * Opens the state directory and creates it (0700) when it is not there. A symbolic link, another owner, any access
- * for group or others: `state.unsafe_directory`, and nothing is repaired. A path under which a socket's name would
+ * for group or others, a directory above it in which any user may put another in its place: `state.unsafe_directory`,
+ * and nothing is repaired. A path under which a socket's name would
  * exceed 107 bytes: `config.socket_path_too_long`.
  */
 export async function openStateDirectory(path: string): Promise<StateDirectory> {
@@ -35,6 +36,7 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
     });
   }
   await openPrivateDirectory(root);
+  await refuseOpenAncestor(root);
   const file = (name: string) => {
     if (!SAFE_NAME.test(name)) throw new Error(`not a name below the state directory: ${JSON.stringify(name)}`);
     return join(root, name);
@@ -59,6 +61,33 @@ export async function requireStateDirectory(path: string): Promise<void> {
   const stats = await statDirectory(root);
   if (stats === undefined) throw new Problem("daemon.unreachable", { detail: `${root} is not there.` });
   refuseUnsafe(root, stats);
+  await refuseOpenAncestor(root);
+}
+
+/** The directory above `path` in which any user may rename and put what they like: it has no sticky bit. */
+export async function openAncestor(path: string): Promise<string | undefined> {
+  const parent = dirname(resolve(path));
+  // A link on the way may be exchanged where it stands, and what it leads to where that stands.
+  for (const one of new Set([...ancestors(parent), ...ancestors(await realpath(parent))])) {
+    const { mode } = await stat(one);
+    if ((mode & OTHERS_WRITE) !== 0 && (mode & STICKY) === 0) return one;
+  }
+  return undefined;
+}
+
+const OTHERS_WRITE = 0o002;
+const STICKY = 0o1000;
+
+function ancestors(path: string): readonly string[] {
+  const parent = dirname(path);
+  return parent === path ? [path] : [path, ...ancestors(parent)];
+}
+
+async function refuseOpenAncestor(path: string): Promise<void> {
+  const open = await openAncestor(path);
+  if (open === undefined) return;
+  const detail = `In ${open} any user can put another directory in the place of ${path}; run: chmod o-w ${open}.`;
+  throw new Problem("state.unsafe_directory", { detail });
 }
 
 async function openPrivateDirectory(path: string): Promise<void> {

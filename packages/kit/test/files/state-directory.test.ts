@@ -1,7 +1,7 @@
 import { chmod, mkdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { defaultConfigFile, defaultStateDir, openStateDirectory } from "../../src/index.ts";
+import { defaultConfigFile, defaultStateDir, openStateDirectory, requireStateDirectory } from "../../src/index.ts";
 import { temporaryDirectory } from "../temporary-directory.ts";
 
 test("a state directory that is not there is created for its user alone", async () => {
@@ -39,6 +39,26 @@ test("a symbolic link, a file and an open directory are refused and left as they
     await expect(openStateDirectory(real)).rejects.toMatchObject({ code: "state.unsafe_directory" });
     expect((await stat(real)).mode & 0o777).toBe(mode);
   }
+});
+
+test("a directory above in which any user may put another in its place is refused, by its clients too; with the sticky bit it is none", async () => {
+  await using place = await temporaryDirectory();
+  const above = join(place.path, "above");
+  const real = join(above, "real");
+  await mkdir(real, { recursive: true, mode: 0o700 });
+  await symlink(above, join(place.path, "link"));
+  await openStateDirectory(join(real, "state"));
+  await chmod(above, 0o777);
+  for (const path of [join(real, "state"), join(real, "new"), join(place.path, "link/real/state")]) {
+    await expect(openStateDirectory(path)).rejects.toMatchObject({
+      code: "state.unsafe_directory",
+      detail: expect.stringContaining(`run: chmod o-w ${path.startsWith(above) ? above : join(place.path, "link")}`),
+    });
+  }
+  await expect(requireStateDirectory(join(real, "state"))).rejects.toMatchObject({ code: "state.unsafe_directory" });
+  await chmod(above, 0o1777);
+  await openStateDirectory(join(real, "state"));
+  await requireStateDirectory(join(real, "state"));
 });
 
 test.runIf(process.getuid?.() === 0)("another user's directory is refused, also to root", async () => {

@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { access, lstat, realpath, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Problem, toProblem } from "@gatehouse/core";
-import { errorCode, openStateDirectory, removeFile, systemReason, writeFileAtomic } from "@gatehouse/kit";
+import { errorCode, openAncestor, openStateDirectory, removeFile, systemReason, writeFileAtomic } from "@gatehouse/kit";
 import { type DoctorCheck, failed, passed } from "./doctor-check.ts";
 
 const NAME = "state-directory";
@@ -47,7 +47,8 @@ async function fixOf(path: string, { code }: Problem): Promise<string> {
   if (stats.isSymbolicLink()) return `Name the directory itself: --state-dir ${await targetOf(path)}`;
   if (!stats.isDirectory()) return `Move ${path} out of the way, or name another with --state-dir.`;
   if (stats.uid !== process.getuid?.()) return `Run as its owner, or: chown -R ${process.getuid?.() ?? ""} ${path}`;
-  return `chmod 700 ${path}`;
+  if ((stats.mode & 0o777) !== 0o700) return `chmod 700 ${path}`;
+  return `chmod o-w ${(await openAncestor(path)) ?? dirname(path)}`;
 }
 
 async function targetOf(path: string): Promise<string> {
