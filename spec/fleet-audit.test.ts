@@ -43,6 +43,8 @@ test("a proof from the server is checked before it is printed", async () => {
   expect(proof).toMatchObject({ index: 0, entry: { seq: 0, kind: "org.created" }, head: { size: proof.size } });
   const absent = await fleet.run(["audit", "prove", "999", "--state-dir", fleet.path("o")]);
   expect(absent.code).toBe(5);
+  const own = await fleet.run(["audit", "verify", "--state-dir", fleet.path("o")]);
+  expect(own).toMatchObject({ code: 5, stderr: expect.stringContaining("gatehouse audit export --out FILE") });
 });
 
 test("an export that fails leaves no file", async () => {

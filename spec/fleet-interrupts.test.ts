@@ -124,6 +124,22 @@ test("a node that never connected is said to be away at once", async () => {
   expect(refused.stderr).toContain("gatehouse node run");
 });
 
+test("of several nodes the one that is connected is taken, not one that was a moment ago", async () => {
+  const gone = fleet.start(["node", "run", "--state-dir", fleet.path("n2"), "--json"]);
+  await eventually("it is connected", () => gone.stderr.includes("connected to the server"), { timeoutMs: 30_000 });
+  gone.kill("SIGTERM");
+  await gone.finished;
+  const list = async () => JSON.parse((await fleet.run(["nodes", "ls", ...own, "--json"])).stdout);
+  await eventually("the server knows", async () => (await list()).some(isGone));
+  const done = await fleet.run(["run", "--node", "n2,n1", ...own, "--", "true"]);
+  expect(done.code).toBe(0);
+  expect(done.stderr).not.toContain("n2");
+});
+
+function isGone({ name, connected }: { readonly name: string; readonly connected: boolean }): boolean {
+  return name === "n2" && !connected;
+}
+
 function startRun(agent: string, ...options: readonly string[]): RunningCommand {
   return fleet.start(["run", "--node", "n1", "--agent", agent, ...options, ...own, "--", "sleep", "616"]);
 }

@@ -118,9 +118,10 @@ describe("policy suggest", () => {
     expect(granted.api.requests.slice(asked).map(({ url: seen }) => seen)).toEqual(["/wanted"]);
   });
 
-  test("leaves out what is too old, and refuses a time that is none", async () => {
+  test("leaves out what is too old, and refuses a time and a run that are none", async () => {
     expect(await world.cliJson(["policy", "suggest", "--since", "0s"])).toMatchObject({ rules: [] });
     expect((await world.cli(["policy", "suggest", "--since", "yesterday"])).code).toBe(2);
+    expect((await world.cli(["policy", "suggest", "--run", "nobody"])).code).toBe(5);
   });
 
   type Suggested = PolicyRule & { readonly requests: number; readonly opens_tunnel: boolean };

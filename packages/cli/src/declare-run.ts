@@ -8,7 +8,7 @@ const DRIVERS = ["bubblewrap", "unshare", "process"];
 export function declareRun(program: Command, load: Load): Command {
   const run = declare(program, "run", "run a command in a sandbox", load)
     .argument("<command...>", "the command and its arguments, after --")
-    .option("--node <nodes>", "run on a node of your organisation: the first of these names that is online")
+    .option("--node <nodes>", "run on a node of your organisation: the first of these names that is connected")
     .option("--grant <grant>", "let the run use a grant (repeat)", collect, [])
     .option("--allow <host>", "let the run reach host or host:port (repeat)", collect, [])
     .option("--policy <file>", "strict, permissive, or a policy file", "strict")

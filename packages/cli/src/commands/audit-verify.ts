@@ -1,8 +1,9 @@
 import { open, readFile } from "node:fs/promises";
 import { base64url, fromBase64url, Problem, toProblem } from "@gatehouse/core";
-import { openLogSource, readLogId, type VerifiedLog, verifyLog } from "@gatehouse/kit";
+import { openLogSource, readLogId, systemReason, type VerifiedLog, verifyLog } from "@gatehouse/kit";
 import { readEarlier, seenHere } from "../audit/seen-earlier.ts";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { isOperators } from "../operator/is-operators.ts";
 import { printJson, printLine, shown } from "../terminal/print.ts";
 
 /** A log that holds, and what else was asked of it. */
@@ -38,7 +39,7 @@ async function judge(invocation: Invocation): Promise<Verdict> {
   if (source.isExport) await requireExport(path);
   const file = textOption(invocation, "earlier");
   const asked = file === undefined ? [] : [await readEarlier(file, pinned)];
-  const earlier = [...asked, ...(await seenHere(dir, await readLogId(source)))];
+  const earlier = [...asked, ...(await seenHere(dir, await readLogId(source).catch(refuseAbsent(invocation))))];
   const verified = await verifyLog(source, { pinned, earlier });
   const known = new Set(trusted.map(base64url));
   const witnesses = new Map([...verified.witnesses].filter(([key]) => known.size === 0 || known.has(key)));
@@ -48,6 +49,16 @@ async function judge(invocation: Invocation): Promise<Verdict> {
     trust: pinned === undefined ? "unpinned" : "pinned",
     witnessTrust: known.size === 0 ? "unpinned" : "pinned",
     seen: Math.max(0, ...earlier.map(({ head }) => head.size)),
+  };
+}
+
+/** An operator's machine need not have a log of its own; what to do there is another thing. */
+function refuseAbsent(invocation: Invocation): (failure: unknown) => never {
+  return (failure) => {
+    const isOther = invocation.args[0] !== undefined || !isOperators(invocation);
+    if (isOther || toProblem(failure).code !== "audit.not_found") throw failure;
+    const how = "The organisation's: gatehouse audit export --out FILE, then gatehouse audit verify FILE.";
+    throw new Problem("audit.not_found", { detail: `This machine has no log of its own. ${how}`, cause: failure });
   };
 }
 
@@ -115,7 +126,7 @@ const MAX_WITNESSES = 100_000;
 async function readKeys(path: string | undefined, limit: number): Promise<readonly Uint8Array[]> {
   if (path === undefined) return [];
   const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new Problem("usage.invalid", { detail: `${path} cannot be read.`, cause });
+    throw new Problem("usage.invalid", { detail: `${path} cannot be read: ${systemReason(cause)}.`, cause });
   });
   const lines = text.trim().split("\n");
   const keys = lines.flatMap((line) => fromBase64url(line.trim()) ?? []).filter(({ length }) => length === 32);

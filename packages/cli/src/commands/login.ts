@@ -63,7 +63,7 @@ async function obtainKey(invocation: Invocation, channel: ServerChannel, pin: Lo
   const file = textOption(invocation, "apiKeyFile");
   if (file !== undefined) return new Secret(await readCode(file, "API key"));
   const abort = new AbortController();
-  const stop = () => abort.abort(new Problem("login.expired", { detail: "It was interrupted." }));
+  const stop = () => abort.abort(new Problem("usage.cancelled", { detail: "Nobody is logged in." }));
   process.once("SIGINT", stop);
   try {
     const show = isSet(invocation, "json") ? showAsJson : showToPerson;

@@ -74,7 +74,7 @@ async function commandAll(operator: Operator, { invocation, nodes, ...asked }: B
       rows.map((row) => [row.name, row.state.replaceAll("_", " "), row.message]),
     );
     const counted = Object.entries(totals).map(([state, count]) => `${count} ${state.replaceAll("_", " ")}`);
-    printLine(`${rows.length} nodes: ${counted.join(", ")}.`);
+    printLine(`${rows.length === 1 ? "1 node" : `${rows.length} nodes`}: ${counted.join(", ")}.`);
   }
   return rows.every(({ state }) => state === "ok") ? 0 : 1;
 }

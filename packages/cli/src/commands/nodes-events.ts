@@ -13,7 +13,9 @@ export async function watchEvents(invocation: Invocation): Promise<number> {
   const follows = isSet(invocation, "follow");
   const cursor = readCursor(textOption(invocation, "cursor"));
   if (cursor === FIRST_CURSOR && !follows) {
-    throw new Problem("usage.invalid", { detail: "Give --cursor, or --follow for what happens from now on." });
+    throw new Problem("usage.invalid", {
+      detail: "Give --follow for what happens from now on, or --cursor with an event's number (1: all that is kept).",
+    });
   }
   const print = isSet(invocation, "json") ? printEventJson : printEvent;
   const stop = new AbortController();

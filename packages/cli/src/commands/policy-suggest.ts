@@ -4,6 +4,7 @@ import { streamUnix } from "@gatehouse/kit";
 import { stringify } from "yaml";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { note, printJson, printLine, shown } from "../terminal/print.ts";
+import { requireKnown } from "./trace.ts";
 
 const MAX_RECORDS = "100000";
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -13,7 +14,10 @@ export async function suggestPolicy(invocation: Invocation): Promise<number> {
   const sinceMs = readSince(textOption(invocation, "since"));
   const query = new URLSearchParams({ limit: MAX_RECORDS });
   const run = textOption(invocation, "run");
-  if (run !== undefined) query.set("run", run);
+  if (run !== undefined) {
+    await requireKnown(invocation, run);
+    query.set("run", run);
+  }
   const refused: RequestRecord[] = [];
   for await (const line of streamUnix({ socketPath: invocation.socketPath, path: `/v1/records?${query}` })) {
     const record = JSON.parse(line) as RequestRecord;

@@ -8,7 +8,7 @@ import { readPolicy } from "../policy/policy-file.ts";
 import { refuseForegroundJson } from "../refuse-foreground-json.ts";
 import { Interrupts } from "../terminal/interrupts.ts";
 import { type OwnTerminal, ownTerminal } from "../terminal/own-terminal.ts";
-import { printJson, printLine } from "../terminal/print.ts";
+import { note, printJson, printLine } from "../terminal/print.ts";
 import { readHosts } from "../terminal/read-hosts.ts";
 import { readVariables } from "../terminal/read-variables.ts";
 
@@ -60,13 +60,19 @@ async function describeRun(invocation: Invocation, terminal: OwnTerminal | undef
   };
 }
 
-/** The first that is online. A single one may be away for a moment: its daemon is started again, say. */
+/** The first that is connected. One that was a moment ago may be back in the next: its daemon is started again, say. */
 async function chooseNode({ nodes }: Operator, names: readonly string[]): Promise<Node> {
   const away: string[] = [];
+  let justGone: Node | undefined;
   for (const name of names) {
     const { node } = await nodes.getNode({ node: name });
-    if (node?.liveness === Liveness.ONLINE) return node;
+    if (node?.isConnected === true) return node;
+    if (node?.liveness === Liveness.ONLINE) justGone ??= node;
     away.push(node === undefined || node.lastSeenAt === 0n ? `${name} never was` : `${name} was ${ago(node)}`);
+  }
+  if (justGone !== undefined) {
+    note(`${justGone.name} is not connected now, it was ${ago(justGone)}: waiting for it to come back`);
+    return justGone;
   }
   throw new Problem("nodes.not_connected", { detail: `${away.join(", ")}.` });
 }

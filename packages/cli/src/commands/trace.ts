@@ -12,7 +12,7 @@ export async function trace(invocation: Invocation): Promise<number> {
   const query = new URLSearchParams({ limit });
   const [run] = invocation.args;
   if (run !== undefined) {
-    if (!(await isKnown(invocation, run))) throw new Problem("runs.not_found", { detail: `${shown(run)} is unknown.` });
+    await requireKnown(invocation, run);
     query.set("run", run);
   }
   if (isSet(invocation, "follow")) query.set("follow", "1");
@@ -42,24 +42,27 @@ function limitOf(invocation: Invocation): string {
   return limit;
 }
 
-/** Of a run that is over, the records may be all that is left. */
-async function isKnown({ socketPath }: Invocation, runId: string): Promise<boolean> {
+/** Fails with `runs.not_found` where no record, and nothing that is there or was kept, is of this run. */
+export async function requireKnown({ socketPath }: Pick<Invocation, "socketPath">, runId: string): Promise<void> {
   const query = new URLSearchParams({ run: runId, limit: "1" });
-  for await (const _ of streamUnix({ socketPath, path: `/v1/records?${query}` })) return true;
+  for await (const _ of streamUnix({ socketPath, path: `/v1/records?${query}` })) return;
   const started = await requestUnix({ socketPath, path: `/v1/sandboxes/${encodeURIComponent(runId)}` });
   const registered = (await requestUnixOk({ socketPath, path: "/v1/runs" })) as readonly { readonly run_id: string }[];
-  return started.status === 200 || registered.some(({ run_id }) => run_id === runId);
+  if (started.status === 200 || registered.some(({ run_id }) => run_id === runId)) return;
+  throw new Problem("runs.not_found", { detail: `${shown(runId)} is unknown.` });
 }
+
+const RUN_WIDTH = 16;
 
 /** A record as a line for people. */
 export function render(record: RequestRecord): string {
   const { time, run, method, url, status, decision, duration_ms } = record;
   const tint = decision === "allowed" ? "green" : decision === "denied" ? "red" : "yellow";
   const at = new Date(time).toISOString().slice(11, 23);
-  const what = `${method.padEnd(7)} ${shown(url)}`;
+  const what = `${method.padEnd(7)} ${url === "" ? "-" : shown(url)}`;
   return [
     at,
-    (run ?? "-").slice(0, 16),
+    (run ?? "-").slice(0, RUN_WIDTH).padEnd(RUN_WIDTH),
     colour(String(status).padStart(3), tint),
     what,
     `${duration_ms} ms`,

@@ -37,6 +37,11 @@ const NEXT_STEPS: Readonly<Partial<Record<ProblemCode, string>>> = {
   "state.unsafe_directory": "gatehouse doctor",
 };
 
-export function nextStep(code: ProblemCode): string | undefined {
-  return NEXT_STEPS[code];
+/** Where a group of commands has a way of its own. */
+const OF_GROUP: Readonly<Record<string, Readonly<Partial<Record<ProblemCode, string>>>>> = {
+  server: { "state.locked": "use the server that runs there, or end it first" },
+};
+
+export function nextStep(code: ProblemCode, group: string): string | undefined {
+  return OF_GROUP[group]?.[code] ?? NEXT_STEPS[code];
 }

@@ -18,11 +18,12 @@ interface Called {
 export function reportFailure(failure: unknown, called: Called): number {
   const problem = toProblem(failure);
   note(sentenceOf(problem, called));
-  const next = nextStep(problem.code);
+  const next = nextStep(problem.code, called.group);
   if (next !== undefined) process.stderr.write(`  next: ${next}\n`);
   if (process.env.GATEHOUSE_LOG_LEVEL === "debug" || problem.code === "internal") {
     const cause = problem.cause instanceof Error ? problem.cause : problem;
-    process.stderr.write(`${shownLines(cause.stack ?? String(cause))}\n`);
+    const all = cause instanceof AggregateError ? [cause, ...cause.errors] : [cause];
+    for (const one of all) process.stderr.write(`${shownLines((one as Error).stack ?? String(one))}\n`);
   }
   return called.exitCode ?? problem.row.exit;
 }
@@ -34,7 +35,7 @@ const LOOKED_FOR: Readonly<Partial<Record<ProblemCode, readonly string[]>>> = {
   "keys.not_found": ["api-keys"],
   "members.not_found": ["members"],
   "policies.not_found": ["policy"],
-  "runs.not_found": ["logs", "stop"],
+  "runs.not_found": ["exec", "logs", "stop"],
 };
 
 function sentenceOf({ code, detail, message, row }: Problem, { group, asked }: Called): string {

@@ -26,9 +26,7 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
       path: "/v1/grants",
       handle: async ({ body, peer }) => {
         const parsed = grantSchema.safeParse(body);
-        // What zod says of a wrong value could quote it, so nothing of it is passed on.
-        if (!parsed.success)
-          throw new Problem("grants.invalid", { detail: "A grant has value, and service or bindings." });
+        if (!parsed.success) throw new Problem("grants.invalid", { detail: faultOf(parsed.error) });
         const { service, value, replace } = parsed.data;
         const name = parseResourceName(parsed.data.name ?? service ?? "");
         const bindings = bindingsOf(context, parsed.data);
@@ -74,7 +72,7 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
           service,
           origin,
           created_at: new Date(createdAt).toISOString(),
-          hosts: bindings.flatMap(({ hosts }) => hosts),
+          hosts: [...new Set(bindings.flatMap(({ hosts }) => hosts))],
         })),
       }),
     },
@@ -92,6 +90,12 @@ export function grantRoutes(context: ApiContext): readonly Route[] {
       }),
     },
   ];
+}
+
+/** What zod says of a wrong value could quote it, so where it stands is all that is passed on. */
+function faultOf({ issues }: z.ZodError): string {
+  const place = issues[0]?.path.join(".") ?? "";
+  return place === "" ? "A grant has value, and service or bindings." : `${place} is not there, or not as it must be.`;
 }
 
 function bindingsOf({ templates }: ApiContext, { service, bindings }: z.infer<typeof grantSchema>): readonly Binding[] {
