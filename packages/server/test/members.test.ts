@@ -14,6 +14,7 @@ import {
 import { describe, expect, test } from "vitest";
 import { createSetupCode } from "../src/index.ts";
 import { isAtLeast, mayDo } from "../src/orgs/roles.ts";
+import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES } from "./databases.ts";
 import { orgOnDatabase } from "./org-on-database.ts";
 import { auditKinds } from "./stored-rows.ts";
@@ -131,6 +132,27 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       "carl",
     );
     await on.org.org.removeMember({ name: "carl" }, on.org.headers);
+  });
+
+  test("a member has so many keys that are good at a time; removed, none of them, however many they made", async () => {
+    await on.org.org.addMember({ name: "hoarder", role: Role.VIEWER }, on.org.headers);
+    const { apiKey } = await keyOf("viewer", "hoarder");
+    const now = on.fleet.clock.now();
+    await using store = await connectStore(on.database.location, on.fleet.clock);
+    await store.inOrg(on.org.orgId, async ({ members, apiKeys }) => {
+      const memberId = (await members.findByName("hoarder"))?.id;
+      for (let at = 0; at < 1_001; at += 1) {
+        const id = randomUUID();
+        const stored = { id, prefix: "gha_00000000", sha256: systemRandom.bytes(32), memberId, nodeId: undefined };
+        // Two of them are over: they take no place.
+        await apiKeys.insert({ ...stored, label: "k", role: "viewer", expiresAt: at < 2 ? now - 1 : now + 3_600_000 });
+      }
+    });
+    expect(await problemOf(keyOf("viewer", "", apiKey))).toBe("api.too_many");
+    await on.org.org.removeMember({ name: "hoarder" }, on.org.headers);
+    expect(await problemOf(on.org.org.getOrg({}, bearer(apiKey)))).toBe("auth.refused");
+    const left = await store.inOrg(on.org.orgId, ({ apiKeys }) => apiKeys.listOfMembers());
+    expect(left.filter(({ prefix }) => prefix === "gha_00000000")).toEqual([]);
   });
 
   test("the last owner stays, also when two owners take each other's place at once", async () => {

@@ -78,9 +78,7 @@ export async function removeMember(tx: MemberTransaction, { actor, name }: Membe
   const members = await tx.members.listForUpdate();
   const member = findMember(members, name);
   keepOwner(members, member);
-  for (const { id, memberId } of await tx.apiKeys.listOfMembers()) {
-    if (memberId === member.id) await tx.apiKeys.revoke(id);
-  }
+  await tx.apiKeys.revokeOfMember(member.id);
   await signOut(tx, member.id);
   await tx.passwords.remove(member.id);
   await tx.invitations.removeOfMember(member.id);

@@ -17,11 +17,13 @@ export interface CreateKeyInput {
 
 const MIN_TTL_MS = 60_000;
 const MAX_TTL_MS = 366 * 86_400_000;
+/** Good at a time: nobody fills the database with keys. */
+const MAX_OF_MEMBER = 1_000;
 
 /**
  * Makes a key that does at most what the caller may, for at most as long as the caller's own key or session lives: who
  * has a key for an hour has no more than that hour. With `member:manage` it may live longer, and be another member's.
- * Fails with `auth.forbidden`, `members.not_found`, `api.malformed`.
+ * Fails with `auth.forbidden`, `members.not_found`, `api.malformed`, `api.too_many`.
  */
 export async function createMemberKey(tx: MemberTransaction, input: CreateKeyInput, random: Random) {
   const { caller, label, role, ttlMs } = input;
@@ -30,6 +32,9 @@ export async function createMemberKey(tx: MemberTransaction, input: CreateKeyInp
   if (name !== caller.member && !mayDo(caller.role, "member:manage")) throw new Problem("auth.forbidden");
   const member = await tx.members.findByName(name);
   if (member === undefined) throw new Problem("members.not_found");
+  if ((await tx.apiKeys.countOfMember(member.id)) >= MAX_OF_MEMBER) {
+    throw new Problem("api.too_many", { detail: `${name} has ${MAX_OF_MEMBER} keys that are good.` });
+  }
   const { text, stored } = issueApiKey("gha", tx.now(), random);
   const expiresAt = chooseEnd(tx.now(), { ttlMs, caller });
   await tx.apiKeys.insert({ ...stored, memberId: member.id, nodeId: undefined, label, role, expiresAt });

@@ -62,8 +62,12 @@ export interface ApiKeyRecords {
   find(id: string): Promise<ApiKey | undefined>;
   listOfMembers(page?: Page): Promise<readonly ApiKey[]>;
   listOfNode(nodeId: string): Promise<readonly ApiKey[]>;
+  /** How many of a member's keys are good. */
+  countOfMember(memberId: string): Promise<number>;
   touch(id: string): Promise<void>;
   revoke(id: string): Promise<boolean>;
+  /** All that a member has, however many they made. */
+  revokeOfMember(memberId: string): Promise<void>;
   /** Ends a node's keys in time: they still pass Begin, and Complete delivers a fresh one. */
   expireOfNode(nodeId: string): Promise<void>;
 }

@@ -71,6 +71,11 @@ export function apiKeyRecords(scope: RecordScope): ApiKeyRecords {
       return (await (part ?? keys).execute()).map(toApiKey);
     },
     listOfNode: async (nodeId) => (await live().where("node_id", "=", nodeId).execute()).map(toApiKey),
+    countOfMember: async (memberId) => {
+      const good = db.selectFrom("api_keys").select((row) => row.fn.countAll<number | string>().as("count"));
+      const own = good.where("org_id", "=", orgId).where("member_id", "=", memberId).where("revoked_at", "is", null);
+      return Number((await own.where("expires_at", ">", now()).executeTakeFirstOrThrow()).count);
+    },
     touch: async (id) => {
       await one(id).set({ last_used_at: now() }).execute();
     },
@@ -85,6 +90,11 @@ export function apiKeyRecords(scope: RecordScope): ApiKeyRecords {
         .where("revoked_at", "is", null)
         .executeTakeFirst();
       return done.numUpdatedRows > 0n;
+    },
+    revokeOfMember: async (memberId) => {
+      const at = now();
+      const own = db.updateTable("api_keys").set({ revoked_at: at, updated_at: at }).where("org_id", "=", orgId);
+      await own.where("member_id", "=", memberId).where("revoked_at", "is", null).execute();
     },
   };
 }
