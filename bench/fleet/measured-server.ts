@@ -35,8 +35,8 @@ export async function prepareFleet(directory: string, count: number): Promise<Pr
   const { signing: orgKey } = await (await OperatorFiles.open(operatorDir)).openOrgKeys();
   const database = join(directory, "s/server/server.db");
   const { seeds, roster, rosterSha256 } = seedFleet(database, { orgId: org_id, orgKey }, count);
-  const { server_identity_key: identityKey, key_set: keySet } = known;
-  return { server: { url: server.url, identityKey, keySet, rosterSha256 }, seeds, operatorDir, orgKey, roster };
+  const { server_identity_key: identityKey } = known;
+  return { server: { url: server.url, identityKey, rosterSha256 }, seeds, operatorDir, orgKey, roster };
 }
 
 /** Starts the product's server over the directory; at the address that it had before, where there was one. */

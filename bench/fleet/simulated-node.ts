@@ -1,25 +1,17 @@
 import { createPrivateKey, generateKeyPairSync, type JsonWebKey, type KeyObject, randomUUID, sign } from "node:crypto";
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { type Client, createClient } from "@connectrpc/connect";
-import { handshakeTuple, MessageQueue, Secret, systemRandom } from "@gatehouse/core";
-import {
-  type KeySetDocument,
-  openKnownChannel,
-  readManifest,
-  type ServerChannel,
-  type SigningKey,
-  sha256,
-} from "@gatehouse/kit";
+import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { handshakeTuple, Secret, systemRandom } from "@gatehouse/core";
+import { readManifest, type SigningKey, sha256 } from "@gatehouse/kit";
 import {
   Ack_Status,
-  type ControlStreamRequest,
-  ControlStreamRequestSchema,
+  type ControlStreamRequestSchema,
   type ControlStreamResponse,
-  FetchBundleResponseSchema,
+  type FetchBundleResponse,
   Heartbeat_Health,
   NodeGatewayService,
 } from "@gatehouse/wire";
 import { SessionProofs } from "../../packages/node/src/uplink/session-proofs.ts";
+import { type PlainCall, PlainClient, RefusedCall } from "./plain-client.ts";
 
 /** What a simulated node knows; the JWK is its Ed25519 pair. */
 export interface NodeSeed {
@@ -32,7 +24,6 @@ export interface NodeSeed {
 export interface ServerSeed {
   readonly url: string;
   readonly identityKey: string;
-  readonly keySet: KeySetDocument;
   /** Of the roster that every node has already. base64url. */
   readonly rosterSha256: string;
 }
@@ -51,7 +42,7 @@ export function signingKeyOf(jwk: JsonWebKey): SigningKey {
 
 type Outgoing = NonNullable<MessageInitShape<typeof ControlStreamRequestSchema>["message"]>;
 
-const MAX_WAITING = 64;
+const GATEWAY = NodeGatewayService.method;
 
 /**
  * One node with a TLS connection and keys of its own, speaking the real protocol on an open control stream. What a
@@ -63,9 +54,8 @@ export class SimulatedNode implements Disposable {
   readonly #identity: SigningKey;
   readonly #bootId = randomUUID();
   #proofs: SessionProofs | undefined;
-  #channel: ServerChannel | undefined;
-  #gateway: Client<typeof NodeGatewayService> | undefined;
-  #outgoing = new MessageQueue<ControlStreamRequest>(MAX_WAITING);
+  #client: PlainClient | undefined;
+  #stream: PlainCall<typeof ControlStreamRequestSchema> | undefined;
   #held: readonly Uint8Array[];
   #wanted = 0;
   #isFetching = false;
@@ -115,48 +105,58 @@ export class SimulatedNode implements Disposable {
     this[Symbol.dispose]();
     const proofs = new SessionProofs(this.#server.url, { identity: this.#identity });
     this.#proofs = proofs;
-    const serverIdentityKey = new Uint8Array(Buffer.from(this.#server.identityKey, "base64url"));
-    const { url: origin, keySet } = this.#server;
-    const saveKeySet = () => Promise.reject(new Error("the server of a bench changes no keys"));
-    const org = { orgId: "", orgKey: new Uint8Array() };
-    const known = { origin, identityKey: serverIdentityKey, ...org, keySet, saveKeySet };
-    this.#channel = await openKnownChannel(known, { interceptors: [proofs.interceptor] });
-    this.#gateway = createClient(NodeGatewayService, this.#channel.transport);
-    const { token, expiresAt } = await this.#shakeHands(this.#gateway, serverIdentityKey);
+    this.#client = new PlainClient(this.#server.url);
+    const { token, expiresAt } = await this.#shakeHands(this.#client);
     proofs.begin(token, expiresAt);
-    await this.#hold(this.#gateway);
+    await this.#hold(this.#client);
   }
 
-  async #shakeHands(gateway: Client<typeof NodeGatewayService>, serverIdentityKey: Uint8Array) {
+  async #shakeHands(client: PlainClient) {
+    const serverIdentityKey = new Uint8Array(Buffer.from(this.#server.identityKey, "base64url"));
     const clientNonce = systemRandom.bytes(32);
     const identityKey = this.#identity.publicKey;
     const { apiKey, nodeId } = this.#seed;
-    const begun = await gateway.beginAuthHandshake({ apiKey, identityPublicKey: identityKey, clientNonce });
-    const { challenge, serverNonce } = begun;
+    const begin = { apiKey, identityPublicKey: identityKey, clientNonce };
+    const { challenge, serverNonce } = await this.#askOne(client, GATEWAY.beginAuthHandshake, begin);
     const own = { origin: this.#server.url, serverIdentityKey, nodeId, identityKey };
     const tuple = handshakeTuple({ ...own, challenge, clientNonce, serverNonce });
-    const done = await gateway.completeAuthHandshake({ challenge, signature: this.#identity.sign(tuple) });
+    const complete = { challenge, signature: this.#identity.sign(tuple) };
+    const done = await this.#askOne(client, GATEWAY.completeAuthHandshake, complete);
     return { token: new Secret(done.sessionToken), expiresAt: Number(done.expiresAt) };
   }
 
-  async #hold(gateway: Client<typeof NodeGatewayService>): Promise<void> {
+  async #askOne<I extends DescMessage, O extends DescMessage>(
+    client: PlainClient,
+    method: DescMethod & { readonly input: I; readonly output: O },
+    message: MessageInitShape<I>,
+  ): Promise<MessageShape<O>> {
+    let answer: MessageShape<O> | undefined;
+    const onMessage = (one: MessageShape<O>) => {
+      answer = one;
+    };
+    this.#proofs?.useNonce(await client.ask(method, message, { headers: {}, onMessage }));
+    if (answer === undefined) throw new Error("a call was answered with nothing");
+    return answer;
+  }
+
+  async #hold(client: PlainClient): Promise<void> {
     const accepted = this.#next("accepted");
-    this.#outgoing = new MessageQueue(MAX_WAITING);
+    const onMessage = ({ message }: ControlStreamResponse) => this.#take(message);
+    this.#stream = client.open(GATEWAY.controlStream, { headers: this.#prove(GATEWAY.controlStream), onMessage });
+    this.#stream.ended.then(
+      () => this.#failAll(new Error("the stream ended")),
+      (failure: unknown) => this.#failAll(failure),
+    );
     this.#send({
       case: "hello",
       value: { protocolVersions: [1], softwareVersion: "bench", bootId: this.#bootId },
     });
-    void this.#read(gateway.controlStream(this.#outgoing, { timeoutMs: 0 }));
     await accepted;
   }
 
-  async #read(messages: AsyncIterable<ControlStreamResponse>): Promise<void> {
-    try {
-      for await (const { message } of messages) this.#take(message);
-      this.#failAll(new Error("the stream ended"));
-    } catch (failure) {
-      this.#failAll(failure);
-    }
+  #prove({ parent, name }: DescMethod): Readonly<Record<string, string>> {
+    const made = this.#proofs?.prove(`${this.#server.url}/${parent.typeName}/${name}`);
+    return made === undefined ? {} : { authorization: `DPoP ${made.token}`, dpop: made.proof };
   }
 
   #take(message: ControlStreamResponse["message"]): void {
@@ -178,16 +178,32 @@ export class SimulatedNode implements Disposable {
     this.#isFetching = false;
   }
 
+  /** A nonce that went stale is replaced once, as a daemon does. */
   async #fetch(): Promise<void> {
-    for await (const answer of this.#gateway?.fetchBundle({ held: [...this.#held] }) ?? []) {
-      this.#bundleBytes += toBinary(FetchBundleResponseSchema, answer).length;
-      const { item } = answer;
-      if (item.case === "manifest") {
-        this.#generation = Number(item.value.generation);
-        const parts = readManifest(new TextDecoder().decode(item.value.manifest));
-        this.#held = parts.map((part) => new Uint8Array(Buffer.from(part.sha256, "base64url")));
-      } else if (item.case === "part") sha256(item.value.content);
+    try {
+      await this.#fetchOnce();
+    } catch (failure) {
+      if (!(failure instanceof RefusedCall) || failure.problem !== "auth.stale_nonce") throw failure;
+      this.#proofs?.useNonce(failure.nonce);
+      await this.#fetchOnce();
     }
+  }
+
+  async #fetchOnce(): Promise<void> {
+    const headers = this.#prove(GATEWAY.fetchBundle);
+    const onMessage = ({ item }: FetchBundleResponse, bytes: number) => this.#takeItem(item, bytes);
+    this.#proofs?.useNonce(
+      (await this.#client?.ask(GATEWAY.fetchBundle, { held: [...this.#held] }, { headers, onMessage })) ?? "",
+    );
+  }
+
+  #takeItem(item: FetchBundleResponse["item"], bytes: number): void {
+    this.#bundleBytes += bytes;
+    if (item.case === "manifest") {
+      this.#generation = Number(item.value.generation);
+      const parts = readManifest(new TextDecoder().decode(item.value.manifest));
+      this.#held = parts.map((part) => new Uint8Array(Buffer.from(part.sha256, "base64url")));
+    } else if (item.case === "part") sha256(item.value.content);
   }
 
   #next(kind: string): Promise<void> {
@@ -202,12 +218,11 @@ export class SimulatedNode implements Disposable {
   }
 
   #send(message: Outgoing): void {
-    this.#outgoing.push(create(ControlStreamRequestSchema, { message }));
+    this.#stream?.send({ message });
   }
 
   [Symbol.dispose](): void {
-    this.#outgoing.end();
-    this.#channel?.[Symbol.dispose]();
-    this.#channel = undefined;
+    this.#client?.[Symbol.dispose]();
+    this.#client = undefined;
   }
 }
