@@ -4,7 +4,7 @@ import { type ConnectRouter, createContextValues, type ServiceImpl } from "@conn
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { PROBLEMS, toProblem } from "@gatehouse/core";
 import type { HealthReport } from "@gatehouse/kit";
-import { NodeGatewayService, SERVICES, type ServiceName } from "@gatehouse/wire";
+import { SERVICES, type ServiceName } from "@gatehouse/wire";
 import type { ServerCounters } from "../metrics.ts";
 import { answerWellKnown } from "../orgs/well-known.ts";
 import type { SignInConfig } from "../people/sign-in-config.ts";
@@ -16,16 +16,16 @@ import { KEEP_PEER, PEER_ADDRESS } from "./caller.ts";
 import { checkMessages } from "./check-messages.ts";
 import { logCalls } from "./log-calls.ts";
 import { boundArrival, boundTaking, type Handle, type Listener } from "./open-listener.ts";
+import { plainGrpc } from "./plain-grpc/plain-grpc.ts";
 import { auditAdminService } from "./services/audit-admin-service.ts";
 import { credentialAdminService } from "./services/credential-admin-service.ts";
 import { gatewayService } from "./services/gateway-service.ts";
 import { healthService } from "./services/health-service.ts";
 import { nodeAdminService } from "./services/node-admin-service.ts";
 import { orgAdminService } from "./services/org-admin-service.ts";
+import { plainMethods } from "./services/plain-methods.ts";
 import { policyAdminService } from "./services/policy-admin-service.ts";
 import { reflectionService } from "./services/reflection-service.ts";
-import { controlStream } from "./services/session-methods.ts";
-import { isPlainGrpc, plainGrpcStream } from "./streams/plain-grpc-stream.ts";
 
 export interface HandleOptions {
   /** SHA-256 of the SPKI of the TLS leaf. */
@@ -46,9 +46,6 @@ const MAX_MESSAGE_BYTES = 4 * 1_048_576;
 const STREAMED_IN = pathsOf("client_streaming", "bidi_streaming");
 const STREAMED_OUT = pathsOf("server_streaming", "bidi_streaming");
 
-const CONTROL_STREAM = NodeGatewayService.method.controlStream;
-const CONTROL_STREAM_PATH = `/${NodeGatewayService.typeName}/${CONTROL_STREAM.name}`;
-
 /** Everything that the server answers: RPCs, the well-known document, health. What is not there is 404. */
 export function handleRequests(server: ServerContext, options: HandleOptions): Handle {
   const { store, keys, log, clock, origin } = server;
@@ -63,10 +60,12 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     createContextValues()
       .set(PEER_ADDRESS, socket.remoteAddress ?? "")
       .set(KEEP_PEER, () => options.listener.keep(socket));
-  const plainStream = plainGrpcStream(
-    { method: CONTROL_STREAM, serve: controlStream(server) },
-    { interceptors, contextValues, maxMessageBytes: MAX_MESSAGE_BYTES, signal: options.signal },
-  );
+  const plainCalls = plainGrpc(plainMethods(server), {
+    interceptors,
+    contextValues,
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    signal: options.signal,
+  });
   const adapter = connectNodeAdapter({
     routes: (router) => addServices(router, server, options),
     interceptors,
@@ -76,10 +75,7 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     shutdownSignal: options.signal,
     fallback: (_request, response) => answerUnknownPath(response),
   });
-  const answerCall: Handle = (request, response) =>
-    request.url === CONTROL_STREAM_PATH && isPlainGrpc(request)
-      ? plainStream(request, response)
-      : adapter(request, response);
+  const answerCall: Handle = (request, response) => (plainCalls(request) ?? adapter)(request, response);
   const plain: Readonly<Record<string, (url: URL, address: string) => Promise<PlainAnswer>>> = {
     "/.well-known/gatehouse": async (url, address) => {
       const own = { store, keys, origin, now, tlsSpkiSha256: options.tlsSpkiSha256 };

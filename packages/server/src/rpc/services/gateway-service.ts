@@ -1,30 +1,30 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import { apiKeyTuple, base64url, Problem } from "@gatehouse/core";
+import { apiKeyTuple, Problem } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
 import type { NodeGatewayService } from "@gatehouse/wire";
-import { buildBundle } from "../../bundles/build-bundle.ts";
-import { splitPart } from "../../bundles/split-part.ts";
 import { awaitConfirmation } from "../../enrollment/await-confirmation.ts";
 import { registerNode } from "../../enrollment/register-node.ts";
 import { retireNode } from "../../nodes/retire-node.ts";
 import { API_KEY_TTL_MS } from "../../orgs/api-key.ts";
 import type { ServerContext } from "../../server-context.ts";
-import { beginHandshake } from "../../sessions/begin-handshake.ts";
-import { completeHandshake, freshKey } from "../../sessions/complete-handshake.ts";
+import { freshKey } from "../../sessions/complete-handshake.ts";
 import { nodeCaller } from "../caller.ts";
 import { nextChange } from "../next-change.ts";
 import { toEnrollmentState } from "./describe-enrollment.ts";
+import { fetchBundle } from "./fetch-bundle.ts";
+import { handshakeMethods } from "./handshake-methods.ts";
 import { pastMethods } from "./past-methods.ts";
 import { sessionMethods } from "./session-methods.ts";
 import { uploadMethods } from "./upload-methods.ts";
 
 /** What nodes call to enroll and to open their session. */
 export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGatewayService> {
-  const { store, keys, bus, clock, random, origin, rosters } = server;
+  const { store, keys, bus, clock, random, origin } = server;
   const now = () => clock.now();
   const { macKey, keySet, identityKey: serverIdentityKey } = keys;
   const own = { store, random, now, origin, macKey, keySet, serverIdentityKey };
   return {
+    ...handshakeMethods(server),
     ...sessionMethods(server),
     ...uploadMethods(server),
     ...pastMethods(server),
@@ -45,16 +45,6 @@ export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGa
         yield { state: toEnrollmentState(state), sealed: sealed ?? "" };
       }
     },
-    beginAuthHandshake: async ({ apiKey, identityPublicKey, clientNonce }) => {
-      const begun = await beginHandshake({ apiKey, identityKey: identityPublicKey, clientNonce }, own);
-      return { ...begun, expiresAt: BigInt(begun.expiresAt) };
-    },
-    completeAuthHandshake: async (request) => {
-      const { orgId, nodeId, sessionToken, ...done } = await completeHandshake(request, own);
-      bus.publish({ kind: "session", orgId, nodeId });
-      const ends = { expiresAt: BigInt(done.expiresAt), apiKeyExpiresAt: BigInt(done.apiKeyExpiresAt) };
-      return { sessionToken, sealedApiKey: done.sealedApiKey ?? "", ...ends };
-    },
     rotateApiKey: async (_, context) => {
       const { orgId, nodeId } = nodeCaller(context);
       const issuedAt = now();
@@ -66,18 +56,7 @@ export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGa
       });
       return { sealedApiKey, issuedAt: BigInt(issuedAt), expiresAt: BigInt(issuedAt + API_KEY_TTL_MS) };
     },
-    fetchBundle: async function* ({ held, takesChunks }, context) {
-      const { orgId, nodeId } = nodeCaller(context);
-      const { signed, parts } = await store.inOrg(orgId, (tx) => buildBundle(tx, nodeId, { keys, rosters }));
-      const { epoch, generation, issuedAt, manifest, keyId, signature } = signed;
-      const counted = { epoch: BigInt(epoch), generation: BigInt(generation), issuedAt: BigInt(issuedAt) };
-      const value = { ...counted, keyId, signature, manifest: new TextEncoder().encode(manifest) };
-      yield { item: { case: "manifest", value } };
-      const known = new Set(held.map(base64url));
-      for (const part of parts) {
-        if (!known.has(base64url(part.sha256))) yield* splitPart(part, takesChunks);
-      }
-    },
+    fetchBundle: fetchBundle(server),
     leave: async (_, context) => {
       const { orgId, nodeId } = nodeCaller(context);
       await store.inOrg(orgId, (tx) => retireNode(tx, { nodeId, actor: `node:${nodeId}`, reason: "left" }));

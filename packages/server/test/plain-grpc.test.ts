@@ -1,13 +1,15 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { connect } from "node:http2";
+import { connect, type IncomingHttpHeaders } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { compressionGzip, createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
-import { ControlStreamRequestSchema } from "@gatehouse/wire";
+import { ControlStreamRequestSchema, NodeGatewayService } from "@gatehouse/wire";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import { FleetUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
+import { apiKeyOf } from "./host-session.ts";
 import { helloOf, SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
 
 let database: TestDatabase;
@@ -44,11 +46,60 @@ test.each(TRANSPORTS)("a control stream is served alike however it comes: $how",
   expect(await stream.next("heartbeatAnswer")).toMatchObject({ bundleGeneration: 1n });
 });
 
+test.each(TRANSPORTS)("a challenge and a bundle are answered alike however they are asked for: $how", async (one) => {
+  const host = await org.enroll(`c-${one.how}`);
+  const apiKey = await apiKeyOf(host);
+  const session = await SessionUnderTest.open(host, apiKey);
+  const client = createClient(NodeGatewayService, one.make(fleet.server.url));
+  const { publicKey: identityPublicKey } = host.identity;
+  const asked = { apiKey, identityPublicKey, clientNonce: randomBytes(32) };
+  expect((await client.beginAuthHandshake(asked)).challenge).toHaveLength(152);
+  const wrong = apiKey.replace(/.(?=.{9}$)/, (char) => (char === "A" ? "B" : "A"));
+  await expect(client.beginAuthHandshake({ ...asked, apiKey: wrong })).rejects.toMatchObject({ code: 16 });
+  const kinds: unknown[] = [];
+  const parts = client.fetchBundle({ held: [] }, await session.proofOf("FetchBundle"));
+  for await (const { item } of parts) kinds.push(item.case);
+  expect(kinds).toEqual(["manifest", "part", "part"]);
+});
+
+test("a large part of a bundle is compressed for callers that take it so, and for no other", async () => {
+  const session = await SessionUnderTest.open(await org.enroll("large"));
+  const answerWith = async (accepted: object) => {
+    const { headers } = await session.proofOf("FetchBundle");
+    return callPlainly("FetchBundle", encodeEnvelope(0, new Uint8Array()), { ...headers, ...accepted });
+  };
+  const [packed, whole] = [await answerWith({ "grpc-accept-encoding": "identity, gzip" }), await answerWith({})];
+  expect([packed.head["grpc-encoding"], whole.head["grpc-encoding"]]).toEqual(["gzip", undefined]);
+  expect(packed.body.length).toBeLessThan(whole.body.length);
+});
+
+const ONE = encodeEnvelope(0, new Uint8Array());
+const NOT_ONE = [
+  { what: "nothing", bytes: new Uint8Array(), status: "3" },
+  { what: "two messages", bytes: Buffer.concat([ONE, ONE]), status: "3" },
+  { what: "a message that is cut off", bytes: Uint8Array.of(0, 0, 0, 0, 9, 1), status: "3" },
+  { what: "a compressed message that names no compression", bytes: encodeEnvelope(1, new Uint8Array(8)), status: "3" },
+  { what: "bytes that are no message", bytes: encodeEnvelope(0, Uint8Array.of(0xff, 0xff)), status: "3" },
+  { what: "a message that breaks its rules", bytes: ONE, status: "3" },
+  { what: "a message over the limit", bytes: new Uint8Array(4_200_000), status: "8" },
+];
+
+test.each(NOT_ONE)("a plain call that holds $what is refused", async ({ bytes, status }) => {
+  expect((await callPlainly("BeginAuthHandshake", bytes, {})).trailers).toMatchObject({ "grpc-status": status });
+});
+
+test("a bundle is refused without a proof before its request is read, and nothing of it is sent", async () => {
+  const { trailers, body } = await callPlainly("FetchBundle", Uint8Array.of(0, 0, 0, 0, 9, 1), {});
+  expect(trailers).toMatchObject({ "grpc-status": "16", "gatehouse-problem": "auth.refused" });
+  expect(body).toHaveLength(0);
+});
+
 /** That a refusal comes whole every time, with what ends the stream right behind it. */
 const ROUNDS = 50;
+const SERVICE = "/gatehouse.gateway.v1.NodeGatewayService";
 const CALL = {
   ":method": "POST",
-  ":path": "/gatehouse.gateway.v1.NodeGatewayService/ControlStream",
+  ":path": `${SERVICE}/ControlStream`,
   "content-type": "application/grpc+proto",
   te: "trailers",
 };
@@ -89,16 +140,26 @@ test("a plain stream that was refused is over, though its caller ends nothing", 
 
 /** The trailers of a control stream on which only this is sent. */
 async function answerTo(bytes: Uint8Array, headers: Readonly<Record<string, string>>): Promise<object> {
+  return (await callPlainly("ControlStream", bytes, headers)).trailers;
+}
+
+/** What comes back for a call that holds only this. */
+async function callPlainly(method: string, bytes: Uint8Array, headers: Readonly<Record<string, string>>) {
   const client = connect(fleet.server.url, nodeOptions);
   try {
-    const stream = client.request({ ...CALL, ...headers });
-    stream.resume();
+    const stream = client.request({ ...CALL, ":path": `${SERVICE}/${method}`, ...headers });
+    let head: IncomingHttpHeaders = {};
+    const body: Buffer[] = [];
+    stream.once("response", (answer) => {
+      head = answer;
+    });
+    stream.on("data", (chunk: Buffer) => void body.push(chunk));
     const trailers = new Promise<object>((resolve, reject) => {
       stream.once("trailers", resolve);
       stream.once("error", reject);
     });
     stream.end(bytes);
-    return await trailers;
+    return { trailers: await trailers, head, body: Buffer.concat(body) };
   } finally {
     client.destroy();
   }
