@@ -14,6 +14,7 @@ export type {
   StartedRun,
   StartRun,
 } from "./holder/gate-protocol.ts";
+export { WORKER_OPEN_FILES } from "./holder/worker-pool-options.ts";
 export { GATE_DOWN, GATE_METRICS, gateSamples } from "./metrics/gate-metrics.ts";
 export type { RequestRecord } from "./snapshot/worker-protocol.ts";
 export { systemLookUp } from "./upstream/resolve-checked.ts";

@@ -109,6 +109,7 @@ export { createCa } from "./pki/create-ca.ts";
 export { mintServerLeaf, type ServerLeafRequest } from "./pki/mint-server-leaf.ts";
 export { type Authorities, readAuthorities } from "./pki/read-authorities.ts";
 export { childEnvironment } from "./process/child-environment.ts";
+export { openFilesLimit } from "./process/open-files.ts";
 export { resolveEntry } from "./process/resolve-entry.ts";
 export { type RunMainOptions, runMain } from "./process/run-main.ts";
 export {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Clock, Random } from "@gatehouse/core";
-import { type CertificateAuthority, type Log, readAuthorities } from "@gatehouse/kit";
+import { type CertificateAuthority, type Log, openFilesLimit, readAuthorities } from "@gatehouse/kit";
 import type { GateAudit } from "../audit/gate-audit.ts";
 import type { FreshnessKeeper } from "../fleet/freshness-keeper.ts";
 import type { RecordStore } from "../records/record-store.ts";
@@ -14,6 +14,9 @@ import type { WorkerPoolOptions } from "./worker-pool.ts";
 
 // In each worker. An idle tunnel holds up to 80 KiB.
 const MAX_WORKER_CONNECTIONS = 16_384;
+const SPARE_FILES = 512;
+/** What a worker opens when it holds as many connections as it may: each with its other half, to the service. */
+export const WORKER_OPEN_FILES = 2 * MAX_WORKER_CONNECTIONS + SPARE_FILES;
 const MAX_CONNECTIONS_PER_RUN = 1_024;
 // In each worker, of which one run gets half. An answer takes half a megabyte and its window: none in gzip, 4 MiB in br
 // as most encode it, 16 at worst.
@@ -55,6 +58,7 @@ export interface PoolParts {
 /** What workers are given, what they may ask for, and where what they tell goes. */
 export async function workerPoolOptions(config: GateConfig, parts: PoolParts): Promise<WorkerPoolOptions> {
   const { log, ca, registry, told, predecessor, audit, freshness } = parts;
+  await reportFewFiles(log);
   const leaves = new LeafMint(parts);
   const { upstreamCaFile, listen } = config;
   const inherited = predecessor === undefined ? undefined : config.predecessor;
@@ -85,4 +89,15 @@ export async function workerPoolOptions(config: GateConfig, parts: PoolParts): P
     freshUntilSeconds: () => freshness.untilSeconds,
     ...told,
   };
+}
+
+/** Connections for which no descriptor is free are closed by the runtime, which tells nobody. */
+async function reportFewFiles(log: Log): Promise<void> {
+  const limit = (await openFilesLimit()) ?? WORKER_OPEN_FILES;
+  if (limit < WORKER_OPEN_FILES) {
+    log.info("the limit of open files is reached before the bound of connections", {
+      limit,
+      wanted: WORKER_OPEN_FILES,
+    });
+  }
 }

@@ -1,3 +1,4 @@
+import { systemClock } from "@gatehouse/core";
 import { eventually } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 import { allowing, type GateUnderTest, openGate, outside, type ProxyClient } from "./gate-under-test.ts";
@@ -118,4 +119,32 @@ test("heads that are not whole have so much room, of which one place gets no mor
     for (const client of [one, other]) client.stream.socket.destroy();
     return status === 407;
   });
+});
+
+test("a head or a handshake that comes a byte at a time ends thirty seconds after its first byte, and others are served meanwhile", async () => {
+  await using origin = await openRawOrigin(outside, () => ok("hello"));
+  let aheadMs = 0;
+  const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + aheadMs };
+  await using gate = await openGate({ deps: { clock }, config: { idleTimeoutMs: 3_600_000 } });
+  const host = `api.test:${origin.port}`;
+  await gate.put({ policy: allowing(host) });
+  const other = await gate.tunnel(host);
+  const front = await gate.dial();
+  const inside = await gate.tunnel(host, { cleartext: true });
+  const handshake = await gate.tunnel(host, { cleartext: true });
+  const drips = [front, inside, handshake];
+  const drip = () => {
+    for (const client of [front, inside]) client.send("G");
+    handshake.send(Buffer.from([0x16]));
+  };
+  drip();
+  for (let second = 0; second < 31; second += 10) {
+    expect(drips.map(({ isClosed }) => isClosed)).toEqual([false, false, false]);
+    expect((await other.ask(["GET / HTTP/1.1", `Host: ${host}`])).body).toBe("hello");
+    aheadMs += 10_000;
+    drip();
+  }
+  for (const client of drips) await eventually("the end of what drips", () => client.isClosed);
+  expect((await other.ask(["GET / HTTP/1.1", `Host: ${host}`])).body).toBe("hello");
+  expect(origin.requests.every(({ start }) => start.startsWith("GET / "))).toBe(true);
 });

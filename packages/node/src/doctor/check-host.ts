@@ -1,5 +1,6 @@
 import { lookup } from "node:dns/promises";
-import { errorCode, native } from "@gatehouse/kit";
+import { WORKER_OPEN_FILES } from "@gatehouse/gate";
+import { errorCode, native, openFilesLimit } from "@gatehouse/kit";
 import { isInstalled } from "../sandbox/probe.ts";
 import { type DoctorCheck, failed, passed } from "./doctor-check.ts";
 
@@ -10,7 +11,7 @@ const NO_NAME = "gatehouse-doctor.invalid";
 
 /** The runtime, native calls, and whether names resolve. */
 export async function checkHost(): Promise<readonly DoctorCheck[]> {
-  return [checkNode(), checkNative(), checkJoiner(), await checkResolver()];
+  return [checkNode(), checkNative(), await checkOpenFiles(), checkJoiner(), await checkResolver()];
 }
 
 function checkNode(): DoctorCheck {
@@ -24,6 +25,15 @@ function checkNative(): DoctorCheck {
   const about = { name: "native-calls", concerns: "host" } as const;
   if (native.available) return passed(about, "peer credentials, descriptor passing and locks work");
   return failed(about, native.why ?? "missing", "Run npm install again on this machine.");
+}
+
+async function checkOpenFiles(): Promise<DoctorCheck> {
+  const about = { name: "open-files", concerns: "host", isNeeded: false } as const;
+  const limit = await openFilesLimit();
+  const detail = limit === undefined ? "the system names no limit" : `${limit} in each process`;
+  if (limit === undefined || limit >= WORKER_OPEN_FILES) return passed(about, detail);
+  const fix = `Raise the limit where it is started: ulimit -n ${WORKER_OPEN_FILES}, or LimitNOFILE= in its unit.`;
+  return failed(about, `${detail}: connections beyond are closed before the gate's own bound`, fix);
 }
 
 function checkJoiner(): DoctorCheck {
