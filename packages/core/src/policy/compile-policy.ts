@@ -63,7 +63,7 @@ function decideRequest(index: RuleIndex, request: PolicyRequest): PolicyDecision
 class Target {
   readonly ambiguity: PathAmbiguity | undefined;
   readonly readings: readonly PathReading[];
-  /** Absent where every rule must be looked at: two readings, or parameters that may count or not. */
+  /** Absent where every rule must be looked at: two readings, or parameters or a form of the answer that may count or not. */
   readonly firstSegment: string | undefined;
   #folded: readonly PathReading[] | undefined;
   #guarded: readonly PathReading[] | undefined;
@@ -73,8 +73,9 @@ class Target {
     const { ambiguity } = normalised;
     this.ambiguity = ambiguity;
     this.readings = ambiguity === undefined || ambiguity === "encoded slash" ? readPath(normalised) : [];
-    const first = this.readings[0]?.[0] ?? "";
-    this.firstSegment = ambiguity === undefined && !first.includes(";") ? first : undefined;
+    const [first = "", second] = this.readings[0] ?? [];
+    const isPlain = !first.includes(";") && (second !== undefined || !first.includes("."));
+    this.firstSegment = ambiguity === undefined && isPlain ? first : undefined;
   }
 
   /**
@@ -85,7 +86,7 @@ class Target {
     if (decision.action === "allow") return this.readings;
     this.#folded ??= this.readings.map(foldReading);
     if (!isGuard) return this.#folded;
-    this.#guarded ??= [...this.#folded, ...this.#folded.filter(({ length }) => length > 0).map(dropFormat)];
+    this.#guarded ??= [...this.#folded, ...this.#folded.flatMap(dropFormat)];
     return this.#guarded;
   }
 }

@@ -124,7 +124,8 @@ export function foldReading(reading: PathReading): PathReading {
 // Some frameworks take the end of a path for the form of the answer: `/tokens.json` is `/tokens` to them.
 const FORMAT = /\.[a-z0-9]{1,16}(?=;|$)/i;
 
-/** The reading without the form of the answer that its last segment may name. */
-export function dropFormat(reading: PathReading): PathReading {
-  return reading.with(-1, (reading.at(-1) ?? "").replace(FORMAT, ""));
+/** The reading without the form of the answer that its last segment names; none where it names none. */
+export function dropFormat(reading: PathReading): readonly PathReading[] {
+  const last = reading.at(-1) ?? "";
+  return FORMAT.test(last) ? [reading.with(-1, last.replace(FORMAT, ""))] : [];
 }

@@ -78,10 +78,10 @@ function addTo({ all, general, byFirstSegment }: HostLists, indexed: IndexedHost
 
 /**
  * What the rule's paths begin with, in lower case. A `hostRules` entry is chosen by its host, so that none of its rules
- * is skipped; a guard may match a first segment that is written otherwise.
+ * is skipped.
  */
-function firstSegments({ paths, entry, isGuard }: CompiledRule): ReadonlySet<string> | undefined {
-  if (paths === undefined || entry !== undefined || isGuard) return undefined;
+function firstSegments({ paths, entry }: CompiledRule): ReadonlySet<string> | undefined {
+  if (paths === undefined || entry !== undefined) return undefined;
   const firsts = paths.map(({ segments }) => segments[0]);
   if (!firsts.every((first) => typeof first === "string")) return undefined;
   return new Set(firsts.map((first) => first.toLowerCase()));

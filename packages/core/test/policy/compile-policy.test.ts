@@ -191,7 +191,7 @@ describe("paths are compared after cleaning, whatever the client wrote", () => {
   test("a guard looks at both readings of an encoded slash, so that scoped packages pass and tokens do not", () => {
     const policy: NetworkPolicyInput = {
       mode: "permissive",
-      guards: [{ action: "deny", hosts: ["registry.example"], paths: ["/-/tokens/**", "/*/keys"] }],
+      guards: [{ action: "deny", hosts: ["registry.example"], paths: ["/-/tokens/**", "/*/keys", "/login/**"] }],
     };
     expect(decide(policy, "GET registry.example/@scope%2fname")).toBe("allow by default");
     expect(decide(policy, "GET registry.example/-%2ftokens")).toBe("deny by guards[0]");
@@ -199,7 +199,14 @@ describe("paths are compared after cleaning, whatever the client wrote", () => {
     expect(decide(policy, "GET registry.example/x%2f..%2f-%2ftokens")).toBe("deny by guards[0]");
     expect(decide(policy, "GET registry.example/group%2fname/keys")).toBe("deny by guards[0]");
     expect(decide(policy, "GET registry.example/-%255ctokens")).toBe("deny by guards[0]");
-    for (const path of ["/-/Tokens/x", "/-/tokens.json", "/-/tokens.json;v=1", "/a.b/KEYS.xml"]) {
+    for (const path of [
+      "/-/Tokens/x",
+      "/-/tokens.json",
+      "/-/tokens.json;v=1",
+      "/a.b/KEYS.xml",
+      "/Login.json",
+      "/login.json/",
+    ]) {
       expect(decide(policy, `GET registry.example${path}`)).toBe("deny by guards[0]");
     }
     expect(decide(policy, "GET registry.example/keys.js")).toBe("allow by default");
