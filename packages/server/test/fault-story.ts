@@ -21,7 +21,12 @@ import type { ServerProcess } from "./server-process.ts";
 import { helloOf, SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
 
 const STEP_MS = 15_000;
-const PING = toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind: { case: "ping", value: {} } }));
+const COMMANDED_RUN = { runId: "r2", command: ["true"] };
+const PAYLOADS = [
+  { kind: { case: "startRun", value: COMMANDED_RUN } },
+  { kind: { case: "stopRun", value: { runId: COMMANDED_RUN.runId } } },
+  { kind: { case: "ping", value: {} } },
+] as const;
 const VALUES = [11, 12, 13, 14];
 const STATES = [2, 3];
 
@@ -35,7 +40,12 @@ export class FaultStory {
   readonly #orgKey = makePair("ed25519");
   readonly #orgEncryption = makePair("x25519");
   readonly #done = new Set<string>();
-  readonly #commands = [randomUUID(), randomUUID(), randomUUID()].map((key) => ({ key, id: "", batchId: "" }));
+  readonly #commands = PAYLOADS.map((kind) => ({
+    key: randomUUID(),
+    payload: toBinary(CommandPayloadSchema, create(CommandPayloadSchema, kind)),
+    id: "",
+    batchId: "",
+  }));
   /** Which command each number was given to. */
   readonly #numbers = new Map<string, string>();
   readonly #executed = new Set<string>();
@@ -95,6 +105,9 @@ export class FaultStory {
       const { commands } = await org.nodes.listCommands({ batchId }, org.headers);
       expect(commands).toMatchObject([{ commandId: id, state: SentCommand_State.OK }]);
     }
+    const { runs } = await org.nodes.listRuns({}, org.headers);
+    const commanded = runs.filter(({ runId }) => runId === COMMANDED_RUN.runId);
+    expect(commanded).toMatchObject([{ nodeId: this.host.registered.nodeId }]);
     expect([...this.#executed].sort()).toEqual(this.#commands.map(({ id }) => id).sort());
   }
 
@@ -172,7 +185,7 @@ export class FaultStory {
     const org = this.org;
     const { nodeId } = this.host.registered;
     for (const command of this.#commands) {
-      const asked = { nodeIds: [nodeId], payload: PING, idempotencyKey: command.key };
+      const asked = { nodeIds: [nodeId], payload: command.payload, idempotencyKey: command.key };
       const { batchId } = await org.nodes.sendCommand(asked, org.headers);
       const { commands } = await org.nodes.listCommands({ batchId }, org.headers);
       expect(commands).toHaveLength(1);
