@@ -102,7 +102,7 @@ test("a daemon that is killed in the middle of a command says that it does not k
   expect(await runsOf(fleet)).toMatchObject([{ state: "exited" }]);
 });
 
-test("nodes with a label are asked and drained in one batch, with totals; lists are narrowed by state and name", async () => {
+test("nodes with a label are asked and drained in one batch, with totals; lists are narrowed; what waits is cancelled", async () => {
   await using fleet = await startFleet();
   await fleet.initOrg();
   for (const name of ["east-1", "east-2"]) await fleet.enrollHost(name, ["--label", "zone=east"]);
@@ -126,7 +126,36 @@ test("nodes with a label are asked and drained in one batch, with totals; lists 
     const { code } = await fleet.run(["nodes", "drain", ...wrong, "--state-dir", fleet.path("o")]);
     expect(code).toBe(2);
   }
+  await cancelWhatWaits(fleet, "west-1");
 });
+
+/** A node that is away is asked, and the command taken back before it could come. */
+async function cancelWhatWaits(fleet: Fleet, node: string): Promise<void> {
+  const own = ["--state-dir", fleet.path("o")];
+  const asked = fleet.start(["nodes", "ping", node, ...own]);
+  const waiting = () => fleet.operator(["commands", "ls", "--waiting", "--node", node]) as Promise<{ id: string }[]>;
+  const [{ id }] = await eventually("it waits", async () => {
+    const rows = await waiting();
+    return rows.length === 1 ? (rows as [{ id: string }]) : undefined;
+  });
+  const [done] = (await fleet.operator(["commands", "ls", "--limit", "1000"])).filter(
+    ({ state }: { state: string }) => state === "ok",
+  );
+  const cancelled = await fleet.run(["commands", "cancel", done.id, id, "--json", ...own]);
+  expect(cancelled.code).toBe(1);
+  expect(JSON.parse(cancelled.stdout)).toEqual({
+    cancelled: [id],
+    kept: [{ id: done.id, problem: "commands.ended" }],
+  });
+  const told = await asked.finished;
+  expect(told).toMatchObject({ code: 4 });
+  expect(told.stderr).toContain("It was cancelled.");
+  expect(await waiting()).toEqual([]);
+  const table = await fleet.run(["commands", "ls", "--node", node, ...own]);
+  expect(table.stdout).toMatch(
+    new RegExp(`^${id} +${node} +ping +withdrawn +operator:ada .*by operator:ada: cancelled$`, "m"),
+  );
+}
 
 test("a host says when its API key ends, and gets a fresh one when an operator ends it", async () => {
   await using fleet = await startFleet();

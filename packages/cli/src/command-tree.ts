@@ -5,6 +5,7 @@ import { addFleetCommands } from "./fleet-commands.ts";
 import { addFleetPolicyCommands } from "./fleet-policy-commands.ts";
 import { MACHINE, withExamples } from "./help-pages.ts";
 import { addPeopleCommands } from "./people-commands.ts";
+import { addQueueCommands } from "./queue-commands.ts";
 import { rootCommand } from "./root-command.ts";
 
 const FIRST_STEPS = `
@@ -33,7 +34,7 @@ export function commandTree(): Command {
 const GROUPS: readonly (readonly [heading: string, add: readonly ((program: Command) => void)[]])[] = [
   ["Runs on this machine:", [addRunCommands]],
   ["What runs may do, and what they did:", [addGrantCommands, addPolicyCommands, addAuditCommands]],
-  ["Many machines and people:", [addFleetCommands, addPeopleCommands]],
+  ["Many machines and people:", [addFleetCommands, addQueueCommands, addPeopleCommands]],
   [MACHINE, [addMachineCommands]],
 ];
 

@@ -353,6 +353,13 @@ export const PROBLEMS = {
     say: "The node did not take the command in time.",
   },
   "commands.not_found": { rpc: "not_found", http: 404, exit: 5, say: "There is no such command." },
+  "commands.sent": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "The command was sent to its node; it may be under way or done.",
+  },
+  "commands.ended": { rpc: "failed_precondition", http: 409, exit: 1, say: "The command has ended already." },
 
   "exec.unsupported": {
     rpc: "failed_precondition",

@@ -29,6 +29,7 @@ interface Ids {
   readonly apiKey: string;
   readonly session: string;
   readonly batch: string;
+  readonly command: string;
   readonly policy: string;
 }
 
@@ -58,6 +59,7 @@ const NODES: Row<typeof NodeAdminService> = {
   acceptNode: ({ node }) => ({ nodeId: node }),
   sendCommand: ({ node }) => ({ nodeIds: [node], payload: PING, idempotencyKey: "k", ttlMs: 60_000n }),
   listCommands: ({ batch }) => ({ batchId: batch }),
+  cancelCommand: ({ command }) => ({ commandId: command }),
   watchEvents: NAMES_NOTHING,
   attachRun: ({ node }) => ({ message: { case: "open", value: { nodeId: node, runId: "r1" } } }),
   listRuns: ({ node }) => ({ nodeId: node }),
@@ -145,6 +147,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       apiKey: apiKeys[0]?.id ?? "",
       session: sessions[0]?.id ?? "",
       batch: sent.batchId,
+      command: sent.commands[0]?.commandId ?? "",
       policy: "theirs",
     };
     stranger = await secondOrg();
@@ -210,5 +213,15 @@ function nowhere(): Ids {
       .toLowerCase()
       .replace(/[^a-z0-9]/g, "0")}`;
   const [member, session] = [name(), id()];
-  return { node: id(), nodeName: name(), enrollment: id(), member, session, apiKey: id(), batch: id(), policy: name() };
+  return {
+    node: id(),
+    nodeName: name(),
+    enrollment: id(),
+    member,
+    session,
+    apiKey: id(),
+    batch: id(),
+    command: id(),
+    policy: name(),
+  };
 }

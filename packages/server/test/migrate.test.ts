@@ -29,8 +29,9 @@ async function goBack({ location }: TestDatabase): Promise<void> {
   const indexes = "runs_by_end commands_by_end sessions_by_previous enrollments_of_node commands_open_of_batch";
   await using store = await connectForMaintenance(location, systemClock);
   for (const statement of [
-    ...`${indexes} credential_nodes_of_node`.split(" ").map((name) => `drop index ${name}`),
+    ...`${indexes} credential_nodes_of_node commands_by_age`.split(" ").map((name) => `drop index ${name}`),
     ...["version", "labels", "actor"].map((name) => `alter table policies drop column ${name}`),
+    ...["authority", "withdrawn_by", "withdrawn_why"].map((name) => `alter table commands drop column ${name}`),
     "drop table policy_versions",
     "delete from migrations where name > '0006'",
   ]) {

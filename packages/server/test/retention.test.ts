@@ -53,6 +53,6 @@ describe.each(DATABASES)("on $name", ({ open }) => {
 });
 
 function batchOf(batchId: string, now: number) {
-  const own = { batchId, idempotencyKey: batchId, actor: "ada", kind: "ping" };
+  const own = { batchId, idempotencyKey: batchId, actor: "ada", authority: "key:k", kind: "ping" };
   return { ...own, payload: new Uint8Array(1), payloadSha256: new Uint8Array(32), notAfter: now + 400 * DAY_MS };
 }

@@ -57,7 +57,7 @@ test.each(DATABASES)(
       for (const nodeId of ids) await openStream(tx, nodeId);
       await tx.nodes.update(replaced, { streamId: "a later one" });
       await tx.revocations.addAll(await tx.nodes.raiseGenerations([revoked]), ["one"]);
-      const asked = { batchId: randomUUID(), idempotencyKey: "k", actor: "ada", kind: "ping" };
+      const asked = { batchId: randomUUID(), idempotencyKey: "k", actor: "ada", authority: "key:k", kind: "ping" };
       const payload = { payload: new Uint8Array(), payloadSha256: new Uint8Array(32), notAfter: tx.now() + 60_000 };
       await tx.commands.insertAll({ ...asked, ...payload }, [{ id: randomUUID(), nodeId: commanded }]);
     });

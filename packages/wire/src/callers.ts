@@ -103,6 +103,7 @@ export const CALLERS = {
     acceptNode: operator("node:manage"),
     sendCommand: operator("node:command", "suppress"),
     listCommands: operator("node:read", "suppress"),
+    cancelCommand: operator("node:command"),
     watchEvents: operator("node:read"),
     attachRun: operator("node:command", "suppress"),
     listRuns: operator("run:read"),

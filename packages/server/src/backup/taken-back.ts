@@ -1,8 +1,10 @@
 import { Problem } from "@gatehouse/core";
 import { openLogSource, verifyLog } from "@gatehouse/kit";
+import { withdrawCommands } from "../commands/end-command.ts";
 import { retireNode } from "../nodes/retire-node.ts";
 import { removeMember, setMemberRole } from "../orgs/change-members.ts";
-import type { Role } from "../orgs/org-records.ts";
+import { withdrawOfKey } from "../orgs/member-keys.ts";
+import type { ApiKey, Role } from "../orgs/org-records.ts";
 import { isAtLeast } from "../orgs/roles.ts";
 import type { OrgTransaction } from "../store/org-transaction.ts";
 import { revokeAgain } from "./past-revocations.ts";
@@ -18,6 +20,8 @@ export interface TakenBack {
   readonly members: readonly MemberEntry[];
   /** Ways to sign in that ended. */
   readonly signIns: readonly SignInEntry[];
+  /** By id. */
+  readonly commands: ReadonlySet<string>;
 }
 
 /** A password that was replaced or reset; with an issuer, who a member was at a provider. */
@@ -52,6 +56,7 @@ class Reading implements TakenBack {
   readonly apiKeys = new Set<string>();
   readonly members: MemberEntry[] = [];
   readonly signIns: SignInEntry[] = [];
+  readonly commands = new Set<string>();
 
   constructor(orgId: string) {
     this.orgId = orgId;
@@ -67,6 +72,9 @@ class Reading implements TakenBack {
         return;
       case "credential.revoked":
         this.credentials.add(String(data.credential));
+        return;
+      case "command.withdrawn":
+        this.commands.add(String(data.command));
         return;
       case "api_key.revoked":
         this.apiKeys.add(String(data.key));
@@ -111,8 +119,8 @@ export async function readTakenBack(file: string, auditKey: Uint8Array): Promise
 export async function takeBackAgain(tx: OrgTransaction, back: TakenBack, size: number): Promise<void> {
   for (const nodeId of back.nodes) await endNode(tx, nodeId);
   await revokeAgain(tx, (id) => back.credentials.has(id));
-  for (const { id, prefix } of await tx.apiKeys.listOfMembers())
-    if (back.apiKeys.has(prefix)) await endKey(tx, { id, prefix });
+  for (const key of await tx.apiKeys.listOfMembers()) if (back.apiKeys.has(key.prefix)) await endKey(tx, key);
+  for (const commandId of back.commands) await withdrawCommands(tx, { commandId }, { by: "server", why: "taken_back" });
   for (const change of back.members) if (change.seq >= size) await lessen(tx, change);
   for (const ended of back.signIns) if (ended.seq >= size) await endSignIn(tx, ended);
 }
@@ -129,9 +137,11 @@ async function endNode(tx: OrgTransaction, nodeId: string): Promise<void> {
   await retireNode(tx, { nodeId, actor: "server", reason: "revoked" });
 }
 
-async function endKey(tx: OrgTransaction, { id, prefix }: Readonly<Record<"id" | "prefix", string>>): Promise<void> {
+async function endKey(tx: OrgTransaction, { id, prefix, memberId = "" }: ApiKey): Promise<void> {
   if (!(await tx.apiKeys.revoke(id))) return;
   await tx.audit.append({ kind: "api_key.revoked", actor: "server", data: { key: prefix } });
+  const member = await tx.members.find(memberId);
+  if (member !== undefined) await withdrawOfKey(tx, { id, member: member.name, by: "server" });
 }
 
 async function lessen(tx: OrgTransaction, { name, role }: MemberEntry): Promise<void> {

@@ -1,3 +1,5 @@
+import type { Page } from "../page.ts";
+
 /** What may have become of a command. The last ones are ends. */
 export type CommandState =
   | "queued"
@@ -14,6 +16,22 @@ export type CommandState =
 
 /** A state that a command stays in. */
 export type CommandEnd = Exclude<CommandState, "queued" | "sent">;
+
+/** Why a command was taken back before its end. */
+export type WithdrawalReason =
+  | "cancelled"
+  | "key_revoked"
+  | "session_ended"
+  | "member_removed"
+  | "role_changed"
+  | "node_gone"
+  | "taken_back";
+
+export interface Withdrawal {
+  /** As the audit log names whoever did it. */
+  readonly by: string;
+  readonly why: WithdrawalReason;
+}
 
 /** An instruction for one node, kept until long after its end. */
 export interface StoredCommand {
@@ -35,7 +53,29 @@ export interface StoredCommand {
   readonly result: Uint8Array | undefined;
   readonly createdAt: number;
   readonly finishedAt: number | undefined;
+  /** The key or session it was given by; `undefined`: by a release that did not keep it. */
+  readonly authority: string | undefined;
+  /** `undefined`: nobody took it back. */
+  readonly withdrawal: Withdrawal | undefined;
 }
+
+/** A command without what it carries. */
+export type ListedCommand = Omit<StoredCommand, "payload" | "payloadSha256" | "result">;
+
+export interface CommandFilter {
+  /** `undefined`: of every node. */
+  readonly nodeId: string | undefined;
+  /** Those alone that have no end yet. */
+  readonly isOpen: boolean;
+}
+
+/** Which commands are taken back: one that was never sent, or all without an end that a node, a member or a right has. */
+export type WithdrawnCommands =
+  | { readonly commandId: string }
+  | { readonly nodeId: string }
+  | { readonly actor: string }
+  /** Those of this member too of which nobody kept what they were given by. */
+  | { readonly authorities: readonly string[]; readonly actor: string };
 
 export interface CommandChange {
   readonly actor?: string;
@@ -47,13 +87,16 @@ export interface CommandChange {
   readonly message?: string;
   readonly result?: Uint8Array | null;
   readonly finishedAt?: number | null;
+  readonly authority?: string;
+  /** Nobody took it back any more. */
+  readonly withdrawal?: null;
 }
 
 /** What the commands of one call have in common. */
 export type NewBatch = Pick<
   StoredCommand,
   "batchId" | "idempotencyKey" | "actor" | "kind" | "payload" | "payloadSha256" | "notAfter"
->;
+> & { readonly authority: string };
 
 export interface QueuePage {
   /** An id; empty: from the first on. */
@@ -80,9 +123,12 @@ export interface CommandRecords {
   countUnended(batchId: string, limit: number): Promise<number>;
   /** Those without an end, in the order in which they were given. */
   listOpen(nodeId: string, state: "queued" | "sent", limit: number): Promise<readonly StoredCommand[]>;
-  /** The same of whoever gave them, for whichever nodes. */
-  listOpenOf(actor: string, limit: number): Promise<readonly StoredCommand[]>;
-  /** What waits for a node, in the order in which it was given, behind an id and without what some gave. */
+  /** The newest first, those before an id. */
+  list(filter: CommandFilter, page: Page): Promise<readonly ListedCommand[]>;
+  /**
+   * What waits for a node, in the order in which it was given, behind an id and without what some gave. Nobody takes any
+   * of them back until the transaction ends.
+   */
   listQueued(nodeId: string, page: QueuePage): Promise<readonly StoredCommand[]>;
   /** How many a node has in its hands, by who gave them. */
   countSent(nodeId: string): Promise<ReadonlyMap<string, number>>;
@@ -96,5 +142,13 @@ export interface CommandRecords {
   requeueSent(nodeId: string): Promise<void>;
   /** Forgets commands that ended before a time, not more than a limit. Answers how many. */
   removeEndedBefore(time: number, limit: number): Promise<number>;
+  /**
+   * Takes back what has no end yet, whoever is about to send it: what was never sent ends as `forbidden`, what was sent
+   * once may have been done. Answers them as they are now.
+   */
+  withdraw(
+    which: WithdrawnCommands,
+    withdrawal: Withdrawal & { readonly message: string },
+  ): Promise<readonly ListedCommand[]>;
   update(id: string, change: CommandChange): Promise<void>;
 }

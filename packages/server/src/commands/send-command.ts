@@ -3,13 +3,14 @@ import { sha256 } from "@gatehouse/kit";
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
 import type { NewBatch, StoredCommand } from "./command-records.ts";
 import { CORDONED, type EndTransaction, endCommand } from "./end-command.ts";
+import { type CommandRight, holdRight, type RightTransaction } from "./hold-right.ts";
 
 /** Whom a command is for: nodes by id, or all that have these labels. */
 export type CommandTargets =
   | { readonly nodeIds: readonly string[] }
   | { readonly labels: Readonly<Record<string, string>> };
 
-export interface SendInput {
+export interface SendInput extends CommandRight {
   readonly actor: string;
   readonly targets: CommandTargets;
   /** A serialised `CommandPayload`. */
@@ -20,7 +21,7 @@ export interface SendInput {
   readonly ttlMs: number;
 }
 
-export interface SendTransaction extends EndTransaction {
+export interface SendTransaction extends EndTransaction, RightTransaction {
   readonly nodes: NodeRecords;
 }
 
@@ -44,10 +45,11 @@ const CROWDED = {
 /**
  * Queues a command for each node, on record. The same key with the same payload is the same command, whatever came of
  * it; one that was refused before it was sent is tried again. Fails with `nodes.not_found`, `api.too_many` where more
- * nodes have the labels than a batch reaches, `commands.key_reused`.
+ * nodes have the labels than a batch reaches, `commands.key_reused`, and as `holdRight` does.
  */
 export async function sendCommand(tx: SendTransaction, input: SendInput, random: Random): Promise<SentBatch> {
   const { idempotencyKey, ttlMs, payload } = input;
+  await holdRight(tx, input);
   const nodes = await findTargets(tx, input.targets);
   const nodeIds = nodes.map(({ id }) => id);
   const now = tx.now();
@@ -92,11 +94,12 @@ interface Queueing {
 
 /** Stores them all, each on record, and gives its end to what cannot be sent. */
 async function queueAll(tx: SendTransaction, batch: NewBatch, { due, before, random }: Queueing): Promise<void> {
-  const { actor, kind, batchId, notAfter } = batch;
+  const { actor, authority, kind, batchId, notAfter } = batch;
+  const given = { actor, authority, batchId, notAfter };
   const commands = due.map(({ id: nodeId }) => ({ nodeId, id: before.get(nodeId)?.id ?? makeUuid(tx.now(), random) }));
   const again = commands.filter(({ nodeId }) => before.has(nodeId));
   for (const { id } of again) {
-    await tx.commands.update(id, { actor, batchId, notAfter, state: "queued", message: "", finishedAt: null });
+    await tx.commands.update(id, { ...given, state: "queued", message: "", finishedAt: null, withdrawal: null });
   }
   await tx.commands.insertAll(
     batch,
@@ -109,9 +112,10 @@ async function queueAll(tx: SendTransaction, batch: NewBatch, { due, before, ran
   await turnAway(tx, batch, due);
 }
 
-/** What never left the server may be tried again under its own key. */
+/** What never left the server may be tried again under its own key, unless somebody wanted it not to be done. */
 function isDue(before: StoredCommand | undefined): boolean {
   if (before === undefined) return true;
+  if (before.withdrawal?.why === "cancelled") return false;
   return before.seq === undefined && (before.state === "busy" || before.state === "forbidden");
 }
 

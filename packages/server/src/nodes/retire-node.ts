@@ -7,9 +7,6 @@ import type { ApiKeyRecords } from "../orgs/org-records.ts";
 import type { SessionRecords } from "../sessions/session-records.ts";
 import type { NodeRecords } from "./node-records.ts";
 
-/** More than one node has waiting and in its hands. */
-const MAX_OPEN = 1_000;
-
 export interface RetireTransaction extends EndTransaction {
   readonly audit: AuditTrail;
   readonly apiKeys: ApiKeyRecords;
@@ -42,15 +39,9 @@ export async function retireNode(
   if (enrollment?.state === "awaiting_confirmation") await tx.enrollments.update(enrollment.id, { state: "cancelled" });
   if (enrollment?.sealed !== undefined) await tx.enrollments.update(enrollment.id, { sealed: null });
   const pending = await tx.credentials.markRotationPending(nodeId);
-  await endCommands(tx, nodeId);
+  await withdrawCommands(tx, { nodeId }, { by: actor, why: "node_gone" });
   await tx.nodes.update(nodeId, { state: "revoked", isDeleted: true });
   const data = { name: node.name, rotation_pending: pending.length };
   await tx.audit.append({ kind: `node.${reason}`, actor, node: nodeId, data });
   return pending.map(({ name }) => name);
-}
-
-async function endCommands(tx: RetireTransaction, nodeId: string): Promise<void> {
-  for (const state of ["queued", "sent"] as const) {
-    await withdrawCommands(tx, await tx.commands.listOpen(nodeId, state, MAX_OPEN), "The node is gone.");
-  }
 }

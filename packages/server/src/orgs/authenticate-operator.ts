@@ -4,12 +4,16 @@ import { API_KEY_FORM } from "./api-key.ts";
 import type { ApiKeyRecords, MemberRecords, Role } from "./org-records.ts";
 import { lesserRole } from "./roles.ts";
 
+/** What a member is known by at a call: the id of a key, or of the session of a browser. */
+export type Authority = `key:${string}` | `session:${string}`;
+
 /** A member as a key or a browser of theirs makes calls. */
 export interface OperatorCaller {
   readonly orgId: string;
   readonly memberId: string;
   readonly member: string;
   readonly role: Role;
+  readonly authority: Authority;
   /** When the key or the session ends that it is known by. */
   readonly expiresAt: number;
 }
@@ -44,6 +48,7 @@ export async function authenticateOperator(key: string, deps: AuthenticateOperat
     if (found.revokedAt !== undefined || found.expiresAt <= now) throw new Problem("auth.refused");
     if (now - (found.lastUsedAt ?? 0) > TOUCH_EVERY_MS) await tx.apiKeys.touch(found.id);
     const role = lesserRole(found.role, member.role);
-    return { orgId, memberId: member.id, member: member.name, role, expiresAt: found.expiresAt };
+    const own = { orgId, memberId: member.id, member: member.name, role };
+    return { ...own, authority: `key:${found.id}`, expiresAt: found.expiresAt };
   });
 }

@@ -1,13 +1,13 @@
 import { makeUuid, Problem, type Random } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
-import { type EndTransaction, withdrawCommands } from "../commands/end-command.ts";
+import { withdrawCommands } from "../commands/end-command.ts";
 import type { InvitationRecords, PasswordRecords } from "../people/password-records.ts";
 import type { IdentityRecords } from "../people/people-records.ts";
 import { type SignOutTransaction, signOut } from "../people/sign-out.ts";
 import type { ApiKeyRecords, Member, MemberRecords, Role } from "./org-records.ts";
 import { mayDo } from "./roles.ts";
 
-export interface MemberTransaction extends SignOutTransaction, EndTransaction {
+export interface MemberTransaction extends SignOutTransaction {
   readonly now: () => number;
   readonly audit: AuditTrail;
   readonly members: MemberRecords;
@@ -16,8 +16,6 @@ export interface MemberTransaction extends SignOutTransaction, EndTransaction {
   readonly passwords: PasswordRecords;
   readonly invitations: InvitationRecords;
 }
-
-const PAGE = 500;
 
 export interface MemberChange {
   /** Who does it, as the log says it. */
@@ -66,7 +64,9 @@ export async function setMemberRole(
   const member = findMember(members, name);
   if (role !== "owner") keepOwner(members, member);
   await tx.members.setRole(member.id, role);
-  if (!mayDo(role, "node:command")) await withdrawCommandsOf(tx, name);
+  if (!mayDo(role, "node:command")) {
+    await withdrawCommands(tx, { actor: `operator:${name}` }, { by: actor, why: "role_changed" });
+  }
   await report(tx, "member.role_changed", { actor, name, role });
 }
 
@@ -79,20 +79,13 @@ export async function removeMember(tx: MemberTransaction, { actor, name }: Membe
   const member = findMember(members, name);
   keepOwner(members, member);
   await tx.apiKeys.revokeOfMember(member.id);
-  await signOut(tx, member.id);
+  // A node that comes back later would still do them.
+  await withdrawCommands(tx, { actor: `operator:${name}` }, { by: actor, why: "member_removed" });
+  await signOut(tx, { member, by: actor });
   await tx.passwords.remove(member.id);
   await tx.invitations.removeOfMember(member.id);
-  await withdrawCommandsOf(tx, name);
   await tx.members.remove(member.id);
   await report(tx, "member.removed", { actor, name });
-}
-
-/** A node that comes back later would still do them. */
-async function withdrawCommandsOf(tx: MemberTransaction, name: string): Promise<void> {
-  const next = () => tx.commands.listOpenOf(`operator:${name}`, PAGE);
-  for (let page = await next(); page.length > 0; page = await next()) {
-    await withdrawCommands(tx, page, "Who gave it may command no more.");
-  }
 }
 
 function findMember(members: readonly Member[], name: string): Member {

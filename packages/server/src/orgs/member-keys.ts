@@ -1,4 +1,5 @@
 import { Problem, type Random } from "@gatehouse/core";
+import { type EndTransaction, withdrawCommands } from "../commands/end-command.ts";
 import { API_KEY_TTL_MS, issueApiKey } from "./api-key.ts";
 import type { OperatorCaller } from "./authenticate-operator.ts";
 import type { MemberTransaction } from "./change-members.ts";
@@ -65,8 +66,8 @@ function chooseEnd(nowMs: number, { ttlMs, caller }: Pick<CreateKeyInput, "ttlMs
 }
 
 /**
- * Ends a member's key: one's own that does no more than the caller may, or with `member:manage` anybody's. Fails with
- * `keys.not_found`, `auth.forbidden`.
+ * Ends a member's key: one's own that does no more than the caller may, or with `member:manage` anybody's. What was
+ * commanded by it is not sent any more. Fails with `keys.not_found`, `auth.forbidden`.
  */
 export async function revokeMemberKey(
   tx: MemberTransaction,
@@ -78,5 +79,17 @@ export async function revokeMemberKey(
   if (key?.role === undefined || owner === undefined || !isReachable) throw new Problem("keys.not_found");
   if (!isAtLeast(caller.role, lesserRole(key.role, owner.role))) throw new Problem("auth.forbidden");
   if (!(await tx.apiKeys.revoke(id))) throw new Problem("keys.not_found");
-  await tx.audit.append({ kind: "api_key.revoked", actor: `operator:${caller.member}`, data: { key: key.prefix } });
+  const by = `operator:${caller.member}`;
+  await tx.audit.append({ kind: "api_key.revoked", actor: by, data: { key: key.prefix } });
+  // Who ends the key they call with signs out: what they commanded stays ordered.
+  if (caller.authority !== `key:${id}`) await withdrawOfKey(tx, { id, member: owner.name, by });
+}
+
+/** Takes back what was commanded by a key that somebody revoked. */
+export async function withdrawOfKey(
+  tx: EndTransaction,
+  { id, member, by }: { readonly id: string; readonly member: string; readonly by: string },
+): Promise<void> {
+  const which = { authorities: [`key:${id}`], actor: `operator:${member}` };
+  await withdrawCommands(tx, which, { by, why: "key_revoked" });
 }

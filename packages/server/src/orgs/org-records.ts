@@ -50,6 +50,8 @@ export interface MemberRecords {
   list(page?: Page): Promise<readonly Member[]>;
   /** As `list`; nobody else changes a member until the transaction ends. */
   listForUpdate(): Promise<readonly Member[]>;
+  /** As `find`; nobody removes them or changes what they may do until the transaction ends. */
+  hold(id: string): Promise<Member | undefined>;
   find(id: string): Promise<Member | undefined>;
   findByName(name: string): Promise<Member | undefined>;
   setRole(id: string, role: Role): Promise<void>;
@@ -60,6 +62,8 @@ export interface ApiKeyRecords {
   insert(key: Omit<ApiKey, "createdAt" | "lastUsedAt" | "revokedAt">): Promise<void>;
   findByHash(sha256: Uint8Array): Promise<ApiKey | undefined>;
   find(id: string): Promise<ApiKey | undefined>;
+  /** As `find`; it is not revoked until the transaction ends. */
+  hold(id: string): Promise<ApiKey | undefined>;
   listOfMembers(page?: Page): Promise<readonly ApiKey[]>;
   listOfNode(nodeId: string): Promise<readonly ApiKey[]>;
   /** How many of a member's keys are good. */

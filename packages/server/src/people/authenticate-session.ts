@@ -42,6 +42,6 @@ export async function authenticateSession(token: string, { store }: Authenticate
     if (tx.now() - session.lastSeenAt > TOUCH_EVERY_MS) await tx.memberSessions.touch(session.id);
     const role = lesserRole(session.role, member.role);
     const own = { orgId, memberId: member.id, member: member.name, role };
-    return { ...own, sessionId: session.id, expiresAt: session.expiresAt };
+    return { ...own, authority: `session:${session.id}`, sessionId: session.id, expiresAt: session.expiresAt };
   });
 }

@@ -66,8 +66,9 @@ export async function changePassword(
     // An owner who reset it meanwhile wins.
     if ((await tx.passwords.find(caller.memberId)) !== before) throw new Problem("signin.wrong_password");
     await tx.passwords.put(caller.memberId, hash);
-    await signOut(tx, caller.memberId, caller.sessionId);
     const actor = `operator:${caller.member}`;
+    const member = { id: caller.memberId, name: caller.member };
+    await signOut(tx, { member, by: actor, keptId: caller.sessionId });
     await tx.audit.append({ kind: "password.changed", actor, data: { member: caller.member } });
   });
 }

@@ -1,16 +1,13 @@
 import { Problem } from "@gatehouse/core";
-import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { OperatorCaller } from "../orgs/authenticate-operator.ts";
 import type { Member, MemberRecords } from "../orgs/org-records.ts";
 import { isAtLeast, mayDo } from "../orgs/roles.ts";
 import type { Page } from "../page.ts";
-import type { DeviceGrantRecords, MemberSession, MemberSessionRecords } from "./people-records.ts";
+import type { MemberSession } from "./people-records.ts";
+import { type SignOutTransaction, withdrawOfSessions } from "./sign-out.ts";
 
-export interface SessionTransaction {
-  readonly audit: AuditTrail;
+export interface SessionTransaction extends SignOutTransaction {
   readonly members: MemberRecords;
-  readonly memberSessions: MemberSessionRecords;
-  readonly deviceGrants: DeviceGrantRecords;
 }
 
 export interface SessionsOf {
@@ -59,6 +56,8 @@ export async function endSessions(
   const ended = all.filter(({ id }) => ("id" in which ? id === which.id : id !== which.allBut));
   if ("id" in which && ended.length === 0) throw new Problem("sessions.not_found");
   for (const { id } of ended) await tx.memberSessions.remove(id);
+  const by = `operator:${asked.caller.member}`;
+  await withdrawOfSessions(tx, { ids: ended.map(({ id }) => id), member: member.name, by });
   // Which of them allowed a machine that has not fetched its key is not known.
   await tx.deviceGrants.removeOfMember(member.id);
   await report(tx, "sessions.ended", { ...asked, name: member.name, count: ended.length });

@@ -48,7 +48,7 @@ export async function inviteMember(
   const { id: memberId } = member;
   if (isReset) {
     await tx.passwords.remove(memberId);
-    await signOut(tx, memberId);
+    await signOut(tx, { member, by: actor });
   } else if ((await tx.passwords.find(memberId)) !== undefined) throw new Problem("members.has_password");
   await tx.invitations.removeOfMember(memberId);
   const secret = base64url(random.bytes(32));
@@ -109,7 +109,7 @@ export async function acceptInvitation(
     const { invitation, member: own } = await findInvited(tx, secret);
     if (!(await tx.invitations.take(invitation.id))) throw new Problem("signin.link_spent");
     await tx.passwords.put(own.id, hash);
-    await signOut(tx, own.id);
+    await signOut(tx, { member: own, by: `operator:${own.name}` });
     await tx.audit.append({ kind: "password.chosen", actor: `operator:${own.name}`, data: { member: own.name } });
     return openSession(tx, { member: own, role: own.role, by: "link" }, { visitor, random });
   });

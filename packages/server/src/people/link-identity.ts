@@ -1,12 +1,12 @@
 import { Problem } from "@gatehouse/core";
-import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { EndTransaction } from "../commands/end-command.ts";
 import type { MemberRecords } from "../orgs/org-records.ts";
 import type { SessionCaller } from "./authenticate-session.ts";
 import type { PasswordRecords } from "./password-records.ts";
 import type { IdentityRecords, MemberSessionRecords } from "./people-records.ts";
+import { withdrawOfSessions } from "./sign-out.ts";
 
-interface LinkTransaction {
-  readonly audit: AuditTrail;
+interface LinkTransaction extends EndTransaction {
   readonly members: Pick<MemberRecords, "find">;
   readonly identities: IdentityRecords;
   readonly passwords: PasswordRecords;
@@ -48,6 +48,7 @@ export async function unlinkIdentity(
   const { memberId, member, sessionId } = caller;
   if ((await tx.passwords.find(memberId)) === undefined) throw new Problem("auth.forbidden");
   if (!(await tx.identities.removeOfMember(memberId, issuer))) return;
-  await tx.memberSessions.removeOfMember(memberId, sessionId);
+  const ended = await tx.memberSessions.removeOfMember(memberId, sessionId);
+  await withdrawOfSessions(tx, { ids: ended, member, by: `operator:${member}` });
   await tx.audit.append({ kind: "identity.unlinked", actor: `operator:${member}`, data: { member, issuer } });
 }

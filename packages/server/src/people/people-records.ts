@@ -57,9 +57,11 @@ export interface MemberSessionRecords {
   listOfMember(memberId: string, page?: Page): Promise<readonly MemberSession[]>;
   touch(id: string): Promise<void>;
   findByToken(tokenSha256: Uint8Array): Promise<MemberSession | undefined>;
+  /** One by its id; it is not ended until the transaction ends. */
+  hold(id: string): Promise<MemberSession | undefined>;
   remove(id: string): Promise<void>;
-  /** All of a member's, but for the one that is kept. */
-  removeOfMember(memberId: string, keptId?: string): Promise<void>;
+  /** All of a member's, but for the one that is kept. Answers their ids. */
+  removeOfMember(memberId: string, keptId?: string): Promise<readonly string[]>;
   removeExpired(): Promise<void>;
   removeAll(): Promise<void>;
 }

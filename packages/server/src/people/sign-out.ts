@@ -1,15 +1,36 @@
+import { type EndTransaction, withdrawCommands } from "../commands/end-command.ts";
+import type { Member } from "../orgs/org-records.ts";
 import type { DeviceGrantRecords, MemberSessionRecords } from "./people-records.ts";
 
-export interface SignOutTransaction {
+export interface SignOutTransaction extends EndTransaction {
   readonly memberSessions: MemberSessionRecords;
   readonly deviceGrants: DeviceGrantRecords;
 }
 
+/** Whose sessions end. */
+export interface SigningOut {
+  readonly member: Pick<Member, "id" | "name">;
+  /** As the audit log names whoever does it. */
+  readonly by: string;
+  readonly keptId?: string;
+}
+
 /**
  * Ends a member's sessions, but for the one that is kept, and what was approved in them and not fetched yet: a machine
- * that a thief allowed must not get its key after the thief is out.
+ * that a thief allowed must not get its key after the thief is out. What was commanded in them is not sent any more.
  */
-export async function signOut(tx: SignOutTransaction, memberId: string, keptId?: string): Promise<void> {
-  await tx.memberSessions.removeOfMember(memberId, keptId);
-  await tx.deviceGrants.removeOfMember(memberId);
+export async function signOut(tx: SignOutTransaction, { member, by, keptId }: SigningOut): Promise<void> {
+  const ended = await tx.memberSessions.removeOfMember(member.id, keptId);
+  await tx.deviceGrants.removeOfMember(member.id);
+  await withdrawOfSessions(tx, { ids: ended, member: member.name, by });
+}
+
+/** Takes back what was commanded in sessions that somebody ended. */
+export async function withdrawOfSessions(
+  tx: EndTransaction,
+  { ids, member, by }: { readonly ids: readonly string[]; readonly member: string; readonly by: string },
+): Promise<void> {
+  if (ids.length === 0) return;
+  const authorities = ids.map((id) => `session:${id}`);
+  await withdrawCommands(tx, { authorities, actor: `operator:${member}` }, { by, why: "session_ended" });
 }

@@ -164,6 +164,11 @@ interface Commands extends Tenant {
   message: string;
   result: Uint8Array | null;
   finished_at: Time | null;
+  /** The key or session it was given by; null: by a release that did not keep it. */
+  authority: string | null;
+  /** Who took it back; null: nobody. */
+  withdrawn_by: string | null;
+  withdrawn_why: string | null;
 }
 
 interface Credentials extends Tenant {

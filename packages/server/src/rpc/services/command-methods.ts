@@ -2,19 +2,28 @@ import { setTimeout as wait } from "node:timers/promises";
 import { fromBinary } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { linkSignals, Problem } from "@gatehouse/core";
-import { type CommandPayload, CommandPayloadSchema, type NodeAdminService } from "@gatehouse/wire";
+import {
+  type CommandPayload,
+  CommandPayloadSchema,
+  type ListCommandsRequest,
+  type NodeAdminService,
+} from "@gatehouse/wire";
+import { cancelCommand } from "../../commands/cancel-command.ts";
 import type { CommandRecords, StoredCommand } from "../../commands/command-records.ts";
 import { type CommandTargets, sendCommand } from "../../commands/send-command.ts";
 import { acceptNode } from "../../nodes/accept-node.ts";
+import type { Role } from "../../orgs/org-records.ts";
 import { mayDo } from "../../orgs/roles.ts";
+import { nextPageToken, readPage } from "../../page.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { actorOf, operatorCaller } from "../caller.ts";
 import { nextChange } from "../next-change.ts";
 import { serveAttachment } from "../streams/serve-attachment.ts";
 import { whileAllowed } from "../while-allowed.ts";
-import { describeCommand } from "./describe-command.ts";
+import { type Described, describeCommand } from "./describe-command.ts";
 
 const DEFAULT_TTL_MS = 600_000;
+const DEFAULT_PAGE = 1_000;
 const LOOK_AGAIN_MS = 100;
 
 /** Commands, as operators give and follow them. */
@@ -34,8 +43,11 @@ export function commandMethods(server: ServerContext) {
       const { orgId } = caller;
       const asked = readPayload(payload);
       check(CommandPayloadSchema, asked);
+      const { memberId, authority } = caller;
       const input = {
         actor: actorOf(caller),
+        memberId,
+        authority,
         targets: readTargets(nodeIds, labels),
         payload,
         kind: nameOfKind(asked),
@@ -51,10 +63,21 @@ export function commandMethods(server: ServerContext) {
       const caller = operatorCaller(context);
       return whileAllowed(context, bus, (signal) => serveAttachment(requests, caller, { server, signal }));
     },
-    listCommands: async ({ batchId, commandId, waitMs }, context) => {
+    cancelCommand: async ({ commandId }, context) => {
+      const caller = operatorCaller(context);
+      const { orgId } = caller;
+      const input = { commandId, actor: actorOf(caller) };
+      const command = await store.inOrg(orgId, (tx) => cancelCommand(tx, input));
+      bus.publish({ kind: "commands", orgId, nodeId: command.nodeId });
+      bus.publish({ kind: "events", orgId });
+      return { command: describeCommand(command) };
+    },
+    listCommands: async (asked, context) => {
       const { orgId, role } = operatorCaller(context);
-      if ((batchId === "") === (commandId === "")) {
-        throw new Problem("api.malformed", { detail: "One of batch_id and command_id is needed." });
+      const { batchId, commandId, waitMs } = asked;
+      if (batchId === "" && commandId === "") return store.inOrg(orgId, (tx) => listPage(tx, asked, role));
+      if (batchId !== "" && commandId !== "") {
+        throw new Problem("api.malformed", { detail: "One of batch_id and command_id is enough." });
       }
       const list = () => store.inOrg(orgId, (tx) => readCommands(tx, { batchId, commandId }));
       const changes = nextChange(bus, (message) => message.kind === "commands" && message.orgId === orgId);
@@ -63,12 +86,23 @@ export function commandMethods(server: ServerContext) {
       if (waitMs !== 0n) await untilEnded(countUnended, changes, signal);
       const commands = await list();
       if (commands.length === 0) throw new Problem("commands.not_found");
-      // What a command brought back (a run's output, say) is for those who may command; others see how it ended.
-      const mayRead = mayDo(role, "node:command");
-      const shown = mayRead ? commands : commands.map((command) => ({ ...command, result: undefined, message: "" }));
-      return { commands: shown.map(describeCommand), totals: countStates(commands) };
+      return { commands: commands.map((command) => describeFor(role, command)), totals: countStates(commands) };
     },
   } satisfies Partial<ServiceImpl<typeof NodeAdminService>>;
+}
+
+/** What a command brought back (a run's output, say) is for those who may command; others see how it ended. */
+function describeFor(role: Role, command: Described) {
+  return describeCommand(mayDo(role, "node:command") ? command : { ...command, result: undefined, message: "" });
+}
+
+async function listPage(tx: { readonly commands: CommandRecords }, asked: ListCommandsRequest, role: Role) {
+  if (asked.waitMs !== 0n) throw new Problem("api.malformed", { detail: "A page is not waited for." });
+  const page = readPage(asked, DEFAULT_PAGE);
+  const filter = { nodeId: asked.nodeId === "" ? undefined : asked.nodeId, isOpen: asked.openOnly };
+  const listed = await tx.commands.list(filter, page);
+  const commands = listed.map((command) => describeFor(role, command));
+  return { commands, nextPageToken: nextPageToken(listed, page, ({ id }) => id) };
 }
 
 interface AskedCommands {

@@ -1,5 +1,5 @@
 import { Ack_Status, SentCommand_State } from "@gatehouse/wire";
-import type { CommandEnd, CommandState, StoredCommand } from "../../commands/command-records.ts";
+import type { CommandEnd, CommandState, ListedCommand, StoredCommand } from "../../commands/command-records.ts";
 import type { SignedOut } from "../../commands/take-commands.ts";
 
 const ENDS = {
@@ -40,11 +40,16 @@ export function toWireCommand({ command, epoch, seq, keyId, signature }: SignedO
   return { header: { commandId, idempotencyKey, actor, ...place, payloadSha256, keyId, signature }, payload };
 }
 
+/** A command; what it brought back is there where it was read. */
+export type Described = ListedCommand & Partial<Pick<StoredCommand, "result">>;
+
 /** A command as operators see it. */
-export function describeCommand(command: StoredCommand) {
-  const { id: commandId, nodeId, state, message, kind, actor, result, createdAt, finishedAt } = command;
+export function describeCommand(command: Described) {
+  const { id: commandId, batchId, nodeId, state, message, kind, actor, result, createdAt, finishedAt } = command;
+  const { authority = "", withdrawal } = command;
   return {
     commandId,
+    batchId,
     nodeId,
     state: STATES[state],
     message,
@@ -53,5 +58,8 @@ export function describeCommand(command: StoredCommand) {
     actor,
     createdAt: BigInt(createdAt),
     finishedAt: BigInt(finishedAt ?? 0),
+    authority,
+    withdrawnBy: withdrawal?.by ?? "",
+    withdrawnWhy: withdrawal?.why ?? "",
   };
 }

@@ -99,11 +99,13 @@ async function untilJoined(attachment: Attachment, joining: Joining): Promise<vo
 
 async function command(attachmentId: string, { open, caller, server }: Joining): Promise<string> {
   const { store, bus, random } = server;
-  const { orgId } = caller;
+  const { orgId, memberId, authority } = caller;
   const { nodeId, runId, offset, wantsInput } = open;
   const kind = { case: "openRunStream", value: { runId, attachmentId, offset, wantsInput } } as const;
   const input = {
     actor: actorOf(caller),
+    memberId,
+    authority,
     targets: { nodeIds: [nodeId] },
     payload: toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind })),
     kind: "open_run_stream",

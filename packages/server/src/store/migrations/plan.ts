@@ -7,6 +7,7 @@ import { witnesses } from "./0005-witnesses.ts";
 import { policyVersions } from "./0006-policy-versions.ts";
 import { nodeLookups } from "./0007-node-lookups.ts";
 import { retention } from "./0008-retention.ts";
+import { commandAuthority } from "./0009-command-authority.ts";
 import type { Migration } from "./migration.ts";
 
 /** Every step, in order. */
@@ -19,6 +20,7 @@ export const MIGRATIONS: readonly Migration[] = [
   policyVersions,
   nodeLookups,
   retention,
+  commandAuthority,
 ];
 
 /** The SQL of a step in one dialect, as it is run and as `server migrate --plan` shows it. */

@@ -1,5 +1,13 @@
 import { type Selectable, sql } from "kysely";
-import type { CommandChange, CommandRecords, CommandState, StoredCommand } from "../../commands/command-records.ts";
+import type {
+  CommandChange,
+  CommandRecords,
+  CommandState,
+  ListedCommand,
+  StoredCommand,
+  WithdrawalReason,
+  WithdrawnCommands,
+} from "../../commands/command-records.ts";
 import { insertRows } from "../insert-rows.ts";
 import { isAmong } from "../is-among.ts";
 import type { RecordScope } from "../record-scope.ts";
@@ -15,11 +23,15 @@ export function commandRecords(scope: RecordScope): CommandRecords {
   const change = () => db.updateTable("commands").where("org_id", "=", orgId);
   return {
     ...placeRecords(scope),
+    ...withdrawalRecords(scope),
     insertAll: (batch, commands) => {
-      const { batchId, actor, kind, payload, payloadSha256, idempotencyKey, notAfter } = batch;
+      const { batchId, actor, kind, payload, payloadSha256, idempotencyKey, notAfter, authority } = batch;
       const asked = [batchId, actor, kind, payload, payloadSha256, idempotencyKey, notAfter];
       const rows = commands.map(({ id, nodeId }) => [id, nodeId]);
-      return insertRows(scope, COMMAND_COLUMNS, { shared: [orgId, now(), now(), ...asked, "queued", ""], rows });
+      return insertRows(scope, COMMAND_COLUMNS, {
+        shared: [orgId, now(), now(), ...asked, "queued", "", authority],
+        rows,
+      });
     },
     find: async (id) => (await all().where("id", "=", id).execute()).map(toCommand)[0],
     listByKey: async (nodeIds, key) => {
@@ -35,9 +47,12 @@ export function commandRecords(scope: RecordScope): CommandRecords {
     },
     listOpen: async (nodeId, state, limit) =>
       (await open(state).where("node_id", "=", nodeId).orderBy("id").limit(limit).execute()).map(toCommand),
-    listOpenOf: async (actor, limit) => {
-      const own = all().where("finished_at", "is", null).where("actor", "=", actor);
-      return (await own.orderBy("id").limit(limit).execute()).map(toCommand);
+    list: async ({ nodeId, isOpen }, { after, limit }) => {
+      let listed = db.selectFrom("commands").select(LISTED).where("org_id", "=", orgId);
+      if (nodeId !== undefined) listed = listed.where("node_id", "=", nodeId);
+      if (isOpen) listed = listed.where("finished_at", "is", null);
+      if (after !== "") listed = listed.where("id", "<", after);
+      return (await listed.orderBy("id", "desc").limit(limit).execute()).map(toListed);
     },
     listOverdue: async (state, notAfter, limit) =>
       (await open(state).where("not_after", "<", notAfter).limit(limit).execute()).map(toCommand),
@@ -58,11 +73,36 @@ export function commandRecords(scope: RecordScope): CommandRecords {
   };
 }
 
+/** Takes commands back in one statement: it waits for whoever is about to send one, and sees what became of it. */
+function withdrawalRecords(scope: RecordScope): Pick<CommandRecords, "withdraw"> {
+  const { db, orgId, now } = scope;
+  return {
+    withdraw: async (which, { by, why, message }) => {
+      const ended = sql<string>`case when seq is null then 'forbidden' else 'outcome_unknown' end`;
+      const withdrawn = db
+        .updateTable("commands")
+        .set({ state: ended, message, withdrawn_by: by, withdrawn_why: why, finished_at: now(), updated_at: now() })
+        .where("org_id", "=", orgId)
+        .where("finished_at", "is", null)
+        .where(isOf(scope, which));
+      return (await withdrawn.returning(LISTED).execute()).map(toListed);
+    },
+  };
+}
+
+function isOf(scope: RecordScope, which: WithdrawnCommands) {
+  if ("commandId" in which) return sql<boolean>`id = ${which.commandId} and state = 'queued' and seq is null`;
+  if ("nodeId" in which) return sql<boolean>`node_id = ${which.nodeId}`;
+  if (!("authorities" in which)) return sql<boolean>`actor = ${which.actor}`;
+  const known = isAmong(scope, "authority", which.authorities);
+  return sql<boolean>`(${known} or (authority is null and actor = ${which.actor}))`;
+}
+
 /** Who has which of a node's places. */
 function placeRecords(
   scope: RecordScope,
 ): Pick<CommandRecords, "listCrowded" | "listCommanded" | "listQueued" | "countSent"> {
-  const { db, orgId } = scope;
+  const { db, orgId, dialect } = scope;
   const open = (state: "queued" | "sent") =>
     db.selectFrom("commands").where("org_id", "=", orgId).where("finished_at", "is", null).where("state", "=", state);
   return {
@@ -81,7 +121,9 @@ function placeRecords(
       const own = open("queued").selectAll().where("node_id", "=", nodeId).where("id", ">", after);
       const others =
         withoutActors.length === 0 ? own : own.where((where) => where.not(isAmong(scope, "actor", withoutActors)));
-      return (await others.orderBy("id").limit(limit).execute()).map(toCommand);
+      const page = others.orderBy("id").limit(limit);
+      // SQLite has one writer anyway.
+      return (await (dialect.name === "postgres" ? page.forUpdate() : page).execute()).map(toCommand);
     },
     countSent: async (nodeId) => {
       const own = open("sent").where("node_id", "=", nodeId).groupBy("actor");
@@ -106,6 +148,7 @@ const COMMAND_COLUMNS = {
     not_after: "integer",
     state: "text",
     message: "text",
+    authority: "text",
   },
   own: { id: "text", node_id: "text" },
 } as const;
@@ -121,29 +164,56 @@ function toColumns(change: CommandChange): Partial<Row> {
     ["message", change.message],
     ["result", change.result],
     ["finished_at", change.finishedAt],
+    ["authority", change.authority],
+    ["withdrawn_by", change.withdrawal],
+    ["withdrawn_why", change.withdrawal],
   ];
   return Object.fromEntries(named.filter(([, value]) => value !== undefined));
 }
 
+const LISTED = [
+  "id",
+  "batch_id",
+  "node_id",
+  "idempotency_key",
+  "actor",
+  "kind",
+  "not_after",
+  "state",
+  "epoch",
+  "seq",
+  "message",
+  "created_at",
+  "finished_at",
+  "authority",
+  "withdrawn_by",
+  "withdrawn_why",
+] as const satisfies readonly (keyof Row)[];
+
 function toCommand(row: Row): StoredCommand {
-  const { id, actor, kind, payload, message } = row;
+  const { payload, payload_sha256: payloadSha256, result } = row;
+  return { ...toListed(row), payload, payloadSha256, result: result ?? undefined };
+}
+
+function toListed(row: Pick<Row, (typeof LISTED)[number]>): ListedCommand {
+  const { id, actor, kind, message, withdrawn_by: by, withdrawn_why: why } = row;
   return {
     id,
     actor,
     kind,
-    payload,
     message,
     batchId: row.batch_id,
     nodeId: row.node_id,
     idempotencyKey: row.idempotency_key,
-    payloadSha256: row.payload_sha256,
     notAfter: row.not_after,
     // Written by this file alone, and held to these words by the table.
     state: row.state as CommandState,
     epoch: row.epoch ?? undefined,
     seq: row.seq ?? undefined,
-    result: row.result ?? undefined,
     createdAt: row.created_at,
     finishedAt: row.finished_at ?? undefined,
+    authority: row.authority ?? undefined,
+    // Written by this file alone.
+    withdrawal: by === null ? undefined : { by, why: why as WithdrawalReason },
   };
 }

@@ -44,6 +44,10 @@ export function memberRecords(scope: RecordScope): MemberRecords {
     listForUpdate: async () =>
       (await (dialect.name === "postgres" ? live().orderBy("id").forUpdate() : live()).execute()).map(toMember),
     find: async (id) => (await live().where("id", "=", id).execute()).map(toMember)[0],
+    hold: async (id) => {
+      const one = live().where("id", "=", id);
+      return (await (dialect.name === "postgres" ? one.forShare() : one).execute()).map(toMember)[0];
+    },
     findByName: async (name) => (await live().where("name", "=", name).execute()).map(toMember)[0],
     setRole: (id, role) => change(id, { role }),
     remove: (id) => change(id, { deleted_at: now() }),
@@ -51,7 +55,7 @@ export function memberRecords(scope: RecordScope): MemberRecords {
 }
 
 export function apiKeyRecords(scope: RecordScope): ApiKeyRecords {
-  const { db, orgId, now } = scope;
+  const { db, orgId, now, dialect } = scope;
   const all = () => db.selectFrom("api_keys").selectAll().where("org_id", "=", orgId).orderBy("id");
   const live = () => all().where("revoked_at", "is", null);
   const one = (id: string) => db.updateTable("api_keys").where("org_id", "=", orgId).where("id", "=", id);
@@ -65,6 +69,10 @@ export function apiKeyRecords(scope: RecordScope): ApiKeyRecords {
     },
     findByHash: async (hash) => (await all().where("sha256", "=", hash).execute()).map(toApiKey)[0],
     find: async (id) => (await all().where("id", "=", id).execute()).map(toApiKey)[0],
+    hold: async (id) => {
+      const one = all().where("id", "=", id);
+      return (await (dialect.name === "postgres" ? one.forShare() : one).execute()).map(toApiKey)[0];
+    },
     listOfMembers: async (page) => {
       const keys = live().where("member_id", "is not", null);
       const part = page && keys.where("id", ">", page.after).limit(page.limit);

@@ -48,7 +48,7 @@ export function identityRecords(scope: RecordScope): IdentityRecords {
 }
 
 export function memberSessionRecords(scope: RecordScope): MemberSessionRecords {
-  const { db, orgId, now } = scope;
+  const { db, orgId, now, dialect } = scope;
   const all = () => db.selectFrom("member_sessions").selectAll().where("org_id", "=", orgId);
   const remove = async (rows: readonly Selectable<Tables["member_sessions"]>[]) => {
     for (const { id, token_sha256: hash } of rows) {
@@ -76,8 +76,15 @@ export function memberSessionRecords(scope: RecordScope): MemberSessionRecords {
       await one.where("id", "=", id).execute();
     },
     remove: async (id) => remove(await all().where("id", "=", id).execute()),
-    removeOfMember: async (memberId, keptId = "") =>
-      remove(await all().where("member_id", "=", memberId).where("id", "<>", keptId).execute()),
+    hold: async (id) => {
+      const one = all().where("id", "=", id);
+      return (await (dialect.name === "postgres" ? one.forShare() : one).execute()).map(toSession)[0];
+    },
+    removeOfMember: async (memberId, keptId = "") => {
+      const rows = await all().where("member_id", "=", memberId).where("id", "<>", keptId).execute();
+      await remove(rows);
+      return rows.map(({ id }) => id);
+    },
     removeExpired: async () => remove(await all().where("expires_at", "<=", now()).execute()),
     removeAll: async () => remove(await all().execute()),
   };

@@ -926,6 +926,33 @@ export declare type SentCommand = Message<"gatehouse.admin.v1.SentCommand"> & {
    * @generated from field: int64 finished_at = 9;
    */
   finishedAt: bigint;
+
+  /**
+   * @generated from field: string batch_id = 10;
+   */
+  batchId: string;
+
+  /**
+   * What it was given by: `key:` and the id of an API key, or `session:` and that of a session; empty: it is not known.
+   *
+   * @generated from field: string authority = 11;
+   */
+  authority: string;
+
+  /**
+   * Who took it back before its end, as `operator:<member>`; empty: nobody.
+   *
+   * @generated from field: string withdrawn_by = 12;
+   */
+  withdrawnBy: string;
+
+  /**
+   * `cancelled`, `key_revoked`, `session_ended`, `member_removed`, `role_changed`, `node_gone` or `taken_back`; empty: it
+   * was not.
+   *
+   * @generated from field: string withdrawn_why = 13;
+   */
+  withdrawnWhy: string;
 };
 
 /**
@@ -1005,11 +1032,43 @@ export enum SentCommand_State {
 export declare const SentCommand_StateSchema: GenEnum<SentCommand_State>;
 
 /**
+ * @generated from message gatehouse.admin.v1.CancelCommandRequest
+ */
+export declare type CancelCommandRequest = Message<"gatehouse.admin.v1.CancelCommandRequest"> & {
+  /**
+   * @generated from field: string command_id = 1;
+   */
+  commandId: string;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.CancelCommandRequest.
+ * Use `create(CancelCommandRequestSchema)` to create a new message.
+ */
+export declare const CancelCommandRequestSchema: GenMessage<CancelCommandRequest>;
+
+/**
+ * @generated from message gatehouse.admin.v1.CancelCommandResponse
+ */
+export declare type CancelCommandResponse = Message<"gatehouse.admin.v1.CancelCommandResponse"> & {
+  /**
+   * @generated from field: gatehouse.admin.v1.SentCommand command = 1;
+   */
+  command?: SentCommand | undefined;
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.CancelCommandResponse.
+ * Use `create(CancelCommandResponseSchema)` to create a new message.
+ */
+export declare const CancelCommandResponseSchema: GenMessage<CancelCommandResponse>;
+
+/**
  * @generated from message gatehouse.admin.v1.ListCommandsRequest
  */
 export declare type ListCommandsRequest = Message<"gatehouse.admin.v1.ListCommandsRequest"> & {
   /**
-   * One of both.
+   * At most one of both; neither: all that are kept, the newest first, by the page, without what they brought back.
    *
    * @generated from field: string batch_id = 1;
    */
@@ -1021,11 +1080,37 @@ export declare type ListCommandsRequest = Message<"gatehouse.admin.v1.ListComman
   commandId: string;
 
   /**
-   * Answers when every command of them has ended, or after this long.
+   * Answers when every command of them has ended, or after this long. Not by the page.
    *
    * @generated from field: int64 wait_ms = 3;
    */
   waitMs: bigint;
+
+  /**
+   * By the page: those of this node alone.
+   *
+   * @generated from field: string node_id = 4;
+   */
+  nodeId: string;
+
+  /**
+   * By the page: those alone that have no end yet.
+   *
+   * @generated from field: bool open_only = 5;
+   */
+  openOnly: boolean;
+
+  /**
+   * 0: 1000.
+   *
+   * @generated from field: int32 page_size = 6;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 7;
+   */
+  pageToken: string;
 };
 
 /**
@@ -1044,11 +1129,18 @@ export declare type ListCommandsResponse = Message<"gatehouse.admin.v1.ListComma
   commands: SentCommand[];
 
   /**
-   * By the name of the state.
+   * By the name of the state; not by the page.
    *
    * @generated from field: map<string, uint32> totals = 2;
    */
   totals: { [key: string]: number };
+
+  /**
+   * Empty: there are no more.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -1776,6 +1868,16 @@ export declare const NodeAdminService: GenService<{
     methodKind: "unary";
     input: typeof ListCommandsRequestSchema;
     output: typeof ListCommandsResponseSchema;
+  },
+  /**
+   * Takes a command back that was not sent to its node yet.
+   *
+   * @generated from rpc gatehouse.admin.v1.NodeAdminService.CancelCommand
+   */
+  cancelCommand: {
+    methodKind: "unary";
+    input: typeof CancelCommandRequestSchema;
+    output: typeof CancelCommandResponseSchema;
   },
   /**
    * What happened from the cursor on, then what happens.

@@ -1,0 +1,114 @@
+import { Problem } from "@gatehouse/core";
+import { toServerProblem } from "@gatehouse/kit";
+import { type SentCommand, SentCommand_State } from "@gatehouse/wire";
+import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { allNodes } from "../operator/all-pages.ts";
+import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { note, printJson, printLine, printTable, shown } from "../terminal/print.ts";
+
+/** What a server answers at once. */
+const LONGEST_PAGE = 1_000;
+
+/** Lists what nodes were told to do, the newest first: how each ended, and who took back what was not done. */
+export async function listSent(invocation: Invocation): Promise<number> {
+  const rows = await asOperator(invocation.config.state.dir, async (operator) => {
+    const batchId = textOption(invocation, "batch");
+    const batch = batchId === undefined ? undefined : (await operator.nodes.listCommands({ batchId })).commands;
+    const commands = batch ?? (await newest(operator, invocation));
+    const names = new Map((await allNodes(operator)).map(({ id, name }) => [id, name]));
+    return commands.map((command) => describe(command, names.get(command.nodeId) ?? command.nodeId));
+  });
+  if (isSet(invocation, "json")) printJson(rows);
+  else
+    printTable(
+      ["COMMAND", "NODE", "KIND", "STATE", "BY", "GIVEN", "WITHDRAWN"],
+      rows.map((row) => [row.id, row.node, row.kind, wordOf(row), row.actor, row.given_at, whyOf(row)]),
+    );
+  return 0;
+}
+
+/** Takes commands back that were not sent yet. All are tried; fails as the first one that was not cancelled. */
+export async function cancelSent(invocation: Invocation): Promise<number> {
+  const cancelled: string[] = [];
+  const kept = new Map<string, Problem>();
+  await asOperator(invocation.config.state.dir, async ({ nodes }) => {
+    for (const commandId of invocation.args) {
+      const problem = await cancelOne(nodes, commandId);
+      if (problem === undefined) cancelled.push(commandId);
+      else kept.set(commandId, problem);
+    }
+  });
+  if (isSet(invocation, "json")) {
+    printJson({ cancelled, kept: [...kept].map(([id, { code }]) => ({ id, problem: code })) });
+  } else {
+    for (const id of cancelled) printLine(`Cancelled ${shown(id)}.`);
+    for (const [id, { message }] of kept) note(`${id}: ${message}`);
+  }
+  return [...kept.values()][0]?.row.exit ?? 0;
+}
+
+/** What is wrong with one command, not with the call. */
+const KEPT: ReadonlySet<string> = new Set(["commands.sent", "commands.ended", "commands.not_found"]);
+
+/** Answers what is wrong with the command; `undefined`: it was cancelled. */
+async function cancelOne(nodes: Operator["nodes"], commandId: string): Promise<Problem | undefined> {
+  try {
+    await nodes.cancelCommand({ commandId });
+    return undefined;
+  } catch (failure) {
+    const problem = toServerProblem(failure);
+    if (problem instanceof Problem && KEPT.has(problem.code)) return problem;
+    throw failure;
+  }
+}
+
+async function newest({ nodes }: Operator, invocation: Invocation): Promise<readonly SentCommand[]> {
+  const limit = readLimit(textOption(invocation, "limit"));
+  const node = textOption(invocation, "node");
+  const nodeId = node === undefined ? "" : ((await nodes.getNode({ node })).node?.id ?? "");
+  const found: SentCommand[] = [];
+  let pageToken = "";
+  do {
+    const pageSize = Math.min(limit - found.length, LONGEST_PAGE);
+    const page = await nodes.listCommands({ nodeId, openOnly: isSet(invocation, "waiting"), pageSize, pageToken });
+    found.push(...page.commands);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "" && found.length < limit);
+  return found;
+}
+
+function readLimit(text = "100"): number {
+  if (/^[1-9][0-9]{0,5}$/.test(text)) return Number(text);
+  throw new Problem("usage.invalid", { detail: "--limit is a whole number from 1 on." });
+}
+
+type Row = ReturnType<typeof describe>;
+
+function describe(command: SentCommand, node: string) {
+  const { commandId, batchId, kind, state, actor, message, createdAt, finishedAt, authority } = command;
+  const { withdrawnBy, withdrawnWhy } = command;
+  return {
+    id: commandId,
+    batch_id: batchId,
+    node,
+    kind,
+    state: SentCommand_State[state].toLowerCase(),
+    message,
+    actor,
+    authority: authority === "" ? null : authority,
+    given_at: new Date(Number(createdAt)).toISOString(),
+    ended_at: finishedAt === 0n ? null : new Date(Number(finishedAt)).toISOString(),
+    withdrawn_by: withdrawnBy === "" ? null : withdrawnBy,
+    withdrawn_why: withdrawnWhy === "" ? null : withdrawnWhy,
+  };
+}
+
+/** What was taken back in time is refused by no node. */
+function wordOf({ state, withdrawn_by: by }: Row): string {
+  return by !== null && state === "forbidden" ? "withdrawn" : state.replaceAll("_", " ");
+}
+
+/** Who took it back, and why. */
+function whyOf({ withdrawn_by: by, withdrawn_why: why }: Row): string {
+  return by === null ? "" : `by ${by}: ${why?.replaceAll("_", " ")}`;
+}
