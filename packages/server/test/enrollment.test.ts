@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { base64url, systemRandom } from "@gatehouse/core";
 import { describe, expect, test } from "vitest";
@@ -43,6 +44,31 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const session = await on.fleet.gateway.completeAuthHandshake(answer);
     expect(session.sessionToken).toHaveLength(43);
     expect((await states.next()).done).toBe(true);
+  });
+
+  test("a long answer comes in pieces to a host that takes them, and whole to one of a release before", async () => {
+    const host = new HostUnderTest(on.org, "long");
+    await host.register(await on.org.createCode());
+    const others = Array.from({ length: 1_000 }, () => {
+      const [identityKey, encryptionKey, caKey] = [
+        systemRandom.bytes(32),
+        systemRandom.bytes(32),
+        systemRandom.bytes(91),
+      ];
+      return { nodeId: randomUUID(), identityKey, encryptionKey, caKey };
+    });
+    await on.org.confirm(host, host.fingerprint, others);
+    const answers = async (takesPieces: boolean) => {
+      const asked = { ...(await awaitRequest(host)), takesPieces };
+      return await Array.fromAsync(on.fleet.gateway.awaitConfirmation(asked));
+    };
+    const [whole] = await answers(false);
+    expect((await openSealed(host, whole?.sealed ?? "")).roster.nodes.length).toBeGreaterThan(others.length);
+    const pieces = await answers(true);
+    expect(pieces.length).toBeGreaterThan(1);
+    expect(pieces.map(({ sealed }) => sealed).join("")).toBe(whole?.sealed);
+    const sealedTotalBytes = BigInt(whole?.sealed.length ?? 0);
+    for (const piece of pieces) expect(piece).toMatchObject({ state: 3, sealedTotalBytes });
   });
 
   test("a code claims once; the same claim again gets the same answer, any other none", async () => {

@@ -223,9 +223,13 @@ export class OrgUnderTest {
   }
 
   /** Confirms as a person with the right fingerprint would. */
-  async confirm(host: HostUnderTest, fingerprint = host.fingerprint): Promise<void> {
+  async confirm(
+    host: HostUnderTest,
+    fingerprint = host.fingerprint,
+    others: readonly RosterNode[] = [],
+  ): Promise<void> {
     const { nodeId, enrollmentId } = host.registered;
-    const nodes = [...this.#rosterNodes, host.rosterNode];
+    const nodes = [...this.#rosterNodes, host.rosterNode, ...others];
     await this.nodes.confirmNode({ nodeId, enrollmentId, fingerprint, roster: this.nextRoster(nodes) }, this.headers);
     this.#rosterVersion += 1;
     this.#rosterNodes = nodes;

@@ -24,6 +24,7 @@ import { checkConfirmation } from "./check-confirmation.ts";
 import { type HostKeys, openHostKeys } from "./host-keys.ts";
 import { knownServer, NodeFiles, type PendingEnrollment } from "./node-files.ts";
 import { retryDelays } from "./retry-delays.ts";
+import { SealedPieces } from "./sealed-pieces.ts";
 
 export interface EnrollInput {
   readonly stateDir: string;
@@ -172,12 +173,16 @@ async function listen(
   const { server_url: origin, enrollment_id: enrollmentId, tuple_sha256: tupleSha256 } = pending;
   const signedAt = await channel.serverTime();
   const signature = keys.identity.sign(awaitTuple({ origin, enrollmentId, tupleSha256, signedAt }));
-  const request = { enrollmentId, signedAt: BigInt(signedAt), signature };
+  const request = { enrollmentId, signedAt: BigInt(signedAt), signature, takesPieces: true };
   const client = createClient(NodeGatewayService, channel.transport);
   // The person takes as long as the enrollment lives; the stream has no deadline of its own.
-  for await (const { state, sealed } of client.awaitConfirmation(request, { signal, timeoutMs: 0 })) {
-    if (state === EnrollmentState.CONFIRMED) return sealed;
-    if (state !== EnrollmentState.AWAITING_CONFIRMATION) return undefined;
+  const pieces = new SealedPieces();
+  for await (const answer of client.awaitConfirmation(request, { signal, timeoutMs: 0 })) {
+    const sealed = answer.state === EnrollmentState.CONFIRMED ? pieces.take(answer) : undefined;
+    if (sealed !== undefined) return sealed;
+    if (answer.state !== EnrollmentState.CONFIRMED && answer.state !== EnrollmentState.AWAITING_CONFIRMATION) {
+      return undefined;
+    }
   }
   throw new Problem("server.unreachable", { detail: "The answer ended early." });
 }

@@ -4,6 +4,7 @@ import { sha256 } from "@gatehouse/kit";
 import type { NodeGatewayService } from "@gatehouse/wire";
 import { awaitConfirmation } from "../../enrollment/await-confirmation.ts";
 import { registerNode } from "../../enrollment/register-node.ts";
+import { splitSealed } from "../../enrollment/split-sealed.ts";
 import { retireNode } from "../../nodes/retire-node.ts";
 import { API_KEY_TTL_MS } from "../../orgs/api-key.ts";
 import type { ServerContext } from "../../server-context.ts";
@@ -34,7 +35,7 @@ export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGa
       const done = await registerNode(input, { ...own, epoch: keys.keySet.epoch });
       return { ...done, confirmExpiresAt: BigInt(done.confirmExpiresAt) };
     },
-    awaitConfirmation: async function* ({ enrollmentId, signedAt, signature }, { signal }) {
+    awaitConfirmation: async function* ({ enrollmentId, signedAt, signature, takesPieces }, { signal }) {
       const changes = nextChange(bus, (message) => message.kind === "enrollment" && message.id === enrollmentId);
       const input = { enrollmentId, signature, signedAt: Number(signedAt) };
       for await (const { state, sealed } of awaitConfirmation(
@@ -42,7 +43,7 @@ export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGa
         { ...own, nextChange: (_, ends) => changes(ends) },
         signal,
       )) {
-        yield { state: toEnrollmentState(state), sealed: sealed ?? "" };
+        for (const piece of splitSealed(sealed ?? "", takesPieces)) yield { state: toEnrollmentState(state), ...piece };
       }
     },
     rotateApiKey: async (_, context) => {

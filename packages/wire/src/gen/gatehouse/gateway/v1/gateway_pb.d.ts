@@ -114,6 +114,13 @@ export declare type AwaitConfirmationRequest = Message<"gatehouse.gateway.v1.Awa
    * @generated from field: bytes signature = 3;
    */
   signature: Uint8Array;
+
+  /**
+   * A long `sealed` may come in pieces.
+   *
+   * @generated from field: bool takes_pieces = 4;
+   */
+  takesPieces: boolean;
 };
 
 /**
@@ -138,6 +145,13 @@ export declare type AwaitConfirmationResponse = Message<"gatehouse.gateway.v1.Aw
    * @generated from field: string sealed = 2;
    */
   sealed: string;
+
+  /**
+   * Bytes of the whole, of which this message and those behind it hold a piece each, in order; 0: it is whole.
+   *
+   * @generated from field: uint64 sealed_total_bytes = 3;
+   */
+  sealedTotalBytes: bigint;
 };
 
 /**
