@@ -112,7 +112,7 @@ test("rosters that were signed apart are said to be, change nothing, and are joi
   expect(await fleet.operator(["org", "roster", "show"])).toMatchObject({ state: "ahead", server: { version: 6 } });
 });
 
-test("a roster that only a node still has is joined from a file, and the node follows again", async () => {
+test("a roster that only a node still has is joined from a file, and the node follows again; what a key that is left out sealed is named", async () => {
   await using fleet = await startFleet();
   await fleet.initOrg();
   await fleet.enrollHost("n1");
@@ -131,6 +131,7 @@ test("a roster that only a node still has is joined from a file, and the node fo
   await fleet.json(["server", "restore", backup, "--state-dir", fleet.path("s")]);
   await fleet.startServer();
   await fleet.enrollHost("n3");
+  await sealByNewKey(fleet, "theirs");
   const file = fleet.path("n2-roster.json");
   expect((await fleet.run(["node", "roster", "--out", file, "--state-dir", fleet.path("n2")])).code).toBe(0);
   const forged = fleet.path("forged.json");
@@ -141,10 +142,32 @@ test("a roster that only a node still has is joined from a file, and the node fo
   const join = ["org", "roster", "join", "--yes"];
   expect(await fleet.run([...join, "--other", forged, "--state-dir", fleet.path("o")])).toMatchObject({ code: 4 });
   expect(await fleet.run([...join, "--state-dir", fleet.path("o")])).toMatchObject({ code: 2 });
-  expect(await fleet.operator([...join, "--other", file, "--keep", "n3"])).toMatchObject({ version: 4, nodes: 2 });
+  const unasked = await fleet.run(["org", "roster", "join", "--other", file, "--state-dir", fleet.path("o")]);
+  expect(unasked).toMatchObject({ code: 2 });
+  expect(unasked.stdout).toContain("gatehouse revoke theirs && gatehouse credentials add theirs");
+  expect(await fleet.operator([...join, "--other", file, "--keep", "n3"])).toMatchObject({
+    version: 5,
+    nodes: 2,
+    to_reseal: ["theirs"],
+  });
   expect(await fleet.operator(["nodes", "ls"])).toMatchObject([{ name: "n1" }, { name: "n3" }]);
-  for (const name of ["n1", "n3"]) {
-    await startNode(fleet, name);
-    await followed(fleet, name, 4);
-  }
+  await startNode(fleet, "n3");
+  await followed(fleet, "n3", 5);
+  await startNode(fleet, "n1");
+  const value = ["--service", "github", "--value-file", fleet.path("value"), "--nodes", "n1"];
+  await fleet.operator(["revoke", "theirs"]);
+  await fleet.operator(["credentials", "add", "theirs", ...value]);
+  await followed(fleet, "n1", 5);
 });
+
+/** Seals a credential by an operator key that stands on no other machine's roster. */
+async function sealByNewKey(fleet: Fleet, name: string): Promise<void> {
+  const file = fleet.path("o", "operator", "operator.key");
+  await rename(file, fleet.path("own.key"));
+  const { operator_key: key } = (await fleet.operator(["org", "operator-key"])) as { operator_key: string };
+  await fleet.operator(["org", "certify", key]);
+  await writeFile(fleet.path("value"), "no-real-value", { mode: 0o600 });
+  const own = ["--service", "github", "--value-file", fleet.path("value"), "--nodes", "n1"];
+  await fleet.operator(["credentials", "add", name, ...own]);
+  await rename(fleet.path("own.key"), file);
+}

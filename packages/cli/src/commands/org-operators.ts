@@ -1,9 +1,9 @@
 import { base64url, constantTimeEqual, fromBase64url, Problem } from "@gatehouse/core";
 import { writeRosterMessage } from "@gatehouse/kit";
 import { type Invocation, isSet } from "../invocation.ts";
-import { allPages } from "../operator/all-pages.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { OperatorFiles } from "../operator/operator-files.ts";
+import { sealedBy } from "../operator/sealed-by.ts";
 import { signRoster } from "../operator/sign-roster.ts";
 import { trustRoster } from "../operator/trusted-roster.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
@@ -88,12 +88,8 @@ function without(keys: Keys, key: Uint8Array): Keys {
   return keys.filter((one) => !constantTimeEqual(one, key));
 }
 
-async function refuseInUse({ credentials }: Operator, key: Uint8Array): Promise<void> {
-  const signed: string[] = [];
-  for (const { name } of await allPages(credentials.listCredentials, (page) => page.credentials)) {
-    const { credential } = await credentials.getCredential({ name });
-    if (credential !== undefined && constantTimeEqual(credential.signer, key)) signed.push(name);
-  }
+async function refuseInUse(operator: Operator, key: Uint8Array): Promise<void> {
+  const signed = await sealedBy(operator, [key]);
   if (signed.length === 0) return;
   const detail = `It sealed ${signed.join(", ")}: seal those anew first (gatehouse credentials add NAME --replace).`;
   throw new Problem("roster.key_in_use", { detail });

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { Problem } from "@gatehouse/core";
+import { fromBase64url, Problem } from "@gatehouse/core";
 import {
   checkFirstRoster,
   nameRoster,
@@ -17,9 +17,10 @@ import {
   type Split,
 } from "../operator/compare-rosters.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
+import { sealedBy } from "../operator/sealed-by.ts";
 import { signRoster } from "../operator/sign-roster.ts";
 import { standingOf, trustRoster } from "../operator/trusted-roster.ts";
-import { printJson, printLine, printTable } from "../terminal/print.ts";
+import { printJson, printLine, printTable, shown } from "../terminal/print.ts";
 import { bothRosters, summary } from "./org-roster.ts";
 
 /**
@@ -34,14 +35,19 @@ export async function join(invocation: Invocation): Promise<number> {
     const names = await operator.files.nodeNames();
     const asked = (textOption(invocation, "keep") ?? "").split(",").filter((text) => text !== "");
     const kept = chooseKept(compared.differences, asked, names);
-    if (!isSet(invocation, "json")) explain({ split, compared, kept, names }, nameOfOther(invocation));
+    const leftOut = compared.differences.filter(({ id }) => !kept.has(id));
+    const resealed = await sealedBy(operator, keysOf(leftOut));
+    if (!isSet(invocation, "json")) {
+      explain({ split, compared, kept, names }, nameOfOther(invocation));
+      explainSealed(resealed);
+    }
     if (!isSet(invocation, "yes")) await askToSign();
     const signed = signRoster(joinedRoster(split, compared, kept), orgKey);
     await operator.org.putRoster({ roster: writeRosterMessage(signed) });
     await operator.files.saveRoster(signed);
     if (isSet(invocation, "json")) {
-      const leftOut = compared.differences.filter(({ id }) => !kept.has(id)).map(({ id }) => id);
-      printJson({ ...summary(signed), kept: [...kept], left_out: leftOut });
+      const own = { kept: [...kept], left_out: leftOut.map(({ id }) => id), to_reseal: resealed };
+      printJson({ ...summary(signed), ...own });
     } else printLine(`Signed version ${signed.version}. It is the organisation's roster.`);
     return 0;
   });
@@ -110,6 +116,24 @@ function explain({ split, compared, kept, names }: Explained, other: string): vo
   });
   printTable(["THEN", "WHAT", "NAME", "WHERE", "ID"], rows);
   printLine("A node that is left out ends. What stands on one alone stays where --keep names it.");
+}
+
+/** The operator keys among them. */
+function keysOf(differences: readonly Difference[]): readonly Uint8Array[] {
+  return differences.flatMap(({ kind, id }) => {
+    const key = kind === "operator key" ? fromBase64url(id) : undefined;
+    return key === undefined ? [] : [key];
+  });
+}
+
+/** A node refuses a bundle as a whole that holds what no key of the roster sealed. */
+function explainSealed(names: readonly string[]): void {
+  if (names.length === 0) return;
+  printLine(
+    "An operator key that is left out sealed these. Nodes that hold one follow no newer bundle until it is revoked;",
+  );
+  printLine("then it may be sealed anew:");
+  for (const name of names.map(shown)) printLine(`  gatehouse revoke ${name} && gatehouse credentials add ${name}`);
 }
 
 async function askToSign(): Promise<void> {

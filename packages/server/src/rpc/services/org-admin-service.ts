@@ -22,10 +22,9 @@ export function orgAdminService(server: ServerContext): ServiceImpl<typeof OrgAd
       return store.inOrg(orgId, async (tx) => {
         const { name, orgKey, orgEncryptionKey } = await tx.org.get();
         const roster = await tx.roster.newest();
-        const live = await Promise.all((roster?.nodes ?? []).map(({ nodeId }) => tx.nodes.find(nodeId)));
-        const struckNodeIds = (roster?.nodes ?? []).flatMap(({ nodeId }, at) =>
-          live[at] === undefined ? [nodeId] : [],
-        );
+        const listed = (roster?.nodes ?? []).map(({ nodeId }) => nodeId);
+        const live = new Set((await tx.nodes.findAll(listed)).map(({ id }) => id));
+        const struckNodeIds = listed.filter((id) => !live.has(id));
         const own = {
           orgId,
           name,
