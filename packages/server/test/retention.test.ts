@@ -1,5 +1,7 @@
 import { makeUuid, systemRandom } from "@gatehouse/core";
+import { openHealth, renderMetrics, serveMetrics } from "@gatehouse/kit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { SERVER_METRICS, ServerCounters } from "../src/metrics.ts";
 import { type Forgotten, forgetOf } from "../src/reports/forget-reports.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import type { Store } from "../src/store/store.ts";
@@ -23,9 +25,13 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await store[Symbol.asyncDispose]();
   });
 
-  async function forget(): Promise<readonly Forgotten[]> {
+  async function forget(counted = new ServerCounters(0)): Promise<readonly Forgotten[]> {
     const turns: Forgotten[] = [];
-    const counters = { countForgotten: (forgotten: Forgotten) => void turns.push(forgotten) };
+    const countForgotten = (forgotten: Forgotten) => {
+      turns.push(forgotten);
+      counted.countForgotten(forgotten);
+    };
+    const counters = { countForgotten };
     await forgetOf(on.org.orgId, { store, retention: RETENTION, counters }, new AbortController().signal);
     return turns;
   }
@@ -39,10 +45,12 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       for (const id of ended) await commands.update(id, { state: "ok", finishedAt: on.fleet.clock.now() });
     });
     const before = await auditKinds(on.database.location, on.org.orgId);
+    const counters = new ServerCounters(0);
     on.fleet.clock.advance(29 * DAY_MS);
-    expect((await forget()).map(({ commands }) => commands)).toEqual([0]);
+    expect((await forget(counters)).map(({ commands }) => commands)).toEqual([0]);
     on.fleet.clock.advance(2 * DAY_MS);
-    expect((await forget()).map(({ commands }) => commands)).toEqual([1_000, 200]);
+    expect((await forget(counters)).map(({ commands }) => commands)).toEqual([1_000, 200]);
+    expect(await scrape(counters)).toContain('gatehouse_server_forgotten_rows_total{kind="commands"} 1200\n');
     const left = await store.inOrg(on.org.orgId, async ({ commands }) => [
       await commands.find(open),
       await commands.find(ended[0] ?? ""),
@@ -51,6 +59,19 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect((await auditKinds(on.database.location, on.org.orgId)).slice(0, before.length)).toEqual(before);
   });
 });
+
+/** What `/metrics` answers of these counters. */
+async function scrape(counters: ServerCounters): Promise<string> {
+  const facts = { connections: 0, controlStreams: 0, admissionRunning: 0, admissionWaiting: 0 };
+  await using served = await serveMetrics({
+    port: 0,
+    isExplicit: true,
+    health: openHealth({ probes: [] }),
+    render: () => renderMetrics(SERVER_METRICS, counters.samples(facts)),
+    onFault: () => undefined,
+  });
+  return await (await fetch(`http://127.0.0.1:${served.port}/metrics`)).text();
+}
 
 function batchOf(batchId: string, now: number) {
   const own = { batchId, idempotencyKey: batchId, actor: "ada", authority: "key:k", kind: "ping" };
