@@ -184,7 +184,8 @@ export class AuditLog implements AsyncDisposable {
         this.#flushTimer ??= setTimeout(() => this.#startWriting(), this.#options.flushMs ?? DEFAULT_FLUSH_MS);
       }
     } else {
-      this.#fault = errorCode(failure) ?? String(failure);
+      // Of a head that cannot be written, what the system says: a code of ours tells nobody what to do.
+      this.#fault = errorCode(failure instanceof Problem ? failure.cause : failure);
       this.#waiters.fail(unwritable(this.#fault));
       clearTimeout(this.#flushTimer);
       this.#flushTimer = this.#isClosing ? undefined : setTimeout(() => this.#write(), RETRY_MS);

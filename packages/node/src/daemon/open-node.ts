@@ -34,6 +34,7 @@ import type { Uplink } from "../uplink/uplink.ts";
 import { boundLog } from "./bound-log.ts";
 import { execRoutes } from "./exec-routes.ts";
 import { GateLink } from "./gate-link.ts";
+import { lookOften } from "./look-often.ts";
 import { openNodeHealth } from "./node-health.ts";
 import { nodeRoutes } from "./node-routes.ts";
 import { Succession } from "./succession.ts";
@@ -121,7 +122,7 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
     const joined = { state, sandboxes, execs, files, gate, health, log, commit };
     if (deps.joinsServer) await succession.join(async () => life.own(await joinServer(config, joined)));
     health.setReady();
-    lookOften(life, { sandboxes, execs, succession, log, logPath: state.file("daemon.log") });
+    lookAfter(life, { sandboxes, execs, succession, log, logPath: state.file("daemon.log") });
     return {
       stateDir: state.path,
       proxyPort,
@@ -179,7 +180,7 @@ interface LookedAfter {
   readonly logPath: string;
 }
 
-function lookOften(life: Lifetime, { sandboxes, execs, succession, log, logPath }: LookedAfter): void {
+function lookAfter(life: Lifetime, { sandboxes, execs, succession, log, logPath }: LookedAfter): void {
   const look = async () => {
     const older = boundLog({ path: logPath, fd: 2 });
     if (older === "lost") log.warn("there was no room for the older part of the log");
@@ -187,8 +188,7 @@ function lookOften(life: Lifetime, { sandboxes, execs, succession, log, logPath 
     await sandboxes.reconcile();
     await execs.reconcile();
   };
-  const timer = setInterval(() => life.run(look), LOOK_EVERY_MS);
-  life.defer(() => clearInterval(timer));
+  life.run((signal) => lookOften({ look, everyMs: LOOK_EVERY_MS, log }, signal));
 }
 
 function takeState(
