@@ -104,7 +104,7 @@ export class AuditLog implements AsyncDisposable {
   noteEncoded(entries: readonly UnnumberedEntry[]): void {
     this.#waiting.add(entries);
     if (this.#waiting.fillsGroup) this.#startWriting();
-    else this.#flushTimer ??= setTimeout(() => this.#startWriting(), this.#options.flushMs ?? DEFAULT_FLUSH_MS);
+    else this.#expectWriting();
     this.#tell();
   }
 
@@ -145,6 +145,14 @@ export class AuditLog implements AsyncDisposable {
     return reached;
   }
 
+  #expectWriting(): void {
+    this.#flushTimer ??= setTimeout(() => {
+      // While a group is being written it does nothing, and must not stand in the way of the next one.
+      this.#flushTimer = undefined;
+      this.#startWriting();
+    }, this.#options.flushMs ?? DEFAULT_FLUSH_MS);
+  }
+
   #startWriting(): void {
     if (this.#writing !== undefined || this.#fault !== undefined) return;
     this.#write();
@@ -180,9 +188,7 @@ export class AuditLog implements AsyncDisposable {
     this.#writing = undefined;
     if (failure === undefined) {
       this.#fault = undefined;
-      if (!this.#waiting.isEmpty && !this.#isClosing) {
-        this.#flushTimer ??= setTimeout(() => this.#startWriting(), this.#options.flushMs ?? DEFAULT_FLUSH_MS);
-      }
+      if (!this.#waiting.isEmpty && !this.#isClosing) this.#expectWriting();
     } else {
       // Of a head that cannot be written, what the system says: a code of ours tells nobody what to do.
       this.#fault = errorCode(failure instanceof Problem ? failure.cause : failure);

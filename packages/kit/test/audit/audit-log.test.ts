@@ -160,6 +160,22 @@ test("a disk that hangs: after a second entries are asked for no more, until it 
   expect(place.states.map(({ isTaking }) => isTaking)).toEqual([false, true]);
 });
 
+test("what comes while a group is being written is written right after it", async () => {
+  await using place = await openLogPlace();
+  const store = new BreakableStore(place.folder);
+  await using log = await place.open({ store, flushMs: 1, headMs: 3_600_000 });
+  const hanging = Promise.withResolvers<void>();
+  store.gate = hanging.promise;
+  log.note([event(0)]);
+  await vi.waitUntil(() => !log.state.isTaking, { timeout: 5_000 });
+  log.note([event(1)]);
+  // Its own timer, which was set before, has run out by then.
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  hanging.resolve();
+  await log.written();
+  expect(log.size).toBe(2);
+});
+
 test("more than can wait is asked for no more; what was handed over is all written, in groups", async () => {
   await using place = await openLogPlace();
   const store = new BreakableStore(place.folder);
