@@ -40,8 +40,10 @@ const openSquid: OpenPeer = async (bench, dir) => {
   const port = await freePort();
   const run = (command: string, args: readonly string[]) => execFileSync(command, [...args], { stdio: "ignore" });
   run(CERTGEN, ["-c", "-s", join(dir, "db"), "-M", "4MB"]);
-  // It leaves its rights behind, and must still reach what it was given.
-  run("chmod", ["-R", "777", dir, bench.dir]);
+  // It leaves its rights behind, and must still reach what it was given. Nobody else may change the bench's own folder:
+  // the gate takes no state directory whose place another user may take.
+  run("chmod", ["-R", "a+rwX", dir]);
+  run("chmod", ["a+rX", bench.dir, bench.caFile, bench.caKeyFile]);
   const file = join(dir, "squid.conf");
   writeFileSync(
     file,
