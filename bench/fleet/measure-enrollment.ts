@@ -1,6 +1,7 @@
 import type { Roster } from "@gatehouse/core";
 import { type SigningKey, writeRosterMessage } from "@gatehouse/kit";
 import { Enrollment_State } from "@gatehouse/wire";
+import { allPages } from "../../packages/cli/src/operator/all-pages.ts";
 import { signRoster } from "../../packages/cli/src/operator/sign-roster.ts";
 import { median, quantile } from "../median.ts";
 import type { Row } from "../row.ts";
@@ -28,7 +29,8 @@ export async function measureEnrollment(parts: Parts, org: EnrollingOrg): Promis
   const asked = await timed(server, () =>
     nodes.spread(codes, (own) => ({ kind: "register", codes: own, concurrency: CONCURRENCY })),
   );
-  const { enrollments } = await operator.nodes.listEnrollmentCodes({});
+  const read = (page: { readonly pageToken: string }) => operator.nodes.listEnrollmentCodes(page);
+  const enrollments = await allPages(read, ({ enrollments: listed }) => listed);
   const waiting = enrollments.filter(({ state }) => state === Enrollment_State.AWAITING_CONFIRMATION).length;
   const confirmed = await measureConfirmations(parts, org);
   return [
