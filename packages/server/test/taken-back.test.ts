@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { AuditAdminService, Role } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readTakenBack, takeBackAgain } from "../src/backup/taken-back.ts";
+import { readTakenBack, type TakenBack, takeBackAgain } from "../src/backup/taken-back.ts";
 import { openServerKeys } from "../src/keys/server-keys.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import type { OrgTransaction } from "../src/store/org-transaction.ts";
 import type { Store } from "../src/store/store.ts";
+import { PING } from "./commands-under-test.ts";
 import { DATABASES } from "./databases.ts";
 import { orgOnDatabase } from "./org-on-database.ts";
 
@@ -41,6 +42,18 @@ describe.each(DATABASES)("on $name, a restored server", ({ open }) => {
     });
   }
 
+  /** What the log says, as a server reads it that is put back. */
+  async function exportedLog(): Promise<TakenBack> {
+    const file = join(folder, "audit.jsonl");
+    const { exportAudit } = createClient(AuditAdminService, on.fleet.transport);
+    let text = "";
+    for await (const { lines } of exportAudit({}, on.org.headers)) text += new TextDecoder().decode(lines);
+    writeFileSync(file, text);
+    const own = { now: () => on.fleet.clock.now(), randomBytes: () => new Uint8Array(32) };
+    const { publicKey } = (await openServerKeys(on.fleet.directory, own)).working.audit.key;
+    return await readTakenBack(file, publicKey);
+  }
+
   const waysIn = (name: string) =>
     inOrg(async (tx) => {
       const memberId = (await tx.members.findByName(name))?.id ?? "";
@@ -58,19 +71,38 @@ describe.each(DATABASES)("on $name, a restored server", ({ open }) => {
     await note("password.chosen", "chosen");
     await note("password.reset", "reset");
     await note("identity.unlinked", "unlinked", { issuer: ISSUER });
-    const file = join(folder, "audit.jsonl");
-    const { exportAudit } = createClient(AuditAdminService, on.fleet.transport);
-    let text = "";
-    for await (const { lines } of exportAudit({}, on.org.headers)) text += new TextDecoder().decode(lines);
-    writeFileSync(file, text);
-    const own = { now: () => on.fleet.clock.now(), randomBytes: () => new Uint8Array(32) };
-    const { publicKey } = (await openServerKeys(on.fleet.directory, own)).working.audit.key;
-    const back = await readTakenBack(file, publicKey);
+    const back = await exportedLog();
     await inOrg((tx) => takeBackAgain(tx, back, size));
     expect(await waysIn("before")).toEqual({ password: true, atProvider: true });
     for (const name of ["changed", "chosen", "reset"]) {
       expect(await waysIn(name), name).toEqual({ password: false, atProvider: true });
     }
     expect(await waysIn("unlinked")).toEqual({ password: true, atProvider: false });
+  });
+
+  test("sends no command again that was withdrawn since its backup, and keeps what was given again before it", async () => {
+    const { registered } = await on.org.enroll("n");
+    const send = async (idempotencyKey: string) => {
+      const asked = { nodeIds: [registered.nodeId], payload: PING, idempotencyKey };
+      const { commands } = await on.org.nodes.sendCommand(asked, on.org.headers);
+      return commands[0]?.commandId ?? "";
+    };
+    const ids = { again: await send("again"), waiting: await send("waiting"), sent: await send("sent") };
+    const note = (command: string) =>
+      inOrg((tx) => tx.audit.append({ kind: "command.withdrawn", actor: "operator:ada", data: { command } }));
+    await note(ids.again);
+    const size = await inOrg(async (tx) => {
+      await tx.commands.update(ids.sent, { state: "sent", epoch: 1, seq: 1 });
+      return tx.auditLogs.size(on.org.orgId);
+    });
+    for (const id of [ids.waiting, ids.sent]) await note(id);
+    const back = await exportedLog();
+    await inOrg((tx) => takeBackAgain(tx, back, size));
+    const stateOf = (id: string) => inOrg(async (tx) => (await tx.commands.find(id))?.state);
+    expect([await stateOf(ids.again), await stateOf(ids.waiting), await stateOf(ids.sent)]).toEqual([
+      "queued",
+      "forbidden",
+      "outcome_unknown",
+    ]);
   });
 });

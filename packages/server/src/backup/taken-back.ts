@@ -20,8 +20,8 @@ export interface TakenBack {
   readonly members: readonly MemberEntry[];
   /** Ways to sign in that ended. */
   readonly signIns: readonly SignInEntry[];
-  /** By id. */
-  readonly commands: ReadonlySet<string>;
+  /** By id, with the number of the last entry that says so. */
+  readonly commands: ReadonlyMap<string, number>;
 }
 
 /** A password that was replaced or reset; with an issuer, who a member was at a provider. */
@@ -56,7 +56,7 @@ class Reading implements TakenBack {
   readonly apiKeys = new Set<string>();
   readonly members: MemberEntry[] = [];
   readonly signIns: SignInEntry[] = [];
-  readonly commands = new Set<string>();
+  readonly commands = new Map<string, number>();
 
   constructor(orgId: string) {
     this.orgId = orgId;
@@ -74,7 +74,7 @@ class Reading implements TakenBack {
         this.credentials.add(String(data.credential));
         return;
       case "command.withdrawn":
-        this.commands.add(String(data.command));
+        this.commands.set(String(data.command), seq);
         return;
       case "api_key.revoked":
         this.apiKeys.add(String(data.key));
@@ -111,16 +111,17 @@ export async function readTakenBack(file: string, auditKey: Uint8Array): Promise
 }
 
 /**
- * Takes back again what was taken back after a backup was made: nodes, credentials, keys of members, members, what they
- * might do, and how they signed in: a password that was replaced since opens nothing, its member needs a link. Nothing
- * is given to anybody. `size` is how many entries the log had that was put back: what became of a member before is part
- * of it. The last owner stays, on record: without one nobody could go on.
+ * Takes back again what was taken back after a backup was made: nodes, credentials, keys of members, commands, members,
+ * what they might do, and how they signed in: a password that was replaced since opens nothing, its member needs a
+ * link. Nothing is given to anybody. `size` is how many entries the log had that was put back: what became of a member
+ * or a command before is part of it. The last owner stays, on record: without one nobody could go on.
  */
 export async function takeBackAgain(tx: OrgTransaction, back: TakenBack, size: number): Promise<void> {
   for (const nodeId of back.nodes) await endNode(tx, nodeId);
   await revokeAgain(tx, (id) => back.credentials.has(id));
   for (const key of await tx.apiKeys.listOfMembers()) if (back.apiKeys.has(key.prefix)) await endKey(tx, key);
-  for (const commandId of back.commands) await withdrawCommands(tx, { commandId }, { by: "server", why: "taken_back" });
+  const commandIds = [...back.commands].filter(([, seq]) => seq >= size).map(([id]) => id);
+  await withdrawCommands(tx, { commandIds }, { by: "server", why: "taken_back" });
   for (const change of back.members) if (change.seq >= size) await lessen(tx, change);
   for (const ended of back.signIns) if (ended.seq >= size) await endSignIn(tx, ended);
 }

@@ -69,9 +69,13 @@ export interface CommandFilter {
   readonly isOpen: boolean;
 }
 
-/** Which commands are taken back: one that was never sent, or all without an end that a node, a member or a right has. */
+/**
+ * Which commands are taken back: one that was never sent; or whichever have no end of these, or of those that a node, a
+ * member or a right has.
+ */
 export type WithdrawnCommands =
   | { readonly commandId: string }
+  | { readonly commandIds: readonly string[] }
   | { readonly nodeId: string }
   | { readonly actor: string }
   /** Those of this member too of which nobody kept what they were given by. */

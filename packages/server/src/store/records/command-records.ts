@@ -92,6 +92,7 @@ function withdrawalRecords(scope: RecordScope): Pick<CommandRecords, "withdraw">
 
 function isOf(scope: RecordScope, which: WithdrawnCommands) {
   if ("commandId" in which) return sql<boolean>`id = ${which.commandId} and state = 'queued' and seq is null`;
+  if ("commandIds" in which) return isAmong(scope, "id", which.commandIds);
   if ("nodeId" in which) return sql<boolean>`node_id = ${which.nodeId}`;
   if (!("authorities" in which)) return sql<boolean>`actor = ${which.actor}`;
   const known = isAmong(scope, "authority", which.authorities);
