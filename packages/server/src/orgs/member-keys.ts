@@ -80,9 +80,10 @@ export async function revokeMemberKey(
   if (!isAtLeast(caller.role, lesserRole(key.role, owner.role))) throw new Problem("auth.forbidden");
   if (!(await tx.apiKeys.revoke(id))) throw new Problem("keys.not_found");
   const by = `operator:${caller.member}`;
-  await tx.audit.append({ kind: "api_key.revoked", actor: by, data: { key: key.prefix } });
-  // Who ends the key they call with signs out: what they commanded stays ordered.
+  // Who ends the key they call with signs out: what they commanded stays ordered. Commands are held before the log, as
+  // where one ends by its node's word: in the other order the two would wait for each other.
   if (caller.authority !== `key:${id}`) await withdrawOfKey(tx, { id, member: owner.name, by });
+  await tx.audit.append({ kind: "api_key.revoked", actor: by, data: { key: key.prefix } });
 }
 
 /** Takes back what was commanded by a key that somebody revoked. */
