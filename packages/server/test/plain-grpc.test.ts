@@ -1,11 +1,16 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { connect, type IncomingHttpHeaders } from "node:http2";
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { compressionGzip, createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
-import { ControlStreamRequestSchema, NodeGatewayService } from "@gatehouse/wire";
+import {
+  BeginAuthHandshakeRequestSchema,
+  BeginAuthHandshakeResponseSchema,
+  ControlStreamRequestSchema,
+  NodeGatewayService,
+} from "@gatehouse/wire";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import { FleetUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
@@ -71,6 +76,21 @@ test("a large part of a bundle is compressed for callers that take it so, and fo
   const [packed, whole] = [await answerWith({ "grpc-accept-encoding": "identity, gzip" }), await answerWith({})];
   expect([packed.head["grpc-encoding"], whole.head["grpc-encoding"]]).toEqual(["gzip", undefined]);
   expect(packed.body.length).toBeLessThan(whole.body.length);
+});
+
+test("a challenge is answered though each byte of its request comes in a frame of its own", async () => {
+  const host = await org.enroll("dripping");
+  const asked = {
+    apiKey: await apiKeyOf(host),
+    identityPublicKey: host.identity.publicKey,
+    clientNonce: randomBytes(32),
+  };
+  const message = create(BeginAuthHandshakeRequestSchema, asked);
+  const bytes = encodeEnvelope(0, toBinary(BeginAuthHandshakeRequestSchema, message));
+  const frames = Array.from(bytes, (byte) => Uint8Array.of(byte));
+  const { trailers, body } = await callPlainly("BeginAuthHandshake", frames, {});
+  expect(trailers).toMatchObject({ "grpc-status": "0" });
+  expect(fromBinary(BeginAuthHandshakeResponseSchema, body.subarray(5)).challenge).toHaveLength(152);
 });
 
 const ONE = encodeEnvelope(0, new Uint8Array());
@@ -143,8 +163,12 @@ async function answerTo(bytes: Uint8Array, headers: Readonly<Record<string, stri
   return (await callPlainly("ControlStream", bytes, headers)).trailers;
 }
 
-/** What comes back for a call that holds only this. */
-async function callPlainly(method: string, bytes: Uint8Array, headers: Readonly<Record<string, string>>) {
+/** What comes back for a call that holds only this, each part in a frame of its own. */
+async function callPlainly(
+  method: string,
+  frames: Uint8Array | readonly Uint8Array[],
+  headers: Readonly<Record<string, string>>,
+) {
   const client = connect(fleet.server.url, nodeOptions);
   try {
     const stream = client.request({ ...CALL, ":path": `${SERVICE}/${method}`, ...headers });
@@ -158,7 +182,9 @@ async function callPlainly(method: string, bytes: Uint8Array, headers: Readonly<
       stream.once("trailers", resolve);
       stream.once("error", reject);
     });
-    stream.end(bytes);
+    const all = [frames].flat();
+    for (const frame of all.slice(0, -1)) await new Promise((resolve) => stream.write(frame, resolve));
+    stream.end(all.at(-1));
     return { trailers: await trailers, head, body: Buffer.concat(body) };
   } finally {
     client.destroy();
