@@ -24,8 +24,7 @@ export interface StateDirectory {
 /**
  * Opens the state directory and creates it (0700) when it is not there. A symbolic link, another owner, any access
  * for group or others, a directory above it in which any user may put another in its place: `state.unsafe_directory`,
- * and nothing is repaired. A path under which a socket's name would
- * exceed 107 bytes: `config.socket_path_too_long`.
+ * and nothing is repaired. A path under which a socket's name would exceed 107 bytes: `config.socket_path_too_long`.
  */
 export async function openStateDirectory(path: string): Promise<StateDirectory> {
   const root = resolve(path);

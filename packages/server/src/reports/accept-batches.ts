@@ -35,9 +35,9 @@ export class SourceOffsets {
   }
 
   /**
-   * Finds what continues each source; what was taken before is passed over. Nothing is taken by it. Fails with `uploads.out_of_order` where
-   * something between is missing, `uploads.too_much` for too many sources, `auth.refused` for a node that was revoked
-   * meanwhile: then nothing of the upload counts.
+   * Finds what continues each source; what was taken before is passed over. Nothing is taken by it. Fails with
+   * `uploads.out_of_order` where something between is missing, `uploads.too_much` for too many sources, `auth.refused`
+   * for a node that was revoked meanwhile: then nothing of the upload counts.
    */
   accept<Payload>({ nodeId, batches }: Upload<Payload>): Accepted<Payload> {
     if (!this.#confirmed.has(nodeId)) throw new Problem("auth.refused");

@@ -24,8 +24,8 @@ export interface ReadBatches<Payload> {
 }
 
 /**
- * Reads a whole stream before anything of it is stored, and cuts it into what is stored at a time. Fails with `uploads.too_much` over the limits in size or time,
- * `api.malformed` where a source's numbers do not grow.
+ * Reads a whole stream before anything of it is stored, and cuts it into what is stored at a time. Fails with
+ * `uploads.too_much` over the limits in size or time, `api.malformed` where a source's numbers do not grow.
  */
 export async function readBatches<Message, Payload>(
   messages: AsyncIterable<Message>,
