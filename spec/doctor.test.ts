@@ -115,6 +115,21 @@ describe("doctor names what is broken, and its fix mends it", () => {
     await rm(world.paths.stateDir);
   });
 
+  test("a directory for temporary files that any user may change, or that is not there", async () => {
+    await using world = await startWorld({ isStarted: false });
+    const temporary = join(world.paths.directory, "tmp");
+    await chmod(temporary, 0o777);
+    const open = await examine(world);
+    expect([open.code, open.broken]).toEqual([1, ["temporary-files", "end-to-end"]]);
+    await obey(open.row("temporary-files").fix?.split(", or: ")[1]);
+    await rm(temporary, { recursive: true });
+    const absent = await examine(world);
+    expect([absent.code, absent.broken]).toEqual([
+      1,
+      ["temporary-files", "driver-bubblewrap", "driver-unshare", "end-to-end"],
+    ]);
+  });
+
   test("a daemon whose socket is gone", async () => {
     await using world = await startWorld();
     await rm(join(world.paths.stateDir, "daemon.sock"));

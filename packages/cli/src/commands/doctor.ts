@@ -14,7 +14,7 @@ export async function doctor(invocation: Invocation): Promise<number> {
   const settings = checkSettings(invocation);
   onCheck(settings);
   const hops = await runDoctor(invocation.config, onCheck);
-  const whole = await checkEndToEnd();
+  const whole = await checkEndToEnd(hops);
   onCheck(whole);
   const checks = [settings, ...hops, whole];
   const broken = checks.filter(({ ok, isNeeded }) => !ok && isNeeded);

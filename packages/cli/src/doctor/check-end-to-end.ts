@@ -9,10 +9,13 @@ const WITHIN_MS = 30_000;
 
 /**
  * The whole way at once: a daemon, a service and a grant of its own, and a sandbox that asks. Nothing of it touches the
- * state directory or is left.
+ * state directory or is left. `before`: what was found until then.
  */
-export async function checkEndToEnd(): Promise<DoctorCheck> {
+export async function checkEndToEnd(before: readonly DoctorCheck[]): Promise<DoctorCheck> {
   const about = { name: "end-to-end", concerns: "host" } as const;
+  if (before.some(({ name, ok }) => name === "temporary-files" && !ok)) {
+    return failed({ ...about, concerns: "setup" }, "not tried: it takes a temporary directory", "See temporary-files.");
+  }
   const fix = "Mend what failed above; if nothing did, run again with GATEHOUSE_LOG_LEVEL=debug.";
   try {
     await using world = await openDemoWorld();

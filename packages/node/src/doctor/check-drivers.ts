@@ -24,7 +24,10 @@ async function checkDriver(driver: DriverName): Promise<DoctorCheck> {
   const about = { name: `driver-${driver}`, concerns: "host" } as const;
   const probe = await probeDriver(driver);
   if (!probe.ok) return failed(about, probe.detail, probe.fix);
-  const directory = await mkdtemp(join(tmpdir(), "gatehouse-doctor-"));
+  const directory = await mkdtemp(join(tmpdir(), "gatehouse-doctor-")).catch(() => undefined);
+  if (directory === undefined) {
+    return failed({ ...about, concerns: "setup" }, "not tried: it takes a temporary directory", "See temporary-files.");
+  }
   const target = createServer((socket) => socket.destroy());
   try {
     await new Promise<void>((resolve) => target.listen(0, "127.0.0.1", resolve));

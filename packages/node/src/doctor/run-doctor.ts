@@ -1,14 +1,17 @@
+import { tmpdir } from "node:os";
 import type { Config } from "@gatehouse/kit";
 import { checkDaemon } from "./check-daemon.ts";
 import { checkDrivers } from "./check-drivers.ts";
 import { checkHost } from "./check-host.ts";
 import { checkState } from "./check-state.ts";
+import { checkTemporary } from "./check-temporary.ts";
 import { checkTrust } from "./check-trust.ts";
 import type { DoctorCheck } from "./doctor-check.ts";
 
 /** The hops between a run and a service, in the order in which a request depends on them. */
 const HOPS = [
   () => checkHost(),
+  () => checkTemporary(tmpdir()),
   () => checkDrivers(),
   (config) => checkTrust(config),
   ({ state }) => checkState(state.dir),
