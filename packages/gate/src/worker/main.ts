@@ -1,6 +1,6 @@
 // A gate worker: forked by the key-holder, it carries the traffic. Everything it knows came over that channel.
 import { Problem, systemClock } from "@gatehouse/core";
-import { createLog, native, openIpcPeer, runMain } from "@gatehouse/kit";
+import { createLog, native, openFilesLimit, openIpcPeer, runMain } from "@gatehouse/kit";
 import type { HolderCalls, HolderNotes, WorkerCalls } from "../snapshot/worker-protocol.ts";
 import { systemLookUp } from "../upstream/resolve-checked.ts";
 import { openWorker, type Worker } from "./open-worker.ts";
@@ -13,6 +13,7 @@ await runMain(
   async (signal) => {
     // The key-holder takes these lines up; its log has the level and format that were asked for.
     const log = createLog({ level: "info", format: "json" });
+    const limit = await openFilesLimit();
     let worker: Worker | undefined;
     const running = (method: keyof WorkerCalls) => {
       if (worker === undefined) throw new Problem("internal", { cause: new Error(`${method} before start`) });
@@ -28,6 +29,7 @@ await runMain(
           sendRecords: (lines) => peer.notify("records", lines),
           sendTotals: (totals) => void peer.notify("totals", totals),
           onAddressLost: (address, failure) => log.warn("an address cannot be listened at", { address, failure }),
+          onNoDescriptorFree: (connections) => log.warn("the gate is out of file descriptors", { connections, limit }),
           onFault: (failure) => log.error("a request met a bug", { failure }),
         });
         return { port: worker.port };

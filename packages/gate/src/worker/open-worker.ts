@@ -9,6 +9,7 @@ import { UpstreamDialer } from "../upstream/open-upstream.ts";
 import type { LookUp } from "../upstream/resolve-checked.ts";
 import { AuditBatcher } from "./audit-batcher.ts";
 import { CountedRecords } from "./counted-records.ts";
+import { DescriptorWatch, isDescriptorFree } from "./descriptor-watch.ts";
 import { FairShares } from "./fair-shares.ts";
 import { FreedMemory } from "./freed-memory.ts";
 import { IdleUpstreams } from "./idle-upstreams.ts";
@@ -33,6 +34,8 @@ export interface WorkerDeps {
   readonly onFault: (thrown: unknown) => void;
   /** Told of an address of `gate.listen` that is not there. */
   readonly onAddressLost: (address: string, failure: unknown) => void;
+  /** Told, at most once a minute, that with so many connections no descriptor is free: further ones are closed. */
+  readonly onNoDescriptorFree: (connections: number) => void;
 }
 
 type SimpleCall = Exclude<keyof WorkerCalls, "start" | "offerListeners">;
@@ -80,9 +83,14 @@ export async function openWorker(start: WorkerStart, deps: WorkerDeps): Promise<
       dialer: new UpstreamDialer({ ...config, lookUp: deps.lookUp, ownAddresses: () => ownAddresses }),
     };
     const freed = new FreedMemory(() => native.returnFreeMemory());
+    const descriptors = new DescriptorWatch({
+      isDescriptorFree,
+      onNoneFree: () => deps.onNoDescriptorFree(listeners.open),
+    });
     const sweeper = setInterval(() => {
       sweep(worker);
       freed.sweep(worker.dialer.closed + listeners.closed, deps.clock.monotonicMs());
+      descriptors.sweep(deps.clock.monotonicMs());
     }, SWEEP_EVERY_MS);
     life.defer(() => clearInterval(sweeper));
     const listeners = life.own(new Listeners(worker));

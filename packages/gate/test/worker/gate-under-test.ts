@@ -146,6 +146,7 @@ export async function openGate({ config = {}, deps = {} }: GateOptions = {}): Pr
         return true;
       },
       onAddressLost: (_address, failure) => faults.push(failure),
+      onNoDescriptorFree: (connections) => faults.push(`no descriptor is free beside ${connections} connections`),
       sendAudit: async (lines) => void audit.push(...readAuditLines(lines)),
       sendTotals: (sent) => totals.push(sent),
       onFault: (thrown) => faults.push(thrown),
