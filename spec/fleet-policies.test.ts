@@ -56,6 +56,8 @@ test("a file that is wrong is refused with line and column before the server is 
   const piped = await fleet.run(["policy", "apply", "egress", "-", ...own], "mode: [");
   expect(piped.code).toBe(2);
   expect(piped.stderr).toMatch(/ -:1:\d+: /);
-  await writeFile(file, GOOD);
-  expect((await fleet.run(["policy", "apply", "egress", file, ...own])).code).toBe(6);
+  await writeFile(file, `${GOOD}  - action: allow\n    hosts: ["api.example.com:80"]\n`);
+  const unreached = await fleet.run(["policy", "apply", "egress", file, ...own]);
+  expect(unreached.code).toBe(6);
+  expect(unreached.stderr).toContain(`${file}:5:5: Port 80 is cleartext: no credential is attached`);
 });

@@ -37,11 +37,14 @@ test("a credential that names no nodes is the operator's machine's own", async (
   await using fleet = await startFleet();
   await fleet.initOrg();
   const own = ["--state-dir", fleet.path("o")];
-  const add = ["credentials", "add", "api", "--host", "api.example.test", "--value-file", "-", ...own];
+  const add = ["credentials", "add", "api", "--host", "api.example.test:80", "--value-file", "-", ...own];
   expect(await fleet.run(add, "planted-value")).toMatchObject({ code: 6, stdout: "" });
   const daemon = fleet.start(["up", "--json", ...own]);
   await daemon.line("the daemon's ready line", (line) => line.includes('"ready":true'));
-  expect(await fleet.run(add, "planted-value")).toMatchObject({ code: 0 });
+  expect(await fleet.run(add, "planted-value")).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining("requests to http://api.example.test:80 go on without it"),
+  });
   const listed = await fleet.run(["credentials", "ls", ...own]);
   expect(listed.stdout).toMatch(/^api +- +this machine's own/m);
 });

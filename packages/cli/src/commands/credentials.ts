@@ -2,6 +2,7 @@ import { Problem } from "@gatehouse/core";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { isOperators } from "../operator/is-operators.ts";
 import { listOnNode } from "../operator/own-credentials.ts";
+import { noteCleartext } from "../terminal/note-cleartext.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
 import { readHosts } from "../terminal/read-hosts.ts";
 import { storeGrant } from "./grant.ts";
@@ -41,6 +42,7 @@ export async function addCredential(invocation: Invocation): Promise<number> {
   }
   if (service !== undefined) return storeGrant(invocation, { name, service });
   if (hosts.length === 0) throw new Problem("usage.invalid", { detail: "Give --service, or --host with --header." });
+  noteCleartext(hosts);
   const header = textOption(invocation, "header") ?? "Authorization";
   const format = textOption(invocation, "format") ?? "Bearer {value}";
   return storeGrant(invocation, { name, bindings: [{ hosts, header, format }] });

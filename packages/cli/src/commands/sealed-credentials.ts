@@ -18,6 +18,7 @@ import { putSealed } from "../operator/put-sealed.ts";
 import { resealCredential } from "../operator/reseal-credential.ts";
 import { findNodes } from "../operator/roster-nodes.ts";
 import { trustRoster } from "../operator/trusted-roster.ts";
+import { noteCleartext } from "../terminal/note-cleartext.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
 import { readValue } from "../terminal/read-value.ts";
 
@@ -26,6 +27,7 @@ export async function sealHere(invocation: Invocation): Promise<number> {
   const name: string = parseResourceName(invocation.args[0] ?? "");
   const bindings = requireBindings(await chooseBindings(invocation));
   const names = nodeNames(invocation);
+  noteCleartext(bindings.flatMap(({ hosts }) => hosts));
   const value = parseCredentialValue(await readValue(textOption(invocation, "valueFile"), name));
   return asOperator(invocation.config.state.dir, async (operator) => {
     const roster = await trustRoster(await operator.org.getOrg({}), operator);

@@ -11,9 +11,9 @@ const MAX_NAMED = 5;
  */
 export async function readFleetPolicy(path: string): Promise<Uint8Array> {
   const file = await readPolicyFile(path);
-  const findings = lintFile(file).map(({ path: at, level, message }) => {
+  const findings = lintFile(file).map(({ path: at, level, code, message }) => {
     const { line, column } = file.place(at);
-    return { level, text: `${file.path}:${line}:${column}: ${shown(message)}` };
+    return { level, code, text: `${file.path}:${line}:${column}: ${shown(message)}` };
   });
   const wrong = findings.filter(({ level }) => level === "error");
   if (wrong.length > 0) {
@@ -24,7 +24,9 @@ export async function readFleetPolicy(path: string): Promise<Uint8Array> {
         .join("\n"),
     });
   }
-  for (const { level, text } of findings) if (level === "warning") note(`${text} (warning)`);
+  for (const { level, code, text } of findings) {
+    if (level === "warning" || code === "cleartext") note(`${text} (${level})`);
+  }
   return encode(file.value, file.path);
 }
 
