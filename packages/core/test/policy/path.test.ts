@@ -251,9 +251,14 @@ describe("patterns match by segments", () => {
   test.each(["%2f", "%2fa/.", "a%2f..", "/..;", "%25", "//"])(
     "a target of nothing but %s is cleaned in a moment",
     (part) => {
-      const started = performance.now();
-      normalisePath(`/${part.repeat(32_768 / part.length)}`);
-      expect(performance.now() - started).toBeLessThan(100);
+      const target = `/${part.repeat(32_768 / part.length)}`;
+      const times = Array.from({ length: 5 }, () => {
+        const started = performance.now();
+        normalisePath(target);
+        return performance.now() - started;
+      });
+      // Two milliseconds; a machine that is busy elsewhere holds up some of them.
+      expect(Math.min(...times)).toBeLessThan(100);
     },
   );
 
