@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { declare } from "./declare-command.ts";
 import { withExamples } from "./help-pages.ts";
 
@@ -9,7 +9,7 @@ export function addQueueCommands(program: Command): void {
   declare(commands, "ls", "list commands, the newest first", async () => (await load()).listSent)
     .option("--waiting", "those alone that have no end yet")
     .option("--node <node>", "those for this node alone")
-    .option("--batch <id>", "instead: all of this batch")
+    .addOption(new Option("--batch <id>", "instead: all of this batch").conflicts(["waiting", "node", "limit"]))
     .option("-n, --limit <number>", "at most so many", "100")
     .option("--json", "print JSON");
   const cancel = declare(

@@ -80,6 +80,7 @@ describe("exit codes", () => {
     ["an audit export that is none", ["audit", "verify", process.execPath], 2],
     ["an unknown option", ["ls", "--no-such-option"], 2],
     ["a missing argument", ["logs"], 2],
+    ["two ways to choose commands", ["commands", "ls", "--waiting", "--batch", "b"], 2],
     ["a setting that is not known", ["config", "show", "--config", "/dev/null/none"], 2],
     ["no daemon", ["ls"], 6],
     ["a daemon that cannot be started, for a run", ["run", "--state-dir", "/dev/null/state", "--", "true"], 125],

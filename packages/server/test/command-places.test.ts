@@ -258,7 +258,8 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect([...ids(first.commands), ...ids(second.commands)]).toEqual(ids(all));
     expect(second.nextPageToken).toBe("");
     expect(ids((await list({ openOnly: true })).commands)).toEqual([all[0]?.commandId, all[2]?.commandId]);
-    for (const asked of [{ waitMs: 1n }, { pageSize: -1 }, { pageSize: 1_001 }]) {
+    const commandId = all[0]?.commandId ?? "";
+    for (const asked of [{ waitMs: 1n }, { pageSize: -1 }, { pageSize: 1_001 }, { commandId }]) {
       await expect(list(asked)).rejects.toEqual(refused("api.malformed"));
     }
   });

@@ -76,9 +76,7 @@ export function commandMethods(server: ServerContext) {
       const { orgId, role } = operatorCaller(context);
       const { batchId, commandId, waitMs } = asked;
       if (batchId === "" && commandId === "") return store.inOrg(orgId, (tx) => listPage(tx, asked, role));
-      if (batchId !== "" && commandId !== "") {
-        throw new Problem("api.malformed", { detail: "One of batch_id and command_id is enough." });
-      }
+      requireOneWay(asked);
       const list = () => store.inOrg(orgId, (tx) => readCommands(tx, { batchId, commandId }));
       const changes = nextChange(bus, (message) => message.kind === "commands" && message.orgId === orgId);
       const signal = AbortSignal.any([context.signal, AbortSignal.timeout(Number(waitMs))]);
@@ -94,6 +92,15 @@ export function commandMethods(server: ServerContext) {
 /** What a command brought back (a run's output, say) is for those who may command; others see how it ended. */
 function describeFor(role: Role, command: Described) {
   return describeCommand(mayDo(role, "node:command") ? command : { ...command, result: undefined, message: "" });
+}
+
+function requireOneWay(asked: ListCommandsRequest): void {
+  if (asked.batchId !== "" && asked.commandId !== "") {
+    throw new Problem("api.malformed", { detail: "One of batch_id and command_id is enough." });
+  }
+  if (asked.nodeId !== "" || asked.openOnly || asked.pageSize !== 0 || asked.pageToken !== "") {
+    throw new Problem("api.malformed", { detail: "A batch and a command are not read by the page." });
+  }
 }
 
 async function listPage(tx: { readonly commands: CommandRecords }, asked: ListCommandsRequest, role: Role) {
