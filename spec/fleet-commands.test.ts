@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { eventually, type Fleet, type RunningCommand, startFleet } from "@gatehouse/testbed";
 import { expect, test } from "vitest";
 
@@ -53,6 +53,23 @@ test("what a node's own configuration does not allow is refused, and nothing run
   expect(elsewhere.code).toBe(125);
   const exposed = await onNode(fleet, ["--driver", "process", "--", ...SHELL, "true"]);
   expect(exposed.stderr).toContain("forbidden");
+  await fleet.enrollHost("n2");
+  await writeFile(fleet.path("value"), "no-real-one");
+  await fleet.operator([
+    "credentials",
+    "add",
+    "gh",
+    "--service",
+    "github",
+    "--nodes",
+    "n2",
+    "--value-file",
+    fleet.path("value"),
+  ]);
+  const unsealed = await onNode(fleet, ["--grant", "gh", "--grant", "none", "--", ...SHELL, "true"]);
+  expect(unsealed.stderr).toContain("It says: There is no such grant.");
+  expect(unsealed.stderr).toContain("gh is not sealed to n1: gatehouse credentials reseal gh --nodes n1.");
+  expect(unsealed.stderr).toContain("no credential called none: gatehouse credentials ls");
   await fleet.operator(["nodes", "cordon", "n1"]);
   const cordoned = await onNode(fleet, ["--", ...SHELL, "true"]);
   expect(cordoned.stderr).toContain("cordoned");

@@ -4,6 +4,7 @@ import { type Invocation, isSet, listOption, textOption } from "../invocation.ts
 import { holdRun } from "../operator/hold-run.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { startOnNode } from "../operator/start-on-node.ts";
+import { withUnsealed } from "../operator/unsealed-grants.ts";
 import { readPolicy } from "../policy/policy-file.ts";
 import { refuseForegroundJson } from "../refuse-foreground-json.ts";
 import { Interrupts } from "../terminal/interrupts.ts";
@@ -34,7 +35,11 @@ export async function runOnNode(invocation: Invocation, names: string): Promise<
   const what = { id: runId, what: `run ${runId}`, remedy: `gatehouse stop ${runId} ends it` };
   const { node, code } = await asOperator(stateDir, async (operator) => {
     const node = await chooseNode(operator, names.split(","));
-    return { node, code: await startOnNode(operator, { ...what, node, kind, interrupts }) };
+    const starting = startOnNode(operator, { ...what, node, kind, interrupts });
+    const code = await starting.catch(async (failure: unknown) => {
+      throw await withUnsealed(operator, { node, grants: described.grants, failure });
+    });
+    return { node, code };
   });
   if (code !== undefined) return code;
   interrupts[Symbol.dispose]();

@@ -82,6 +82,8 @@ export function requireDone(command: SentCommand | undefined): SentCommand {
   const { state, message } = command;
   if (state === SentCommand_State.OK || state === SentCommand_State.PARTIAL) return command;
   const name = SentCommand_State[state].toLowerCase().replaceAll("_", " ");
-  const detail = message === "" ? `It says: ${name}.` : `It says: ${name}. ${message}`;
+  // That a request is bad is said by what is bad about it.
+  const said = [state === SentCommand_State.BAD_REQUEST && message !== "" ? "" : `${name}.`, message];
+  const detail = `It says: ${said.filter((part) => part !== "").join(" ")}`;
   throw new Problem(REFUSALS[state] ?? "commands.failed", { detail });
 }
