@@ -272,6 +272,7 @@ test("a full disk refuses what cannot be kept, says so, and loses nothing", asyn
   await using granted = await openGrantedApi(world);
   const { grant, policy, origin, value } = granted;
   expect((await world.request("POST", "/v1/runs", { run_id: "kept" })).status).toBe(201);
+  const stopped = (await world.cli(["run", "--detach", "--", "sleep", "300"])).stdout.trim();
   await runProcess("dd", ["if=/dev/zero", `of=${disk.path}/filler`, "bs=4096"]);
 
   const refused = await world.request("POST", "/v1/runs", { run_id: "lost", network_allow: padding() });
@@ -279,11 +280,18 @@ test("a full disk refuses what cannot be kept, says so, and loses nothing", asyn
   const sealed = await world.cli(["grant", "github"], { stdin: plantValue() });
   expect(sealed.code).toBe(1);
   expect(sealed.stderr).toMatch(/written|space|disk/i);
+  const unkept = await world.cli(["stop", stopped]);
+  expect(unkept).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`The gate serves ${stopped} nothing any more: make room`),
+  });
+  expect(unkept.stderr).not.toContain("nothing was changed");
   expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
 
   await rm(`${disk.path}/filler`);
+  expect((await world.cli(["stop", stopped])).code).toBe(0);
   const curl = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", origin];
-  expect((await world.run(curl, { grants: [grant], policy })).stdout).toBe("200");
+  expect(await world.run(curl, { grants: [grant], policy })).toMatchObject({ stdout: "200" });
   await world.daemon.kill();
   await world.daemon.start();
   expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
@@ -340,7 +348,7 @@ const padding = () => Array.from({ length: 1_000 }, (_, index) => `host-${index}
 
 async function mountSmallDisk() {
   const path = await mkdtemp(join(tmpdir(), "gh-disk-"));
-  const mounted = await runProcess("mount", ["-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", path]);
+  const mounted = await runProcess("mount", ["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", path]);
   if (mounted.code !== 0) throw new Error(mounted.stderr);
   return {
     path,

@@ -51,7 +51,7 @@ export const PROBLEMS = {
     rpc: "internal",
     http: 503,
     exit: 1,
-    say: "State could not be written; nothing was changed.",
+    say: "State could not be written.",
   },
 
   "audit.tampered": {

@@ -39,8 +39,20 @@ async function stopOne(invocation: Invocation, runId: string): Promise<number | 
   const path = `/v1/sandboxes/${encodeURIComponent(runId)}`;
   const { state, code } = (await requestUnixOk({ socketPath, path })) as { state: string; code?: number };
   if (state === "exited") return code ?? 0;
-  await requestUnixOk({ socketPath, method: "DELETE", path });
+  await requestUnixOk({ socketPath, method: "DELETE", path }).catch((failure: unknown) => {
+    throw isUnkept(failure) ? withRemedy(failure, runId) : failure;
+  });
   return undefined;
+}
+
+/** A run is ended before that is written down. */
+function isUnkept(failure: unknown): failure is Problem {
+  return failure instanceof Problem && (failure.code === "state.write_failed" || failure.code === "audit.unwritable");
+}
+
+function withRemedy({ code, detail = "", cause }: Problem, runId: string): Problem {
+  const remedy = `The gate serves ${runId} nothing any more: make room on the disk, then stop it again.`;
+  return new Problem(code, { detail: `${detail} ${remedy}`.trim(), cause });
 }
 
 /** Asks no server: it works while that is away. Ends with 1 when a run was not stopped. */
