@@ -91,6 +91,8 @@ test("a node is a witness of its organisation's log, and its server of the node'
   const witnesses = fleet.path("witnesses.keys");
   await writeFile(witnesses, `${node.audit_log.key}\n`);
   expect(node).toMatchObject({ audit: "ok", health: "ok", spool_bytes: expect.any(Number) });
+  const table = await fleet.run(["nodes", "show", "n1", "--state-dir", fleet.path("o")]);
+  expect(table.stdout).toMatch(/^audit head +[1-9]\d* entries at \S+Z, root [\w-]{43}$/m);
   await fleet.operator(["audit", "export", "--out", out]);
   const counted = await fleet.json(["audit", "verify", out, "--witnesses", witnesses]);
   expect(counted).toMatchObject({ ok: true, witnesses: 1, witness_trust: "pinned" });

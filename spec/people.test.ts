@@ -18,6 +18,9 @@ test("members and keys are looked after from the command line; a key is shown on
   expect(key.startsWith(made.prefix)).toBe(true);
   expect(JSON.stringify(made)).not.toContain(key);
   expect((await stat(out)).mode & 0o777).toBe(0o600);
+  const again = await fleet.run(["api-keys", "create", ...wanted, "--state-dir", fleet.path("o")]);
+  expect(again.stderr).toContain(`${out} was replaced. If it held a key, that one is still good`);
+  expect(await readFile(out, "utf8")).not.toContain(key);
   expect(JSON.stringify(await fleet.operator(["api-keys", "ls"]))).not.toContain(key);
   await fleet.operator(["members", "set-role", "bob", "viewer"]);
   expect(await fleet.operator(["api-keys", "revoke", made.prefix])).toMatchObject({ id: made.id, state: "revoked" });

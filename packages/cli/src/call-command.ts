@@ -48,19 +48,18 @@ const NO_DIRECTORY = "/nonexistent";
 
 /** Reads the configuration, runs a command and turns what it throws into one readable line and an exit code. */
 export async function callCommand(command: Command, run: (invocation: Invocation) => Promise<number>): Promise<number> {
-  const name = command.name();
-  const group = command.parent?.parent === null ? name : (command.parent?.name() ?? "");
+  const { name, group, path } = namesOf(command);
   try {
     const options = { ...rootOf(command).opts(), ...command.opts() };
     if (typeof options.out === "string") await requireOutFile(options.out);
     const settings = name === "doctor" ? readAnyConfig(options) : { config: readConfig(options, process.env) };
     const stateDir = settings.config.state.dir;
     const asksServer = OF_EITHER.has(group) && isOperators(settings);
-    const asksNobody = WITHOUT_DAEMON.has(group) || WITHOUT_DAEMON.has(`${group} ${name}`);
+    const asksNobody = WITHOUT_DAEMON.has(group) || WITHOUT_DAEMON.has(path);
     if (!asksNobody) {
       await requireStateDirectory(stateDir).catch((failure: unknown) => {
         const isAbsent = failure instanceof Problem && failure.code === "daemon.unreachable";
-        if (!isAbsent || !OFTEN_WITHOUT.has(`${group} ${name}`)) throw failure;
+        if (!isAbsent || !OFTEN_WITHOUT.has(path)) throw failure;
       });
       if (!asksServer) await awaitGate(stateDir);
     }
@@ -69,10 +68,18 @@ export async function callCommand(command: Command, run: (invocation: Invocation
     const exitCode = ownFailureOf(group);
     return reportFailure(failure, {
       group,
+      command: path,
       asked: command.args[0],
       ...(exitCode === undefined ? {} : { exitCode }),
     });
   }
+}
+
+function namesOf(command: Command) {
+  const name = command.name();
+  if (command.parent?.parent === null) return { name, group: name, path: name };
+  const group = command.parent?.name() ?? "";
+  return { name, group, path: `${group} ${name}` };
 }
 
 /** What stands before the command's name counts as if it stood behind it. */

@@ -1,4 +1,4 @@
-import { Command, Option } from "commander";
+import { type AddHelpTextContext, Command, Option } from "commander";
 import { EVERYWHERE, HELP, MACHINE } from "./help-pages.ts";
 
 const VERSION = "0.1.0";
@@ -19,9 +19,16 @@ export function rootCommand(): Command {
     .enablePositionalOptions()
     .addHelpCommand(new Command("help").argument("[command]").description("print a command's page").helpGroup(MACHINE))
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "gatehouse: ")) })
+    .addHelpText("afterAll", sayUnknown)
     .showHelpAfterError("  next: add --help for what it takes")
     .exitOverride();
   return addPlaces(root);
+}
+
+/** Below the page that `help` prints for a command which is not there. */
+function sayUnknown({ command, error }: AddHelpTextContext): string {
+  const [asked, name] = command.args;
+  return error && asked === "help" && name !== undefined ? `\ngatehouse: unknown command '${name}'` : "";
 }
 
 /** Adds what every command takes. */

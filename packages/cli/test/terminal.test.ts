@@ -1,5 +1,6 @@
-import { Problem } from "@gatehouse/core";
+import { Problem, type ProblemCode } from "@gatehouse/core";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { nextStep } from "../src/terminal/next-step.ts";
 import { note, printJson, printTable } from "../src/terminal/print.ts";
 import { reportFailure } from "../src/terminal/report-failure.ts";
 
@@ -8,7 +9,7 @@ const HOSTILE = "\u001b]52;c;cm0gLXJm\u0007\u001b[2J\u009b31m\rok\u202edne\u061c
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
 const MOVES = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/;
 
-const CALLED = { group: "nodes", asked: undefined };
+const CALLED = { group: "nodes", command: "nodes ls", asked: undefined };
 
 let written = "";
 
@@ -45,4 +46,13 @@ test("what is printed as JSON reads as it was", () => {
 test("a failure of several lines keeps them", () => {
   reportFailure(new Problem("policy.invalid", { detail: "one\ntwo" }), CALLED);
   expect(written).toContain("one\ntwo\n");
+});
+
+test.each<[ProblemCode, string, string | undefined]>([
+  ["policy.invalid", "policy apply", "gatehouse policy lint FILE"],
+  ["policy.invalid", "policy lint", undefined],
+  ["daemon.unreachable", "trace", "gatehouse up; a node's requests are shown on that node: gatehouse trace"],
+])("after %s of %s the next step is what helps there", (code, command, next) => {
+  const [group = ""] = command.split(" ");
+  expect(nextStep(code, { group, command })).toBe(next);
 });

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { Problem, parseResourceName } from "@gatehouse/core";
 import { writeFileAtomic } from "@gatehouse/kit";
 import type { ApiKey } from "@gatehouse/wire";
@@ -6,7 +7,7 @@ import { allPages } from "../operator/all-pages.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { readRole, roleName } from "../operator/roles.ts";
 import { apiKeyItMade } from "../operator/server-said.ts";
-import { printJson, printLine, printTable, shown } from "../terminal/print.ts";
+import { note, printJson, printLine, printTable, shown } from "../terminal/print.ts";
 import { readDuration } from "../terminal/read-duration.ts";
 
 /** Lists the keys of the organisation's members, never what they are. */
@@ -38,7 +39,7 @@ export async function createApiKey(invocation: Invocation): Promise<number> {
   const apiKey = apiKeyItMade(made.apiKey);
   const stored = describeApiKey(made.stored);
   const out = textOption(invocation, "out");
-  if (out !== undefined) await writeFileAtomic(out, `${apiKey}\n`);
+  if (out !== undefined) await writeKey(out, apiKey);
   if (isSet(invocation, "json")) printJson(out === undefined ? { api_key: apiKey, ...stored } : stored);
   else if (out !== undefined) printLine(`Wrote the key to ${out}. It is good until ${stored.expires_at}.`);
   else {
@@ -46,6 +47,14 @@ export async function createApiKey(invocation: Invocation): Promise<number> {
     printLine(`It is shown this once, and good until ${stored.expires_at}.`);
   }
   return 0;
+}
+
+/** As every `--out` does, in place of a file that is there; a key that is lost with it opens the same as before. */
+async function writeKey(path: string, apiKey: string): Promise<void> {
+  const isReplaced = existsSync(path);
+  await writeFileAtomic(path, `${apiKey}\n`);
+  if (isReplaced)
+    note(`${path} was replaced. If it held a key, that one is still good: gatehouse api-keys ls, revoke KEY`);
 }
 
 /** Ends a key at once, by its id or what it begins with. */

@@ -1,10 +1,11 @@
-import { open, readFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { base64url, fromBase64url, Problem, toProblem } from "@gatehouse/core";
-import { openLogSource, readLogId, systemReason, type VerifiedLog, verifyLog } from "@gatehouse/kit";
+import { openLogSource, readLogId, type VerifiedLog, verifyLog } from "@gatehouse/kit";
 import { readEarlier, seenHere } from "../audit/seen-earlier.ts";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { isOperators } from "../operator/is-operators.ts";
 import { printJson, printLine, shown } from "../terminal/print.ts";
+import { readTextFile } from "../terminal/read-text-file.ts";
 
 /** A log that holds, and what else was asked of it. */
 interface Verdict extends VerifiedLog {
@@ -121,13 +122,12 @@ function sayWitnesses({ witnesses, witnessTrust }: Verdict): string {
 }
 
 const MAX_WITNESSES = 100_000;
+const MAX_KEYS_BYTES = 8_388_608;
 
 /** A file with lines of base64url, each 32 bytes. */
 async function readKeys(path: string | undefined, limit: number): Promise<readonly Uint8Array[]> {
   if (path === undefined) return [];
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new Problem("usage.invalid", { detail: `${path} cannot be read: ${systemReason(cause)}.`, cause });
-  });
+  const text = await readTextFile(path, MAX_KEYS_BYTES);
   const lines = text.trim().split("\n");
   const keys = lines.flatMap((line) => fromBase64url(line.trim()) ?? []).filter(({ length }) => length === 32);
   if (keys.length === lines.length && keys.length <= limit) return keys;

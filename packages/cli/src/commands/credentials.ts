@@ -4,6 +4,7 @@ import { isOperators } from "../operator/is-operators.ts";
 import { listOnNode } from "../operator/own-credentials.ts";
 import { noteCleartext } from "../terminal/note-cleartext.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
+import { readBinding } from "../terminal/read-binding.ts";
 import { readHosts } from "../terminal/read-hosts.ts";
 import { storeGrant } from "./grant.ts";
 
@@ -42,8 +43,7 @@ export async function addCredential(invocation: Invocation): Promise<number> {
   }
   if (service !== undefined) return storeGrant(invocation, { name, service });
   if (hosts.length === 0) throw new Problem("usage.invalid", { detail: "Give --service, or --host with --header." });
+  const binding = readBinding(invocation, hosts);
   noteCleartext(hosts);
-  const header = textOption(invocation, "header") ?? "Authorization";
-  const format = textOption(invocation, "format") ?? "Bearer {value}";
-  return storeGrant(invocation, { name, bindings: [{ hosts, header, format }] });
+  return storeGrant(invocation, { name, bindings: [binding] });
 }

@@ -13,7 +13,7 @@ export async function showNode(invocation: Invocation): Promise<number> {
   const node = found.node && describeNode(found.node);
   const log = describeLog(found);
   if (isSet(invocation, "json")) printJson({ ...node, audit_log: log });
-  else for (const [title, value] of [...rowsOf({ ...node }), ...rowsOf({ ...log }, "audit ")]) printRow(title, value);
+  else for (const [title, value] of [...rowsOf({ ...node }), ...logRows(found)]) printRow(title, value);
   return 0;
 }
 
@@ -35,6 +35,14 @@ function describeLog({ audit, identityKey }: GetNodeResponse): object | null {
 }
 
 type Row = readonly [title: string, value: unknown];
+
+/** Of a head, what it covers: its signature is for programs. */
+function logRows(found: GetNodeResponse): readonly Row[] {
+  if (found.audit === undefined) return [];
+  const { root, size, time } = found.audit;
+  const head = `${size} entries at ${new Date(Number(time)).toISOString()}, root ${base64url(root)}`;
+  return rowsOf({ ...describeLog(found), head }, "audit ");
+}
 
 function rowsOf(said: object, before = ""): readonly Row[] {
   return Object.entries(said).map(([name, value]) => [`${before}${name.replaceAll("_", " ")}`, value]);

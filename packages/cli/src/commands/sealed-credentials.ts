@@ -20,6 +20,7 @@ import { findNodes } from "../operator/roster-nodes.ts";
 import { trustRoster } from "../operator/trusted-roster.ts";
 import { noteCleartext } from "../terminal/note-cleartext.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
+import { readBinding } from "../terminal/read-binding.ts";
 import { readValue } from "../terminal/read-value.ts";
 
 /** Seals a value here, to the roster keys of the named nodes and the organisation's own, and hands over ciphertext. */
@@ -129,10 +130,7 @@ async function chooseBindings(invocation: Invocation): Promise<readonly Credenti
   if ((service === undefined) === (hosts.length === 0)) {
     throw new Problem("usage.invalid", { detail: "Give --service, or --host with --header." });
   }
-  if (service === undefined) {
-    const header = textOption(invocation, "header") ?? "Authorization";
-    return [{ hosts, header, format: textOption(invocation, "format") ?? "Bearer {value}" }];
-  }
+  if (service === undefined) return [readBinding(invocation, hosts)];
   const templates = await loadTemplates();
   const template = templates.get(service);
   if (template !== undefined) return template.bindings;

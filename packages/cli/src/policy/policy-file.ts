@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { findInnerKey, Problem, type ProblemCode } from "@gatehouse/core";
-import { systemReason } from "@gatehouse/kit";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { readStandardInput } from "../terminal/read-standard-input.ts";
+import { readTextFile } from "../terminal/read-text-file.ts";
 
 /** A place in a file, counted from 1. */
 export interface Place {
@@ -49,24 +48,20 @@ export function hasKey(written: unknown, key: string): boolean {
  */
 export async function readPlacedFile(path: string, code: ProblemCode): Promise<PlacedFile> {
   const lines = new LineCounter();
-  const document = parseDocument(await readText(path, code), { lineCounter: lines, logLevel: "error" });
+  const options = { lineCounter: lines, logLevel: "error", prettyErrors: false } as const;
+  const document = parseDocument(await readText(path, code), options);
   const [fault] = document.errors;
   if (fault !== undefined) {
     const { line, col } = lines.linePos(fault.pos[0]);
-    throw new Problem(code, { detail: `${path}:${line}:${col}: ${fault.code.toLowerCase().replaceAll("_", " ")}.` });
+    throw new Problem(code, { detail: `${path}:${line}:${col}: not YAML: ${fault.message}.` });
   }
   return { path, value: toValue(document, { path, code }), place: (at) => placeOf(document, lines, at) };
 }
 
 const MAX_BYTES = 1_048_576;
 
-async function readText(path: string, code: ProblemCode): Promise<string> {
-  if (path === "-") return readStandardInput(MAX_BYTES, code);
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    throw new Problem("usage.invalid", { detail: `${path} cannot be read: ${systemReason(cause)}.`, cause });
-  }
+function readText(path: string, code: ProblemCode): Promise<string> {
+  return path === "-" ? readStandardInput(MAX_BYTES, code) : readTextFile(path, MAX_BYTES);
 }
 
 /** Aliases are expanded here: too many of them are an attack on whoever reads the file. */

@@ -3,6 +3,13 @@ import type { ProblemCode } from "@gatehouse/core";
 const ENROLL_CODE = "gatehouse nodes enroll-code, on an operator's machine, makes another one";
 const SETUP_CODE = "it is in the file setup-code of the server's state directory, or: gatehouse server setup-code";
 
+export interface CalledCommand {
+  /** Its name, or its group's. */
+  readonly group: string;
+  /** Its name, with its group's before it where it is in one. */
+  readonly command: string;
+}
+
 /** What a person can do about a failure, where its own sentence does not say so. */
 const NEXT_STEPS: Readonly<Partial<Record<ProblemCode, string>>> = {
   "audit.not_export": "gatehouse audit export --out FILE writes one",
@@ -30,18 +37,21 @@ const NEXT_STEPS: Readonly<Partial<Record<ProblemCode, string>>> = {
   "policy.invalid": "gatehouse policy lint FILE",
   "runs.not_found": "gatehouse ls",
   "sandbox.unavailable": "gatehouse doctor",
-  "sandbox.workspace_refused": "go to your project's own directory, or name one: gatehouse run --workspace DIR",
+  "sandbox.workspace_refused": "name a directory of your project's own, for --workspace or --mount",
   "store.missing": "gatehouse server, or --database-url-file FILE where the rows are in PostgreSQL",
   "store.unreachable": "on the server: does PostgreSQL listen where --database-url-file says?",
   "state.locked": "use what runs there, or end it first; gatehouse up --take-over replaces a daemon",
   "state.unsafe_directory": "gatehouse doctor",
 };
 
-/** Where a group of commands has a way of its own. */
-const OF_GROUP: Readonly<Record<string, Readonly<Partial<Record<ProblemCode, string>>>>> = {
+/** Where a command, or a group of them, has a way of its own, or none. */
+const OWN: Readonly<Record<string, Readonly<Partial<Record<ProblemCode, string | undefined>>>>> = {
+  "policy lint": { "policy.invalid": undefined },
   server: { "state.locked": "use the server that runs there, or end it first" },
+  trace: { "daemon.unreachable": "gatehouse up; a node's requests are shown on that node: gatehouse trace" },
 };
 
-export function nextStep(code: ProblemCode, group: string): string | undefined {
-  return OF_GROUP[group]?.[code] ?? NEXT_STEPS[code];
+export function nextStep(code: ProblemCode, { group, command }: CalledCommand): string | undefined {
+  const own = OWN[command] ?? OWN[group] ?? {};
+  return code in own ? own[code] : NEXT_STEPS[code];
 }

@@ -1,10 +1,8 @@
 import { type Problem, type ProblemCode, toProblem } from "@gatehouse/core";
-import { nextStep } from "./next-step.ts";
+import { type CalledCommand, nextStep } from "./next-step.ts";
 import { note, shown, shownLines } from "./print.ts";
 
-interface Called {
-  /** The command's name, or its group's. */
-  readonly group: string;
+interface Called extends CalledCommand {
   /** Its first argument. */
   readonly asked: string | undefined;
   /** In place of the problem's own. */
@@ -18,7 +16,7 @@ interface Called {
 export function reportFailure(failure: unknown, called: Called): number {
   const problem = toProblem(failure);
   note(sentenceOf(problem, called));
-  const next = nextStep(problem.code, called.group);
+  const next = nextStep(problem.code, called);
   if (next !== undefined) process.stderr.write(`  next: ${next}\n`);
   if (process.env.GATEHOUSE_LOG_LEVEL === "debug" || problem.code === "internal") {
     const cause = problem.cause instanceof Error ? problem.cause : problem;

@@ -96,11 +96,17 @@ interface ReadUrl {
   readonly target: string;
 }
 
+const MAX_SHOWN = 80;
+
 function readUrl(url: string): ReadUrl {
   const [, written = "", authority = "", rest = ""] = /^(https?):\/\/([^/?#]+)([^#]*)/i.exec(url) ?? [];
   const scheme = written.toLowerCase() === "http" ? "http" : "https";
   const place = parseAuthority(authority, scheme === "http" ? 80 : 443);
-  if (place === undefined) throw new Problem("api.malformed", { detail: "url is no http or https URL." });
+  if (place === undefined) {
+    // What stands before an @ may be a password.
+    const given = url.includes("@") ? "The url" : JSON.stringify(url.slice(0, MAX_SHOWN));
+    throw new Problem("api.malformed", { detail: `${given} is no URL such as https://api.example.com/path.` });
+  }
   const path = rest.startsWith("/") ? rest : `/${rest}`;
   return { ...place, scheme, authority, path, target: scheme === "http" ? `http://${authority}${path}` : path };
 }

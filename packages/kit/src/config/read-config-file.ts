@@ -15,7 +15,7 @@ export function readConfigFile(path: string, mapKeys: readonly string[]): Readon
   if (text === undefined) return undefined;
   const document = parseDocument(text, { prettyErrors: true });
   const [error] = document.errors;
-  if (error !== undefined) throw invalid(path, error.message.split("\n", 1)[0] ?? "not YAML", error);
+  if (error !== undefined) throw invalid(path, firstLine(error.message), error);
   const root: unknown = toValue(path, () => document.toJS({ maxAliasCount: 0 }));
   if (root === null || root === undefined) return new Map();
   if (!isMap(root)) throw invalid(path, "the file must hold a map of sections");
@@ -49,6 +49,11 @@ function readText(path: string): string | undefined {
     if (code === "ENOENT") return undefined;
     throw invalid(path, code === "ERR_ENCODING_INVALID_ENCODED_DATA" ? "not UTF-8" : code, failure);
   }
+}
+
+/** Without the colon before an excerpt of the file. */
+function firstLine(message: string): string {
+  return message.replace(/:?\n.*$/s, "");
 }
 
 function toValue(path: string, read: () => unknown): unknown {

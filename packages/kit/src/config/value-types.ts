@@ -22,7 +22,7 @@ export interface ValueType<T> {
 export const pathType: ValueType<string> = {
   name: "path",
   fromFile: (value, { baseDir }) => (typeof value === "string" && value !== "" ? resolve(baseDir, value) : undefined),
-  fromText: (text, { baseDir }) => resolve(baseDir, text),
+  fromText: (text, { baseDir }) => (text === "" ? undefined : resolve(baseDir, text)),
 };
 
 export const booleanType: ValueType<boolean> = {

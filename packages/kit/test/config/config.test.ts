@@ -93,7 +93,8 @@ test.each([
 test.each(["gate: [", "- a", "just text", "gate: {port: 1}\ngate: {port: 2}", "a: &x 1\nb: *x", "\u0000"])(
   "a file that is no map of sections is refused: %j",
   async (text) => {
-    await expect(withFile(text)).rejects.toMatchObject({ code: "config.invalid" });
+    const detail = expect.stringMatching(/[^:]\.$/);
+    await expect(withFile(text)).rejects.toMatchObject({ code: "config.invalid", detail });
   },
 );
 
@@ -107,6 +108,7 @@ test("wrong values in variables and flags are refused by their own name, without
   expect(() => loadConfig({ env })).toThrow("GATEHOUSE_GATE_CONNECT_TIMEOUT_MS must be of type");
   expect(() => loadConfig({ env })).not.toThrow("secret-pasted-here");
   expect(() => loadConfig({ env: HOME, flags: { "gate.port": "-1" } })).toThrow("gate.port must be");
+  expect(() => loadConfig({ env: HOME, flags: { "state.dir": "" } })).toThrow("--state-dir must be");
 });
 
 test("host names are read from file and environment in lower case", async () => {

@@ -79,6 +79,7 @@ const SYSTEM = [
 const ENGINES = ["/var/lib/docker", "/var/lib/containerd", "/var/lib/containers"];
 /** Everybody's things lie here, sockets among them; a directory inside may be a workspace. */
 const SHARED = ["/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/tmp"];
+const SHARED_WORDS = "is the system's or everybody's; use a directory inside";
 /** In one warning. */
 const MAX_NAMED = 5;
 const FIRST_USER = 1_000;
@@ -150,7 +151,7 @@ function refuseHidden(path: string, own: OwnDirectories): void {
   if (place !== undefined) throw refused(path, `lies in ${place}`);
   const [found] = PRIVATE.exec(path) ?? [];
   if (found !== undefined) throw refused(path, `lies in ${found.slice(1)} of a home`);
-  if (SHARED.some((folder) => isSame(path, folder))) throw refused(path, "is everybody's; use a directory inside");
+  if (SHARED.some((folder) => isSame(path, folder))) throw refused(path, SHARED_WORDS);
   const held = [home, ...homesOfUsers()].map(resolve).find((folder) => isWithin(folder, path));
   if (held !== undefined) throw refused(path, `is, or holds, the home directory ${held}; use a directory inside`);
 }
