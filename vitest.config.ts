@@ -42,7 +42,7 @@ export default defineConfig({
           ...END_TO_END,
           name: "spec",
           include: ["spec/**/*.test.ts"],
-          exclude: [...ALONE, ...(process.env.TESTBED_SOAK === "1" ? [] : ONLY_IN_SOAK)],
+          exclude: ["**/node_modules/**", ...ALONE, ...(process.env.TESTBED_SOAK === "1" ? [] : ONLY_IN_SOAK)],
           // They wait for the product nearly as much as it works.
           maxWorkers: 2,
           sequence: { groupOrder: 2 },

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import {
   openFakeApi,
   openFakeCargoRegistry,
@@ -22,7 +22,7 @@ export async function openOwnApi(place: ServicePlace): Promise<ClientService> {
   };
   const api = await openFakeApi({ authority: world.authority, expects, respond });
   const name = "api.example.test";
-  const grant = `own-api-${api.port}`;
+  const grant = `own-api-${randomUUID()}`;
   await world.addCredential(grant, { host: `${name}:${api.port}`, value });
   return serve({ place, fake: api, name, value, grants: [grant], shown: shownIn(api), expects });
 }
@@ -34,7 +34,7 @@ export async function openOwnPypi(place: ServicePlace): Promise<ClientService> {
   const expects = `Basic ${btoa(`__token__:${value}`)}`;
   const api = await openFakePypi({ authority: world.authority, expects });
   const name = "pypi.example.test";
-  const grant = `own-pypi-${api.port}`;
+  const grant = `own-pypi-${randomUUID()}`;
   await world.addCredential(grant, { host: `${name}:${api.port}`, value, format: "Basic __token__:{value}" });
   return serve({ place, fake: api, name, value, grants: [grant], shown: shownIn(api), expects });
 }
@@ -45,7 +45,7 @@ export async function openOwnCrates(place: ServicePlace): Promise<ClientService>
   const value = plantValue("cio");
   const name = "crates.example.test";
   const api = await openFakeCargoRegistry({ authority: world.authority, expects: value, origin: `https://${name}` });
-  const grant = `own-crates-${api.port}`;
+  const grant = `own-crates-${randomUUID()}`;
   await world.addCredential(grant, { host: `${name}:${api.port}`, value, format: "{value}" });
   const shown = shownIn(api);
   return serve({ place, fake: api, name, value, grants: [grant], shown, expects: value });
