@@ -63,7 +63,10 @@ function decideRequest(index: RuleIndex, request: PolicyRequest): PolicyDecision
 class Target {
   readonly ambiguity: PathAmbiguity | undefined;
   readonly readings: readonly PathReading[];
-  /** Absent where every rule must be looked at: two readings, or parameters or a form of the answer that may count or not. */
+  /**
+   * Absent where every rule must be looked at: two readings, or parameters or a form of the answer that may count or
+   * not.
+   */
   readonly firstSegment: string | undefined;
   #folded: readonly PathReading[] | undefined;
   #guarded: readonly PathReading[] | undefined;

@@ -3,8 +3,8 @@ import type { StoredCommand } from "./command-records.ts";
 import { type EndTransaction, withdrawCommands } from "./end-command.ts";
 
 /**
- * Takes back a command that was not sent. Fails with `commands.not_found`, `commands.sent` when the node may have it, and
- * `commands.ended`.
+ * Takes back a command that was not sent. Fails with `commands.not_found`, `commands.sent` when the node may have it,
+ * and `commands.ended`.
  */
 export async function cancelCommand(
   tx: EndTransaction,
