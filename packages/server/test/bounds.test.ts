@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { keepLeaf, leafMint } from "../src/keep-leaf.ts";
 import { AdmissionQueue } from "../src/limits/admission-queue.ts";
 import { FailureBudget } from "../src/limits/failure-budget.ts";
+import { HeldBytes } from "../src/limits/held-bytes.ts";
 import { networkOf } from "../src/limits/network-of.ts";
 import { StreamPlaces } from "../src/limits/stream-places.ts";
 import { openListener } from "../src/rpc/open-listener.ts";
@@ -51,6 +52,25 @@ test.each([
   ["::ffff:192.0.2.1", "::ffff:192.0.2.2", false],
 ])("%s and %s are one network: %s", (a, b, isOne) => {
   expect(networkOf(a) === networkOf(b)).toBe(isOne);
+});
+
+test("with too many bytes held, cuts who holds most, until they have let go of them", () => {
+  const bytes = new HeldBytes(100);
+  const cut: string[] = [];
+  const connection = (name: string) => ({ destroy: () => cut.push(name) });
+  const [greedy, modest] = [connection("greedy"), connection("modest")];
+  const held = [bytes.begin(greedy), bytes.begin(greedy)];
+  const other = bytes.begin(modest);
+  for (const one of held) one.set(30);
+  other.set(40);
+  expect(cut).toEqual([]);
+  other.set(41);
+  expect(cut).toEqual(["greedy"]);
+  for (const one of held) one.release();
+  held[0]?.set(1_000);
+  expect(bytes.total).toBe(41);
+  other.set(0);
+  expect([bytes.total, cut]).toEqual([0, ["greedy"]]);
 });
 
 test("a network takes its own places of streams, not those of others; a place that is left is free again", () => {

@@ -14,12 +14,22 @@ const KIB = 1_024;
 /** Of what an attack may leave in memory: what it sends is many times more. */
 const MAX_GROWTH_KIB = 96 * KIB;
 const LEGIT_WITHIN_MS = 2_000;
-const LIMITS = { connections: 100, unknownCalls: 100 } as const;
+const LIMITS = { connections: 100, unknownCalls: 100, unknownBytes: 1_024 * KIB, knownBytes: 1_024 * KIB } as const;
 
-const FRAME = { headers: 1, settings: 4, ping: 6, continuation: 9 } as const;
+/** Of `USER_HZ`, which is 100 on Linux. */
+const MS_PER_TICK = 10;
+const REGISTER = "/gatehouse.gateway.v1.NodeGatewayService/Register";
+
+const FRAME = { data: 0, headers: 1, settings: 4, ping: 6, continuation: 9 } as const;
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /** `:method GET`, `:scheme https`, `:path /` of the static table. */
 const STATIC_HEADERS = Buffer.from([0x82, 0x87, 0x84]);
+
+/** CPU time that a process has used, in milliseconds. */
+function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+}
 
 function residentKib(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
@@ -147,6 +157,64 @@ describe("a server in a process of its own", () => {
     await expectServed();
     expect(residentKib(server.pid) - before).toBeLessThan(MAX_GROWTH_KIB);
     for (const session of sessions) session.destroy();
+  });
+
+  test.each(["application/grpc-web+proto", "application/grpc", "application/proto"])(
+    "a message of %s in frames of a byte costs what it holds; others are served",
+    async (type) => {
+      const before = { kib: residentKib(server.pid), ms: cpuMs(server.pid) };
+      const socket = await openRaw();
+      const named = (name: string, value: string) =>
+        Buffer.concat([
+          Buffer.from([0, name.length]),
+          Buffer.from(name),
+          Buffer.from([value.length]),
+          Buffer.from(value),
+        ]);
+      const head = Buffer.concat([
+        Buffer.from([0x83, 0x87, 0x04, REGISTER.length]),
+        Buffer.from(REGISTER),
+        named(":authority", "x"),
+        named("content-type", type),
+      ]);
+      const prefix = frame(FRAME.data, 0, 1, Buffer.from([0, 0, 0x10, 0, 0]));
+      socket.write(Buffer.concat([frame(FRAME.headers, 0x4, 1, head), prefix]));
+      const frames = many(1_000, () => frame(FRAME.data, 0, 1, Buffer.alloc(1)));
+      for (let at = 0; at < 100 && !socket.destroyed; at += 1) {
+        if (!socket.write(frames)) await drained(socket);
+        await new Promise(setImmediate);
+      }
+      await expectServed();
+      expect(socket.destroyed).toBe(false);
+      socket.destroy();
+      // Each frame looked at with all before it, they took six seconds.
+      expect(cpuMs(server.pid) - before.ms).toBeLessThan(3_000);
+      expect(residentKib(server.pid) - before.kib).toBeLessThan(MAX_GROWTH_KIB);
+    },
+  );
+
+  test("messages that are many and never whole end who sends most of them; others are served", async () => {
+    const before = residentKib(server.pid);
+    const send = (session: ClientHttp2Session, bytes: number) => {
+      const headers = { ":method": "POST", ":path": REGISTER, "content-type": "application/proto" };
+      const stream = session.request(headers, { endStream: false });
+      stream.on("error", () => undefined);
+      stream.resume();
+      stream.write(Buffer.alloc(bytes));
+      return stream;
+    };
+    const honest = openSession();
+    const slow = send(honest, 64 * KIB);
+    const greedy = Array.from({ length: 2 }, openSession);
+    for (const session of greedy) for (let at = 0; at < 100; at += 1) send(session, 3_000 * KIB);
+    await eventually("both are cut", () => greedy.every(({ destroyed }) => destroyed), { timeoutMs: 20_000 });
+    await expectServed();
+    expect(residentKib(server.pid) - before).toBeLessThan(4 * MAX_GROWTH_KIB);
+    slow.end();
+    // Whatever it is told of its zeros, it is answered.
+    await once(slow, "response");
+    expect(honest.destroyed).toBe(false);
+    honest.destroy();
   });
 
   test("connections that do not finish their TLS handshake are cut after ten seconds; others are served meanwhile", async () => {

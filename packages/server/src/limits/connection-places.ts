@@ -69,6 +69,10 @@ export class ConnectionPlaces {
     this.#forget(nameOf(peer));
   }
 
+  isKnown(peer: Peer): boolean {
+    return !this.#unknown.has(nameOf(peer));
+  }
+
   #cutOldest(): boolean {
     const [oldest] = this.#unknown;
     if (oldest !== undefined) this.#cut(...oldest);

@@ -17,6 +17,7 @@ import { checkMessages } from "./check-messages.ts";
 import { logCalls } from "./log-calls.ts";
 import { boundArrival, boundTaking, type Handle, type Listener } from "./open-listener.ts";
 import { plainGrpc } from "./plain-grpc/plain-grpc.ts";
+import { type ArrivalBounds, readBody, readEnvelopes } from "./read-body.ts";
 import { auditAdminService } from "./services/audit-admin-service.ts";
 import { credentialAdminService } from "./services/credential-admin-service.ts";
 import { gatewayService } from "./services/gateway-service.ts";
@@ -35,7 +36,7 @@ export interface HandleOptions {
   readonly provider: SignInConfig | undefined;
   readonly counters: ServerCounters;
   readonly admission: AdmitDeps;
-  readonly listener: Pick<Listener, "keep">;
+  readonly listener: Pick<Listener, "keep" | "hold">;
   /** Aborts when the server closes: streams end then. */
   readonly signal: AbortSignal;
 }
@@ -75,7 +76,15 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
     shutdownSignal: options.signal,
     fallback: (_request, response) => answerUnknownPath(response),
   });
-  const answerCall: Handle = (request, response) => (plainCalls(request) ?? adapter)(request, response);
+  const answerCall: Handle = (request, response) => {
+    const held = options.listener.hold(request);
+    response.once("close", () => held.release());
+    const plainCall = plainCalls(request);
+    if (plainCall !== undefined) return plainCall(request, response, held);
+    const bounds = { maxBytes: MAX_MESSAGE_BYTES, held };
+    readWhole(request, bounds);
+    return adapter(request, response);
+  };
   const plain: Readonly<Record<string, (url: URL, address: string) => Promise<PlainAnswer>>> = {
     "/.well-known/gatehouse": async (url, address) => {
       const own = { store, keys, origin, now, tlsSpkiSha256: options.tlsSpkiSha256 };
@@ -104,6 +113,18 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
         response.end(JSON.stringify(body));
       });
   });
+}
+
+/** The library reads a request by its iterator, and would keep each frame as it came. */
+function readWhole(request: Http2ServerRequest, bounds: ArrivalBounds): void {
+  const isStream = STREAMED_IN.has(request.url.split("?", 1)[0] ?? "");
+  const read = isStream ? readEnvelopes(request.iterator(), bounds) : bodyOf(request, bounds);
+  Object.defineProperty(request, Symbol.asyncIterator, { value: () => read });
+}
+
+async function* bodyOf(request: Http2ServerRequest, bounds: ArrivalBounds): AsyncGenerator<Buffer> {
+  const body = await readBody(request, bounds);
+  if (body.length > 0) yield body;
 }
 
 function boundTimes(path: string, ...call: Parameters<Handle>): void {

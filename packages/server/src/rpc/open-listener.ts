@@ -9,6 +9,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { Lifetime, Problem } from "@gatehouse/core";
 import { errorCode, SILENCE, SilentPeers } from "@gatehouse/kit";
 import { type ConnectionLimits, ConnectionPlaces, type Peer } from "../limits/connection-places.ts";
+import { type Held, HeldBytes } from "../limits/held-bytes.ts";
 
 /** What the port proves itself with, PEM. */
 export interface ListenerLeaf {
@@ -21,7 +22,13 @@ export interface ListenerOptions extends ListenerLeaf {
   /** 0: any free one. */
   readonly port: number;
   /** Default: what a server has memory for. */
-  readonly limits?: ConnectionLimits;
+  readonly limits?: ListenerLimits;
+}
+
+export interface ListenerLimits extends ConnectionLimits {
+  /** What messages may take that are not dealt with yet: of peers that are not known, and of those that are. */
+  readonly unknownBytes: number;
+  readonly knownBytes: number;
 }
 
 export type Handle = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
@@ -36,6 +43,8 @@ export interface Listener extends AsyncDisposable {
   renew(leaf: ListenerLeaf): void;
   /** The peer showed who they are: their connection is not cut for the sake of others. */
   keep(peer: Peer): void;
+  /** Counts what a call's messages take; who has most of what is too much is cut. */
+  hold(request: Http2ServerRequest): Held;
   /** Takes no new connection; those that are open go on. */
   refuseNew(): void;
 }
@@ -43,7 +52,12 @@ export interface Listener extends AsyncDisposable {
 /** How long connections may finish what they do once the server closes. */
 const DRAIN_MS = 5_000;
 /** A fleet that comes back at once has a call or two under way on each connection before it is known. */
-const LIMITS: ConnectionLimits = { connections: 16_384, unknownCalls: 32_768 };
+const LIMITS: ListenerLimits = {
+  connections: 16_384,
+  unknownCalls: 32_768,
+  unknownBytes: 128 * 1_048_576,
+  knownBytes: 512 * 1_048_576,
+};
 /** Connections that come while others, which gave them their places, are being closed. */
 const CLOSING_CONNECTIONS = 256;
 const MAX_SESSION_STREAMS = 256;
@@ -80,6 +94,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const server = createSecureServer({ ...contextOf(leaf), ...HTTP2_BOUNDS, ...HTTP1_BOUNDS, allowHTTP1: true });
   server.maxConnections = limits.connections + CLOSING_CONNECTIONS;
   const places = new ConnectionPlaces(limits);
+  const [unknownBytes, knownBytes] = [new HeldBytes(limits.unknownBytes), new HeldBytes(limits.knownBytes)];
   server.on("connection", (socket: Socket) => places.take(socket));
   const life = new Lifetime();
   const open = trackConnections(server);
@@ -104,6 +119,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       });
     },
     keep: (peer) => places.keep(peer),
+    hold: ({ socket, stream }) => (places.isKnown(socket) ? knownBytes : unknownBytes).begin(stream?.session ?? socket),
     refuseNew,
     renew: (next) => server.setSecureContext(contextOf(next)),
     [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),

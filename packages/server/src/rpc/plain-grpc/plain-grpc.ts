@@ -10,7 +10,7 @@ import {
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import type { Handle } from "../open-listener.ts";
+import type { Held } from "../../limits/held-bytes.ts";
 import { toConnectError } from "../problem-error.ts";
 import type { PlainMethod } from "./plain-method.ts";
 import { readMessages, readOnce, readOne } from "./read-request.ts";
@@ -39,7 +39,8 @@ export function plainGrpc(methods: readonly PlainMethod[], options: PlainOptions
   const byPath = new Map(
     methods.map((one) => [`/${one.method.parent.typeName}/${one.method.name}`, serve(one, options)]),
   );
-  return (request: Http2ServerRequest): Handle | undefined => (isPlain(request) ? byPath.get(request.url) : undefined);
+  return (request: Http2ServerRequest): PlainHandle | undefined =>
+    isPlain(request) ? byPath.get(request.url) : undefined;
 }
 
 function isPlain({ httpVersionMajor, method, headers }: Http2ServerRequest): boolean {
@@ -50,14 +51,16 @@ function isPlain({ httpVersionMajor, method, headers }: Http2ServerRequest): boo
   );
 }
 
-function serve(plain: PlainMethod, options: PlainOptions): Handle {
+type PlainHandle = (request: Http2ServerRequest, response: Http2ServerResponse, held: Held) => void;
+
+function serve(plain: PlainMethod, options: PlainOptions): PlainHandle {
   const open = new Set<AbortController>();
   // One listener for all: a signal looks at every one that it has whenever another call adds its own.
   options.signal.addEventListener("abort", () => {
     for (const gone of open) gone.abort(options.signal.reason);
   });
   const call = invoke(plain, options);
-  return (request, response) => {
+  return (request, response, held) => {
     // Whoever breaks the connection is told nothing more.
     response.on("error", () => undefined);
     request.on("error", () => undefined);
@@ -65,7 +68,7 @@ function serve(plain: PlainMethod, options: PlainOptions): Handle {
     open.add(gone);
     request.once("close", () => gone.abort(GONE));
     if (options.signal.aborted) gone.abort(options.signal.reason);
-    const exchange = { request, response, signal: gone.signal };
+    const exchange = { request, response, held, signal: gone.signal };
     void answer(plain, { ...options, call }, exchange).finally(() => open.delete(gone));
   };
 }
@@ -75,6 +78,7 @@ type Call = ReturnType<Interceptor>;
 interface Exchange {
   readonly request: Http2ServerRequest;
   readonly response: Http2ServerResponse;
+  readonly held: Held;
   /** Aborts when the caller has gone, or the server closes. */
   readonly signal: AbortSignal;
 }
@@ -119,13 +123,13 @@ function invoke(plain: PlainMethod, { interceptors }: PlainOptions): Call {
 async function openRequest(
   { method, isStream }: PlainMethod,
   { contextValues, maxMessageBytes: maxBytes }: PlainOptions,
-  { request, signal }: Pick<Exchange, "request" | "signal">,
+  { request, held, signal }: Omit<Exchange, "response">,
 ): Promise<StreamRequest | UnaryRequest> {
   const header = new Headers();
   for (const [name, value] of Object.entries(request.headers)) {
     if (!name.startsWith(":") && value !== undefined) header.set(name, [value].flat().join(", "));
   }
-  const read = { schema: method.input, maxBytes };
+  const read = { schema: method.input, maxBytes, held };
   const own = { service: method.parent, method, requestMethod: "POST", url: request.url, header, signal } as const;
   const call = { ...own, contextValues: contextValues(request) };
   if (!isStream) return { ...call, stream: false, message: await readOne(request, read) } as UnaryRequest;
