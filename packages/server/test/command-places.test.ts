@@ -1,14 +1,10 @@
 import { systemRandom } from "@gatehouse/core";
 import { Role, SentCommand_State } from "@gatehouse/wire";
-import { sql } from "kysely";
 import { describe, expect, test } from "vitest";
-import { endCommand } from "../src/commands/end-command.ts";
 import { sendCommand } from "../src/commands/send-command.ts";
-import { revokeMemberKey } from "../src/orgs/member-keys.ts";
 import { signOut } from "../src/people/complete-sign-in.ts";
 import { openSession } from "../src/people/open-session.ts";
 import { connectStore } from "../src/store/open-store.ts";
-import type { Store } from "../src/store/store.ts";
 import { PING } from "./commands-under-test.ts";
 import { DATABASES } from "./databases.ts";
 import { type HostUnderTest, refused } from "./fleet-under-test.ts";
@@ -263,60 +259,4 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       await expect(list(asked)).rejects.toEqual(refused("api.malformed"));
     }
   });
-
-  test("what is taken back while its node is about to be sent it is not sent", async () => {
-    const { host } = await SessionUnderTest.open(await on.org.enroll("t1"));
-    const { commandId } = await ping(on.org.headers, host, "raced");
-    await using store = await connectStore(on.database.location, on.fleet.clock);
-    const queued = () =>
-      store.inOrg(on.org.orgId, (tx) =>
-        tx.commands.listQueued(host.registered.nodeId, { after: "", withoutActors: [], limit: 8 }),
-      );
-    expect(await queued()).toMatchObject([{ id: commandId }]);
-    const { taking } = await store.inOrg(on.org.orgId, async (tx) => {
-      await tx.commands.withdraw({ commandId }, { by: "operator:ada", why: "cancelled", message: "" });
-      const begun = queued();
-      // SQLite has one writer: it has not begun.
-      if (on.database.location.kind === "postgres") await Promise.race([begun, waitsForLock(store)]);
-      return { taking: begun };
-    });
-    expect(await taking).toEqual([]);
-  });
-
-  test("a key is revoked while its command ends, and neither of the two is begun again", async () => {
-    const { host } = await SessionUnderTest.open(await on.org.enroll("t2"));
-    const key = await join("pat");
-    const { commandId } = await ping(key, host, "ends");
-    await using store = await connectStore(on.database.location, on.fleet.clock);
-    const member = await store.inOrg(on.org.orgId, (tx) => tx.members.findByName("ada"));
-    const own = { orgId: on.org.orgId, memberId: member?.id ?? "", member: "ada", role: "owner" } as const;
-    const caller = { ...own, authority: "key:another", expiresAt: 0 } as const;
-    let begun = 0;
-    const revoke = () =>
-      store.inOrg(on.org.orgId, (tx) => {
-        begun += 1;
-        return revokeMemberKey(tx, { caller, id: key.id });
-      });
-    const { revoking } = await store.inOrg(on.org.orgId, async (tx) => {
-      begun += 1;
-      await tx.commands.update(commandId, { state: "sent", epoch: 1, seq: 1 });
-      const revoking = revoke();
-      // SQLite has one writer: it has not begun.
-      if (on.database.location.kind === "postgres") await Promise.race([revoking, waitsForLock(store)]);
-      const command = (await tx.commands.find(commandId)) ?? expect.fail("no command");
-      await endCommand(tx, command, { state: "ok", message: "", actor: "node:t2" });
-      return { revoking };
-    });
-    await revoking;
-    expect(begun).toBe(2);
-    expect(await shown({ commandId })).toMatchObject({ state: SentCommand_State.OK, withdrawnBy: "" });
-  });
 });
-
-/** Until some transaction waits for another one, on PostgreSQL. */
-async function waitsForLock({ shared }: Store): Promise<void> {
-  for (;;) {
-    const { rows } = await sql`select 1 from pg_locks where not granted`.execute(shared);
-    if (rows.length > 0) return;
-  }
-}

@@ -109,29 +109,44 @@ export interface QueuePage {
   readonly limit: number;
 }
 
+/** Unix milliseconds. */
+export interface OverdueTimes {
+  /** Of what was never sent. */
+  readonly unsent: number;
+  /** Of what was sent, once at least. */
+  readonly sent: number;
+}
+
 export interface CrowdLimits {
   readonly all: number;
   readonly own: number;
   readonly actor: string;
 }
 
-/** Commands of the organisation's nodes inside one transaction. */
+/**
+ * Commands of the organisation's nodes inside one transaction. Rows are held in the order of their ids, after the node
+ * and before the organisation's log: transactions that concern the same ones wait for one another, never in a circle.
+ */
 export interface CommandRecords {
   /** Stores a command for each of these nodes, in the state `queued`. */
   insertAll(batch: NewBatch, commands: readonly Pick<StoredCommand, "id" | "nodeId">[]): Promise<void>;
   find(id: string): Promise<StoredCommand | undefined>;
+  /** The same, as nobody else changes it until the transaction ends. */
+  hold(id: string): Promise<StoredCommand | undefined>;
   /** Of these nodes, those that were given under this key. */
   listByKey(nodeIds: readonly string[], idempotencyKey: string): Promise<readonly StoredCommand[]>;
+  /** The same, as nobody else changes them until the transaction ends. */
+  holdByKey(nodeIds: readonly string[], idempotencyKey: string): Promise<readonly StoredCommand[]>;
   listBatch(batchId: string): Promise<readonly StoredCommand[]>;
   /** How many of a batch have no end yet; who asks about many is told the limit. */
   countUnended(batchId: string, limit: number): Promise<number>;
-  /** Those without an end, in the order in which they were given. */
-  listOpen(nodeId: string, state: "queued" | "sent", limit: number): Promise<readonly StoredCommand[]>;
+  /** What waits to be sent to a node again, as nobody else changes it until the transaction ends. */
+  holdUnanswered(nodeId: string): Promise<readonly StoredCommand[]>;
   /** The newest first, those before an id. */
   list(filter: CommandFilter, page: Page): Promise<readonly ListedCommand[]>;
   /**
-   * What waits for a node, in the order in which it was given, behind an id and without what some gave. Nobody takes any
-   * of them back until the transaction ends.
+   * What waits for a node, in the order in which it was given, behind an id and without what some gave. Nobody else
+   * changes any of them until the transaction ends. A page that is not full is the last one.
    */
   listQueued(nodeId: string, page: QueuePage): Promise<readonly StoredCommand[]>;
   /** How many a node has in its hands, by who gave them. */
@@ -140,8 +155,8 @@ export interface CommandRecords {
   listCrowded(nodeIds: readonly string[], limits: CrowdLimits): Promise<readonly string[]>;
   /** Of these nodes, those for which some wait. */
   listCommanded(nodeIds: readonly string[]): Promise<readonly string[]>;
-  /** Those without an end whose time was over before. */
-  listOverdue(state: "queued" | "sent", notAfter: number, limit: number): Promise<readonly StoredCommand[]>;
+  /** Those without an end whose time was over before, as nobody else changes them until the transaction ends. */
+  holdOverdue(before: OverdueTimes, limit: number): Promise<readonly StoredCommand[]>;
   /** What was sent and not acknowledged waits again. */
   requeueSent(nodeId: string): Promise<void>;
   /** Forgets commands that ended before a time, not more than a limit. Answers how many. */

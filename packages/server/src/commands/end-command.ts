@@ -26,6 +26,12 @@ export interface CommandResult {
   readonly actor: string;
 }
 
+/** A command, and the end that it gets. */
+export interface EndedCommand {
+  readonly command: StoredCommand;
+  readonly end: CommandResult;
+}
+
 /** How a run that is to start on a cordoned node ends, before it is sent. */
 export const CORDONED = {
   state: "forbidden",
@@ -56,24 +62,38 @@ export async function withdrawCommands(
   { by, why }: Withdrawal,
 ): Promise<readonly ListedCommand[]> {
   const withdrawn = await tx.commands.withdraw(which, { by, why, message: WHY[why] });
-  const kind = "command.withdrawn";
-  const entries = withdrawn.map(({ id, nodeId, kind: what, state }) => {
-    return { nodeId, data: { command: id, kind: what, state, why } };
+  const entries = withdrawn.map(({ id, nodeId, kind, state }) => {
+    return { kind: "command.withdrawn", actor: by, nodeId, data: { command: id, kind, state, why } };
   });
-  for (let from = 0; from < entries.length; from += CHUNK) {
-    const part = entries.slice(from, from + CHUNK);
-    await tx.audit.appendAll(part.map(({ nodeId, data }) => ({ kind, actor: by, node: nodeId, data })));
-    await tx.events.append(part.map(({ nodeId, data }) => ({ kind, nodeId, data: canonicalJson(data) })));
-  }
+  await report(tx, entries);
   return withdrawn;
 }
 
-/** Gives a command its end, on record; there is no other after it. */
-export async function endCommand(tx: EndTransaction, command: StoredCommand, end: CommandResult): Promise<void> {
-  const { state, message, result = null, actor } = end;
-  await tx.commands.update(command.id, { state, message, result, finishedAt: tx.now() });
-  const kind = REFUSALS.has(state) ? "command.refused" : "command.finished";
-  const data = { command: command.id, kind: command.kind, state };
-  await tx.audit.append({ kind, actor, node: command.nodeId, data });
-  await tx.events.append([{ kind, nodeId: command.nodeId, data: canonicalJson(data) }]);
+/** Gives commands that the transaction holds their ends, each on record. */
+export async function endCommands(tx: EndTransaction, ended: readonly EndedCommand[]): Promise<void> {
+  for (const { command, end } of ended) {
+    const { state, message, result = null } = end;
+    await tx.commands.update(command.id, { state, message, result, finishedAt: tx.now() });
+  }
+  const entries = ended.map(({ command: { id, nodeId, kind: what }, end: { state, actor } }) => {
+    const kind = REFUSALS.has(state) ? "command.refused" : "command.finished";
+    return { kind, actor, nodeId, data: { command: id, kind: what, state } };
+  });
+  await report(tx, entries);
+}
+
+interface Entry {
+  readonly kind: string;
+  readonly actor: string;
+  readonly nodeId: string;
+  readonly data: Readonly<Record<string, string>>;
+}
+
+/** After every row is written: what holds the organisation's log waits for no command any more. */
+async function report(tx: EndTransaction, entries: readonly Entry[]): Promise<void> {
+  for (let from = 0; from < entries.length; from += CHUNK) {
+    const part = entries.slice(from, from + CHUNK);
+    await tx.audit.appendAll(part.map(({ kind, actor, nodeId, data }) => ({ kind, actor, node: nodeId, data })));
+    await tx.events.append(part.map(({ kind, nodeId, data }) => ({ kind, nodeId, data: canonicalJson(data) })));
+  }
 }

@@ -2,7 +2,7 @@ import { constantTimeEqual, makeUuid, Problem, type Random } from "@gatehouse/co
 import { sha256 } from "@gatehouse/kit";
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
 import type { NewBatch, StoredCommand } from "./command-records.ts";
-import { CORDONED, type EndTransaction, endCommand } from "./end-command.ts";
+import { CORDONED, type EndTransaction, endCommands } from "./end-command.ts";
 import { type CommandRight, holdRight, type RightTransaction } from "./hold-right.ts";
 
 /** Whom a command is for: nodes by id, or all that have these labels. */
@@ -54,7 +54,7 @@ export async function sendCommand(tx: SendTransaction, input: SendInput, random:
   const nodeIds = nodes.map(({ id }) => id);
   const now = tx.now();
   const batch = { ...input, batchId: makeUuid(now, random), payloadSha256: sha256(payload), notAfter: now + ttlMs };
-  const before = byNode(await tx.commands.listByKey(nodeIds, idempotencyKey));
+  const before = byNode(await tx.commands.holdByKey(nodeIds, idempotencyKey));
   for (const one of before.values()) {
     if (!constantTimeEqual(one.payloadSha256, batch.payloadSha256)) throw new Problem("commands.key_reused");
   }
@@ -96,7 +96,9 @@ interface Queueing {
 async function queueAll(tx: SendTransaction, batch: NewBatch, { due, before, random }: Queueing): Promise<void> {
   const { actor, authority, kind, batchId, notAfter } = batch;
   const given = { actor, authority, batchId, notAfter };
-  const commands = due.map(({ id: nodeId }) => ({ nodeId, id: before.get(nodeId)?.id ?? makeUuid(tx.now(), random) }));
+  // In one order, so that two calls under one key do not wait for each other.
+  const nodeIds = due.map(({ id }) => id).sort();
+  const commands = nodeIds.map((nodeId) => ({ nodeId, id: before.get(nodeId)?.id ?? makeUuid(tx.now(), random) }));
   const again = commands.filter(({ nodeId }) => before.has(nodeId));
   for (const { id } of again) {
     await tx.commands.update(id, { ...given, state: "queued", message: "", finishedAt: null, withdrawal: null });
@@ -130,10 +132,11 @@ async function turnAway(
     { all: MAX_QUEUED, own: MAX_QUEUED_OF_ACTOR, actor },
   );
   const refused = byNode(await tx.commands.listByKey([...cordoned, ...crowded], idempotencyKey));
-  for (const [nodeId, command] of refused) {
+  const ended = [...refused].map(([nodeId, command]) => {
     const why = cordoned.includes(nodeId) ? CORDONED : CROWDED;
-    await endCommand(tx, command, { ...why, actor: "server" });
-  }
+    return { command, end: { ...why, actor: "server" } };
+  });
+  await endCommands(tx, ended);
 }
 
 function byNode(commands: readonly StoredCommand[]): ReadonlyMap<string, StoredCommand> {

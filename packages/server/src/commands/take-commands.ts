@@ -3,7 +3,7 @@ import type { ServerKeys } from "../keys/server-keys.ts";
 import type { Node } from "../nodes/node-records.ts";
 import { type OwnStream, ownsStream, type StreamTransaction } from "../streams/own-stream.ts";
 import type { CommandRecords, StoredCommand } from "./command-records.ts";
-import { CORDONED, type EndTransaction, endCommand } from "./end-command.ts";
+import { CORDONED, type EndedCommand, type EndTransaction, endCommands } from "./end-command.ts";
 
 export interface TakeTransaction extends StreamTransaction, EndTransaction {
   readonly orgId: string;
@@ -53,12 +53,11 @@ async function takeFor(tx: TakeTransaction, node: Node, keys: CommandKeys): Prom
   const { epoch } = keys.keySet;
   let seq = node.epoch === epoch ? node.commandSeq : 0;
   const signed: SignedOut[] = [];
-  let haveEnded = false;
+  const ended: EndedCommand[] = [];
   for await (const command of inTurn(tx, node.id, held)) {
     const end = endBefore(command, node, tx.now());
     if (end !== undefined) {
-      await endCommand(tx, command, { ...end, actor: "server" });
-      haveEnded = true;
+      ended.push({ command, end: { ...end, actor: "server" } });
       continue;
     }
     seq += 1;
@@ -67,7 +66,8 @@ async function takeFor(tx: TakeTransaction, node: Node, keys: CommandKeys): Prom
     signed.push(sign(tx.orgId, { command, epoch, seq }, keys));
   }
   if (signed.length > 0) await tx.nodes.update(node.id, { commandSeq: seq, ...newEpoch(node, epoch) });
-  return { signed, haveEnded };
+  await endCommands(tx, ended);
+  return { signed, haveEnded: ended.length > 0 };
 }
 
 /** Why a command is not sent. One that was sent before may have been accepted in time: its node knows, and says. */

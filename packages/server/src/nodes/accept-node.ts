@@ -1,14 +1,11 @@
 import { Problem } from "@gatehouse/core";
 import { raiseGeneration } from "../bundles/raise-generation.ts";
-import { type EndTransaction, endCommand } from "../commands/end-command.ts";
+import { type EndTransaction, endCommands } from "../commands/end-command.ts";
 import type { NodeRecords } from "./node-records.ts";
 
 interface AcceptTransaction extends EndTransaction {
   readonly nodes: NodeRecords;
 }
-
-/** Commands that one node has in its hands, at most. */
-const MAX_SENT = 64;
 
 /**
  * Ends a node's quarantine, on record. What was sent to it without an answer may have been done by a daemon whose
@@ -20,11 +17,12 @@ export async function acceptNode(
 ): Promise<void> {
   const node = await tx.nodes.lock(nodeId);
   if (node === undefined) throw new Problem("nodes.not_found");
-  for (const command of await tx.commands.listOpen(nodeId, "queued", MAX_SENT)) {
-    if (command.seq === undefined) continue;
-    const message = "The node was accepted without its journal.";
-    await endCommand(tx, command, { state: "outcome_unknown", message, actor });
-  }
+  const end = { state: "outcome_unknown", message: "The node was accepted without its journal.", actor } as const;
+  const unanswered = await tx.commands.holdUnanswered(nodeId);
+  await endCommands(
+    tx,
+    unanswered.map((command) => ({ command, end })),
+  );
   await tx.nodes.update(nodeId, { quarantineReason: null, acknowledgedSeq: 0, previousBootId: null });
   // A bundle that was made meanwhile holds no credential.
   await raiseGeneration(tx, [nodeId]);

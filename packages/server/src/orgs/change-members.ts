@@ -3,7 +3,7 @@ import type { AuditTrail } from "../audit/audit-trail.ts";
 import { withdrawCommands } from "../commands/end-command.ts";
 import type { InvitationRecords, PasswordRecords } from "../people/password-records.ts";
 import type { IdentityRecords } from "../people/people-records.ts";
-import { type SignOutTransaction, signOut } from "../people/sign-out.ts";
+import { removeSessions, type SignOutTransaction } from "../people/sign-out.ts";
 import type { ApiKeyRecords, Member, MemberRecords, Role } from "./org-records.ts";
 import { mayDo } from "./roles.ts";
 
@@ -81,7 +81,7 @@ export async function removeMember(tx: MemberTransaction, { actor, name }: Membe
   await tx.apiKeys.revokeOfMember(member.id);
   // A node that comes back later would still do them.
   await withdrawCommands(tx, { actor: `operator:${name}` }, { by: actor, why: "member_removed" });
-  await signOut(tx, { member, by: actor });
+  await removeSessions(tx, { memberId: member.id });
   await tx.passwords.remove(member.id);
   await tx.invitations.removeOfMember(member.id);
   await tx.members.remove(member.id);

@@ -20,9 +20,18 @@ export interface SigningOut {
  * that a thief allowed must not get its key after the thief is out. What was commanded in them is not sent any more.
  */
 export async function signOut(tx: SignOutTransaction, { member, by, keptId }: SigningOut): Promise<void> {
-  const ended = await tx.memberSessions.removeOfMember(member.id, keptId);
-  await tx.deviceGrants.removeOfMember(member.id);
+  const ended = await removeSessions(tx, { memberId: member.id, keptId });
   await withdrawOfSessions(tx, { ids: ended, member: member.name, by });
+}
+
+/** The same, where what was commanded is taken back for another reason. Answers the sessions that ended. */
+export async function removeSessions(
+  tx: SignOutTransaction,
+  { memberId, keptId }: { readonly memberId: string; readonly keptId?: string | undefined },
+): Promise<readonly string[]> {
+  const ended = await tx.memberSessions.removeOfMember(memberId, keptId);
+  await tx.deviceGrants.removeOfMember(memberId);
+  return ended;
 }
 
 /** Takes back what was commanded in sessions that somebody ended. */

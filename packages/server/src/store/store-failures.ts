@@ -15,8 +15,12 @@ export function brokenUniqueness(failure: unknown): string | undefined {
   return "errcode" in failure && SQLITE_UNIQUE.has(failure.errcode) ? failure.message : undefined;
 }
 
-/** Whether the same transaction may be tried again. */
+/**
+ * Whether the same transaction may be tried again: it changed nothing, and may work now. That is so too where another
+ * one gave a command under the same key while it did: it finds that command then.
+ */
 export function mayRetry(failure: unknown): boolean {
+  if (brokenUniqueness(failure)?.includes("idempotency_key")) return true;
   return failure instanceof Error && RETRIED.has(sqlState(failure));
 }
 

@@ -1,4 +1,4 @@
-import { type Selectable, sql } from "kysely";
+import { type RawBuilder, type Selectable, type SelectQueryBuilder, sql } from "kysely";
 import type {
   CommandChange,
   CommandRecords,
@@ -19,11 +19,14 @@ type Row = Selectable<Tables["commands"]>;
 export function commandRecords(scope: RecordScope): CommandRecords {
   const { db, orgId, now } = scope;
   const all = () => db.selectFrom("commands").selectAll().where("org_id", "=", orgId);
-  const open = (state: "queued" | "sent") => all().where("finished_at", "is", null).where("state", "=", state);
+  const byKey = (nodeIds: readonly string[], key: string) =>
+    all()
+      .where("idempotency_key", "=", key)
+      .where(isAmong(scope, "node_id", nodeIds));
   const change = () => db.updateTable("commands").where("org_id", "=", orgId);
   return {
     ...placeRecords(scope),
-    ...withdrawalRecords(scope),
+    ...heldRecords(scope),
     insertAll: (batch, commands) => {
       const { batchId, actor, kind, payload, payloadSha256, idempotencyKey, notAfter, authority } = batch;
       const asked = [batchId, actor, kind, payload, payloadSha256, idempotencyKey, notAfter];
@@ -34,34 +37,20 @@ export function commandRecords(scope: RecordScope): CommandRecords {
       });
     },
     find: async (id) => (await all().where("id", "=", id).execute()).map(toCommand)[0],
-    listByKey: async (nodeIds, key) => {
-      const own = all()
-        .where("idempotency_key", "=", key)
-        .where(isAmong(scope, "node_id", nodeIds));
-      return (await own.execute()).map(toCommand);
-    },
+    hold: async (id) => (await held(scope, all().where("id", "=", id))).map(toCommand)[0],
+    listByKey: async (nodeIds, key) => (await byKey(nodeIds, key).execute()).map(toCommand),
+    holdByKey: async (nodeIds, key) => (await held(scope, byKey(nodeIds, key).orderBy("id"))).map(toCommand),
     listBatch: async (batchId) => (await all().where("batch_id", "=", batchId).orderBy("id").execute()).map(toCommand),
     countUnended: async (batchId, limit) => {
       const own = db.selectFrom("commands").select("id").where("org_id", "=", orgId).where("batch_id", "=", batchId);
       return (await own.where("finished_at", "is", null).limit(limit).execute()).length;
     },
-    listOpen: async (nodeId, state, limit) =>
-      (await open(state).where("node_id", "=", nodeId).orderBy("id").limit(limit).execute()).map(toCommand),
     list: async ({ nodeId, isOpen }, { after, limit }) => {
       let listed = db.selectFrom("commands").select(LISTED).where("org_id", "=", orgId);
       if (nodeId !== undefined) listed = listed.where("node_id", "=", nodeId);
       if (isOpen) listed = listed.where("finished_at", "is", null);
       if (after !== "") listed = listed.where("id", "<", after);
       return (await listed.orderBy("id", "desc").limit(limit).execute()).map(toListed);
-    },
-    listOverdue: async (state, notAfter, limit) =>
-      (await open(state).where("not_after", "<", notAfter).limit(limit).execute()).map(toCommand),
-    requeueSent: async (nodeId) => {
-      await change()
-        .set({ state: "queued", updated_at: now() })
-        .where("node_id", "=", nodeId)
-        .where("state", "=", "sent")
-        .execute();
     },
     removeEndedBefore: (time, limit) => removeSome(scope, "commands", { olderBy: "finished_at", time, limit }),
     update: async (id, changed) => {
@@ -73,21 +62,48 @@ export function commandRecords(scope: RecordScope): CommandRecords {
   };
 }
 
-/** Takes commands back in one statement: it waits for whoever is about to send one, and sees what became of it. */
-function withdrawalRecords(scope: RecordScope): Pick<CommandRecords, "withdraw"> {
+/** Holds many commands without an end: whoever is about to send or end one is waited for, and what became of it seen. */
+function heldRecords(
+  scope: RecordScope,
+): Pick<CommandRecords, "holdUnanswered" | "holdOverdue" | "requeueSent" | "withdraw"> {
   const { db, orgId, now } = scope;
+  const open = () => db.selectFrom("commands").where("org_id", "=", orgId).where("finished_at", "is", null);
+  const change = (ids: readonly string[]) =>
+    db
+      .updateTable("commands")
+      .where("org_id", "=", orgId)
+      .where(isAmong(scope, "id", ids));
+  const holdIds = async (which: RawBuilder<boolean>) =>
+    (await held(scope, open().select("id").where(which).orderBy("id"))).map(({ id }) => id);
   return {
+    holdUnanswered: async (nodeId) => {
+      const own = open().selectAll().where("node_id", "=", nodeId).where("state", "=", "queued");
+      return (await held(scope, own.where("seq", "is not", null).orderBy("id"))).map(toCommand);
+    },
+    holdOverdue: async ({ unsent, sent }, limit) => {
+      const isOver = sql<boolean>`(seq is null and not_after < ${unsent} or seq is not null and not_after < ${sent})`;
+      return (await held(scope, open().selectAll().where(isOver).orderBy("id").limit(limit))).map(toCommand);
+    },
+    requeueSent: async (nodeId) => {
+      const ids = await holdIds(sql<boolean>`node_id = ${nodeId} and state = 'sent'`);
+      if (ids.length > 0) await change(ids).set({ state: "queued", updated_at: now() }).execute();
+    },
     withdraw: async (which, { by, why, message }) => {
-      const ended = sql<string>`case when seq is null then 'forbidden' else 'outcome_unknown' end`;
-      const withdrawn = db
-        .updateTable("commands")
-        .set({ state: ended, message, withdrawn_by: by, withdrawn_why: why, finished_at: now(), updated_at: now() })
-        .where("org_id", "=", orgId)
-        .where("finished_at", "is", null)
-        .where(isOf(scope, which));
+      const ids = await holdIds(isOf(scope, which));
+      if (ids.length === 0) return [];
+      const state = sql<string>`case when seq is null then 'forbidden' else 'outcome_unknown' end`;
+      const withdrawn = change(ids).set({
+        ...{ state, message, withdrawn_by: by, withdrawn_why: why },
+        ...{ finished_at: now(), updated_at: now() },
+      });
       return (await withdrawn.returning(LISTED).execute()).map(toListed);
     },
   };
+}
+
+/** Reads rows that nobody else changes until the transaction ends. SQLite has one writer anyway. */
+function held<O>({ dialect }: RecordScope, rows: SelectQueryBuilder<Tables, "commands", O>): Promise<O[]> {
+  return (dialect.name === "postgres" ? rows.forUpdate() : rows).execute();
 }
 
 function isOf(scope: RecordScope, which: WithdrawnCommands) {
@@ -103,7 +119,7 @@ function isOf(scope: RecordScope, which: WithdrawnCommands) {
 function placeRecords(
   scope: RecordScope,
 ): Pick<CommandRecords, "listCrowded" | "listCommanded" | "listQueued" | "countSent"> {
-  const { db, orgId, dialect } = scope;
+  const { db, orgId } = scope;
   const open = (state: "queued" | "sent") =>
     db.selectFrom("commands").where("org_id", "=", orgId).where("finished_at", "is", null).where("state", "=", state);
   return {
@@ -122,9 +138,7 @@ function placeRecords(
       const own = open("queued").selectAll().where("node_id", "=", nodeId).where("id", ">", after);
       const others =
         withoutActors.length === 0 ? own : own.where((where) => where.not(isAmong(scope, "actor", withoutActors)));
-      const page = others.orderBy("id").limit(limit);
-      // SQLite has one writer anyway.
-      return (await (dialect.name === "postgres" ? page.forUpdate() : page).execute()).map(toCommand);
+      return (await held(scope, others.orderBy("id").limit(limit))).map(toCommand);
     },
     countSent: async (nodeId) => {
       const own = open("sent").where("node_id", "=", nodeId).groupBy("actor");

@@ -1,0 +1,273 @@
+import { systemRandom } from "@gatehouse/core";
+import { Role, SentCommand_State } from "@gatehouse/wire";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { acknowledgeCommand } from "../src/commands/acknowledge-command.ts";
+import { withdrawCommands } from "../src/commands/end-command.ts";
+import { expireCommands } from "../src/commands/expire-commands.ts";
+import { type CommandTargets, sendCommand } from "../src/commands/send-command.ts";
+import { type CommandKeys, takeCommands } from "../src/commands/take-commands.ts";
+import { acceptNode } from "../src/nodes/accept-node.ts";
+import { revokeMemberKey } from "../src/orgs/member-keys.ts";
+import { connectStore } from "../src/store/open-store.ts";
+import type { OrgTransaction } from "../src/store/org-transaction.ts";
+import type { Store } from "../src/store/store.ts";
+import type { OwnStream } from "../src/streams/own-stream.ts";
+import { acknowledge, PING } from "./commands-under-test.ts";
+import { DATABASES } from "./databases.ts";
+import { orgOnDatabase } from "./org-on-database.ts";
+import { auditEntries } from "./stored-rows.ts";
+import { SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
+
+const CANCELLED = { by: "operator:ada", why: "cancelled" } as const;
+const REVOKED = { by: "operator:ada", why: "key_revoked" } as const;
+/** Signs nothing: what is taken here goes to no node. */
+const KEYS = {
+  keySet: { epoch: 1 },
+  working: { command: { id: "k", key: { sign: () => new Uint8Array(64) } } },
+} as unknown as CommandKeys;
+
+describe.each(DATABASES)("on $name", ({ open }) => {
+  const on = orgOnDatabase(open);
+  const stack = new AsyncDisposableStack();
+  /** Beside the server's: what is done in it wakes nobody there. */
+  let store: Store;
+  beforeAll(async () => {
+    store = stack.use(await connectStore(on.database.location, on.fleet.clock));
+  });
+  afterAll(() => stack.disposeAsync());
+
+  const inOrg = <T>(work: (tx: OrgTransaction) => Promise<T>) => store.inOrg(on.org.orgId, work);
+  const keyOf = async (member: string) => {
+    await on.org.org.addMember({ name: member, role: Role.OPERATOR }, on.org.headers);
+    const asked = { label: "k", role: Role.OPERATOR, ttlMs: 0n, member };
+    const made = await on.org.org.createApiKey(asked, on.org.headers);
+    return { id: made.stored?.id ?? "", headers: { Authorization: `Bearer ${made.apiKey}` } };
+  };
+  const ping = async (nodeId: string, key: string, by = on.org.headers) => {
+    const asked = { nodeIds: [nodeId], payload: PING, idempotencyKey: key, ttlMs: 60_000n };
+    return (await on.org.nodes.sendCommand(asked, by)).commands[0] ?? expect.fail("no command");
+  };
+  const shown = async ({ commandId }: { readonly commandId: string }) =>
+    (await on.org.nodes.listCommands({ commandId }, on.org.headers)).commands[0];
+  /** What the log says of a command, in order. */
+  const said = async ({ commandId }: { readonly commandId: string }) =>
+    (await auditEntries(on.database.location, on.org.orgId)).flatMap((entry) =>
+      JSON.stringify(entry).includes(commandId) ? [entry.kind] : [],
+    );
+  const ownStream = (nodeId: string) =>
+    inOrg(async (tx): Promise<OwnStream> => {
+      const [node, session] = [await tx.nodes.find(nodeId), await tx.sessions.find(nodeId)];
+      return { nodeId, streamId: node?.streamId ?? "", fence: session?.fence ?? 0 };
+    });
+  /** Does one thing in a transaction, and begins the other before it ends: that waits, where many write at once. */
+  const during = async <A, B>(first: (tx: OrgTransaction) => Promise<A>, second: () => Promise<B>) => {
+    const { done, begun } = await inOrg(async (tx) => {
+      const done = await first(tx);
+      const begun = second();
+      // SQLite has one writer: it has not begun.
+      if (store.dialect.name === "postgres") await Promise.race([begun, waitsForLock(store)]);
+      return { done, begun };
+    });
+    return { first: done, second: await begun };
+  };
+
+  test("what is taken back while its node is about to be sent it is not sent, and what waits behind it is", async () => {
+    const { host } = await SessionUnderTest.open(await on.org.enroll("t1"));
+    const { nodeId } = host.registered;
+    const sent: string[] = [];
+    for (let at = 0; at < 10; at += 1) sent.push((await ping(nodeId, `t1-${at}`)).commandId);
+    const page = { after: "", withoutActors: [], limit: 8 };
+    const commandIds = sent.toSorted().slice(0, 3);
+    const { second: queued } = await during(
+      (tx) => withdrawCommands(tx, { commandIds }, CANCELLED),
+      () => inOrg((tx) => tx.commands.listQueued(nodeId, page)),
+    );
+    expect(queued.map(({ id }) => id)).toEqual(sent.toSorted().slice(3));
+  });
+
+  test("two calls under one key at once give one command to each node", async () => {
+    const nodeIds: string[] = [];
+    for (const name of ["g1", "g2"]) nodeIds.push((await on.org.enroll(name)).registered.nodeId);
+    const key = await keyOf("gil");
+    const memberId = (await inOrg((tx) => tx.members.findByName("gil")))?.id ?? "";
+    const by = { memberId, authority: `key:${key.id}`, actor: "operator:gil" } as const;
+    const give = (targets: CommandTargets) => (tx: OrgTransaction) =>
+      sendCommand(
+        tx,
+        { ...by, targets, payload: PING, kind: "ping", idempotencyKey: "g", ttlMs: 60_000 },
+        systemRandom,
+      );
+    const { first, second } = await during(give({ nodeIds }), () => inOrg(give({ nodeIds: nodeIds.toReversed() })));
+    expect(second.batchId).toBe(first.batchId);
+    expect(second.commands.map(({ id }) => id).sort()).toEqual(first.commands.map(({ id }) => id).sort());
+    for (const { id } of first.commands) expect(await said({ commandId: id })).toEqual(["command.issued"]);
+  });
+
+  test("a key is revoked while its command ends, and neither of the two is begun again", async () => {
+    const session = await SessionUnderTest.open(await on.org.enroll("t2"));
+    const key = await keyOf("pat");
+    await using stream = await StreamUnderTest.open(session);
+    const sent = await ping(session.host.registered.nodeId, "ends", key);
+    await stream.next("command");
+    const own = await ownStream(session.host.registered.nodeId);
+    const member = await inOrg((tx) => tx.members.findByName("ada"));
+    const ada = { orgId: on.org.orgId, memberId: member?.id ?? "", member: "ada", role: "owner" } as const;
+    const caller = { ...ada, authority: "key:another", expiresAt: 0 } as const;
+    let begun = 0;
+    const once = <T>(work: (tx: OrgTransaction) => Promise<T>) => {
+      return (tx: OrgTransaction) => {
+        begun += 1;
+        return work(tx);
+      };
+    };
+    const { first } = await during(
+      once((tx) => acknowledgeCommand(tx, own, ackOf(sent))),
+      () => inOrg(once((tx) => revokeMemberKey(tx, { caller, id: key.id }))),
+    );
+    expect([first, begun]).toEqual(["ended", 2]);
+    expect(await shown(sent)).toMatchObject({ state: SentCommand_State.OK, withdrawnBy: "" });
+    expect(await said(sent)).toEqual(["command.issued", "command.finished"]);
+  });
+
+  test("what a node did before it heard that it was taken back is known as done, and as taken back", async () => {
+    const session = await SessionUnderTest.open(await on.org.enroll("t3"));
+    const { nodeId } = session.host.registered;
+    await using stream = await StreamUnderTest.open(session);
+    const sent = await ping(nodeId, "t3");
+    const command = await stream.next("command");
+    const own = await ownStream(nodeId);
+    const { second } = await during(
+      (tx) => withdrawCommands(tx, { commandIds: [sent.commandId] }, REVOKED),
+      () => inOrg((tx) => acknowledgeCommand(tx, own, { ...ackOf(sent), state: "outcome_unknown" })),
+    );
+    expect(second).toBe("known");
+    expect(await shown(sent)).toMatchObject({ state: SentCommand_State.OUTCOME_UNKNOWN, withdrawnWhy: "key_revoked" });
+    acknowledge(stream, command, { message: "done" });
+    expect((await stream.next("ackReceived")).commandId).toBe(sent.commandId);
+    const done = { state: SentCommand_State.OK, message: "done", withdrawnBy: "operator:ada" };
+    expect(await shown(sent)).toMatchObject(done);
+    acknowledge(stream, command, { message: "again" });
+    await stream.next("ackReceived");
+    expect(await shown(sent)).toMatchObject(done);
+    expect(await said(sent)).toEqual(["command.issued", "command.withdrawn", "command.finished"]);
+  });
+
+  test("what is taken back as its time ends has one end", async () => {
+    const { host } = await SessionUnderTest.open(await on.org.enroll("t4"));
+    const sent = await ping(host.registered.nodeId, "t4");
+    await during(
+      (tx) => withdrawCommands(tx, sent, CANCELLED),
+      () => {
+        on.fleet.clock.advance(61_000);
+        return inOrg(expireCommands);
+      },
+    );
+    expect(await shown(sent)).toMatchObject({ state: SentCommand_State.FORBIDDEN, withdrawnWhy: "cancelled" });
+    expect(await said(sent)).toEqual(["command.issued", "command.withdrawn"]);
+  });
+
+  test.each([
+    ["whose time is over", expireCommands],
+    [
+      "that a node had when it lost its journal",
+      (tx: OrgTransaction, nodeId: string) => acceptNode(tx, { nodeId, actor: "operator:ada" }),
+    ],
+  ] as const)(
+    "commands %s are all held before the log is, so that whoever takes one back waits for nobody",
+    async (how, end) => {
+      const { host } = await SessionUnderTest.open(await on.org.enroll(`t5-${how.length}`));
+      const { nodeId } = host.registered;
+      const sent: string[] = [];
+      for (const key of ["a", "b", "c"]) sent.push((await ping(nodeId, key)).commandId);
+      sent.sort();
+      await inOrg(async (tx) => {
+        for (const [at, id] of sent.entries()) await tx.commands.update(id, { epoch: 1, seq: at + 1 });
+      });
+      on.fleet.clock.advance(2 * 86_400_000);
+      let begun = 0;
+      const once = <T>(work: (tx: OrgTransaction) => Promise<T>) =>
+        inOrg((tx) => {
+          begun += 1;
+          return work(tx);
+        });
+      const commandIds = sent.slice(2);
+      const { both } = await inOrg(async (tx) => {
+        await tx.commands.hold(sent[1] ?? "");
+        const ending = once((other): Promise<unknown> => end(other, nodeId));
+        if (store.dialect.name === "postgres") await Promise.race<unknown>([ending, waitsForLock(store)]);
+        const withdrawing = once((other) => withdrawCommands(other, { commandIds }, CANCELLED));
+        if (store.dialect.name === "postgres") await Promise.race<unknown>([withdrawing, waitsForLock(store, 2)]);
+        return { both: Promise.all([ending, withdrawing]) };
+      });
+      await both;
+      expect(begun).toBe(2);
+      const own = await Promise.all(sent.map((commandId) => said({ commandId })));
+      expect(own.map(({ length }) => length)).toEqual([2, 2, 2]);
+    },
+  );
+
+  test("commands that are given, sent, answered, ended and taken back at once wait for each other in no circle", async () => {
+    const streams: OwnStream[] = [];
+    for (const name of ["s1", "s2", "s3"]) {
+      const session = await SessionUnderTest.open(await on.org.enroll(name));
+      await stack.use(await StreamUnderTest.open(session)).next("accepted");
+      streams.push(await ownStream(session.host.registered.nodeId));
+    }
+    const nodeIds = streams.map(({ nodeId }) => nodeId);
+    const key = await keyOf("sam");
+    const memberId = (await inOrg((tx) => tx.members.findByName("sam")))?.id ?? "";
+    const by = { memberId, authority: `key:${key.id}`, actor: "operator:sam" } as const;
+    const [calls, begun] = [new Map<string, number>(), new Map<string, number>()];
+    const count = (of: Map<string, number>, name: string) => of.set(name, (of.get(name) ?? 0) + 1);
+    const does = (name: string, work: (tx: OrgTransaction, turn: number) => Promise<unknown>) => async () => {
+      for (let turn = 0; performance.now() < until; turn += 1) {
+        count(calls, name);
+        await inOrg((tx) => {
+          count(begun, name);
+          return work(tx, turn);
+        });
+      }
+    };
+    const give = (name: string) => (tx: OrgTransaction, turn: number) => {
+      const asked = {
+        payload: PING,
+        kind: "ping",
+        idempotencyKey: `${name}-${turn}`,
+        ttlMs: turn % 3 === 0 ? 60_000 : 0,
+      };
+      const targets = { nodeIds: turn % 2 === 0 ? nodeIds : nodeIds.toReversed() };
+      return sendCommand(tx, { ...by, ...asked, targets }, systemRandom);
+    };
+    const answer = (own: OwnStream) => async (tx: OrgTransaction) => {
+      const [sent] = (await tx.commands.list({ nodeId: own.nodeId, isOpen: true }, { after: "", limit: 8 })).filter(
+        ({ state }) => state === "sent",
+      );
+      if (sent !== undefined) await acknowledgeCommand(tx, own, ackOf({ commandId: sent.id }));
+    };
+    // SQLite has one writer.
+    const until = performance.now() + (store.dialect.name === "postgres" ? 1_000 : 100);
+    await Promise.all([
+      ...["a", "b", "c"].map((name) => does("give", give(name))()),
+      does("withdraw by right", (tx) => withdrawCommands(tx, { authorities: [by.authority], ...by }, REVOKED))(),
+      does("withdraw of node", (tx) => withdrawCommands(tx, { nodeId: nodeIds[0] ?? "" }, CANCELLED))(),
+      does("expire", expireCommands)(),
+      ...streams.flatMap((own) => [does("take", (tx) => takeCommands(tx, own, KEYS))(), does("answer", answer(own))()]),
+    ]);
+    expect(calls.size).toBe(6);
+    expect(begun).toEqual(calls);
+  });
+});
+
+/** A node's word that it did a command. */
+function ackOf({ commandId }: { readonly commandId: string }) {
+  return { commandId, state: "ok", message: "", payload: new Uint8Array(), isOfFirstSending: true } as const;
+}
+
+/** Until so many transactions wait for others, on PostgreSQL. */
+async function waitsForLock({ shared }: Store, many = 1): Promise<void> {
+  for (;;) {
+    const { rows } = await sql`select 1 from pg_locks where not granted`.execute(shared);
+    if (rows.length >= many) return;
+  }
+}
