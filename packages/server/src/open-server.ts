@@ -78,6 +78,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
     const store = life.own(await openStore(config.store, clock));
     await claimDatabase(store, keys);
     const bus = life.own(await openBus(config.store, log));
+    life.own(store.announceTo(bus));
     await makeFirstSetupCode(config.setupCodeFile, { store, random, serverIdentityKey: keys.identityKey });
     const mint = leafMint({ ca: keys.tlsCa, name: hostOf(config), ttlMs: LEAF_TTL_MS });
     const leaf = await mint();

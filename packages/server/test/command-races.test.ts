@@ -2,12 +2,15 @@ import { systemRandom } from "@gatehouse/core";
 import { Role, SentCommand_State } from "@gatehouse/wire";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { BusMessage } from "../src/bus/bus.ts";
 import { acknowledgeCommand } from "../src/commands/acknowledge-command.ts";
 import { withdrawCommands } from "../src/commands/end-command.ts";
 import { expireCommands } from "../src/commands/expire-commands.ts";
 import { type CommandTargets, sendCommand } from "../src/commands/send-command.ts";
 import { type CommandKeys, takeCommands } from "../src/commands/take-commands.ts";
 import { acceptNode } from "../src/nodes/accept-node.ts";
+import { retireNode } from "../src/nodes/retire-node.ts";
+import { removeMember, setMemberRole } from "../src/orgs/change-members.ts";
 import { revokeMemberKey } from "../src/orgs/member-keys.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import type { OrgTransaction } from "../src/store/org-transaction.ts";
@@ -165,6 +168,40 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     );
     expect(await shown(sent)).toMatchObject({ state: SentCommand_State.FORBIDDEN, withdrawnWhy: "cancelled" });
     expect(await said(sent)).toEqual(["command.issued", "command.withdrawn"]);
+  });
+
+  test("whoever waits for commands is woken when a right is taken, once it is; and not by what is undone", async () => {
+    const { registered } = await on.org.enroll("w1");
+    const { nodeId } = registered;
+    const [key, ada] = [await keyOf("wyn"), await inOrg((tx) => tx.members.findByName("ada"))];
+    const { orgId } = on.org;
+    const owner = { orgId, memberId: ada?.id ?? "", member: "ada", role: "owner" } as const;
+    const caller = { ...owner, authority: "key:another", expiresAt: 0 } as const;
+    const [actor, name] = ["operator:ada", "wyn"];
+    const takings = [
+      (tx: OrgTransaction) => setMemberRole(tx, { actor, name, role: "viewer" }),
+      (tx: OrgTransaction) => revokeMemberKey(tx, { caller, id: key.id }),
+      (tx: OrgTransaction) => removeMember(tx, { actor, name }),
+      (tx: OrgTransaction) => retireNode(tx, { actor, nodeId, reason: "revoked" }),
+    ];
+    const heard: BusMessage[] = [];
+    using _ = store.announceTo({ publish: (message) => void heard.push(message) });
+    for (const [at, take] of takings.entries()) {
+      const { commandId } = await ping(nodeId, `w1-${at}`);
+      // Of the member's, whatever they may at this moment.
+      await inOrg((tx) => tx.commands.update(commandId, { actor: "operator:wyn", authority: `key:${key.id}` }));
+      const undone = inOrg(async (tx) => {
+        await take(tx);
+        throw new Error("undone");
+      });
+      await expect(undone).rejects.toThrow("undone");
+      expect(heard.splice(0)).toEqual([]);
+      await inOrg<unknown>(take);
+      expect(heard.splice(0)).toEqual([
+        { kind: "commands", orgId, nodeId },
+        { kind: "events", orgId },
+      ]);
+    }
   });
 
   test.each([

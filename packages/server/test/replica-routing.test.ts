@@ -1,14 +1,15 @@
-import { createClient } from "@connectrpc/connect";
-import { Ack_Status, NodeAdminService, SentCommand_State } from "@gatehouse/wire";
+import { type Client, createClient } from "@connectrpc/connect";
+import { Ack_Status, NodeAdminService, Role, SentCommand_State } from "@gatehouse/wire";
 import { expect, test } from "vitest";
 import { PING } from "./commands-under-test.ts";
 import { DATABASES } from "./databases.ts";
-import { FleetUnderTest } from "./fleet-under-test.ts";
+import { FleetUnderTest, type HostUnderTest, type OrgUnderTest } from "./fleet-under-test.ts";
 import { SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
 
 const COMMANDS = 50;
 /** A waiter that missed the bus looks again after five seconds: this many wake-ups would not do without it. */
 const LONGEST_MEDIAN_MS = 500;
+const REVOKED_KEYS = 5;
 
 test("a command given at one replica goes out at once on the node's stream at another, and its end comes back", async () => {
   const postgres = DATABASES.find(({ name }) => name === "PostgreSQL");
@@ -38,6 +39,30 @@ test("a command given at one replica goes out at once on the node's stream at an
     took.push(performance.now() - startedMs);
   }
   expect(stream.count("command")).toBe(COMMANDS);
+  await withdrawn(org, { host, atB });
   const median = took.toSorted((one, other) => one - other)[COMMANDS / 2];
   expect(median).toBeLessThan(LONGEST_MEDIAN_MS);
 });
+
+/** Whoever waits at one replica for a command hears at once that it was withdrawn at another, with the key that gave it. */
+async function withdrawn(
+  org: OrgUnderTest,
+  { host, atB }: { readonly host: HostUnderTest; readonly atB: Client<typeof NodeAdminService> },
+): Promise<void> {
+  const took: number[] = [];
+  for (let index = 0; index < REVOKED_KEYS; index += 1) {
+    const made = await org.org.createApiKey({ label: "k", role: Role.OPERATOR, ttlMs: 0n }, org.headers);
+    const by = { headers: { Authorization: `Bearer ${made.apiKey}` } };
+    const asked = { nodeIds: [host.registered.nodeId], payload: PING, idempotencyKey: `w${index}`, ttlMs: 60_000n };
+    const { batchId } = await atB.sendCommand(asked, by);
+    const startedMs = performance.now();
+    const [ended] = await Promise.all([
+      atB.listCommands({ batchId, waitMs: 30_000n }, org.headers),
+      org.org.revokeApiKey({ id: made.stored?.id ?? "" }, org.headers),
+    ]);
+    expect(ended.commands).toMatchObject([{ withdrawnWhy: "key_revoked" }]);
+    took.push(performance.now() - startedMs);
+  }
+  const median = took.toSorted((one, other) => one - other)[Math.floor(REVOKED_KEYS / 2)];
+  expect(median).toBeLessThan(LONGEST_MEDIAN_MS);
+}

@@ -1,5 +1,6 @@
 import { canonicalJson } from "@gatehouse/core";
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { BusMessage } from "../bus/bus.ts";
 import type { EventRecords } from "../reports/event-records.ts";
 import type {
   CommandEnd,
@@ -12,7 +13,9 @@ import type {
 } from "./command-records.ts";
 
 export interface EndTransaction {
+  readonly orgId: string;
   readonly now: () => number;
+  readonly announce: (message: BusMessage) => void;
   readonly audit: AuditTrail;
   readonly events: Pick<EventRecords, "append">;
   readonly commands: CommandRecords;
@@ -55,7 +58,10 @@ const WHY: Readonly<Record<WithdrawalReason, string>> = {
 /** As many entries are written at once. */
 const CHUNK = 500;
 
-/** Takes commands back that have no end yet, each on record: they are not sent any more. Answers them. */
+/**
+ * Takes commands back that have no end yet, each on record: they are not sent any more. Wakes whoever waits for them, and
+ * the streams of their nodes, which have places again. Answers them.
+ */
 export async function withdrawCommands(
   tx: EndTransaction,
   which: WithdrawnCommands,
@@ -66,6 +72,9 @@ export async function withdrawCommands(
     return { kind: "command.withdrawn", actor: by, nodeId, data: { command: id, kind, state, why } };
   });
   await report(tx, entries);
+  const { orgId } = tx;
+  for (const nodeId of new Set(withdrawn.map((one) => one.nodeId))) tx.announce({ kind: "commands", orgId, nodeId });
+  if (withdrawn.length > 0) tx.announce({ kind: "events", orgId });
   return withdrawn;
 }
 

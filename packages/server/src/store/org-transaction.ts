@@ -2,6 +2,7 @@ import type { AuditLogRecords } from "../audit/audit-log-records.ts";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { WitnessRecords } from "../audit/witness-records.ts";
 import type { RevocationRecords } from "../bundles/revocation-records.ts";
+import type { BusMessage } from "../bus/bus.ts";
 import type { CommandRecords } from "../commands/command-records.ts";
 import type { CredentialRecords } from "../credentials/credential-records.ts";
 import type { EnrollmentRecords } from "../enrollment/enrollment-records.ts";
@@ -44,6 +45,8 @@ export interface OrgTransaction {
   readonly orgId: string;
   /** Unix milliseconds. */
   readonly now: () => number;
+  /** Wakes whoever waits for this change, once it is committed. */
+  readonly announce: (message: BusMessage) => void;
   readonly audit: AuditTrail;
   readonly auditLogs: AuditLogRecords;
   readonly witnesses: WitnessRecords;
@@ -82,6 +85,7 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
   return {
     orgId: scope.orgId,
     now: scope.now,
+    announce: scope.announce,
     audit: auditTrail(scope),
     auditLogs: auditLogRecords(scope),
     witnesses: witnessRecords(scope),

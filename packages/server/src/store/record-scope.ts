@@ -1,4 +1,5 @@
 import type { Transaction } from "kysely";
+import type { BusMessage } from "../bus/bus.ts";
 import type { StoreDialect } from "./dialect.ts";
 import type { LookupKind, Tables } from "./tables.ts";
 
@@ -9,6 +10,8 @@ export interface RecordScope {
   readonly dialect: StoreDialect;
   /** Unix milliseconds. */
   readonly now: () => number;
+  /** Published once the transaction is committed. */
+  readonly announce: (message: BusMessage) => void;
 }
 
 /** The columns that every tenant's row begins with. */

@@ -1,5 +1,6 @@
 import type { Clock } from "@gatehouse/core";
 import { type Kysely, sql, type Transaction } from "kysely";
+import type { Bus, BusMessage } from "../bus/bus.ts";
 import { type StoreDialect, setOrg } from "./dialect.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { insertOnce, type OnceTable } from "./insert-once.ts";
@@ -13,6 +14,12 @@ const MAX_ATTEMPTS = 5;
 /** What the database knows of the server whose it is. */
 export type FactName = "identity_key" | "key_set" | "leaked_epoch";
 
+/** A transaction that has begun, and what it announces. */
+interface Entered {
+  readonly db: Transaction<Tables>;
+  readonly announced: BusMessage[];
+}
+
 /** The server's database. Everything of a tenant is reached inside a transaction that names the tenant. */
 export class Store implements AsyncDisposable {
   readonly dialect: StoreDialect;
@@ -21,6 +28,7 @@ export class Store implements AsyncDisposable {
   readonly #clock: Clock;
   /** Of the embedded database alone: PostgreSQL has many connections and syncs for several of them at once. */
   readonly #group: GroupCommit | undefined;
+  readonly #told = new Set<Pick<Bus, "publish">>();
 
   constructor(db: Kysely<Tables>, dialect: StoreDialect, clock: Clock) {
     this.shared = db;
@@ -29,35 +37,53 @@ export class Store implements AsyncDisposable {
     this.#clock = clock;
   }
 
+  /** What transactions announce is published there once they are committed, until it is disposed. */
+  announceTo(bus: Pick<Bus, "publish">): Disposable {
+    this.#told.add(bus);
+    return { [Symbol.dispose]: () => void this.#told.delete(bus) };
+  }
+
   /**
    * Runs `work` in one transaction that sees the organisation's rows alone. What fails to serialise is tried again, so
    * `work` does nothing but read and write. Fails with `state.write_failed` when the disk refuses.
    */
   inOrg<T>(orgId: string, work: (tx: OrgTransaction) => Promise<T>): Promise<T> {
-    return this.#transact((db) => this.#enter(db, orgId, work));
+    return this.#transact((entered) => this.#enter({ ...entered, orgId }, work));
   }
 
   /** The same for the organisation that a secret belongs to, found in the transaction; `undefined`: there is none. */
   inOrgOf<T>(kind: LookupKind, hash: Uint8Array, work: (tx: OrgTransaction) => Promise<T>): Promise<T | undefined> {
-    return this.#transact(async (db) => {
-      const orgId = await findOrg(db, kind, hash);
-      return orgId === undefined ? undefined : this.#enter(db, orgId, work);
+    return this.#transact(async (entered) => {
+      const orgId = await findOrg(entered.db, kind, hash);
+      return orgId === undefined ? undefined : this.#enter({ ...entered, orgId }, work);
     });
   }
 
-  async #transact<T>(work: (db: Transaction<Tables>) => Promise<T>): Promise<T> {
+  async #transact<T>(work: (entered: Entered) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await (this.#group?.run(work) ?? this.shared.transaction().execute(work));
+        return await this.#attempt(work);
       } catch (failure) {
         if (attempt >= MAX_ATTEMPTS || !mayRetry(failure)) throw namedFailure(failure);
       }
     }
   }
 
-  async #enter<T>(db: Transaction<Tables>, orgId: string, work: (tx: OrgTransaction) => Promise<T>): Promise<T> {
+  async #attempt<T>(work: (entered: Entered) => Promise<T>): Promise<T> {
+    const announced: BusMessage[] = [];
+    const begun = (db: Transaction<Tables>) => work({ db, announced });
+    const done = await (this.#group?.run(begun) ?? this.shared.transaction().execute(begun));
+    for (const bus of this.#told) for (const message of announced) bus.publish(message);
+    return done;
+  }
+
+  async #enter<T>(
+    { orgId, db, announced }: Entered & { readonly orgId: string },
+    work: (tx: OrgTransaction) => Promise<T>,
+  ): Promise<T> {
     if (this.dialect.name === "postgres") await setOrg(orgId).execute(db);
-    return work(orgTransaction({ orgId, db, dialect: this.dialect, now: () => this.#clock.now() }));
+    const announce = (message: BusMessage) => void announced.push(message);
+    return work(orgTransaction({ orgId, db, announce, dialect: this.dialect, now: () => this.#clock.now() }));
   }
 
   /** The organisation that a code, key, session or pin belongs to; `undefined`: none. */

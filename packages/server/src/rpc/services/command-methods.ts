@@ -68,8 +68,6 @@ export function commandMethods(server: ServerContext) {
       const { orgId } = caller;
       const input = { commandId, actor: actorOf(caller) };
       const command = await store.inOrg(orgId, (tx) => cancelCommand(tx, input));
-      bus.publish({ kind: "commands", orgId, nodeId: command.nodeId });
-      bus.publish({ kind: "events", orgId });
       return { command: describeCommand(command) };
     },
     listCommands: async (asked, context) => {
