@@ -13,6 +13,9 @@ const ROLLBACK = "rollback";
 export function openSqliteDatabase(path: string): SqliteDatabase {
   const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5_000 });
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF");
+  // Kept for files, what a savepoint may undo and each list of ids take blocks of 64 KiB and more. Those that are let go
+  // of become the read buffers of new connections, which then stand in memory whole instead of in their first page.
+  database.exec("PRAGMA temp_store = MEMORY");
   const statements = new Map<string, SqliteStatement>();
   return {
     close: () => {
