@@ -1,6 +1,5 @@
 import { systemRandom } from "@gatehouse/core";
 import { Role, SentCommand_State } from "@gatehouse/wire";
-import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BusMessage } from "../src/bus/bus.ts";
 import { acknowledgeCommand } from "../src/commands/acknowledge-command.ts";
@@ -21,6 +20,7 @@ import { DATABASES } from "./databases.ts";
 import { orgOnDatabase } from "./org-on-database.ts";
 import { auditEntries } from "./stored-rows.ts";
 import { SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
+import { waitsForLock } from "./waits-for-lock.ts";
 
 const CANCELLED = { by: "operator:ada", why: "cancelled" } as const;
 const REVOKED = { by: "operator:ada", why: "key_revoked" } as const;
@@ -68,8 +68,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const { done, begun } = await inOrg(async (tx) => {
       const done = await first(tx);
       const begun = second();
-      // SQLite has one writer: it has not begun.
-      if (store.dialect.name === "postgres") await Promise.race([begun, waitsForLock(store)]);
+      await Promise.race<unknown>([begun, waitsForLock(store)]);
       return { done, begun };
     });
     return { first: done, second: await begun };
@@ -232,9 +231,9 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       const { both } = await inOrg(async (tx) => {
         await tx.commands.hold(sent[1] ?? "");
         const ending = once((other): Promise<unknown> => end(other, nodeId));
-        if (store.dialect.name === "postgres") await Promise.race<unknown>([ending, waitsForLock(store)]);
+        await Promise.race<unknown>([ending, waitsForLock(store)]);
         const withdrawing = once((other) => withdrawCommands(other, { commandIds }, CANCELLED));
-        if (store.dialect.name === "postgres") await Promise.race<unknown>([withdrawing, waitsForLock(store, 2)]);
+        await Promise.race<unknown>([withdrawing, waitsForLock(store, 2)]);
         return { both: Promise.all([ending, withdrawing]) };
       });
       await both;
@@ -299,12 +298,4 @@ describe.each(DATABASES)("on $name", ({ open }) => {
 /** A node's word that it did a command. */
 function ackOf({ commandId }: { readonly commandId: string }) {
   return { commandId, state: "ok", message: "", payload: new Uint8Array(), isOfFirstSending: true } as const;
-}
-
-/** Until so many transactions wait for others, on PostgreSQL. */
-async function waitsForLock({ shared }: Store, many = 1): Promise<void> {
-  for (;;) {
-    const { rows } = await sql`select 1 from pg_locks where not granted`.execute(shared);
-    if (rows.length >= many) return;
-  }
 }

@@ -13,11 +13,13 @@ import {
 } from "@gatehouse/wire";
 import { describe, expect, test } from "vitest";
 import { createSetupCode } from "../src/index.ts";
+import { createMemberKey } from "../src/orgs/member-keys.ts";
 import { isAtLeast, mayDo } from "../src/orgs/roles.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES } from "./databases.ts";
 import { orgOnDatabase } from "./org-on-database.ts";
 import { auditKinds } from "./stored-rows.ts";
+import { waitsForLock } from "./waits-for-lock.ts";
 
 const ROLES = ["viewer", "operator", "admin", "owner"] as const;
 const WIRE = { viewer: Role.VIEWER, operator: Role.OPERATOR, admin: Role.ADMIN, owner: Role.OWNER } as const;
@@ -141,13 +143,25 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await using store = await connectStore(on.database.location, on.fleet.clock);
     await store.inOrg(on.org.orgId, async ({ members, apiKeys }) => {
       const memberId = (await members.findByName("hoarder"))?.id;
-      for (let at = 0; at < 1_001; at += 1) {
+      for (let at = 0; at < 1_000; at += 1) {
         const id = randomUUID();
         const stored = { id, prefix: "gha_00000000", sha256: systemRandom.bytes(32), memberId, nodeId: undefined };
         // Two of them are over: they take no place.
         await apiKeys.insert({ ...stored, label: "k", role: "viewer", expiresAt: at < 2 ? now - 1 : now + 3_600_000 });
       }
     });
+    const { second } = await store.inOrg(on.org.orgId, async (tx) => {
+      const memberId = (await tx.members.findByName("hoarder"))?.id ?? "";
+      const own = { orgId: on.org.orgId, memberId, member: "hoarder", role: "viewer" } as const;
+      const caller = { ...own, authority: "key:any", expiresAt: now + 3_600_000 } as const;
+      const input = { caller, label: "k", role: "viewer", ttlMs: 0, member: "" } as const;
+      await createMemberKey(tx, input, systemRandom);
+      const begun = store.inOrg(on.org.orgId, (other) => createMemberKey(other, input, systemRandom));
+      const second = begun.catch((failure: unknown) => failure);
+      await Promise.race([second, waitsForLock(store)]);
+      return { second };
+    });
+    expect(await second).toMatchObject({ code: "api.too_many" });
     expect(await problemOf(keyOf("viewer", "", apiKey))).toBe("api.too_many");
     await on.org.org.removeMember({ name: "hoarder" }, on.org.headers);
     expect(await problemOf(on.org.org.getOrg({}, bearer(apiKey)))).toBe("auth.refused");

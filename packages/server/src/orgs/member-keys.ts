@@ -31,7 +31,9 @@ export async function createMemberKey(tx: MemberTransaction, input: CreateKeyInp
   const name = input.member === "" ? caller.member : input.member;
   if (!isAtLeast(caller.role, role)) throw new Problem("auth.forbidden");
   if (name !== caller.member && !mayDo(caller.role, "member:manage")) throw new Problem("auth.forbidden");
-  const member = await tx.members.findByName(name);
+  const named = await tx.members.findByName(name);
+  // Locked: two calls at once must not both find the last place.
+  const member = named && (await tx.members.lock(named.id));
   if (member === undefined) throw new Problem("members.not_found");
   if ((await tx.apiKeys.countOfMember(member.id)) >= MAX_OF_MEMBER) {
     throw new Problem("api.too_many", { detail: `${name} has ${MAX_OF_MEMBER} keys that are good.` });

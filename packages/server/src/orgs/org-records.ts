@@ -52,6 +52,8 @@ export interface MemberRecords {
   listForUpdate(): Promise<readonly Member[]>;
   /** As `find`; nobody removes them or changes what they may do until the transaction ends. */
   hold(id: string): Promise<Member | undefined>;
+  /** As `find`; whoever locks or holds them meanwhile waits until the transaction ends. */
+  lock(id: string): Promise<Member | undefined>;
   find(id: string): Promise<Member | undefined>;
   findByName(name: string): Promise<Member | undefined>;
   setRole(id: string, role: Role): Promise<void>;

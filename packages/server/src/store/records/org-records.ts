@@ -48,6 +48,10 @@ export function memberRecords(scope: RecordScope): MemberRecords {
       const one = live().where("id", "=", id);
       return (await (dialect.name === "postgres" ? one.forShare() : one).execute()).map(toMember)[0];
     },
+    lock: async (id) => {
+      const one = live().where("id", "=", id);
+      return (await (dialect.name === "postgres" ? one.forNoKeyUpdate() : one).execute()).map(toMember)[0];
+    },
     findByName: async (name) => (await live().where("name", "=", name).execute()).map(toMember)[0],
     setRole: (id, role) => change(id, { role }),
     remove: (id) => change(id, { deleted_at: now() }),
