@@ -163,6 +163,8 @@ async function cancelWhatWaits(fleet: Fleet, node: string): Promise<void> {
   expect(JSON.parse(cancelled.stdout)).toEqual({
     cancelled: [id],
     kept: [{ id: done.id, problem: "commands.ended" }],
+    unknown: [],
+    untried: [],
   });
   const told = await asked.finished;
   expect(told).toMatchObject({ code: 4 });

@@ -1,10 +1,10 @@
-import { Problem } from "@gatehouse/core";
-import { toServerProblem } from "@gatehouse/kit";
+import { Problem, toProblem } from "@gatehouse/core";
 import { type SentCommand, SentCommand_State } from "@gatehouse/wire";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { allNodes } from "../operator/all-pages.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { note, printJson, printLine, printTable, shown } from "../terminal/print.ts";
+import { cancelCommands } from "./cancel-commands.ts";
 
 /** What a server answers at once. */
 const LONGEST_PAGE = 1_000;
@@ -27,39 +27,23 @@ export async function listSent(invocation: Invocation): Promise<number> {
   return 0;
 }
 
-/** Takes commands back that were not sent yet. All are tried; fails as the first one that was not cancelled. */
+/**
+ * Takes commands back that were not sent yet, and says what became of each, also where the server was lost on the way.
+ * Fails as what kept it from the rest, or as the first one that was not cancelled.
+ */
 export async function cancelSent(invocation: Invocation): Promise<number> {
-  const cancelled: string[] = [];
-  const kept = new Map<string, Problem>();
-  await asOperator(invocation.config.state.dir, async ({ nodes }) => {
-    for (const commandId of invocation.args) {
-      const problem = await cancelOne(nodes, commandId);
-      if (problem === undefined) cancelled.push(commandId);
-      else kept.set(commandId, problem);
-    }
-  });
+  const done = await asOperator(invocation.config.state.dir, ({ nodes }) => cancelCommands(nodes, invocation.args));
+  const { cancelled, kept, unknown, untried, failure } = done;
   if (isSet(invocation, "json")) {
-    printJson({ cancelled, kept: [...kept].map(([id, { code }]) => ({ id, problem: code })) });
+    printJson({ cancelled, kept: [...kept].map(([id, { code }]) => ({ id, problem: code })), unknown, untried });
   } else {
     for (const id of cancelled) printLine(`Cancelled ${shown(id)}.`);
     for (const [id, { message }] of kept) note(`${id}: ${message}`);
+    for (const id of unknown) note(`${id}: the answer did not come; it may be cancelled.`);
+    for (const id of untried) note(`${id}: not tried.`);
   }
-  return [...kept.values()][0]?.row.exit ?? 0;
-}
-
-/** What is wrong with one command, not with the call. */
-const KEPT: ReadonlySet<string> = new Set(["commands.sent", "commands.ended", "commands.not_found"]);
-
-/** Answers what is wrong with the command; `undefined`: it was cancelled. */
-async function cancelOne(nodes: Operator["nodes"], commandId: string): Promise<Problem | undefined> {
-  try {
-    await nodes.cancelCommand({ commandId });
-    return undefined;
-  } catch (failure) {
-    const problem = toServerProblem(failure);
-    if (problem instanceof Problem && KEPT.has(problem.code)) return problem;
-    throw failure;
-  }
+  if (unknown.length > 0) throw failure;
+  return failure === undefined ? 0 : toProblem(failure).row.exit;
 }
 
 async function newest({ nodes }: Operator, invocation: Invocation): Promise<readonly SentCommand[]> {
