@@ -4,10 +4,12 @@ import { nextStep } from "../src/terminal/next-step.ts";
 import { note, printJson, printTable } from "../src/terminal/print.ts";
 import { reportFailure } from "../src/terminal/report-failure.ts";
 
-/** Sets a clipboard, clears a screen, rings, writes over a line, turns what follows around. */
-const HOSTILE = "\u001b]52;c;cm0gLXJm\u0007\u001b[2J\u009b31m\rok\u202edne\u061c\u200b\u2028";
+/** Sets a clipboard, clears a screen, rings, writes over a line, turns what follows around, says what nobody sees. */
+const HOSTILE =
+  "\u001b]52;c;cm0gLXJm\u0007\u001b[2J\u009b31m\rok\u202edne\u061c\u200b\u2028\u00ad\u3164\ufe0f\u{e0068}\u{e0069}";
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
 const MOVES = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/;
+const IS_NOT_SEEN = /[\u00ad\u3164\ufe00-\ufe0f\u{e0000}-\u{e01ef}]/u;
 
 const CALLED = { group: "nodes", command: "nodes ls", asked: undefined };
 
@@ -36,6 +38,7 @@ test.each<[string, () => unknown]>([
   expect(written).toContain("\\u001b]52;c;cm0gLXJm");
   expect(written).toContain("ok");
   expect(written).not.toMatch(MOVES);
+  expect(written).not.toMatch(IS_NOT_SEEN);
 });
 
 test("what is printed as JSON reads as it was", () => {

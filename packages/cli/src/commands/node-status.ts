@@ -2,7 +2,7 @@ import { toProblem } from "@gatehouse/core";
 import { requestUnixOk } from "@gatehouse/kit";
 import { describeEnrolledHost } from "@gatehouse/node";
 import { type Invocation, isSet } from "../invocation.ts";
-import { printJson, printLine } from "../terminal/print.ts";
+import { printJson, printLine, shown } from "../terminal/print.ts";
 
 /** Says which node this host is and how it stands. Asks its own daemon at most; works while that, or the server, is away. */
 export async function status({ socketPath, ...invocation }: Invocation): Promise<number> {
@@ -10,7 +10,7 @@ export async function status({ socketPath, ...invocation }: Invocation): Promise
   if (isSet({ socketPath, ...invocation }, "json")) printJson(said);
   else {
     const known = Object.entries(said).filter(([, value]) => value !== null);
-    for (const [name, value] of known) printLine(`${name.padEnd(19)} ${value}`);
+    for (const [name, value] of known) printLine(`${name.padEnd(19)} ${shown(String(value))}`);
     if (said.state === "alone") printLine("It belongs to no server. To join one: gatehouse node enroll");
   }
   return 0;

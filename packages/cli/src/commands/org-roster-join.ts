@@ -133,7 +133,7 @@ function explainSealed(names: readonly string[]): void {
     "An operator key that is left out sealed these. Nodes that hold one follow no newer bundle until it is revoked;",
   );
   printLine("then it may be sealed anew:");
-  for (const name of names.map(shown)) printLine(`  gatehouse revoke ${name} && gatehouse credentials add ${name}`);
+  for (const name of names) printLine(`  gatehouse revoke ${name} && gatehouse credentials add ${name}`);
 }
 
 async function askToSign(): Promise<void> {

@@ -1,8 +1,9 @@
 import { constantTimeEqual } from "@gatehouse/core";
 import { allPages } from "./all-pages.ts";
 import type { Operator } from "./open-operator.ts";
+import { nameItSaid } from "./server-said.ts";
 
-/** The names of the credentials that one of these keys sealed. */
+/** The names of the credentials that one of these keys sealed. Fails with `server.untrusted` where one is no name. */
 export async function sealedBy(
   { credentials }: Pick<Operator, "credentials">,
   keys: readonly Uint8Array[],
@@ -11,7 +12,8 @@ export async function sealedBy(
   const signed: string[] = [];
   for (const { name } of await allPages(credentials.listCredentials, (page) => page.credentials)) {
     const { credential } = await credentials.getCredential({ name });
-    if (credential !== undefined && keys.some((key) => constantTimeEqual(credential.signer, key))) signed.push(name);
+    if (credential !== undefined && keys.some((key) => constantTimeEqual(credential.signer, key)))
+      signed.push(nameItSaid(name));
   }
   return signed;
 }

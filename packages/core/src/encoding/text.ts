@@ -19,10 +19,14 @@ export function constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean {
   return difference === 0;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to be shown as escapes
-const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+/** Controls, formats (those that turn text around, tags), halves of a pair, ends of lines, and what is drawn as nothing. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
 /** Text with `\uXXXX` for each character that moves a terminal, turns text around, ends a line or is not seen. */
 export function escapeUnseen(text: string): string {
-  return text.replace(UNSEEN, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return text.replace(UNSEEN, (char) => Array.from({ length: char.length }, (_, at) => escapeUnit(char, at)).join(""));
+}
+
+function escapeUnit(text: string, at: number): string {
+  return `\\u${text.charCodeAt(at).toString(16).padStart(4, "0")}`;
 }

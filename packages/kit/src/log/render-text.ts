@@ -1,5 +1,5 @@
-/** The C1 controls, DEL and what JSON leaves unescaped: a log line must not steer the terminal that shows it. */
-const CONTROLS = /[\u007f-\u009f\u2028\u2029]/g;
+import { escapeUnseen } from "@gatehouse/core";
+
 const LEVEL_WIDTH = 5;
 
 /** One JSON log line as a person reads it: `12:30:08 INFO  node started  pid=12`. What is no log line is kept. */
@@ -12,7 +12,8 @@ export function renderText(line: string): string {
   const shown = Object.entries(fields).map(([key, value]) => `${key}=${renderValue(value)}`);
   const head = `${clock} ${name} ${typeof msg === "string" ? msg : ""}`;
   const text = shown.length === 0 ? head : `${head}  ${shown.join(" ")}`;
-  return `${text.replace(CONTROLS, escapeControl)}\n`;
+  // A log line must not steer the terminal that shows it.
+  return `${escapeUnseen(text)}\n`;
 }
 
 function parseLine(line: string): Record<string, unknown> | undefined {
@@ -27,8 +28,4 @@ function parseLine(line: string): Record<string, unknown> | undefined {
 function renderValue(value: unknown): string {
   const isPlain = typeof value === "string" && /^[\w./:@+-]+$/.test(value);
   return isPlain ? value : JSON.stringify(value);
-}
-
-function escapeControl(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
