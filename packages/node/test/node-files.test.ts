@@ -86,6 +86,22 @@ describe("what a node remembers of its server", () => {
     expect(await files.refusedSince()).toBeUndefined();
   });
 
+  test("keeps an API key that another process put there while this one asked for its own, and none after leaving", async () => {
+    const [first, ours, theirs] = ["first", "ours", "theirs"].map((text) => new Secret(text)) as [
+      Secret,
+      Secret,
+      Secret,
+    ];
+    await files.saveEnrolled(node());
+    await files.saveApiKey(first);
+    await new NodeFiles(directory).replaceApiKey(first, theirs);
+    await files.replaceApiKey(first, ours);
+    expect((await files.apiKey())?.reveal()).toBe("theirs");
+    await files.forgetServer();
+    await files.replaceApiKey(theirs, ours);
+    expect(await files.apiKey()).toBeUndefined();
+  });
+
   test("its introduction changes with the node and with its API key, and is neither", async () => {
     await files.saveEnrolled(node());
     const seen = [await files.introduction()];

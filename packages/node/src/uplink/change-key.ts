@@ -23,8 +23,7 @@ export async function refreshSession(stateDir: string): Promise<Expiries> {
  */
 export async function rotateApiKey(stateDir: string): Promise<number> {
   const expiresAt = await fetchKey(stateDir);
-  await refreshSession(stateDir);
-  return expiresAt;
+  return (await refreshSession(stateDir)).apiKey ?? expiresAt;
 }
 
 async function fetchKey(stateDir: string): Promise<number> {
@@ -34,11 +33,13 @@ async function fetchKey(stateDir: string): Promise<number> {
 
 /** Fetches a new API key in a session, for the next one to be opened with. Answers when it expires. */
 export async function fetchApiKey(session: NodeSession, stateDir: string): Promise<number> {
+  const files = new NodeFiles(stateDir);
   try {
+    const before = await files.apiKey();
     const { sealedApiKey, issuedAt, expiresAt } = await session.gateway.rotateApiKey({});
     const { encryption } = await openHostKeys(stateDir);
     const aad = sha256(apiKeyTuple(session.node.node_id, Number(issuedAt)));
-    await new NodeFiles(stateDir).saveApiKey(await encryption.open(sealedApiKey, aad));
+    await files.replaceApiKey(before, await encryption.open(sealedApiKey, aad));
     return Number(expiresAt);
   } catch (failure) {
     throw toServerProblem(failure);

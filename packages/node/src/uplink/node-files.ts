@@ -167,6 +167,17 @@ export class NodeFiles {
     return writeFileAtomic(this.#path("api.key"), `${key.reveal()}\n`);
   }
 
+  /**
+   * Puts a fresh API key in the place of the one that was there when it was asked for. One that another process put there
+   * meanwhile stays: its first use ended those before it, this one perhaps among them.
+   */
+  replaceApiKey(before: Secret | undefined, key: Secret): Promise<void> {
+    return this.#inTurn(async () => {
+      const isThere = before !== undefined && (await this.apiKey())?.reveal() === before.reveal();
+      if (isThere) await this.saveApiKey(key);
+    });
+  }
+
   /** When the API key ends, in Unix milliseconds, as the server said last; `undefined`: it did not say yet. */
   async keyExpiry(): Promise<number | undefined> {
     const stored = await readPrivateFile(this.#path("api-key.json"));

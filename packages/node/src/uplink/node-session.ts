@@ -75,6 +75,7 @@ async function shakeHands(gateway: Client<typeof NodeGatewayService>, { node, ap
   const done = await gateway.completeAuthHandshake({ challenge, signature: keys.identity.sign(tuple) });
   await files.forgetRefusal();
   await files.noteKeyExpiry(Number(done.apiKeyExpiresAt));
-  if (done.sealedApiKey !== "") await files.saveApiKey(await keys.encryption.open(done.sealedApiKey, sha256(tuple)));
+  if (done.sealedApiKey !== "")
+    await files.replaceApiKey(apiKey, await keys.encryption.open(done.sealedApiKey, sha256(tuple)));
   return { token: new Secret(done.sessionToken), expiresAt: Number(done.expiresAt) };
 }
