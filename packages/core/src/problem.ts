@@ -110,6 +110,12 @@ export const PROBLEMS = {
     say: "The database has seen keys of a higher epoch than this server's.",
   },
 
+  "backup.busy": {
+    rpc: "failed_precondition",
+    http: 409,
+    exit: 1,
+    say: "Another backup or restore is under way there.",
+  },
   "backup.nothing": { rpc: "not_found", http: 404, exit: 5, say: "There is nothing to back up." },
   "backup.newer_database": {
     rpc: "failed_precondition",

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { systemClock, systemRandom } from "@gatehouse/core";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readBackupFile, writeBackupFile } from "../src/backup/backup-file.ts";
 import { createBackup, restoreBackup } from "../src/index.ts";
 import { openServerKeys } from "../src/keys/server-keys.ts";
 import { connectForMaintenance } from "../src/store/open-store.ts";
@@ -28,6 +29,31 @@ async function contents(database: TestDatabase, orgId: string) {
     return all;
   });
 }
+
+test("of two backups to one file at once the one that began last is whole there; the other says so", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "gatehouse-backup-"));
+  const file = join(directory, "backup");
+  const [begun, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const slow = async function* () {
+    yield { gatehouse_backup: 1 as const, made_at: 1, steps: [] };
+    begun.resolve();
+    await goOn.promise;
+  };
+  const first = writeBackupFile(file, slow());
+  await begun.promise;
+  let halfway = false;
+  const quick = async function* () {
+    yield { gatehouse_backup: 1 as const, made_at: 2, steps: [] };
+    goOn.resolve();
+    await expect(first).rejects.toMatchObject({ code: "backup.busy" });
+    halfway = existsSync(file);
+  };
+  await writeBackupFile(file, quick());
+  expect(halfway).toBe(false);
+  const lines = await Array.fromAsync(readBackupFile(file));
+  expect(lines).toMatchObject([{ made_at: 2 }]);
+  rmSync(directory, { recursive: true, force: true });
+});
 
 describe.each(WAYS)("from $name", ({ from, to }) => {
   let source: TestDatabase;
@@ -63,7 +89,11 @@ describe.each(WAYS)("from $name", ({ from, to }) => {
     const restored = join(directory, "server");
     const postgresUrl = target.location.kind === "postgres" ? target.location.url : undefined;
     const deps = { clock: systemClock, random: systemRandom };
-    expect(await restoreBackup({ file, directory: restored, postgresUrl }, deps)).toBe(2);
+    const restoring = restoreBackup({ file, directory: restored, postgresUrl }, deps);
+    // A second one beside it takes nothing from it.
+    const beside = restoreBackup({ file, directory: restored, postgresUrl }, deps);
+    await expect(beside).rejects.toMatchObject({ code: "backup.busy" });
+    expect(await restoring).toBe(2);
     const keyDeps = { now: () => 0, randomBytes: (length: number) => systemRandom.bytes(length) };
     const [before, after] = [await openServerKeys(fleet.directory, keyDeps), await openServerKeys(restored, keyDeps)];
     expect(after.identityKey).toEqual(before.identityKey);

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { base64url, fromBase64url, Problem } from "@gatehouse/core";
@@ -14,7 +14,8 @@ export type BackupLine =
 
 /**
  * Writes a backup of mode 0600: JSON lines, the last of which holds the hash of all before. The file is whole under its
- * name, or not there. Fails with `state.write_failed`.
+ * name, or not there. Fails with `backup.busy` when another one is begun there meanwhile, which goes on, and with
+ * `state.write_failed`.
  */
 export async function writeBackupFile(path: string, lines: AsyncIterable<BackupLine>): Promise<void> {
   const temporary = `${path}.partial`;
@@ -24,16 +25,25 @@ export async function writeBackupFile(path: string, lines: AsyncIterable<BackupL
     try {
       await writeLines(handle, lines);
       await handle.sync();
+      await requireOwn(handle, temporary);
     } finally {
       await handle.close();
     }
     await rename(temporary, path);
     await syncDirectory(dirname(path));
   } catch (failure) {
+    if (failure instanceof Problem && failure.code === "backup.busy") throw failure;
     await rm(temporary, { force: true }).catch(() => undefined);
     if (failure instanceof Problem || errorCode(failure) === undefined) throw failure;
     throw new Problem("state.write_failed", { detail: `${path}: ${systemReason(failure)}.`, cause: failure });
   }
+}
+
+/** What stands under the name now is what was written here: another backup's half would be taken for this whole one. */
+async function requireOwn(handle: FileHandle, path: string): Promise<void> {
+  const [own, there] = await Promise.all([handle.stat(), stat(path).catch(() => undefined)]);
+  if (there?.ino === own.ino && there.dev === own.dev) return;
+  throw new Problem("backup.busy", { detail: `It is ${path}.` });
 }
 
 async function writeLines(handle: FileHandle, lines: AsyncIterable<BackupLine>): Promise<void> {

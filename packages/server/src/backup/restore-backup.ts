@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Clock, Problem, type Random } from "@gatehouse/core";
-import { syncDirectory, writeFileAtomic } from "@gatehouse/kit";
+import { openExclusiveFileLock, syncDirectory, writeFileAtomic } from "@gatehouse/kit";
 import { sql, type Transaction } from "kysely";
 import { setOrg } from "../store/dialect.ts";
 import { migrate } from "../store/migrate.ts";
@@ -29,12 +29,14 @@ const DATABASE_FILE = "server.db";
 
 /**
  * Puts a server back from a backup, of either kind of database onto either: same identity key, a new epoch. Nothing is
- * there when it fails. Answers the epoch. Fails with `backup.unreadable`, `backup.occupied`, `store.…`.
+ * there when it fails. Answers the epoch. Fails with `backup.unreadable`, `backup.occupied`, `backup.busy`, `store.…`.
  */
 export async function restoreBackup(
   { file, directory, postgresUrl, auditFiles = [] }: RestoreOptions,
   { clock, random }: { readonly clock: Clock; readonly random: Random },
 ): Promise<number> {
+  using lock = openExclusiveFileLock(`${directory}.lock`);
+  if (lock === undefined) throw new Problem("backup.busy", { detail: `It is ${directory}.` });
   if (existsSync(directory)) throw new Problem("backup.occupied", { detail: `${directory} is there.` });
   const partial = `${directory}.partial`;
   await rm(partial, { recursive: true, force: true });
