@@ -9,7 +9,7 @@ const HOSTILE =
   "\u001b]52;c;cm0gLXJm\u0007\u001b[2J\u009b31m\rok\u202edne\u061c\u200b\u2028\u00ad\u3164\ufe0f\u{e0068}\u{e0069}";
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
 const MOVES = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/;
-const IS_NOT_SEEN = /[\u00ad\u3164\ufe00-\ufe0f\u{e0000}-\u{e01ef}]/u;
+const IS_NOT_SEEN = /\u00ad|\u3164|[\ufe00-\ufe0f]|[\u{e0000}-\u{e01ef}]/u;
 
 const CALLED = { group: "nodes", command: "nodes ls", asked: undefined };
 

@@ -20,7 +20,7 @@ import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { sealedBy } from "../operator/sealed-by.ts";
 import { signRoster } from "../operator/sign-roster.ts";
 import { standingOf, trustRoster } from "../operator/trusted-roster.ts";
-import { printJson, printLine, printTable, shown } from "../terminal/print.ts";
+import { printJson, printLine, printTable } from "../terminal/print.ts";
 import { bothRosters, summary } from "./org-roster.ts";
 
 /**
