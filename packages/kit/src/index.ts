@@ -130,7 +130,13 @@ export {
 } from "./server-channel/open-channel.ts";
 export { parseServerUrl } from "./server-channel/parse-server-url.ts";
 export { orgPin, setupPin } from "./server-channel/pins.ts";
-export { NONCE_HEADER, PROBLEM_HEADER, ServerProblem, toServerProblem } from "./server-channel/problem-of-error.ts";
+export {
+  BATCH_HEADER,
+  NONCE_HEADER,
+  PROBLEM_HEADER,
+  ServerProblem,
+  toServerProblem,
+} from "./server-channel/problem-of-error.ts";
 export { SILENCE, SilentPeers } from "./server-channel/silent-peers.ts";
 export type { ServerIdentity } from "./server-channel/well-known.ts";
 export { proxyToUnix } from "./unix-http/proxy-to-unix.ts";

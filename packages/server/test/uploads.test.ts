@@ -16,9 +16,12 @@ type Telemetry = MessageInitShape<typeof UploadTelemetryRequestSchema>;
 type Reports = MessageInitShape<typeof UploadEventsRequestSchema>;
 type RunInit = Exclude<Extract<Reports["payload"], { case: "run" }>, undefined>["value"];
 
-const refused = (code: string) =>
+/** A refusal, and the batch for which it is where it names one. */
+const refused = (code: string, batch: string | null = null) =>
   expect.objectContaining({
-    metadata: expect.toSatisfy((metadata: Headers) => metadata.get("gatehouse-problem") === code),
+    metadata: expect.toSatisfy(
+      (metadata: Headers) => metadata.get("gatehouse-problem") === code && metadata.get("gatehouse-batch") === batch,
+    ),
   });
 
 /** A host with its session, as it uploads. */
@@ -216,8 +219,14 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   test("no node reports on another's run, in events or in samples", async () => {
     await n1.events(run(3, { ...RUNNING, runId: "b1" }));
     const theirs = n2.events(run(0, { ...RUNNING, runId: "b1", state: 3 }));
-    await expect(theirs).rejects.toEqual(refused("runs.foreign"));
-    await expect(n2.telemetry(samples(1, [1], { runId: "b1" }))).rejects.toEqual(refused("runs.foreign"));
+    await expect(theirs).rejects.toEqual(refused("runs.foreign", "runs 0"));
+    const behindOwn = [run(0, { ...RUNNING, runId: "own" }), run(1, { ...RUNNING, runId: "b1" })];
+    await expect(n2.events(...behindOwn)).rejects.toEqual(refused("runs.foreign", "runs 1"));
+    await expect(n2.events(snapshot(0, [{ ...RUNNING, runId: "b1" }]))).rejects.toEqual(
+      refused("runs.foreign", "runs 0"),
+    );
+    const figures = n2.telemetry(samples(1, [1]), samples(2, [1], { runId: "b1" }));
+    await expect(figures).rejects.toEqual(refused("runs.foreign", "gate 2"));
     expect(await runsOf(n1.nodeId)).toMatchObject([{ runId: "b1", state: "running" }]);
     expect(await runsOf(n2.nodeId, true)).toEqual([]);
     expect((await stored(n2.nodeId)).values).toEqual([9]);

@@ -5,16 +5,33 @@ import { PROBLEMS, Problem, type ProblemCode } from "@gatehouse/core";
 export const PROBLEM_HEADER = "gatehouse-problem";
 /** The nonce for a node's next proof (RFC 9449 §8). */
 export const NONCE_HEADER = "DPoP-Nonce";
+/** The one batch of an upload for which it was refused: its source and its offset, a space between. */
+export const BATCH_HEADER = "gatehouse-batch";
+
+/** A batch of a node's reports. */
+export interface NamedBatch {
+  readonly source: string;
+  readonly offset: number;
+}
 
 /** A refusal by the server. */
 export class ServerProblem extends Problem {
   /** For the next proof; empty where there is none. */
   readonly nonce: string;
+  /** `undefined`: the refusal names none. */
+  readonly batch: NamedBatch | undefined;
 
   constructor(code: ProblemCode, options: { readonly detail?: string; readonly cause: ConnectError }) {
     super(code, options);
     this.nonce = options.cause.metadata.get(NONCE_HEADER) ?? "";
+    this.batch = readBatch(options.cause.metadata.get(BATCH_HEADER) ?? "");
   }
+}
+
+function readBatch(text: string): NamedBatch | undefined {
+  const [, source, digits] = /^([a-z0-9][a-z0-9._-]{0,62}) (0|[1-9][0-9]{0,15})$/.exec(text) ?? [];
+  const offset = Number(digits);
+  return source !== undefined && Number.isSafeInteger(offset) ? { source, offset } : undefined;
 }
 
 /** Turns what the server refuses back into the problem that it named. */

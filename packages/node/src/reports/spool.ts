@@ -58,6 +58,8 @@ export class Spool {
   #gap: SpoolGap | undefined;
   /** All before it are acknowledged. */
   #start: number;
+  /** Is not sent any more; what comes before it is, first. */
+  #givenUp: number | undefined;
 
   private constructor(options: SpoolOptions, source: string) {
     this.#options = options;
@@ -93,11 +95,12 @@ export class Spool {
 
   /** The next part of at most about this size; `undefined` when all is acknowledged. */
   read(maxBytes: number): SpoolPart | undefined {
+    this.#dropGivenUp();
     const batches: SpooledBatch[] = [];
     let bytes = 0;
     for (const batch of this.#unsent()) {
       bytes += batch.bytes.length;
-      if (bytes > maxBytes && batches.length > 0) break;
+      if (batch.offset === this.#givenUp || (bytes > maxBytes && batches.length > 0)) break;
       batches.push(batch);
     }
     return batches.length === 0 && this.#gap === undefined ? undefined : { gap: this.#gap, batches };
@@ -131,10 +134,20 @@ export class Spool {
     this.#saveGap({ first: offset, through, batches: batches + first - offset, bytes, capturedAt });
   }
 
-  /** Gives up the first batch that would be sent: the server takes it never. */
-  dropFirst(): void {
-    const first = this.read(1)?.batches[0];
-    if (first !== undefined) this.#widenGap({ through: first.offset, batches: 1, bytes: first.bytes.length });
+  /** Gives up a batch that the server takes never: this one, or the first that would be sent. */
+  giveUp(offset: number | undefined): void {
+    const isThere = offset !== undefined && offset >= this.#firstUnsent && offset < this.#next;
+    const [first] = this.#unsent();
+    this.#givenUp = isThere ? offset : first?.offset;
+  }
+
+  /** Once it would be the next to be sent it is part of the gap. */
+  #dropGivenUp(): void {
+    const [first] = this.#givenUp === undefined ? [] : this.#unsent();
+    if (first === undefined || first.offset < (this.#givenUp ?? 0)) return;
+    const { offset: through, bytes } = first;
+    if (through === this.#givenUp) this.#widenGap({ through, batches: 1, bytes: bytes.length });
+    this.#givenUp = undefined;
   }
 
   get #next(): number {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { toProblem } from "@gatehouse/core";
-import type { Log } from "@gatehouse/kit";
+import { type Log, ServerProblem } from "@gatehouse/kit";
 import { sendStream } from "../uplink/send-stream.ts";
 import type { Spool, SpoolPart } from "./spool.ts";
 
@@ -12,7 +12,7 @@ const STREAM_BYTES = 3 * 1_048_576;
 const STREAM_EVERY_MS = 1_000;
 /** After a refusal that may pass. */
 const RETRY_MS = 5_000;
-/** What no repetition makes right: the batch is given up. */
+/** What no repetition makes right: the batch that is named is given up, or the first one. */
 const FINAL: ReadonlySet<string> = new Set(["api.malformed", "runs.foreign"]);
 
 /** Sends what is spooled until the signal aborts. `send` of nothing asks where the server stands. */
@@ -23,24 +23,30 @@ export async function uploadSpool(
 ): Promise<void> {
   let isAligned = false;
   while (!signal.aborted) {
-    const code = await sendOne(spool, send, isAligned);
+    const code = await sendPart(spool, send, isAligned);
     isAligned = code === undefined;
     if (code !== undefined && !signal.aborted) log.warn("upload was refused", { source: spool.source, code });
     await delay(code === undefined ? STREAM_EVERY_MS : RETRY_MS, undefined, { signal }).catch(() => undefined);
   }
 }
 
-/** One stream. Returns why it failed. */
-async function sendOne(spool: Spool, send: Acknowledge, isAligned: boolean): Promise<string | undefined> {
+/** Sends one stream: a part, or nothing where it is not known how far the server has it. Returns why it failed. */
+export async function sendPart(spool: Spool, send: Acknowledge, isAligned: boolean): Promise<string | undefined> {
   try {
     const part = isAligned ? spool.read(STREAM_BYTES) : undefined;
     if (!isAligned || part !== undefined) take(spool, await sendStream(() => send(part)), isAligned);
     return undefined;
   } catch (failure) {
     const { code } = toProblem(failure);
-    if (FINAL.has(code)) spool.dropFirst();
+    if (FINAL.has(code)) spool.giveUp(refusedOf(spool, failure));
     return code;
   }
+}
+
+/** The number of the batch that a refusal names; servers from before name none. */
+function refusedOf({ source }: Spool, failure: unknown): number | undefined {
+  const batch = failure instanceof ServerProblem ? failure.batch : undefined;
+  return batch?.source === source ? batch.offset : undefined;
 }
 
 function take(spool: Spool, acknowledged: Readonly<Record<string, bigint>>, isAligned: boolean): void {

@@ -65,12 +65,38 @@ test("a server that lost what it had acknowledged is told that it does not come 
   expect(batches?.map(({ offset }) => offset)).toEqual([4]);
 });
 
-test("a batch that the server never takes is given up as a gap", () => {
+test.each([
+  ["names none", undefined],
+  ["names one that is not there", 7],
+])("a server that never takes a batch and %s has the first one given up, as a gap", (_, named) => {
   const spool = open();
   fill(spool, 3);
-  spool.dropFirst();
+  spool.giveUp(named);
   expect(spool.read(1_000)).toMatchObject({ gap: { first: 0, through: 0, batches: 1 } });
   expect(offsets(spool)).toEqual([1, 2]);
+});
+
+test("a batch that the server never takes is given up alone: what comes before it goes first, then the gap and the rest", () => {
+  const spool = open();
+  fill(spool, 4);
+  spool.giveUp(2);
+  expect(spool.read(1_000)).toMatchObject({ gap: undefined, batches: [{ offset: 0 }, { offset: 1 }] });
+  spool.acknowledge(1);
+  expect(spool.read(1_000)).toMatchObject({ gap: { first: 2, through: 2, batches: 1 }, batches: [{ offset: 3 }] });
+  spool.acknowledge(3);
+  expect(spool.read(1_000)).toBeUndefined();
+  fill(spool, 1);
+  spool.giveUp(4);
+  expect(spool.read(1_000)).toMatchObject({ gap: { first: 4, through: 4, batches: 1 }, batches: [] });
+});
+
+test("a batch that was dropped for room after the server named it is not waited for", () => {
+  const spool = open(1_048_576 + 700_000);
+  fill(spool, 2, 600_000);
+  spool.giveUp(1);
+  fill(spool, 2, 600_000);
+  expect(spool.read(64 * 1_048_576)).toMatchObject({ gap: { first: 0, through: 1, batches: 2 } });
+  expect(offsets(spool)).toEqual([2, 3]);
 });
 
 test("a spool that was taken away begins a source of another name", () => {

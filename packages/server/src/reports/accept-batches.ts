@@ -6,7 +6,7 @@ import type { SourceOffset, UploadGap, UploadRecords, UploadStream } from "./upl
 /** What is new of an upload, and what to answer once it is stored. */
 export interface Accepted<Payload> {
   readonly nodeId: string;
-  readonly payloads: readonly { readonly payload: Payload; readonly capturedAt: number }[];
+  readonly payloads: readonly { readonly payload: Payload; readonly batch: Batch<Payload> }[];
   readonly gaps: readonly UploadGap[];
   readonly moved: readonly SourceOffset[];
   readonly acknowledged: Acknowledged;
@@ -43,7 +43,7 @@ export class SourceOffsets {
     if (!this.#confirmed.has(nodeId)) throw new Problem("auth.refused");
     const known = this.#next.get(nodeId) ?? new Map<string, number>();
     const next = new Map(known);
-    const payloads: { payload: Payload; capturedAt: number }[] = [];
+    const payloads: { payload: Payload; batch: Batch<Payload> }[] = [];
     const gaps: UploadGap[] = [];
     for (const batch of batches) {
       const first = next.get(batch.source) ?? 0;
@@ -52,7 +52,7 @@ export class SourceOffsets {
       const { source, content, capturedAt } = batch;
       if (batch.offset > first) throw new Problem("uploads.out_of_order", { detail: `${source} goes on at ${first}.` });
       next.set(source, last + 1);
-      if (content.kind === "payload") payloads.push({ payload: content.payload, capturedAt });
+      if (content.kind === "payload") payloads.push({ payload: content.payload, batch });
       else
         gaps.push({
           nodeId,

@@ -1,7 +1,8 @@
 import { canonicalJson, Problem } from "@gatehouse/core";
 import { SourceOffsets } from "./accept-batches.ts";
-import type { Upload } from "./batch.ts";
+import type { Batch, Upload } from "./batch.ts";
 import type { EventRecords, NewEvent } from "./event-records.ts";
+import { RefusedBatch } from "./refused-batch.ts";
 import type { ReportedRun, RunRecords } from "./run-records.ts";
 import { idsOf, newest, type Outcome } from "./store-telemetry.ts";
 import { MAX_SNAPSHOT_RUNS } from "./upload-limits.ts";
@@ -69,8 +70,8 @@ async function storeOne(
 ): Promise<Outcome<RunReport>> {
   await requireOwn(tx.runs, upload);
   const accepted = offsets.accept(upload);
-  for (const { payload, capturedAt } of accepted.payloads) {
-    const own = { nodeId: upload.nodeId, capturedAt };
+  for (const { payload, batch } of accepted.payloads) {
+    const own = { nodeId: upload.nodeId, batch };
     if (payload.kind === "run") await write(tx, own, [payload.run]);
     else {
       const rest = await takeSnapshot(tx, { ...own, snapshot: payload }, room);
@@ -85,11 +86,15 @@ async function storeOne(
 
 /** Before anything is written: of an upload of changes all counts or nothing. */
 async function requireOwn(runs: RunRecords, { nodeId, batches }: Upload<RunReport>): Promise<void> {
-  const named = batches.flatMap(({ content }) =>
-    content.kind === "payload" && content.payload.kind === "run" ? [content.payload.run.runId] : [],
+  const named = batches.flatMap((batch) =>
+    batch.content.kind === "payload" && batch.content.payload.kind === "run"
+      ? [{ batch, runId: batch.content.payload.run.runId }]
+      : [],
   );
-  const known = await runs.find([...new Set(named)]);
-  if (known.some((run) => run.nodeId !== nodeId)) throw new Problem("runs.foreign");
+  const known = await runs.find([...new Set(named.map(({ runId }) => runId))]);
+  const theirs = new Set(known.filter((run) => run.nodeId !== nodeId).map(({ runId }) => runId));
+  const foreign = named.find(({ runId }) => theirs.has(runId));
+  if (foreign !== undefined) throw new RefusedBatch("runs.foreign", foreign.batch);
 }
 
 type Snapshot = Extract<RunReport, { readonly kind: "snapshot" }>;
@@ -100,7 +105,8 @@ function withSnapshot({ nodeId, batches }: Upload<RunReport>, payload: Snapshot)
 
 interface Captured {
   readonly nodeId: string;
-  readonly capturedAt: number;
+  /** In which it came. */
+  readonly batch: Pick<Batch<unknown>, "source" | "offset" | "capturedAt">;
 }
 
 /** Stores as much of a snapshot as there is room for; `undefined`: that was all of it. */
@@ -119,17 +125,19 @@ async function takeSnapshot(
   const gone = live.filter((runId) => !named.has(runId));
   const part = gone.slice(0, room.runs);
   room.runs -= part.length;
-  const ended = (await tx.runs.find(part)).map((run) => ({ ...run, state: "gone", endedAt: own.capturedAt }) as const);
+  const ended = (await tx.runs.find(part)).map(
+    (run) => ({ ...run, state: "gone", endedAt: own.batch.capturedAt }) as const,
+  );
   await write(tx, own, ended);
   return part.length < gone.length ? { ...snapshot, stored } : undefined;
 }
 
 /** Writes what a node says of its runs, and what changed as events. Fails with `runs.foreign`. */
-async function write(tx: EventTransaction, { nodeId }: Captured, runs: readonly SaidRun[]): Promise<void> {
+async function write(tx: EventTransaction, { nodeId, batch }: Captured, runs: readonly SaidRun[]): Promise<void> {
   const reportedAt = tx.now();
   const said = lastWords(runs).map((run) => ({ ...run, nodeId, reportedAt }));
   const before = new Map((await tx.runs.find(said.map(({ runId }) => runId))).map((run) => [run.runId, run]));
-  if ([...before.values()].some((run) => run.nodeId !== nodeId)) throw new Problem("runs.foreign");
+  if ([...before.values()].some((run) => run.nodeId !== nodeId)) throw new RefusedBatch("runs.foreign", batch);
   await tx.runs.put(said);
   await tx.events.append(said.filter(({ runId, state }) => before.get(runId)?.state !== state).map(eventOf));
 }

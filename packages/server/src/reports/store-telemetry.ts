@@ -1,6 +1,6 @@
-import { Problem } from "@gatehouse/core";
 import { SourceOffsets } from "./accept-batches.ts";
-import type { Acknowledged, Upload } from "./batch.ts";
+import type { Acknowledged, Batch, Upload } from "./batch.ts";
+import { RefusedBatch } from "./refused-batch.ts";
 import type { RunRecords } from "./run-records.ts";
 import type { SampleRecords, StoredSample } from "./sample-records.ts";
 import type { UploadRecords } from "./upload-records.ts";
@@ -64,20 +64,18 @@ export function idsOf(uploads: readonly { readonly nodeId: string }[]): readonly
 }
 
 async function ownersOf(runs: RunRecords, uploads: readonly Upload<Samples>[]): Promise<ReadonlyMap<string, string>> {
-  const named = new Set(uploads.flatMap(runIdsOf));
+  const named = new Set(uploads.flatMap(({ batches }) => batches.flatMap(runIdsOf)));
   const known = await runs.find([...named]);
   return new Map(known.map(({ runId, nodeId }) => [runId, nodeId]));
 }
 
 function requireOwn(upload: Upload<Samples>, owners: ReadonlyMap<string, string>): void {
-  const foreign = runIdsOf(upload).some((runId) => (owners.get(runId) ?? upload.nodeId) !== upload.nodeId);
-  if (foreign) throw new Problem("runs.foreign");
+  const { nodeId, batches } = upload;
+  const foreign = batches.find((batch) => runIdsOf(batch).some((runId) => (owners.get(runId) ?? nodeId) !== nodeId));
+  if (foreign !== undefined) throw new RefusedBatch("runs.foreign", foreign);
 }
 
-function runIdsOf({ batches }: Upload<Samples>): readonly string[] {
-  const ids = new Set<string>();
-  for (const { content } of batches) {
-    if (content.kind === "payload") for (const { runId } of content.payload) if (runId !== "") ids.add(runId);
-  }
-  return [...ids];
+function runIdsOf({ content }: Batch<Samples>): readonly string[] {
+  if (content.kind === "gap") return [];
+  return [...new Set(content.payload.map(({ runId }) => runId))].filter((runId) => runId !== "");
 }

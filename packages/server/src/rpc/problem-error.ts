@@ -1,7 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ProblemRow, toProblem } from "@gatehouse/core";
-import { NONCE_HEADER, PROBLEM_HEADER } from "@gatehouse/kit";
+import { BATCH_HEADER, NONCE_HEADER, PROBLEM_HEADER } from "@gatehouse/kit";
 import { SlowDownProblem } from "../limits/slow-down-problem.ts";
+import { RefusedBatch } from "../reports/refused-batch.ts";
 import { NonceProblem } from "./nonce-problem.ts";
 
 const CODES: Readonly<Record<ProblemRow["rpc"], Code>> = {
@@ -25,6 +26,7 @@ export function toConnectError(thrown: unknown): ConnectError {
   const error = new ConnectError(problem.message, CODES[problem.row.rpc]);
   error.metadata.set(PROBLEM_HEADER, problem.code);
   if (problem instanceof NonceProblem) error.metadata.set(NONCE_HEADER, problem.nonce);
+  if (problem instanceof RefusedBatch) error.metadata.set(BATCH_HEADER, `${problem.source} ${problem.offset}`);
   if (problem instanceof SlowDownProblem) {
     error.metadata.set("retry-after", String(Math.ceil(problem.retryAfterMs / 1_000)));
   }

@@ -721,7 +721,8 @@ export declare const NodeGatewayService: GenService<{
     output: typeof UploadHeartbeatResponseSchema;
   },
   /**
-   * Batches of one source in the order of their offsets; the answer acknowledges the highest contiguous one.
+   * Batches of one source in the order of their offsets; the answer acknowledges the highest contiguous one. A refusal
+   * for one batch alone (`runs.foreign`) names it in its metadata: `gatehouse-batch: <source> <offset>`.
    *
    * @generated from rpc gatehouse.gateway.v1.NodeGatewayService.UploadTelemetry
    */
