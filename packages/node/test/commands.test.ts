@@ -32,12 +32,12 @@ class Signer {
 
   command(seq: number, more: Partial<Asked> = {}) {
     const asked: Asked = { ...FRESH, commandId: randomUUID(), idempotencyKey: randomUUID(), ...more };
-    const { kind, nodeId, commandId, idempotencyKey, notAfter } = asked;
+    const { kind, nodeId, commandId, idempotencyKey, notAfter, epoch } = asked;
     const payload = toBinary(CommandPayloadSchema, create(CommandPayloadSchema, { kind }));
     const payloadSha256 = new Uint8Array(createHash("sha256").update(payload).digest());
-    const own = { orgId: "acme", nodeId, actor: "operator:ada", epoch: 1, seq, commandId, idempotencyKey, notAfter };
+    const own = { orgId: "acme", nodeId, actor: "operator:ada", epoch, seq, commandId, idempotencyKey, notAfter };
     const signature = new Uint8Array(sign(null, commandTuple({ ...own, payloadSha256 }), this.#pair.privateKey));
-    const counted = { epoch: 1n, seq: BigInt(seq), notAfter: BigInt(notAfter) };
+    const counted = { epoch: BigInt(epoch), seq: BigInt(seq), notAfter: BigInt(notAfter) };
     const header = { commandId, idempotencyKey, actor: own.actor, ...counted, payloadSha256, keyId: "k1", signature };
     return create(CommandSchema, { header, payload });
   }
@@ -49,9 +49,10 @@ interface Asked {
   readonly commandId: string;
   readonly idempotencyKey: string;
   readonly notAfter: number;
+  readonly epoch: number;
 }
 
-const FRESH = { kind: PING, nodeId: "n1", notAfter: NOW + 60_000 } as const;
+const FRESH = { kind: PING, nodeId: "n1", notAfter: NOW + 60_000, epoch: 1 } as const;
 
 /** A node's executor over a real journal, with handlers that count what they did. */
 class Executing implements AsyncDisposable {
@@ -167,6 +168,7 @@ describe("a node", () => {
   test.each([
     ["another key signed", () => new Signer().command(1), Ack_Status.FORBIDDEN],
     ["is another node's", () => signer.command(1, { nodeId: "n2" }), Ack_Status.FORBIDDEN],
+    ["is for another epoch than its key's", () => signer.command(1, { epoch: 2 ** 52 }), Ack_Status.FORBIDDEN],
     ["has another payload than was signed", () => swapped(signer), Ack_Status.FORBIDDEN],
     ["has expired", () => signer.command(1, { notAfter: NOW }), Ack_Status.EXPIRED],
     ["may be begun too late", () => signer.command(1, { notAfter: NOW + 90_000_000 }), Ack_Status.BAD_REQUEST],

@@ -223,6 +223,23 @@ test("a bundle key that a newer key set took out of service signs nothing, whate
   expect(vault.list()).toHaveLength(1);
 });
 
+test("what the keys of one epoch sign for another counts for nothing: the epoch that takes them out of service is followed", async () => {
+  const credential = await server.seal("gh");
+  await vault.apply(await server.bundle(server.parts([credential])));
+  for (const epoch of [2, 2 ** 52]) {
+    await expectRefused(await server.bundle(server.parts([]), { epoch }), "bundle.refused");
+    const revoking = vault.revoke(server.revocation([credential.credentialId], 9, epoch), async () => undefined);
+    await expect(revoking).rejects.toMatchObject({ code: "bundle.refused" });
+  }
+  expect(vault.list()).toHaveLength(1);
+  const by = makePair("ed25519");
+  const keySet = JSON.stringify(server.keySetOf(2, by));
+  const part = { kind: "key_set", id: "key-set", version: 2, content: keySet } as const;
+  await vault.apply(await server.bundle([...server.parts([credential]), part], { generation: 1, epoch: 2, by }));
+  expect(vault.bundle?.signed).toMatchObject({ epoch: 2, generation: 1 });
+  expect(vault.list()).toHaveLength(1);
+});
+
 test("a roster that the host learned elsewhere is not rolled back by a bundle", async () => {
   await vault.apply(await server.bundle(server.parts([], server.roster(2))));
   await server.remember({ roster: describeRoster(server.roster(4)) });

@@ -45,6 +45,17 @@ test("a word that was heard before, is nobody's, or of a generation or epoch tha
   expect(keeper.untilSeconds).toBe(50 + BOUND_S);
 });
 
+test("a word for another epoch than that of the key that signed it is never heard: later ones would all be older", async () => {
+  const keeper = await open();
+  const trust = await readTrust(server.directory);
+  if (trust === undefined) throw new Error("the node has no server");
+  const far = { epoch: 2 ** 52, generation: 1 };
+  await expect(keeper.hear(server.word(20, far), trust, far)).rejects.toMatchObject({ code: "bundle.refused" });
+  expect(keeper.untilSeconds).toBe(0);
+  await hear(keeper, server.word(10));
+  expect(keeper.untilSeconds).toBe(50 + BOUND_S);
+});
+
 test("it is remembered: since the same boot as it was, after a reboot by the wall clock, backwards not at all", async () => {
   await hear(await open(), server.word(10));
   expect((await open()).untilSeconds).toBe(50 + BOUND_S);

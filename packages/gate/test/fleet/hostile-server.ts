@@ -73,6 +73,13 @@ interface RosterOptions {
   readonly others?: readonly Uint8Array[];
 }
 
+interface SignedState {
+  readonly generation?: number;
+  readonly nodeId?: string;
+  readonly epoch?: number;
+  readonly by?: Pair;
+}
+
 /** An organisation and one of its nodes, at a server that holds every serving key and answers as it likes. */
 export class HostileServer implements AsyncDisposable {
   readonly directory: string;
@@ -185,7 +192,7 @@ export class HostileServer implements AsyncDisposable {
   }
 
   /** Signs whatever parts as the node's next desired state, and puts them where the node's daemon does. */
-  async bundle(parts: readonly BundlePart[], { generation = this.#generation + 1, nodeId = this.nodeId } = {}) {
+  async bundle(parts: readonly BundlePart[], { generation = this.#generation + 1, ...state }: SignedState = {}) {
     this.#generation = Math.max(generation, this.#generation);
     const encoder = new TextEncoder();
     const folder = new PartFolder(this.directory);
@@ -193,13 +200,17 @@ export class HostileServer implements AsyncDisposable {
     const entries = parts.map(({ kind, id, version, content }) => {
       return { kind, id, version, sha256: base64url(sha256(content)) };
     });
-    return this.sign(writeManifest(entries), generation, nodeId);
+    return this.sign(writeManifest(entries), generation, state);
   }
 
-  sign(manifest: string, generation: number, nodeId = this.nodeId): SignedBundle {
-    const state = { orgId: this.orgId, nodeId, epoch: 1, generation };
-    const signature = this.bundleKey.sign(bundleTuple(state, 5, sha256(manifest)));
-    return { epoch: 1, generation, issuedAt: 5, manifest, keyId: "b", signature };
+  sign(
+    manifest: string,
+    generation: number,
+    { nodeId = this.nodeId, epoch = 1, by = this.bundleKey }: SignedState = {},
+  ) {
+    const state = { orgId: this.orgId, nodeId, epoch, generation };
+    const signature = by.sign(bundleTuple(state, 5, sha256(manifest)));
+    return { epoch, generation, issuedAt: 5, manifest, keyId: "b", signature } satisfies SignedBundle;
   }
 
   /** Its word that a generation was the newest at that time. */
@@ -208,9 +219,9 @@ export class HostileServer implements AsyncDisposable {
     return { epoch, generation, serverTime, keyId: "b", signature: by.sign(freshnessTuple(state, serverTime)) };
   }
 
-  revocation(ids: readonly string[], generation: number): SignedRevocation {
-    const state = { orgId: this.orgId, nodeId: this.nodeId, epoch: 1, generation };
-    return { epoch: 1, generation, ids, keyId: "b", signature: this.bundleKey.sign(revocationTuple(state, ids)) };
+  revocation(ids: readonly string[], generation: number, epoch = 1): SignedRevocation {
+    const state = { orgId: this.orgId, nodeId: this.nodeId, epoch, generation };
+    return { epoch, generation, ids, keyId: "b", signature: this.bundleKey.sign(revocationTuple(state, ids)) };
   }
 
   #nodeFile() {

@@ -101,17 +101,21 @@ function newestKeySet(offered: unknown, { keySet, serverIdentityKey }: BundleTru
 function requireSignature(signed: SignedBundle, keySet: KeySetDocument, { orgId, nodeId }: BundleTrust): void {
   const { epoch, generation, issuedAt, manifest, keyId, signature } = signed;
   const tuple = bundleTuple({ orgId, nodeId, epoch, generation }, issuedAt, sha256(manifest));
-  if (!isByBundleKey(keySet, keyId, { tuple, signature })) throw refused("It is not signed by the bundle key.");
+  if (!isByBundleKey(keySet, { epoch, keyId }, { tuple, signature }))
+    throw refused("It is not signed by the bundle key.");
 }
 
-/** Whether the bundle key of that id in the key set signed these bytes. */
+/**
+ * Whether the bundle key of that id in the key set signed these bytes, for the key set's own epoch: who has its keys for
+ * a while would otherwise sign for one that no later key set reaches.
+ */
 export function isByBundleKey(
   keySet: KeySetDocument,
-  keyId: string,
+  { epoch, keyId }: { readonly epoch: number; readonly keyId: string },
   { tuple, signature }: { readonly tuple: Uint8Array; readonly signature: Uint8Array },
 ): boolean {
   const found = keysFor(keySet, "bundle").find(({ id }) => id === keyId);
-  return found !== undefined && verifySignature(found.key, tuple, signature);
+  return found !== undefined && epoch === keySet.epoch && verifySignature(found.key, tuple, signature);
 }
 
 /** A higher version stands in place of the one that is known, where neither was signed apart from the other. */

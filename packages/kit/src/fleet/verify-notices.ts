@@ -26,7 +26,7 @@ export function isFreshnessOf(
   { epoch, generation, serverTime, keyId, signature }: SignedFreshness,
 ): boolean {
   const tuple = freshnessTuple({ orgId, nodeId, epoch, generation }, serverTime);
-  return isByBundleKey(keySet, keyId, { tuple, signature });
+  return isByBundleKey(keySet, { epoch, keyId }, { tuple, signature });
 }
 
 export function isRevocationOf(
@@ -34,5 +34,5 @@ export function isRevocationOf(
   { epoch, generation, ids, keyId, signature }: SignedRevocation,
 ): boolean {
   const tuple = revocationTuple({ orgId, nodeId, epoch, generation }, ids);
-  return isByBundleKey(keySet, keyId, { tuple, signature });
+  return isByBundleKey(keySet, { epoch, keyId }, { tuple, signature });
 }

@@ -51,7 +51,8 @@ function isOurs(header: CommandHeader, payload: Uint8Array, { orgId, nodeId, key
   const { actor, commandId, idempotencyKey, payloadSha256, keyId, signature } = header;
   const counted = { epoch: Number(header.epoch), seq: Number(header.seq), notAfter: Number(header.notAfter) };
   const isCounted = Object.values(counted).every((count) => Number.isSafeInteger(count) && count > 0);
-  if (!isCounted || !constantTimeEqual(sha256(payload), payloadSha256)) return false;
+  // For another epoch it would stand before all that keys of a later one sign.
+  if (!isCounted || counted.epoch !== keySet.epoch || !constantTimeEqual(sha256(payload), payloadSha256)) return false;
   const tuple = commandTuple({ orgId, nodeId, actor, commandId, idempotencyKey, payloadSha256, ...counted });
   return keysFor(keySet, "command").some(({ id, key }) => id === keyId && verifySignature(key, tuple, signature));
 }
