@@ -1,6 +1,6 @@
-import type { DescMessage, Message } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import type { CheckMessage } from "@gatehouse/wire";
+import { passAlong } from "./pass-along.ts";
 
 /** Holds what comes in to the rules beside its fields: whole messages, and each message of a stream. */
 export function checkMessages(check: CheckMessage): Interceptor {
@@ -9,13 +9,7 @@ export function checkMessages(check: CheckMessage): Interceptor {
       check(request.method.input, request.message);
       return next(request);
     }
-    return next({ ...request, message: checked(request.message, request.method.input, check) });
+    const { input } = request.method;
+    return next({ ...request, message: passAlong(request.message, { onItem: (message) => check(input, message) }) });
   };
-}
-
-async function* checked(messages: AsyncIterable<Message>, schema: DescMessage, check: CheckMessage) {
-  for await (const message of messages) {
-    check(schema, message);
-    yield message;
-  }
 }

@@ -1,10 +1,10 @@
-import type { Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { type Clock, PROBLEMS, toProblem } from "@gatehouse/core";
 import type { Log } from "@gatehouse/kit";
 import { callerRow, loggable } from "@gatehouse/wire";
 import type { ServerCounters } from "../metrics.ts";
 import { PEER_ADDRESS } from "./caller.ts";
+import { passAlong } from "./pass-along.ts";
 import { toConnectError } from "./problem-error.ts";
 
 type Called = Parameters<ReturnType<Interceptor>>[0];
@@ -38,7 +38,8 @@ export function logCalls({ log, clock, counters }: LogCallsDeps): Interceptor {
     try {
       const response = await next(request);
       counters.countCall(own.rpc, "ok");
-      if (response.stream) return { ...response, message: watched(response.message, report) };
+      // A stream fails after its call was answered: the same report, later.
+      if (response.stream) return { ...response, message: passAlong(response.message, { onFailure: report }) };
       log.debug("call answered", {
         ...own,
         body: bodyOf(request),
@@ -54,13 +55,4 @@ export function logCalls({ log, clock, counters }: LogCallsDeps): Interceptor {
 function bodyOf(request: Called): object | undefined {
   const row = callerRow(request.service.typeName, request.method.localName);
   return request.stream ? undefined : loggable(request.method.input, request.message, row?.log ?? "suppress");
-}
-
-/** A stream fails after its call was answered: the same report, later. */
-async function* watched(messages: AsyncIterable<Message>, report: (failure: unknown) => Error) {
-  try {
-    yield* messages;
-  } catch (failure) {
-    throw report(failure);
-  }
 }

@@ -34,24 +34,55 @@ export function readBody(request: Http2ServerRequest, { maxBytes, held }: Arriva
  * The messages of a stream, each whole with its prefix, as they come. The library looks at all that is there of a
  * message whenever a frame brings more of it: a message in frames of a byte took it minutes. Fails as the former.
  */
-export async function* readEnvelopes(
-  chunks: AsyncIterable<Buffer>,
-  { maxBytes, held }: ArrivalBounds,
-): AsyncGenerator<Buffer> {
-  const gathered = new Gathered();
+export async function* readEnvelopes(chunks: AsyncIterable<Buffer>, bounds: ArrivalBounds): AsyncGenerator<Buffer> {
+  const envelopes = new Envelopes(bounds);
   for await (const chunk of chunks) {
-    gathered.append(chunk);
-    held.set(gathered.bytes);
-    const { all } = gathered;
-    let at = 0;
-    for (let end = endOfEnvelope(all, at, maxBytes); end <= all.length; end = endOfEnvelope(all, at, maxBytes)) {
-      yield all.subarray(at, end);
-      at = end;
-    }
-    if (at > 0) gathered.keepFrom(at);
-    held.set(gathered.bytes);
+    envelopes.add(chunk);
+    for (let one = envelopes.take(); one !== undefined; one = envelopes.take()) yield one;
   }
-  if (gathered.bytes > 0) throw new Problem("api.malformed", { detail: "A message is not whole." });
+  envelopes.end();
+}
+
+/** Makes envelopes of chunks, whatever their lengths. */
+export class Envelopes {
+  readonly #bounds: ArrivalBounds;
+  readonly #gathered = new Gathered();
+  /** Where the next one begins. */
+  #at = 0;
+
+  constructor(bounds: ArrivalBounds) {
+    this.#bounds = bounds;
+  }
+
+  /** What is there and not taken. */
+  get bytes(): number {
+    return this.#gathered.bytes - this.#at;
+  }
+
+  add(chunk: Buffer): void {
+    this.#gathered.append(chunk);
+    this.#bounds.held.set(this.#gathered.bytes);
+  }
+
+  /** The next one once it is whole. Fails as the library for a long one, as soon as it says so. */
+  take(): Buffer | undefined {
+    const { all } = this.#gathered;
+    const end = endOfEnvelope(all, this.#at, this.#bounds.maxBytes);
+    if (end <= all.length) {
+      const envelope = all.subarray(this.#at, end);
+      this.#at = end;
+      return envelope;
+    }
+    if (this.#at > 0) this.#gathered.keepFrom(this.#at);
+    this.#at = 0;
+    this.#bounds.held.set(this.#gathered.bytes);
+    return undefined;
+  }
+
+  /** Nothing comes after what is there. Fails with `api.malformed` where that is no whole one. */
+  end(): void {
+    if (this.bytes > 0) throw new Problem("api.malformed", { detail: "A message is not whole." });
+  }
 }
 
 /** Beyond what is there while its prefix is not. */

@@ -14,7 +14,7 @@ import type { Held } from "../../limits/held-bytes.ts";
 import { toConnectError } from "../problem-error.ts";
 import type { PlainMethod } from "./plain-method.ts";
 import { readMessages, readOnce, readOne } from "./read-request.ts";
-import { endResponse, writeMessage, writeMessages } from "./write-response.ts";
+import { endResponse, GRPC_TYPE, type WriteOptions, writeMessage, writeMessages } from "./write-response.ts";
 
 export interface PlainOptions {
   /** The outermost first; the same that all other calls go through. */
@@ -59,7 +59,7 @@ function serve(plain: PlainMethod, options: PlainOptions): PlainHandle {
   options.signal.addEventListener("abort", () => {
     for (const gone of open) gone.abort(options.signal.reason);
   });
-  const call = invoke(plain, options);
+  const own = { ...options, call: invoke(plain, options) };
   return (request, response, held) => {
     // Whoever breaks the connection is told nothing more.
     response.on("error", () => undefined);
@@ -69,7 +69,7 @@ function serve(plain: PlainMethod, options: PlainOptions): PlainHandle {
     request.once("close", () => gone.abort(GONE));
     if (options.signal.aborted) gone.abort(options.signal.reason);
     const exchange = { request, response, held, signal: gone.signal };
-    void answer(plain, { ...options, call }, exchange).finally(() => open.delete(gone));
+    void answer(plain, own, exchange).finally(() => open.delete(gone));
   };
 }
 
@@ -83,21 +83,37 @@ interface Exchange {
   readonly signal: AbortSignal;
 }
 
-async function answer(plain: PlainMethod, options: PlainOptions & { readonly call: Call }, exchange: Exchange) {
+type Calling = PlainOptions & { readonly call: Call };
+
+async function answer(plain: PlainMethod, options: Calling, exchange: Exchange): Promise<void> {
   const { request, response } = exchange;
-  const { call, maxMessageBytes: maxBytes } = options;
-  const trailer = new Headers({ "grpc-status": "0" });
+  let failure: ConnectError | undefined;
   try {
-    const answered = await call(await openRequest(plain, options, exchange));
-    const { header } = answered;
-    const own = { schema: plain.method.output, header, maxBytes, isGzipped: takesGzip(plain, request) };
-    if (answered.stream) await writeMessages(answered.message, own, response);
-    else await writeMessage(answered.message, own, response);
-  } catch (failure) {
+    const begun = await begin(plain, options, exchange);
+    if ("messages" in begun) await writeMessages(begun.messages, begun.write, response);
+    else await writeMessage(begun.message, begun.write, response);
+  } catch (thrown) {
     // Failures of the call come as what may be told; whatever else is thrown is nobody's business.
-    setTrailerStatus(trailer, toConnectError(failure));
+    failure = toConnectError(thrown);
   }
+  const trailer = new Headers({ "grpc-status": "0" });
+  if (failure !== undefined) setTrailerStatus(trailer, failure);
   endResponse(request, response, trailer);
+}
+
+type Begun = { readonly write: WriteOptions } & (
+  | { readonly message: object }
+  | { readonly messages: AsyncIterable<object> }
+);
+
+/** Makes the call. Of what was asked and answered a stream keeps no more than this for as long as it stays open. */
+async function begin(plain: PlainMethod, options: Calling, exchange: Exchange): Promise<Begun> {
+  const answered = await options.call(await openRequest(plain, options, exchange));
+  const isGzipped = takesGzip(plain, exchange.request);
+  const encoding = isGzipped ? { "grpc-encoding": "gzip" } : {};
+  const head = { ...Object.fromEntries(answered.header), ...encoding, "content-type": GRPC_TYPE };
+  const write = { schema: plain.method.output, head, maxBytes: options.maxMessageBytes, isGzipped };
+  return answered.stream ? { write, messages: answered.message } : { write, message: answered.message };
 }
 
 /** A stream that stays open says little, and would hold a compressor's memory. */

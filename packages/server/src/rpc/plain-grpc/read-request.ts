@@ -1,7 +1,8 @@
 import type { Http2ServerRequest } from "node:http2";
 import { type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
 import { Problem } from "@gatehouse/core";
-import { type ArrivalBounds, PREFIX_BYTES, readBody, readEnvelopes } from "../read-body.ts";
+import { type ArrivalBounds, PREFIX_BYTES, readBody } from "../read-body.ts";
+import { ArrivingMessages } from "./arriving-messages.ts";
 
 /** How messages of a call are read: what they are, and what they may take. */
 export interface ReadOptions extends ArrivalBounds {
@@ -9,10 +10,8 @@ export interface ReadOptions extends ArrivalBounds {
 }
 
 /** The messages of a stream, as they come. Fails with `api.malformed`, or as the library does for what is too large. */
-export async function* readMessages(request: Http2ServerRequest, { schema, ...bounds }: ReadOptions) {
-  // The answer still goes out when nobody reads on.
-  const chunks: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
-  for await (const envelope of readEnvelopes(chunks, bounds)) yield parse(schema, envelope);
+export function readMessages(request: Http2ServerRequest, { schema, ...bounds }: ReadOptions): AsyncIterable<Message> {
+  return new ArrivingMessages(request, bounds, (envelope) => parse(schema, envelope));
 }
 
 /** The one message of a call. Fails as the former, and for fewer or more. */

@@ -7,14 +7,14 @@ import { encodeEnvelope } from "@connectrpc/connect/protocol";
 
 export interface WriteOptions {
   readonly schema: DescMessage;
-  /** What belongs in the head; it is known with the first message. */
-  readonly header: Headers;
+  /** What belongs in the head, which goes out with the first message. */
+  readonly head: Readonly<Record<string, string>>;
   readonly maxBytes: number;
-  /** The caller takes large messages compressed. */
+  /** The caller takes large messages compressed; the head says so. */
   readonly isGzipped: boolean;
 }
 
-const CONTENT_TYPE = "application/grpc+proto";
+export const GRPC_TYPE = "application/grpc+proto";
 /** Smaller messages gain nothing. */
 const GZIP_FROM_BYTES = 1_024;
 const compress = promisify(gzip);
@@ -33,14 +33,12 @@ export async function writeMessages(
 
 export async function writeMessage(
   message: object,
-  { schema, header, maxBytes, isGzipped }: WriteOptions,
+  { schema, head, maxBytes, isGzipped }: WriteOptions,
   response: Http2ServerResponse,
 ): Promise<void> {
   const bytes = toBinary(schema, create(schema, message as never));
   if (bytes.length > maxBytes) throw new ConnectError("message is larger than allowed", Code.ResourceExhausted);
-  const encoding = isGzipped ? { "grpc-encoding": "gzip" } : {};
-  if (!response.headersSent)
-    response.writeHead(200, { ...Object.fromEntries(header), ...encoding, "content-type": CONTENT_TYPE });
+  if (!response.headersSent) response.writeHead(200, head);
   const isLarge = isGzipped && bytes.length >= GZIP_FROM_BYTES;
   const envelope = isLarge ? encodeEnvelope(1, await compress(bytes)) : encodeEnvelope(0, bytes);
   if (!isGone(response) && !response.write(envelope)) await drained(response);
@@ -49,11 +47,12 @@ export async function writeMessage(
 /** Says how the call ended. */
 export function endResponse(request: Http2ServerRequest, response: Http2ServerResponse, trailer: Headers): void {
   if (isGone(response)) return;
-  if (!response.headersSent) response.writeHead(200, { "content-type": CONTENT_TYPE });
+  if (!response.headersSent) response.writeHead(200, { "content-type": GRPC_TYPE });
   response.addTrailers(Object.fromEntries(trailer));
   response.end();
   // What the caller still sends is let go of: a stream is over when both its halves are. One of which nothing was read is
   // closed by Node itself, but only while nobody begins to.
+  request.removeAllListeners("data");
   if (request.readableDidRead) request.resume();
 }
 
