@@ -1,4 +1,4 @@
-import { homedir } from "node:os";
+import { userInfo } from "node:os";
 import { isAbsolute, join } from "node:path";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -32,5 +32,6 @@ function baseDirectory(env: Environment, name: string): string | undefined {
 
 function home(env: Environment): string {
   const path = env.HOME;
-  return path !== undefined && isAbsolute(path) ? path : homedir();
+  // An empty or relative HOME leads into the working directory, and what lies there may be anybody's.
+  return path !== undefined && isAbsolute(path) ? path : userInfo().homedir;
 }

@@ -1,4 +1,5 @@
 import { writeFile } from "node:fs/promises";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { CONFIG_KEYS, describeConfig, loadConfig, renderConfigReference } from "../../src/index.ts";
@@ -12,6 +13,15 @@ async function withFile(text: string, env: Record<string, string> = {}, flags: R
   await writeFile(file, text);
   return { place: place.path, config: loadConfig({ file, env: { ...HOME, ...env }, flags }) };
 }
+
+test.each(["", "here", "."])(
+  "a HOME of %j leads nowhere: it would be the working directory, whoever wrote there",
+  (HOME) => {
+    const config = loadConfig({ env: { HOME } });
+    expect(config.state.dir).toBe(join(userInfo().homedir, ".local/state/gatehouse"));
+    expect(config.node.workspaceRoots).toEqual([join(userInfo().homedir, ".local/share/gatehouse/workspaces")]);
+  },
+);
 
 test("without a file, variables and flags every key has its default and says so", () => {
   const config = loadConfig({ env: HOME });
