@@ -1,5 +1,7 @@
-import { base64url } from "@gatehouse/core";
+import { base64url, enrollmentTuple, formatFingerprint } from "@gatehouse/core";
+import { sha256 } from "@gatehouse/kit";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { confirmHost } from "../src/operator/confirm-host.ts";
 import { provenCredential } from "../src/operator/proven-credential.ts";
 import { resealCredential } from "../src/operator/reseal-credential.ts";
 import { findNodes } from "../src/operator/roster-nodes.ts";
@@ -8,6 +10,8 @@ import { type ListedNode, LyingServer, openedBy, type Sealed } from "./lying-ser
 
 const MILD = "mild_0123456789abcdefghijklmnopqrstuvwxyz";
 const GRAVE = "grave_0123456789abcdefghijklmnopqrstuvwxyz";
+
+const bytes = (length: number, fill: number) => new Uint8Array(length).fill(fill);
 
 let server: LyingServer;
 let good: ListedNode;
@@ -72,6 +76,43 @@ test("what a node hands over it seals onward itself, by an order that no other n
   const recipients = [good.encryptionKey, taken.encryptionKey];
   expect(server.ordered).toEqual([{ nodeIds: [good.nodeId], recipients }]);
   expect(server.put).toEqual([]);
+});
+
+describe("a host is put on the roster by the fingerprint that it printed", () => {
+  const keys = { identityKey: bytes(32, 1), encryptionKey: bytes(32, 2), caKey: bytes(91, 3) };
+  const host = { ...keys, codeSha256: bytes(32, 4), enrollmentId: "0190a1b2-0000-7000-8000-000000000001" };
+  const nodeId = "0190a1b2-0000-7000-8000-000000000002";
+  const printed = () => {
+    const { identityKey: serverIdentityKey, orgId, orgKey } = server.operator.server;
+    const { codeSha256 } = host;
+    return formatFingerprint(
+      sha256(enrollmentTuple({ ...keys, serverIdentityKey, orgId, orgKey, codeSha256, name: "n9" })),
+    );
+  };
+  const confirm = () => confirmHost(server.operator, "n9", printed());
+  beforeEach(() => {
+    server.shownNodes.set("n9", { id: nodeId, name: "n9" });
+    server.shownWaiting = host;
+  });
+
+  test("with exactly the keys that the fingerprint is of", async () => {
+    await confirm();
+    expect(server.confirmed).toMatchObject([{ nodes: [{}, {}, { nodeId, ...keys }] }]);
+    expect((await server.operator.files.nodeNames()).get("n9")).toBe(nodeId);
+  });
+
+  test.each<[string, object]>([
+    ["encryption key", { encryptionKey: bytes(32, 9) }],
+    ["identity key", { identityKey: bytes(32, 9) }],
+    ["authority", { caKey: bytes(91, 9) }],
+    ["code", { codeSha256: bytes(32, 9) }],
+  ])("and not where the server shows another %s: nothing is signed, nobody remembered", async (_, lie) => {
+    server.shownWaiting = { ...host, ...lie };
+    await expect(confirm()).rejects.toMatchObject({ code: "enroll.wrong_fingerprint" });
+    expect(server.confirmed).toEqual([]);
+    expect(await server.operator.files.roster()).toBeUndefined();
+    expect((await server.operator.files.nodeNames()).size).toBe(0);
+  });
 });
 
 describe("the document of a credential is taken", () => {

@@ -21,6 +21,7 @@ import {
   type SignedRoster,
   sealCredential,
   writeBindings,
+  writeRosterMessage,
 } from "@gatehouse/kit";
 import {
   AuditAdminService,
@@ -29,10 +30,12 @@ import {
   NodeAdminService,
   OrgAdminService,
   PolicyAdminService,
+  type Roster,
   type SealedCredential,
 } from "@gatehouse/wire";
 import type { Operator } from "../src/operator/open-operator.ts";
 import { OperatorFiles } from "../src/operator/operator-files.ts";
+import type { WaitingHost } from "../src/operator/waiting-host.ts";
 
 export type Sealed = Omit<SealedCredential, "$typeName" | "$unknown">;
 
@@ -55,6 +58,9 @@ export class LyingServer implements AsyncDisposable {
   /** What it answers when it is asked for a credential, and for a node. */
   readonly shown = new Map<string, Sealed>();
   readonly shownNodes = new Map<string, { readonly id: string; readonly name: string }>();
+  /** What it shows of a host that waits, beside its node; and the rosters that it was given to confirm by. */
+  shownWaiting: Partial<Omit<WaitingHost, "$typeName" | "node">> = {};
+  readonly confirmed: Roster[] = [];
   readonly #directory: string;
 
   private constructor(directory: string, { files, server, roster, nodes }: Parts) {
@@ -105,8 +111,13 @@ export class LyingServer implements AsyncDisposable {
           return {};
         },
       });
+      service(OrgAdminService, { getOrg: () => ({ roster: writeRosterMessage(this.roster) }) });
       service(NodeAdminService, {
-        getNode: ({ node }) => ({ node: this.shownNodes.get(node) ?? { name: node } }),
+        getNode: ({ node }) => ({ ...this.shownWaiting, node: this.shownNodes.get(node) ?? { name: node } }),
+        confirmNode: ({ roster }) => {
+          if (roster !== undefined) this.confirmed.push(roster);
+          return {};
+        },
         sendCommand: ({ nodeIds, payload }) => {
           const { kind } = fromBinary(CommandPayloadSchema, payload);
           if (kind.case === "reseal") this.ordered.push({ nodeIds, recipients: kind.value.recipients });

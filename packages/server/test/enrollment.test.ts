@@ -16,7 +16,7 @@ import {
 } from "./fleet-under-test.ts";
 import { apiKeyOf, awaitRequest, nonceOf, openJwe, openSealed, openSession } from "./host-session.ts";
 import { orgOnDatabase } from "./org-on-database.ts";
-import { storedRows } from "./stored-rows.ts";
+import { auditKinds, storedRows } from "./stored-rows.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -82,8 +82,10 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect((await nodeNames()).includes("n2-other")).toBe(false);
   });
 
-  test("unknown, expired, cancelled and foreign codes fail alike", async () => {
+  test("unknown, used, expired and cancelled codes fail alike", async () => {
     const unknown = `ghe_${base64url(hash("nobody"))}.${base64url(hash("pin").subarray(0, 16))}`;
+    const used = await on.org.createCode();
+    await new HostUnderTest(on.org, "n3u").register(used);
     const cancelled = await on.org.createCode();
     for (const { id, nodeId } of (await on.org.nodes.listEnrollmentCodes({}, on.org.headers)).enrollments) {
       if (nodeId === "") await on.org.nodes.cancelEnrollment({ enrollmentId: id }, on.org.headers);
@@ -91,13 +93,22 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const expired = await on.org.createCode();
     on.fleet.clock.advance(16 * MINUTE_MS);
     const errors = await Promise.all(
-      [unknown, cancelled, expired].map((code) =>
+      [unknown, used, cancelled, expired].map((code) =>
         new HostUnderTest(on.org, "n3").register(code).catch((error) => String(error)),
       ),
     );
     expect(new Set(errors).size).toBe(1);
     expect(errors[0]).toContain("cannot be used");
     expect(await nodeNames()).not.toContain("n3");
+  });
+
+  test("another organisation's code brings a host that believes in this one into neither, and stays good", async () => {
+    const stranger = await secondOrg("foreign");
+    const code = await stranger.createCode();
+    await expect(new HostUnderTest(on.org, "n3f").register(code)).rejects.toEqual(refused("enroll.bad_proof"));
+    expect(await nodeNames()).not.toContain("n3f");
+    expect((await stranger.nodes.listNodes({}, stranger.headers)).nodes).toEqual([]);
+    await new HostUnderTest(stranger, "n3f").register(code);
   });
 
   test("a name that is taken, a key that is enrolled and another name than the code's leave the code as it was", async () => {
@@ -130,6 +141,8 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await host.register(await on.org.createCode());
     await expect(on.org.confirm(host, "00000-00000-00000-00000")).rejects.toEqual(refused("enroll.wrong_fingerprint"));
     expect((await on.org.nodes.getNode({ node: "n9" }, on.org.headers)).node?.state).toBe(1);
+    expect(await rowsOf("api_keys", host)).toEqual([]);
+    expect(await auditKinds(on.database.location, on.org.orgId)).toContain("node.confirm_refused");
   });
 
   test("keys that were exchanged on the way are caught: the fingerprint is of the keys that the host proved", async () => {
@@ -142,6 +155,8 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await expect(
       on.org.nodes.confirmNode({ nodeId, enrollmentId, fingerprint: host.fingerprint, roster }, on.org.headers),
     ).rejects.toEqual(refused("roster.refused"));
+    expect((await on.org.nodes.getNode({ node: "n10" }, on.org.headers)).node?.state).toBe(1);
+    expect(await rowsOf("api_keys", host)).toEqual([]);
   });
 
   test("the newest roster's signature beside another node confirms nobody", async () => {
@@ -170,9 +185,28 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await expect(on.fleet.gateway.completeAuthHandshake(wrong.answer)).rejects.toEqual(refused("auth.refused"));
     const burnt = { ...wrong.answer, signature: signWith(host.identity, wrong.tuple) };
     await expect(on.fleet.gateway.completeAuthHandshake(burnt)).rejects.toEqual(refused("auth.refused"));
+    expect(await rowsOf("sessions", host)).toEqual([]);
     const right = await host.handshake(key);
     await on.fleet.gateway.completeAuthHandshake(right.answer);
+    const [opened] = await rowsOf("sessions", host);
     await expect(on.fleet.gateway.completeAuthHandshake(right.answer)).rejects.toEqual(refused("auth.refused"));
+    expect(await rowsOf("sessions", host)).toEqual([opened]);
+  });
+
+  test("a challenge that a host answered for another server opens nothing here, and is spent", async () => {
+    const host = await on.org.enroll("n11r");
+    const key = await apiKeyOf(host);
+    // Who stands between relays this server's challenge to a host that takes them for the other.
+    const others = [{ origin: "https://elsewhere.example" }, { serverIdentityKey: makePair("ed25519").publicKey }];
+    for (const other of others) {
+      const relayed = await host.handshake(key, host.identity, other);
+      await expect(on.fleet.gateway.completeAuthHandshake(relayed.answer)).rejects.toEqual(refused("auth.refused"));
+      await expect(on.fleet.gateway.completeAuthHandshake(relayed.answer)).rejects.toEqual(refused("auth.refused"));
+    }
+    expect(await rowsOf("sessions", host)).toEqual([]);
+    expect(await auditKinds(on.database.location, on.org.orgId)).toContain("handshake.refused");
+    await on.fleet.gateway.completeAuthHandshake((await host.handshake(key)).answer);
+    expect(await rowsOf("sessions", host)).toHaveLength(1);
   });
 
   test("another identity key gets no challenge for a stolen API key", async () => {
@@ -201,9 +235,11 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await expect(on.fleet.gateway.rotateApiKey({}, stolen)).rejects.toEqual(refused("auth.refused"));
     const elsewhere = await host.proof(sessionToken, "Leave", nonce);
     await expect(on.fleet.gateway.rotateApiKey({}, elsewhere)).rejects.toEqual(refused("auth.refused"));
+    expect(await rowsOf("api_keys", host)).toHaveLength(1);
     const good = await host.proof(sessionToken, "RotateApiKey", nonce);
     await on.fleet.gateway.rotateApiKey({}, good);
     await expect(on.fleet.gateway.rotateApiKey({}, good)).rejects.toEqual(refused("auth.refused"));
+    expect(await rowsOf("api_keys", host)).toHaveLength(2);
   });
 
   test("of the keys that a node asks for and never uses a few are good, so that ending it stays one short step", async () => {
@@ -279,14 +315,19 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     return (await on.org.nodes.listNodes({}, on.org.headers)).nodes.map(({ name }) => name);
   }
 
-  async function secondOrg(): Promise<OrgUnderTest> {
+  async function rowsOf(table: "api_keys" | "sessions", { registered }: HostUnderTest) {
+    const rows = (await storedRows(on.database.location, on.org.orgId, table)) as unknown as { node_id: string }[];
+    return rows.filter((row) => row.node_id === registered.nodeId);
+  }
+
+  async function secondOrg(name = "stranger"): Promise<OrgUnderTest> {
     await using store = await connectStore(on.database.location, on.fleet.clock);
     let setupCode = "";
     const keep = async (code: string) => {
       setupCode = code;
     };
     await makeSetupCode({ store, random: systemRandom, serverIdentityKey: on.fleet.serverKey }, keep);
-    return await on.fleet.createOrg("stranger", setupCode);
+    return await on.fleet.createOrg(name, setupCode);
   }
 });
 

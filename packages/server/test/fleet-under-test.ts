@@ -41,6 +41,11 @@ export class TestClock implements Clock {
   }
 }
 
+interface AskedServer {
+  readonly origin: string;
+  readonly serverIdentityKey: Uint8Array;
+}
+
 /** A key pair with raw public bytes. */
 export interface Pair {
   readonly publicKey: Uint8Array;
@@ -306,13 +311,13 @@ export class HostUnderTest {
     this.#registered = await this.org.fleet.gateway.register(this.claim(code));
   }
 
-  /** Answers a challenge; `signer` stands for whoever holds another key. */
-  async handshake(apiKey: string, signer: Pair = this.identity) {
+  /** Answers a challenge; `signer` stands for whoever holds another key, `asked` for what the host takes the server for. */
+  async handshake(apiKey: string, signer: Pair = this.identity, asked: Partial<AskedServer> = {}) {
     const { gateway, server, serverKey } = this.org.fleet;
     const clientNonce = systemRandom.bytes(32);
     const identityKey = this.identity.publicKey;
     const begun = await gateway.beginAuthHandshake({ apiKey, identityPublicKey: identityKey, clientNonce });
-    const own = { origin: server.url, serverIdentityKey: serverKey, challenge: begun.challenge, clientNonce };
+    const own = { origin: server.url, serverIdentityKey: serverKey, challenge: begun.challenge, clientNonce, ...asked };
     const { serverNonce } = begun;
     const tuple = handshakeTuple({ ...own, serverNonce, nodeId: this.registered.nodeId, identityKey });
     return { answer: { challenge: begun.challenge, signature: signWith(signer, tuple) }, tuple };
