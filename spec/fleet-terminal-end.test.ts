@@ -61,7 +61,7 @@ describe("the terminal is given back as it was", () => {
   test("by a run that has none: its keys stay its own", async () => {
     const script = "trap 'echo told; exit 9' INT; echo begun; while :; do sleep 0.05; done";
     const runId = await detach("n1", ["sh", "-c", script]);
-    const deeds: readonly Deed[] = [{ until: "begun\n" }, { type: "\u0003" }, { until: "told\n" }];
+    const deeds: readonly Deed[] = [{ until: "no keys leave it" }, { type: "\u0003" }, { until: "told\n" }];
     expect(await sit(deeds, ["attach", runId, ...own]).finished).toMatchObject({ stdout: "9 as it was\n" });
   });
 });

@@ -85,7 +85,9 @@ test("an old node, which says of no terminal, is told of no window", async () =>
   const attachment = attach(
     { ms: 0 },
     {
-      onTerminal: () => said.push("shown"),
+      onOpen: ({ hasTerminal }) => {
+        if (hasTerminal) said.push("shown");
+      },
       async *answer(requests) {
         yield opened;
         yield outputOf("hello");
@@ -104,7 +106,7 @@ test("an old node, which says of no terminal, is told of no window", async () =>
   expect(said).toEqual(["open", "outputCreditBytes", "signal"]);
 });
 
-interface Attached extends Pick<Partial<AttachOptions>, "onLost" | "onTerminal" | "write"> {
+interface Attached extends Pick<Partial<AttachOptions>, "onLost" | "onOpen" | "write"> {
   /** What a server says to each that attaches. */
   readonly answer: (requests: Requests) => Answers;
 }

@@ -39,6 +39,12 @@ test.each([0o644, 0o604, 0o660, 0o602])("one of mode %o is refused, and not repe
   await expect(refusal).rejects.not.toThrow("of-the-database");
 });
 
+test("a file that is longer than any URL is not read to its end, and not repeated", async () => {
+  const refusal = locationOf(0o600, `${URL}${"\n".repeat(8_192)}`);
+  await expect(refusal).rejects.toMatchObject({ code: "usage.invalid" });
+  await expect(refusal).rejects.not.toThrow("of-the-database");
+});
+
 test("what is no file, or holds no such URL, is refused, and not repeated", async () => {
   await expect(readFrom(join(directory, "absent"))).rejects.toMatchObject({ code: "usage.invalid" });
   const refusal = locationOf(0o600, "hunter2");

@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { canonicalJson, fromBase64url, type JsonValue, Problem, readHead } from "@gatehouse/core";
 import { type EarlierLog, openLogSource, verifyLog } from "@gatehouse/kit";
 import { isSignedHead, readSeenHeads } from "@gatehouse/node";
+import { readTextFile } from "../terminal/read-text-file.ts";
 
 /** What this host's daemon saw of a log, its own or its organisation's, kept apart from the log itself. */
 export async function seenHere(stateDir: string, log: string): Promise<readonly EarlierLog[]> {
@@ -21,11 +21,11 @@ export async function readEarlier(path: string, pinned: Uint8Array | undefined):
   throw new Problem("audit.tampered", { detail: `The head in ${path} is not signed by the log's key.` });
 }
 
-const MAX_HEAD_FILE_CHARS = 65_536;
+const MAX_HEAD_FILE_BYTES = 65_536;
 
+/** Anything longer is an export. */
 async function readHeadFile(path: string) {
-  const text = await readFile(path, "utf8").catch(() => "");
-  if (text.length > MAX_HEAD_FILE_CHARS) return undefined;
+  const text = await readTextFile(path, MAX_HEAD_FILE_BYTES).catch(() => "");
   const { log, key, head } = headIn(text);
   const bytes = typeof key === "string" ? fromBase64url(key) : undefined;
   if (typeof log !== "string" || bytes?.length !== 32 || head === undefined) return undefined;

@@ -102,7 +102,9 @@ function witnessedSize(witnesses: ReadonlyMap<string, number>): number {
 
 function printVerdict(verdict: Verdict): void {
   const { log, key, entries, heads, unprotected, head, trust, seen } = verdict;
-  printLine(`Log ${shown(log)}: ${head.size} entries are what was signed (${heads} heads, ${sayWitnesses(verdict)}).`);
+  const size = head.size === 1 ? "1 entry is" : `${head.size} entries are`;
+  const signed = heads === 1 ? "1 head" : `${heads} heads`;
+  printLine(`Log ${shown(log)}: ${size} what was signed (${signed}, ${sayWitnesses(verdict)}).`);
   printLine(`The last head is of ${new Date(head.time).toISOString()}, signed by ${base64url(key)}.`);
   if (seen > 0) printLine(`It begins with the ${seen} entries that were seen earlier.`);
   if (unprotected > 0)

@@ -114,7 +114,8 @@ function rowOf(run: ListedRun | ExternalRun): readonly string[] {
   return [
     run.run_id,
     run.code === undefined ? run.state : `${run.state} (${run.code})`,
-    [run.project, run.agent].filter(Boolean).join("."),
+    // The project of an empty workspace is the run itself.
+    [run.project === run.run_id ? undefined : run.project, run.agent].filter(Boolean).join("."),
     run.exposed ? `${run.driver}, exposed` : run.driver,
     run.grants.join(",") || "-",
     since,

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { fromBase64url, Problem } from "@gatehouse/core";
 import {
   checkFirstRoster,
@@ -21,6 +20,11 @@ import { sealedBy } from "../operator/sealed-by.ts";
 import { signRoster } from "../operator/sign-roster.ts";
 import { standingOf, trustRoster } from "../operator/trusted-roster.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
+import { readTextFile } from "../terminal/read-text-file.ts";
+
+/** More than a roster of 100,000 nodes takes. */
+const MAX_ROSTER_BYTES = 67_108_864;
+
 import { bothRosters, summary } from "./org-roster.ts";
 
 /**
@@ -81,8 +85,9 @@ function proven(split: Split, orgKey: Uint8Array): Split {
 }
 
 async function readRoster(path: string): Promise<SignedRoster> {
+  const text = await readTextFile(path, MAX_ROSTER_BYTES);
   try {
-    return readRosterDocument(JSON.parse(await readFile(path, "utf8")));
+    return readRosterDocument(JSON.parse(text));
   } catch (cause) {
     throw new Problem("roster.refused", { detail: `${path} holds none.`, cause });
   }

@@ -27,8 +27,8 @@ export interface AttachOptions {
   readonly runId: string;
   /** Absent: somebody who only looks. */
   readonly input?: RunInputFeed;
-  /** The run has a terminal; said whenever its streams come. */
-  readonly onTerminal?: () => void;
+  /** Its streams came, for the first time or again. */
+  readonly onOpen?: (run: { readonly hasTerminal: boolean }) => void;
   /** Its streams broke; they are asked for again. */
   readonly onLost?: () => void;
   readonly write: (stream: "stdout" | "stderr", bytes: Uint8Array) => Promise<void>;
@@ -157,7 +157,7 @@ export class RunAttachment {
   #begin({ inputOffset, takesInput, hasTerminal }: AttachOpened): FeedTurn | undefined {
     this.#isOpen = true;
     this.#hasTerminal = hasTerminal;
-    if (hasTerminal) this.#options.onTerminal?.();
+    this.#options.onOpen?.({ hasTerminal });
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const name of waiting) this.signal(name);

@@ -20,6 +20,8 @@ export interface LeavableRun extends HeldRun {
   readonly detachKeys?: DetachKeys;
 }
 
+const NO_TERMINAL =
+  "the run has no terminal: no keys leave it to itself, and Ctrl-C is a signal to it (gatehouse logs -f only looks)";
 const GOES_ON = "The command goes on, on its node.";
 const STOP_UNANSWERED = "Its node is told to end it, and has not answered.";
 
@@ -35,11 +37,16 @@ export async function holdRun({ detachKeys, ...run }: LeavableRun): Promise<numb
     detach: () => attachment.detach(),
     detachKeys,
   });
+  let isTold = false;
   using input = new RunInputFeed(terminal?.keys ?? process.stdin);
   const attachment = attach(run, {
     input,
     write: (stream, bytes) => writeToReader(bytes, stream),
-    onTerminal: () => terminal?.show(),
+    onOpen: ({ hasTerminal }) => {
+      if (hasTerminal) terminal?.show();
+      else if (terminal !== undefined && detachKeys !== undefined && !isTold) note(NO_TERMINAL);
+      isTold = true;
+    },
     onLost: () => {
       if (terminal?.isShowing === true) note("the connection to the node is lost, and tried again; Ctrl-C leaves");
     },

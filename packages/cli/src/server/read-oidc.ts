@@ -1,7 +1,10 @@
-import { readFile } from "node:fs/promises";
 import { Problem, parseResourceName, Secret } from "@gatehouse/core";
 import { type Config, readPrivateFile } from "@gatehouse/kit";
 import type { OidcConfig } from "@gatehouse/server";
+import { readTextFile } from "../terminal/read-text-file.ts";
+
+const MAX_SECRET_BYTES = 65_536;
+const MAX_PEM_BYTES = 1_048_576;
 
 /** Where people sign in, as configured: all of it or nothing. Fails with `config.invalid`, naming what is missing. */
 export async function readOidc({ oidc, sources }: Config): Promise<OidcConfig | undefined> {
@@ -34,14 +37,14 @@ function required(value: string | undefined, key: string): string {
 }
 
 async function readSecret(path: string): Promise<Secret> {
-  const text = (await readPrivateFile(path))?.toString("utf8").trim() ?? "";
+  const text = (await readPrivateFile(path, MAX_SECRET_BYTES))?.toString("utf8").trim() ?? "";
   if (text === "") throw invalid("oidc.clientSecretFile names no file, or an empty one.");
   return new Secret(text);
 }
 
 async function readPem(path: string): Promise<string> {
   try {
-    return await readFile(path, "utf8");
+    return await readTextFile(path, MAX_PEM_BYTES);
   } catch (cause) {
     throw new Problem("config.invalid", { detail: "oidc.caFile cannot be read.", cause });
   }

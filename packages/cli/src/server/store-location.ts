@@ -6,6 +6,8 @@ import { systemReason } from "@gatehouse/kit";
 import type { StoreLocation } from "@gatehouse/server";
 import { type Invocation, textOption } from "../invocation.ts";
 
+const MAX_URL_BYTES = 8_192;
+
 /** Where the rows are: the embedded database, or the PostgreSQL whose URL stands in a file. */
 export async function storeLocation(invocation: Invocation, directory: string): Promise<StoreLocation> {
   const file = textOption(invocation, "databaseUrlFile");
@@ -33,7 +35,11 @@ async function readUrl(file: string): Promise<string> {
       const detail = `${file} can be read or changed by others; run: chmod 600 (or have root own it, chmod 640).`;
       throw new Problem("state.unsafe_file", { detail });
     }
-    return (await handle.readFile("utf8")).trim();
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(MAX_URL_BYTES + 1), 0, MAX_URL_BYTES + 1, 0);
+    if (bytesRead > MAX_URL_BYTES) {
+      throw new Problem("usage.invalid", { detail: `${file} is larger than ${MAX_URL_BYTES} bytes.` });
+    }
+    return buffer.toString("utf8", 0, bytesRead).trim();
   } catch (cause) {
     if (cause instanceof Problem) throw cause;
     throw new Problem("usage.invalid", { detail: `${file} cannot be read: ${systemReason(cause)}.`, cause });

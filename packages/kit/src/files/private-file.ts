@@ -10,15 +10,19 @@ const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
  * Reads a file that only this user may read; `undefined` when it is not there. A symbolic link, another owner, a
- * device or any access for group or others fails with `state.unsafe_file`, other faults with `state.corrupt`. The
- * checks and the read are on one descriptor.
+ * device or any access for group or others fails with `state.unsafe_file`, other faults with `state.corrupt`, one that is
+ * longer than it may be among them. The checks and the read are on one descriptor.
  */
-export async function readPrivateFile(path: string): Promise<Buffer | undefined> {
+export async function readPrivateFile(path: string, maxBytes = Number.POSITIVE_INFINITY): Promise<Buffer | undefined> {
   const handle = await openPrivate(path);
   if (handle === undefined) return undefined;
   try {
-    const fault = fileFault(await handle.stat());
+    const stats = await handle.stat();
+    const fault = fileFault(stats);
     if (fault !== undefined) throw new Problem("state.unsafe_file", { detail: `${path} ${fault}.` });
+    if (stats.size > maxBytes) {
+      throw new Problem("state.corrupt", { detail: `${path} is larger than ${maxBytes} bytes.` });
+    }
     return await handle.readFile();
   } catch (failure) {
     if (failure instanceof Problem) throw failure;
