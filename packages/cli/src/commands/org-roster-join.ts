@@ -21,11 +21,10 @@ import { signRoster } from "../operator/sign-roster.ts";
 import { standingOf, trustRoster } from "../operator/trusted-roster.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
 import { readTextFile } from "../terminal/read-text-file.ts";
+import { bothRosters, summary } from "./org-roster.ts";
 
 /** More than a roster of 100,000 nodes takes. */
 const MAX_ROSTER_BYTES = 67_108_864;
-
-import { bothRosters, summary } from "./org-roster.ts";
 
 /**
  * Makes one roster of two that were signed apart, by the organisation's key. What stands on one alone may have been

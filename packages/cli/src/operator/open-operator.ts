@@ -8,9 +8,10 @@ import {
   OrgAdminService,
   PolicyAdminService,
 } from "@gatehouse/wire";
+import { openLastingTransport } from "./lasting-transport.ts";
 import { OperatorFiles, type OperatorServer } from "./operator-files.ts";
 
-/** A member's machine on one verified connection to their server. */
+/** A member's machine on a verified connection to their server. */
 export interface Operator {
   readonly files: OperatorFiles;
   readonly server: OperatorServer;
@@ -26,10 +27,14 @@ export async function asOperator<T>(stateDir: string, work: (operator: Operator)
   const files = await OperatorFiles.open(stateDir);
   const [server, apiKey] = [await files.server(), await files.apiKey()];
   if (server === undefined || apiKey === undefined) throw new Problem("org.not_joined");
-  const saveKeySet = (keySet: KeySetDocument) => files.saveServer({ ...server, keySet });
-  const known = { ...server, origin: server.url, saveKeySet };
-  using channel = await openKnownChannel(known, { interceptors: [withKey(apiKey)] });
-  const { transport } = channel;
+  let { keySet } = server;
+  const saveKeySet = async (next: KeySetDocument) => {
+    await files.saveServer({ ...server, keySet: next });
+    keySet = next;
+  };
+  using transport = await openLastingTransport(() =>
+    openKnownChannel({ ...server, keySet, origin: server.url, saveKeySet }, { interceptors: [withKey(apiKey)] }),
+  );
   const clients = {
     org: createClient(OrgAdminService, transport),
     nodes: createClient(NodeAdminService, transport),

@@ -86,6 +86,8 @@ export async function openKnownChannel(
   };
   try {
     if (!isLeafOf(leaf, server.keySet, origin)) await learnKeySet(server.keySet.epoch + 1);
+    // Before the first call: that the server closes the connection is heard by nobody else.
+    await manager.connect();
     return { ...channel, learnKeySet, serverTime };
   } catch (failure) {
     channel[Symbol.dispose]();
