@@ -21,8 +21,8 @@ import type { AdmitDeps } from "./rpc/admit-calls.ts";
 import { handleRequests } from "./rpc/handle-requests.ts";
 import { openListener } from "./rpc/open-listener.ts";
 import { NodeStreams } from "./rpc/streams/node-streams.ts";
+import { openStreamWork } from "./rpc/streams/stream-work.ts";
 import { openStore, type StoreLocation } from "./store/open-store.ts";
-import { StreamLooks } from "./streams/stream-looks.ts";
 import { sweepForever } from "./sweep.ts";
 
 export interface ServerConfig {
@@ -100,7 +100,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
       handleRequests(
         {
           ...{ store, keys, bus, clock, random, log, origin, streams, hasPasswords },
-          looks: new StreamLooks(store),
+          work: openStreamWork(store, keys),
           continuity: new OrgContinuity(),
           rosters: new RosterParts(),
           check: createMessageCheck(),

@@ -6,8 +6,8 @@ import type { RosterParts } from "./bundles/roster-parts.ts";
 import type { Bus } from "./bus/bus.ts";
 import type { ServerKeys } from "./keys/server-keys.ts";
 import type { NodeStreams } from "./rpc/streams/node-streams.ts";
+import type { StreamWork } from "./rpc/streams/stream-work.ts";
 import type { Store } from "./store/store.ts";
-import type { StreamLooks } from "./streams/stream-looks.ts";
 
 /** What the adapters of one server share. Features take the part that they name themselves. */
 export interface ServerContext {
@@ -19,7 +19,7 @@ export interface ServerContext {
   readonly log: Log;
   readonly check: CheckMessage;
   readonly streams: NodeStreams;
-  readonly looks: StreamLooks;
+  readonly work: StreamWork;
   readonly continuity: OrgContinuity;
   readonly rosters: RosterParts;
   /** The server's name in signatures and proofs: `https://host:port`. */

@@ -1,8 +1,9 @@
+import { randomUUID } from "node:crypto";
 import { systemRandom } from "@gatehouse/core";
 import { Role, SentCommand_State } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BusMessage } from "../src/bus/bus.ts";
-import { acknowledgeCommand } from "../src/commands/acknowledge-command.ts";
+import { acknowledgeCommands } from "../src/commands/acknowledge-commands.ts";
 import { withdrawCommands } from "../src/commands/end-command.ts";
 import { expireCommands } from "../src/commands/expire-commands.ts";
 import { type CommandTargets, sendCommand } from "../src/commands/send-command.ts";
@@ -63,6 +64,13 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       const [node, session] = [await tx.nodes.find(nodeId), await tx.sessions.find(nodeId)];
       return { nodeId, streamId: node?.streamId ?? "", fence: session?.fence ?? 0 };
     });
+  /** Of a new node, to which the server sends nothing: it knows of no such stream. */
+  const streamOf = async (name: string) => {
+    const { host } = await SessionUnderTest.open(await on.org.enroll(name));
+    const { nodeId } = host.registered;
+    await inOrg((tx) => tx.nodes.update(nodeId, { streamId: name }));
+    return ownStream(nodeId);
+  };
   /** Does one thing in a transaction, and begins the other before it ends: that waits, where many write at once. */
   const during = async <A, B>(first: (tx: OrgTransaction) => Promise<A>, second: () => Promise<B>) => {
     const { done, begun } = await inOrg(async (tx) => {
@@ -75,17 +83,17 @@ describe.each(DATABASES)("on $name", ({ open }) => {
   };
 
   test("what is taken back while its node is about to be sent it is not sent, and what waits behind it is", async () => {
-    const { host } = await SessionUnderTest.open(await on.org.enroll("t1"));
-    const { nodeId } = host.registered;
+    const own = await streamOf("t1");
+    const { nodeId } = own;
     const sent: string[] = [];
-    for (let at = 0; at < 10; at += 1) sent.push((await ping(nodeId, `t1-${at}`)).commandId);
-    const page = { after: "", withoutActors: [], limit: 8 };
+    for (let at = 0; at < 8; at += 1) sent.push((await ping(nodeId, `t1-${at}`)).commandId);
+    const take = async () => (await inOrg((tx) => takeCommands(tx, [own], KEYS)))[0]?.signed ?? [];
     const commandIds = sent.toSorted().slice(0, 3);
-    const { second: queued } = await during(
-      (tx) => withdrawCommands(tx, { commandIds }, CANCELLED),
-      () => inOrg((tx) => tx.commands.listQueued(nodeId, page)),
-    );
-    expect(queued.map(({ id }) => id)).toEqual(sent.toSorted().slice(3));
+    const { second: taken } = await during((tx) => withdrawCommands(tx, { commandIds }, CANCELLED), take);
+    // As the stream does that was woken by whoever took them back.
+    const signed = [...taken, ...(await take())];
+    expect(signed.map(({ command }) => command.id)).toEqual(sent.toSorted().slice(3));
+    expect(signed.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
   });
 
   test("two calls under one key at once give one command to each node", async () => {
@@ -124,10 +132,10 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       };
     };
     const { first } = await during(
-      once((tx) => acknowledgeCommand(tx, own, ackOf(sent))),
+      once((tx) => acknowledgeCommands(tx, [ackOf(own, sent)])),
       () => inOrg(once((tx) => revokeMemberKey(tx, { caller, id: key.id }))),
     );
-    expect([first, begun]).toEqual(["ended", 2]);
+    expect([first[0]?.done, begun]).toEqual(["ended", 2]);
     expect(await shown(sent)).toMatchObject({ state: SentCommand_State.OK, withdrawnBy: "" });
     expect(await said(sent)).toEqual(["command.issued", "command.finished"]);
   });
@@ -141,9 +149,9 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const own = await ownStream(nodeId);
     const { second } = await during(
       (tx) => withdrawCommands(tx, { commandIds: [sent.commandId] }, REVOKED),
-      () => inOrg((tx) => acknowledgeCommand(tx, own, { ...ackOf(sent), state: "outcome_unknown" })),
+      () => inOrg((tx) => acknowledgeCommands(tx, [{ ...ackOf(own, sent), state: "outcome_unknown" }])),
     );
-    expect(second).toBe("known");
+    expect(second).toEqual([{ done: "known" }]);
     expect(await shown(sent)).toMatchObject({ state: SentCommand_State.OUTCOME_UNKNOWN, withdrawnWhy: "key_revoked" });
     acknowledge(stream, command, { message: "done" });
     expect((await stream.next("ackReceived")).commandId).toBe(sent.commandId);
@@ -229,7 +237,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
         });
       const commandIds = sent.slice(2);
       const { both } = await inOrg(async (tx) => {
-        await tx.commands.hold(sent[1] ?? "");
+        await tx.commands.hold(sent.slice(1, 2));
         const ending = once((other): Promise<unknown> => end(other, nodeId));
         await Promise.race<unknown>([ending, waitsForLock(store)]);
         const withdrawing = once((other) => withdrawCommands(other, { commandIds }, CANCELLED));
@@ -242,6 +250,36 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       expect(own.map(({ length }) => length)).toEqual([2, 2, 2]);
     },
   );
+
+  test("nodes that are served together are each given their own, in their own order, and end nobody else's", async () => {
+    const [ann, ben, gone] = [await streamOf("m1"), await streamOf("m2"), await streamOf("m3")];
+    for (const { nodeId } of [ann, ann, ben, gone]) await ping(nodeId, randomUUID());
+    const streams = [ann, { ...gone, streamId: "an earlier one" }, ben];
+    const [ofAnn, ofGone, ofBen] = await inOrg((tx) => takeCommands(tx, streams, KEYS));
+    expect([ofAnn, ofBen].map((one) => one?.signed.map(({ command, seq }) => [command.nodeId, seq]))).toEqual([
+      [
+        [ann.nodeId, 1],
+        [ann.nodeId, 2],
+      ],
+      [[ben.nodeId, 1]],
+    ]);
+    expect(ofGone).toBeUndefined();
+    const [first, second] = [ofAnn?.signed[0]?.command.id ?? "", ofAnn?.signed[1]?.command.id ?? ""];
+    const words = [
+      [ann, first],
+      [ben, second],
+      [{ ...ann, fence: 0 }, second],
+      [ann, first],
+    ] as const;
+    const acks = words.map(([stream, commandId]) => ackOf(stream, { commandId }));
+    const done = await inOrg((tx) => acknowledgeCommands(tx, acks));
+    expect(done.map((one) => one.done)).toEqual(["ended", "unknown", "fenced", "known"]);
+    expect(await said({ commandId: first })).toEqual(["command.issued", "command.finished"]);
+    expect(await said({ commandId: second })).toEqual(["command.issued"]);
+    const nodes = await inOrg((tx) => tx.nodes.findAll([ann, ben, gone].map(({ nodeId }) => nodeId)));
+    const places = nodes.map(({ name, commandSeq, acknowledgedSeq }) => [name, [commandSeq, acknowledgedSeq]]);
+    expect(Object.fromEntries(places)).toEqual({ m1: [2, 1], m2: [1, 0], m3: [0, 0] });
+  });
 
   test("commands that are given, sent, answered, ended and taken back at once wait for each other in no circle", async () => {
     const streams: OwnStream[] = [];
@@ -275,12 +313,15 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       const targets = { nodeIds: turn % 2 === 0 ? nodeIds : nodeIds.toReversed() };
       return sendCommand(tx, { ...by, ...asked, targets }, systemRandom);
     };
-    const answer = (own: OwnStream) => async (tx: OrgTransaction) => {
-      const [sent] = (await tx.commands.list({ nodeId: own.nodeId, isOpen: true }, { after: "", limit: 8 })).filter(
-        ({ state }) => state === "sent",
-      );
-      if (sent !== undefined) await acknowledgeCommand(tx, own, ackOf({ commandId: sent.id }));
+    const answer = (streams: readonly OwnStream[]) => async (tx: OrgTransaction) => {
+      const open = await tx.commands.listOpen(streams.map(({ nodeId }) => nodeId));
+      const acks = streams.flatMap((own) => {
+        const sent = open.find(({ nodeId, state }) => nodeId === own.nodeId && state === "sent");
+        return sent === undefined ? [] : [ackOf(own, { commandId: sent.id })];
+      });
+      await acknowledgeCommands(tx, acks);
     };
+    const take = (streams: readonly OwnStream[]) => (tx: OrgTransaction) => takeCommands(tx, streams, KEYS);
     // SQLite has one writer.
     const until = performance.now() + (store.dialect.name === "postgres" ? 1_000 : 100);
     await Promise.all([
@@ -288,14 +329,17 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       does("withdraw by right", (tx) => withdrawCommands(tx, { authorities: [by.authority], ...by }, REVOKED))(),
       does("withdraw of node", (tx) => withdrawCommands(tx, { nodeId: nodeIds[0] ?? "" }, CANCELLED))(),
       does("expire", expireCommands)(),
-      ...streams.flatMap((own) => [does("take", (tx) => takeCommands(tx, own, KEYS))(), does("answer", answer(own))()]),
+      ...[streams, streams.toReversed(), streams.slice(1)].flatMap((some) => [
+        does("take", take(some))(),
+        does("answer", answer(some))(),
+      ]),
     ]);
     expect(calls.size).toBe(6);
     expect(begun).toEqual(calls);
   });
 });
 
-/** A node's word that it did a command. */
-function ackOf({ commandId }: { readonly commandId: string }) {
-  return { commandId, state: "ok", message: "", payload: new Uint8Array(), isOfFirstSending: true } as const;
+/** A node's word, on its stream, that it did a command. */
+function ackOf(stream: OwnStream, { commandId }: { readonly commandId: string }) {
+  return { stream, commandId, state: "ok", message: "", payload: new Uint8Array(), isOfFirstSending: true } as const;
 }

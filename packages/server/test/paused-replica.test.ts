@@ -59,6 +59,8 @@ test("a replica that stood still while its node went to another sends that node 
   const second = await send(viaB);
   for (const { commandId } of [first, second]) {
     expect((await stream.next("command")).header).toMatchObject({ commandId });
+  }
+  for (const { commandId } of [first, second]) {
     stream.send({ case: "ack", value: { commandId, status: Ack_Status.OK } });
   }
   for (const { commandId } of [first, second]) expect(await stream.next("ackReceived")).toMatchObject({ commandId });

@@ -4,7 +4,9 @@ import { expect, test } from "vitest";
 import { issueApiKey } from "../src/orgs/api-key.ts";
 import { openStore } from "../src/store/open-store.ts";
 import type { OrgTransaction } from "../src/store/org-transaction.ts";
-import { StreamLooks } from "../src/streams/stream-looks.ts";
+import type { Store } from "../src/store/store.ts";
+import { lookForStreams } from "../src/streams/look-for-streams.ts";
+import { SharedTransactions } from "../src/streams/shared-transactions.ts";
 import { DATABASES } from "./databases.ts";
 
 test.each(DATABASES)(
@@ -62,14 +64,15 @@ test.each(DATABASES)(
       await tx.commands.insertAll({ ...asked, ...payload }, [{ id: randomUUID(), nodeId: commanded }]);
     });
     let transactions = 0;
-    const looks = new StreamLooks({
+    const counted: Pick<Store, "inOrg"> = {
       inOrg: (org, work) => {
         transactions += 1;
         return store.inOrg(org, work);
       },
-    });
+    };
+    const looks = new SharedTransactions(counted, { work: lookForStreams, isRepeatable: true });
     const look = (nodeId: string, own: { fence?: number; revokedThrough?: number } = {}) =>
-      looks.look(orgId, { nodeId, streamId: nodeId, fence: 1, revokedThrough: 0, ...own });
+      looks.ask(orgId, { nodeId, streamId: nodeId, fence: 1, revokedThrough: 0, ...own });
     const seen = await Promise.all([look(revoked), look(commanded), look(replaced), look(fenced, { fence: 0 })]);
     expect(transactions).toBe(1);
     expect(seen).toEqual([
@@ -83,19 +86,35 @@ test.each(DATABASES)(
   },
 );
 
-test("an organisation's streams are looked for past a look that failed", async () => {
-  const failures = [new Error("the store is gone")];
-  const looks = new StreamLooks({
-    inOrg: async () => {
-      const failure = failures.pop();
-      if (failure !== undefined) throw failure;
-      return [] as never;
-    },
-  });
-  const look = () => looks.look("org", { nodeId: "node", streamId: "stream", fence: 1, revokedThrough: 0 });
-  const both = await Promise.allSettled([look(), look()]);
-  expect(both.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
-  expect(await look()).toBeUndefined();
+/** Work that fails while one of those who share it asks for what cannot be done. */
+const sharedEcho = (isRepeatable: boolean) => {
+  const turns: string[][] = [];
+  const work = async (_tx: unknown, asked: readonly string[]) => {
+    turns.push([...asked]);
+    if (asked.includes("bad")) throw new Error("this cannot be done");
+    return asked.map((one) => `${one} done`);
+  };
+  const store = { inOrg: <T>(_org: string, own: (tx: unknown) => Promise<T>) => own(undefined) };
+  const shared = new SharedTransactions(store, { work, isRepeatable });
+  const ask = async (...asked: readonly string[]) => {
+    const settled = await Promise.allSettled(asked.map((one) => shared.ask("org", one)));
+    return settled.map((one) => (one.status === "fulfilled" ? one.value : one.status));
+  };
+  return { ask, turns };
+};
+
+test("what cannot be done fails whoever asked for it alone, and is done for the others of its transaction", async () => {
+  const { ask, turns } = sharedEcho(true);
+  expect(await ask("a", "bad", "b")).toEqual(["a done", "rejected", "b done"]);
+  expect(await ask("c")).toEqual(["c done"]);
+  expect(turns).toEqual([["a", "bad", "b"], ["a"], ["bad"], ["b"], ["c"]]);
+});
+
+test("what must not be done again fails all who share its transaction, and is done for those after them", async () => {
+  const { ask, turns } = sharedEcho(false);
+  expect(await ask("a", "bad", "b")).toEqual(["rejected", "rejected", "rejected"]);
+  expect(await ask("c")).toEqual(["c done"]);
+  expect(turns).toEqual([["a", "bad", "b"], ["c"]]);
 });
 
 const REVOKED = { epoch: 1, generation: 1, ids: ["one"] };

@@ -102,11 +102,19 @@ export type NewBatch = Pick<
   "batchId" | "idempotencyKey" | "actor" | "kind" | "payload" | "payloadSha256" | "notAfter"
 > & { readonly authority: string };
 
-export interface QueuePage {
-  /** An id; empty: from the first on. */
-  readonly after: string;
-  readonly withoutActors: readonly string[];
-  readonly limit: number;
+/** Under which a command goes out. */
+export interface CommandPlace {
+  readonly id: string;
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+/** What became of a command. */
+export interface CommandOutcome {
+  readonly id: string;
+  readonly state: CommandEnd;
+  readonly message: string;
+  readonly result: Uint8Array | null;
 }
 
 /** Unix milliseconds. */
@@ -131,8 +139,8 @@ export interface CommandRecords {
   /** Stores a command for each of these nodes, in the state `queued`. */
   insertAll(batch: NewBatch, commands: readonly Pick<StoredCommand, "id" | "nodeId">[]): Promise<void>;
   find(id: string): Promise<StoredCommand | undefined>;
-  /** The same, as nobody else changes it until the transaction ends. */
-  hold(id: string): Promise<StoredCommand | undefined>;
+  /** Of these, those that are there, as nobody else changes them until the transaction ends. */
+  hold(ids: readonly string[]): Promise<readonly StoredCommand[]>;
   /** Of these nodes, those that were given under this key. */
   listByKey(nodeIds: readonly string[], idempotencyKey: string): Promise<readonly StoredCommand[]>;
   /** The same, as nobody else changes them until the transaction ends. */
@@ -144,13 +152,8 @@ export interface CommandRecords {
   holdUnanswered(nodeId: string): Promise<readonly StoredCommand[]>;
   /** The newest first, those before an id. */
   list(filter: CommandFilter, page: Page): Promise<readonly ListedCommand[]>;
-  /**
-   * What waits for a node, in the order in which it was given, behind an id and without what some gave. Nobody else
-   * changes any of them until the transaction ends. A page that is not full is the last one.
-   */
-  listQueued(nodeId: string, page: QueuePage): Promise<readonly StoredCommand[]>;
-  /** How many a node has in its hands, by who gave them. */
-  countSent(nodeId: string): Promise<ReadonlyMap<string, number>>;
+  /** What these nodes have in their hands, and what waits for them, in the order in which it was given. */
+  listOpen(nodeIds: readonly string[]): Promise<readonly ListedCommand[]>;
   /** Of these nodes, those for which more than `all` wait, or more than `own` of one who gave them. */
   listCrowded(nodeIds: readonly string[], limits: CrowdLimits): Promise<readonly string[]>;
   /** Of these nodes, those for which some wait. */
@@ -170,4 +173,8 @@ export interface CommandRecords {
     withdrawal: Withdrawal & { readonly message: string },
   ): Promise<readonly ListedCommand[]>;
   update(id: string, change: CommandChange): Promise<void>;
+  /** Each of these goes out. */
+  sendAll(places: readonly CommandPlace[]): Promise<void>;
+  /** Each of these has its end. */
+  endAll(outcomes: readonly CommandOutcome[]): Promise<void>;
 }

@@ -80,10 +80,9 @@ export async function withdrawCommands(
 
 /** Gives commands that the transaction holds their ends, each on record. */
 export async function endCommands(tx: EndTransaction, ended: readonly EndedCommand[]): Promise<void> {
-  for (const { command, end } of ended) {
-    const { state, message, result = null } = end;
-    await tx.commands.update(command.id, { state, message, result, finishedAt: tx.now() });
-  }
+  await tx.commands.endAll(
+    ended.map(({ command: { id }, end: { state, message, result = null } }) => ({ id, state, message, result })),
+  );
   const entries = ended.map(({ command: { id, nodeId, kind: what }, end: { state, actor } }) => {
     const kind = REFUSALS.has(state) ? "command.refused" : "command.finished";
     return { kind, actor, nodeId, data: { command: id, kind: what, state } };

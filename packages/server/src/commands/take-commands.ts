@@ -1,8 +1,8 @@
 import { commandTuple } from "@gatehouse/core";
 import type { ServerKeys } from "../keys/server-keys.ts";
 import type { Node } from "../nodes/node-records.ts";
-import { type OwnStream, ownsStream, type StreamTransaction } from "../streams/own-stream.ts";
-import type { CommandRecords, StoredCommand } from "./command-records.ts";
+import { type OwnStream, ownStreams, type StreamTransaction } from "../streams/own-stream.ts";
+import type { CommandRecords, ListedCommand, StoredCommand } from "./command-records.ts";
 import { CORDONED, type EndedCommand, type EndTransaction, endCommands } from "./end-command.ts";
 
 export interface TakeTransaction extends StreamTransaction, EndTransaction {
@@ -34,69 +34,94 @@ const MAX_IN_FLIGHT = 8;
 /** Of these, what one member gave: a node that is long at their commands still does another's, to stop a run, say. */
 const MAX_OF_ACTOR = 6;
 
+/** What goes out to a node, and what ends before it does. */
+interface Outgoing {
+  readonly node: Node;
+  readonly signed: readonly SignedOut[];
+  readonly ended: readonly EndedCommand[];
+}
+
 /**
- * Takes what waits for a node whose stream this is: each command gets the next number and a signature, so that the
- * order of the stream is the order of the numbers. `undefined`: the stream is another one's by now, nothing was taken.
+ * Takes what waits for the nodes whose streams these are: each command gets its node's next number and a signature, so
+ * that the order of a stream is the order of the numbers. Answers in the order of the streams; `undefined`: that stream
+ * is another one's by now, nothing was taken. The statements are the same few, however many streams there are.
  */
 export async function takeCommands(
   tx: TakeTransaction,
-  stream: OwnStream,
+  streams: readonly OwnStream[],
   keys: CommandKeys,
-): Promise<TakenCommands | undefined> {
-  const node = await ownsStream(tx, stream);
-  return node && takeFor(tx, node, keys);
+): Promise<readonly (TakenCommands | undefined)[]> {
+  const nodes = await ownStreams(tx, streams);
+  const serving = nodes.filter((node) => node !== undefined).filter((node) => node.quarantineReason === undefined);
+  const nowMs = tx.now();
+  const due = await holdDue(tx, serving, nowMs);
+  const outgoing = [...due].map(([node, commands]) => signAll({ orgId: tx.orgId, node, nowMs }, commands, keys));
+  await write(tx, outgoing);
+  const taken = new Map(
+    outgoing.map(({ node, signed, ended }) => [node.id, { signed, haveEnded: ended.length > 0 }] as const),
+  );
+  return nodes.map((node) => node && (taken.get(node.id) ?? NOTHING));
 }
 
-async function takeFor(tx: TakeTransaction, node: Node, keys: CommandKeys): Promise<TakenCommands> {
-  if (node.quarantineReason !== undefined) return NOTHING;
-  const held = new Map(await tx.commands.countSent(node.id));
-  const { epoch } = keys.keySet;
-  let seq = node.epoch === epoch ? node.commandSeq : 0;
-  const signed: SignedOut[] = [];
-  const ended: EndedCommand[] = [];
-  for await (const command of inTurn(tx, node.id, held)) {
-    const end = endBefore(command, node, tx.now());
-    if (end !== undefined) {
-      ended.push({ command, end: { ...end, actor: "server" } });
-      continue;
-    }
-    seq += 1;
-    await tx.commands.update(command.id, { state: "sent", epoch, seq });
-    held.set(command.actor, (held.get(command.actor) ?? 0) + 1);
-    signed.push(sign(tx.orgId, { command, epoch, seq }, keys));
+/**
+ * What waits for each of these nodes and finds a place, the oldest first. Rows are held by id, over all nodes. One that
+ * is taken back meanwhile is left out; whoever did that wakes its node, for what finds the place then.
+ */
+async function holdDue(
+  { commands }: TakeTransaction,
+  nodes: readonly Node[],
+  nowMs: number,
+): Promise<ReadonlyMap<Node, readonly StoredCommand[]>> {
+  const open = Map.groupBy(await commands.listOpen(nodes.map(({ id }) => id)), ({ nodeId }) => nodeId);
+  const chosen = nodes.flatMap((node) => chooseDue(node, open.get(node.id) ?? [], nowMs));
+  const held = chosen.length === 0 ? [] : await commands.hold(chosen);
+  const due = Map.groupBy(
+    held.filter(({ state }) => state === "queued"),
+    ({ nodeId }) => nodeId,
+  );
+  return new Map(nodes.flatMap((node) => (due.has(node.id) ? [[node, due.get(node.id) ?? []]] : [])));
+}
+
+/** Ids of what goes out, or ends before; `open` holds what a node has in its hands too. */
+function chooseDue(node: Node, open: readonly ListedCommand[], nowMs: number): readonly string[] {
+  const held = new Map<string, number>();
+  const take = (actor: string) => held.set(actor, (held.get(actor) ?? 0) + 1);
+  const sent = open.filter(({ state }) => state === "sent");
+  for (const { actor } of sent) take(actor);
+  let places = MAX_IN_FLIGHT - sent.length;
+  const chosen: string[] = [];
+  for (const command of open) {
+    if (places <= 0) break;
+    if (command.state !== "queued" || (held.get(command.actor) ?? 0) >= MAX_OF_ACTOR) continue;
+    chosen.push(command.id);
+    if (endBefore(command, node, nowMs) !== undefined) continue;
+    take(command.actor);
+    places -= 1;
   }
-  if (signed.length > 0) await tx.nodes.update(node.id, { commandSeq: seq, ...newEpoch(node, epoch) });
-  await endCommands(tx, ended);
-  return { signed, haveEnded: ended.length > 0 };
+  return chosen;
 }
 
 /** Why a command is not sent. One that was sent before may have been accepted in time: its node knows, and says. */
-function endBefore({ seq, notAfter, kind }: StoredCommand, { isCordoned }: Node, nowMs: number) {
+function endBefore({ seq, notAfter, kind }: ListedCommand, { isCordoned }: Node, nowMs: number) {
   if (seq !== undefined) return undefined;
   if (notAfter <= nowMs) return { state: "expired", message: "" } as const;
   return kind === "start_run" && isCordoned ? CORDONED : undefined;
 }
 
-/** What waits for a node and finds a place, the oldest first; `held` says who has how many, and is kept up by the caller. */
-async function* inTurn(
-  { commands }: TakeTransaction,
-  nodeId: string,
-  held: ReadonlyMap<string, number>,
-): AsyncGenerator<StoredCommand> {
-  const isFull = (actor: string) => (held.get(actor) ?? 0) >= MAX_OF_ACTOR;
-  for (let after: string | undefined = ""; after !== undefined; ) {
-    const limit = MAX_IN_FLIGHT - [...held.values()].reduce((sum, count) => sum + count, 0);
-    if (limit <= 0) return;
-    const withoutActors = [...held.keys()].filter(isFull);
-    const page = await commands.listQueued(nodeId, { after, withoutActors, limit });
-    for (const command of page) if (!isFull(command.actor)) yield command;
-    after = page.length < limit ? undefined : page.at(-1)?.id;
-  }
+interface Recipient {
+  readonly orgId: string;
+  readonly node: Node;
+  readonly nowMs: number;
 }
 
-/** Numbers begin anew in an epoch. */
-function newEpoch(node: Node, epoch: number): { readonly epoch?: number; readonly acknowledgedSeq?: number } {
-  return node.epoch === epoch ? {} : { epoch, acknowledgedSeq: 0 };
+function signAll({ orgId, node, nowMs }: Recipient, commands: readonly StoredCommand[], keys: CommandKeys): Outgoing {
+  const { epoch } = keys.keySet;
+  const first = (node.epoch === epoch ? node.commandSeq : 0) + 1;
+  const ends = commands.map((command) => ({ command, end: endBefore(command, node, nowMs) }));
+  const ended = ends.flatMap(({ command, end }) => (end ? [{ command, end: { ...end, actor: "server" } }] : []));
+  const sent = ends.filter(({ end }) => end === undefined);
+  const signed = sent.map(({ command }, at) => sign(orgId, { command, epoch, seq: first + at }, keys));
+  return { node, signed, ended };
 }
 
 function sign(
@@ -109,4 +134,24 @@ function sign(
   const { id: keyId, key } = working.command;
   const signature = key.sign(commandTuple({ ...own, idempotencyKey, notAfter, payloadSha256 }));
   return { command, epoch, seq, keyId, signature };
+}
+
+async function write(tx: TakeTransaction, outgoing: readonly Outgoing[]): Promise<void> {
+  const signed = outgoing.flatMap((one) => one.signed);
+  await tx.commands.sendAll(signed.map(({ command: { id }, epoch, seq }) => ({ id, epoch, seq })));
+  await tx.nodes.moveAll(
+    outgoing.flatMap((one) => {
+      const last = one.signed.at(-1);
+      return last === undefined ? [] : [positionAfter(one.node, last)];
+    }),
+  );
+  await endCommands(
+    tx,
+    outgoing.flatMap((one) => one.ended),
+  );
+}
+
+/** Numbers begin anew in an epoch. */
+function positionAfter({ id, epoch: before, acknowledgedSeq }: Node, { epoch, seq }: SignedOut) {
+  return { id, epoch, commandSeq: seq, acknowledgedSeq: before === epoch ? acknowledgedSeq : 0 };
 }

@@ -75,6 +75,9 @@ export interface NodeChange {
   readonly isDeleted?: true;
 }
 
+/** The node's id, and its place in the order of its commands. */
+export type CommandPosition = Pick<Node, "id" | "epoch" | "commandSeq" | "acknowledgedSeq">;
+
 export interface NodeFilter {
   readonly state?: NodeState | undefined;
   readonly nameContains?: string | undefined;
@@ -104,6 +107,8 @@ export interface NodeRecords {
   findAll(ids: readonly string[]): Promise<readonly Node[]>;
   /** The same, locked until the transaction ends. */
   lock(id: string): Promise<Node | undefined>;
+  /** The same of many. */
+  lockAll(ids: readonly string[]): Promise<readonly Node[]>;
   findByName(name: string): Promise<Node | undefined>;
   findByIdentity(identityKey: Uint8Array): Promise<Node | undefined>;
   /** Nodes of this liveness that were last seen before a time. */
@@ -111,6 +116,8 @@ export interface NodeRecords {
   list(filter: NodeFilter): Promise<readonly Node[]>;
   tally(): Promise<readonly NodeTally[]>;
   update(id: string, change: NodeChange): Promise<void>;
+  /** Says of many at once how far they are in the order of their commands. */
+  moveAll(positions: readonly CommandPosition[]): Promise<void>;
   /** Gives nodes their next generation. Answers those that are live, as they are then. */
   raiseGenerations(ids: readonly string[]): Promise<readonly Node[]>;
   /** Whatever is counted for a node from now on is of this epoch. */

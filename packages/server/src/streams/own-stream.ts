@@ -24,6 +24,20 @@ export async function ownsStream(tx: StreamTransaction, stream: OwnStream): Prom
   return isOwnStream(stream, node, await tx.sessions.find(stream.nodeId)) ? node : undefined;
 }
 
+/** The same of many streams, in their order. */
+export async function ownStreams(
+  tx: StreamTransaction,
+  streams: readonly OwnStream[],
+): Promise<readonly (Node | undefined)[]> {
+  const ids = streams.map(({ nodeId }) => nodeId);
+  const nodes = new Map((await tx.nodes.lockAll(ids)).map((node) => [node.id, node]));
+  const sessions = new Map((await tx.sessions.findAll(ids)).map((session) => [session.nodeId, session]));
+  return streams.map((stream) => {
+    const node = nodes.get(stream.nodeId);
+    return isOwnStream(stream, node, sessions.get(stream.nodeId)) ? node : undefined;
+  });
+}
+
 /** The same of a node and its session as they were read. */
 export function isOwnStream(
   { streamId, fence }: OwnStream,

@@ -11,8 +11,7 @@ import {
 } from "@gatehouse/wire";
 import type { OrgContinuity } from "../../audit/org-continuity.ts";
 import type { Bus } from "../../bus/bus.ts";
-import { acknowledgeCommand } from "../../commands/acknowledge-command.ts";
-import { type TakenCommands, takeCommands } from "../../commands/take-commands.ts";
+import type { TakenCommands } from "../../commands/take-commands.ts";
 import type { ServerKeys } from "../../keys/server-keys.ts";
 import type { NodeCaller } from "../../sessions/authenticate-node.ts";
 import { issueNonce } from "../../sessions/proof-nonce.ts";
@@ -22,16 +21,15 @@ import type { Seen } from "../../streams/look-for-streams.ts";
 import { type OwnStream, ownsStream } from "../../streams/own-stream.ts";
 import { signFreshness } from "../../streams/sign-freshness.ts";
 import { signRevocation } from "../../streams/sign-revocation.ts";
-import type { StreamLooks } from "../../streams/stream-looks.ts";
 import { toCommandEnd, toWireCommand } from "../services/describe-command.ts";
 import { answerHeartbeat } from "./answer-heartbeat.ts";
-import { noteStartedRun } from "./note-started-run.ts";
+import type { StreamWork } from "./stream-work.ts";
 
 /** What a stream needs of its server. */
 export interface StreamDeps {
   readonly store: Store;
   readonly keys: ServerKeys;
-  readonly looks: StreamLooks;
+  readonly work: StreamWork;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly random: Random;
@@ -158,8 +156,7 @@ export class NodeStream implements Disposable {
   }
 
   readonly #take = async (): Promise<void> => {
-    const { store, keys } = this.#server;
-    const taken = await store.inOrg(this.orgId, (tx) => takeCommands(tx, this.#own, keys));
+    const taken = await this.#server.work.takes.ask(this.orgId, this.#own);
     if (taken === undefined) return this.checkStanding();
     this.#sendCommands(taken);
   };
@@ -175,7 +172,7 @@ export class NodeStream implements Disposable {
   readonly #look = async (): Promise<void> => {
     const own = { ...this.#own, revokedThrough: this.#revokedThrough };
     const readAt = this.#server.clock.now();
-    const seen = await this.#server.looks.look(this.orgId, own);
+    const seen = await this.#server.work.looks.ask(this.orgId, own);
     if (seen === undefined) return this.checkStanding();
     if (this.#isGreetingDue) this.#accept(seen.node.generation, readAt);
     this.#sendState(seen);
@@ -194,14 +191,10 @@ export class NodeStream implements Disposable {
   };
 
   async #acknowledge({ commandId, status, message, payload }: Ack): Promise<void> {
-    const { store, log } = this.#server;
+    const { work, log } = this.#server;
     const isOfFirstSending = this.#sentFirst.delete(commandId);
-    const ack = { commandId, state: toCommandEnd(status), message, payload, isOfFirstSending };
-    const done = await store.inOrg(this.orgId, async (tx) => {
-      const taken = await acknowledgeCommand(tx, this.#own, ack);
-      if (taken === "ended") await noteStartedRun(tx, commandId);
-      return taken;
-    });
+    const word = { commandId, state: toCommandEnd(status), message, payload, isOfFirstSending };
+    const { done } = await work.acks.ask(this.orgId, { ...word, stream: this.#own });
     if (done === "fenced") return this.checkStanding();
     if (done === "unknown") log.warn("node acknowledged an unknown command", { nodeId: this.nodeId, commandId });
     this.send({ case: "ackReceived", value: { commandId } });

@@ -1,18 +1,16 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { CommandPayloadSchema } from "@gatehouse/wire";
-import type { CommandRecords } from "../../commands/command-records.ts";
+import type { StoredCommand } from "../../commands/command-records.ts";
 import type { RunRecords } from "../../reports/run-records.ts";
 
 export interface NoteTransaction {
   readonly now: () => number;
-  readonly commands: CommandRecords;
   readonly runs: RunRecords;
 }
 
 /** Knows a run from the moment at which its node says that it started; what the node reports later stands. */
-export async function noteStartedRun(tx: NoteTransaction, commandId: string): Promise<void> {
-  const command = await tx.commands.find(commandId);
-  if (command?.kind !== "start_run" || command.state !== "ok") return;
+export async function noteStartedRun(tx: NoteTransaction, command: StoredCommand): Promise<void> {
+  if (command.kind !== "start_run" || command.state !== "ok") return;
   const { kind } = fromBinary(CommandPayloadSchema, command.payload);
   if (kind.case !== "startRun") return;
   const { runId, project, agent, driver, grants } = kind.value;

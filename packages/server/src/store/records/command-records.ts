@@ -13,6 +13,7 @@ import { isAmong } from "../is-among.ts";
 import type { RecordScope } from "../record-scope.ts";
 import { removeSome } from "../remove-some.ts";
 import type { Tables } from "../tables.ts";
+import { updateRows } from "../update-rows.ts";
 
 type Row = Selectable<Tables["commands"]>;
 
@@ -37,7 +38,10 @@ export function commandRecords(scope: RecordScope): CommandRecords {
       });
     },
     find: async (id) => (await all().where("id", "=", id).execute()).map(toCommand)[0],
-    hold: async (id) => (await held(scope, all().where("id", "=", id))).map(toCommand)[0],
+    hold: async (ids) => {
+      const own = all().where(isAmong(scope, "id", ids));
+      return (await held(scope, own.orderBy("id"))).map(toCommand);
+    },
     listByKey: async (nodeIds, key) => (await byKey(nodeIds, key).execute()).map(toCommand),
     holdByKey: async (nodeIds, key) => (await held(scope, byKey(nodeIds, key).orderBy("id"))).map(toCommand),
     listBatch: async (batchId) => (await all().where("batch_id", "=", batchId).orderBy("id").execute()).map(toCommand),
@@ -59,6 +63,16 @@ export function commandRecords(scope: RecordScope): CommandRecords {
         .where("id", "=", id)
         .execute();
     },
+    sendAll: (places) =>
+      updateRows(scope, PLACE_COLUMNS, {
+        shared: ["sent", now()],
+        rows: places.map(({ id, epoch, seq }) => [id, epoch, seq]),
+      }),
+    endAll: (outcomes) =>
+      updateRows(scope, OUTCOME_COLUMNS, {
+        shared: [now(), now()],
+        rows: outcomes.map(({ id, state, message, result }) => [id, state, message, result]),
+      }),
   };
 }
 
@@ -116,34 +130,25 @@ function isOf(scope: RecordScope, which: WithdrawnCommands) {
 }
 
 /** Who has which of a node's places. */
-function placeRecords(
-  scope: RecordScope,
-): Pick<CommandRecords, "listCrowded" | "listCommanded" | "listQueued" | "countSent"> {
+function placeRecords(scope: RecordScope): Pick<CommandRecords, "listCrowded" | "listCommanded" | "listOpen"> {
   const { db, orgId } = scope;
-  const open = (state: "queued" | "sent") =>
-    db.selectFrom("commands").where("org_id", "=", orgId).where("finished_at", "is", null).where("state", "=", state);
+  const open = () => db.selectFrom("commands").where("org_id", "=", orgId).where("finished_at", "is", null);
+  const queued = () => open().where("state", "=", "queued");
   return {
     listCrowded: async (nodeIds, { all: limit, own: ownLimit, actor }) => {
-      const queued = open("queued").select("node_id");
-      const crowded = queued.where(isAmong(scope, "node_id", nodeIds)).groupBy("node_id");
+      const own = queued().where(isAmong(scope, "node_id", nodeIds));
+      const crowded = own.select("node_id").groupBy("node_id");
       const ofActor = sql`sum(case when actor = ${actor} then 1 else 0 end)`;
       const rows = await crowded.having(sql<boolean>`count(*) > ${limit} or ${ofActor} > ${ownLimit}`).execute();
       return rows.map(({ node_id }) => node_id);
     },
     listCommanded: async (nodeIds) => {
-      const own = open("queued").where(isAmong(scope, "node_id", nodeIds));
+      const own = queued().where(isAmong(scope, "node_id", nodeIds));
       return (await own.select("node_id").distinct().execute()).map(({ node_id }) => node_id);
     },
-    listQueued: async (nodeId, { after, withoutActors, limit }) => {
-      const own = open("queued").selectAll().where("node_id", "=", nodeId).where("id", ">", after);
-      const others =
-        withoutActors.length === 0 ? own : own.where((where) => where.not(isAmong(scope, "actor", withoutActors)));
-      return (await held(scope, others.orderBy("id").limit(limit))).map(toCommand);
-    },
-    countSent: async (nodeId) => {
-      const own = open("sent").where("node_id", "=", nodeId).groupBy("actor");
-      const rows = await own.select(({ fn }) => ["actor", fn.countAll<number>().as("count")]).execute();
-      return new Map(rows.map(({ actor, count }) => [actor, Number(count)]));
+    listOpen: async (nodeIds) => {
+      const own = open().where(isAmong(scope, "node_id", nodeIds));
+      return (await own.select(LISTED).orderBy("id").execute()).map(toListed);
     },
   };
 }
@@ -166,6 +171,18 @@ const COMMAND_COLUMNS = {
     authority: "text",
   },
   own: { id: "text", node_id: "text" },
+} as const;
+
+const PLACE_COLUMNS = {
+  table: "commands",
+  shared: { state: "text", updated_at: "integer" },
+  own: { id: "text", epoch: "integer", seq: "integer" },
+} as const;
+
+const OUTCOME_COLUMNS = {
+  table: "commands",
+  shared: { finished_at: "integer", updated_at: "integer" },
+  own: { id: "text", state: "text", message: "text", result: "bytes" },
 } as const;
 
 function toColumns(change: CommandChange): Partial<Row> {

@@ -5,12 +5,19 @@ import { isAmong } from "../is-among.ts";
 import { type RecordScope, stamps } from "../record-scope.ts";
 import { brokenUniqueness } from "../store-failures.ts";
 import type { Tables } from "../tables.ts";
+import { updateRows } from "../update-rows.ts";
 
 type Row = Selectable<Tables["nodes"]>;
 
 export function nodeRecords(scope: RecordScope): NodeRecords {
   const { db, orgId, dialect, now } = scope;
   const find = async (id: string) => (await live(scope).where("id", "=", id).execute()).map(toNode)[0];
+  const findAll = async (ids: readonly string[]) =>
+    (
+      await live(scope)
+        .where(isAmong(scope, "id", ids))
+        .execute()
+    ).map(toNode);
   return {
     insert: async ({ id, name, identityKey, encryptionKey, caKey, labels, epoch }) => {
       const keys = { identity_key: identityKey, encryption_key: encryptionKey, ca_key: caKey };
@@ -25,18 +32,17 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
       }
     },
     find,
-    findAll: async (ids) =>
-      (
-        await live(scope)
-          .where(isAmong(scope, "id", ids))
-          .execute()
-      ).map(toNode),
+    findAll,
     lock: async (id) => {
       // SQLite has one writer anyway.
       if (dialect.name === "postgres") {
         await sql`select 1 from nodes where id = ${id} and org_id = ${orgId} for no key update`.execute(db);
       }
       return find(id);
+    },
+    lockAll: async (ids) => {
+      await lockInOrder(scope, ids);
+      return findAll(ids);
     },
     findByName: async (name) => (await live(scope).where("name", "=", name).execute()).map(toNode)[0],
     findByIdentity: async (key) => (await live(scope).where("identity_key", "=", key).execute()).map(toNode)[0],
@@ -50,23 +56,42 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
       await db.updateTable("nodes").set({ epoch, updated_at: now() }).where("org_id", "=", orgId).execute();
     },
     raiseGenerations: async (ids) => {
-      const own = isAmong(scope, "id", ids);
-      if (dialect.name === "postgres") {
-        // In one order, so that two that raise the same nodes do not wait for each other.
-        await sql`select 1 from nodes where org_id = ${orgId} and ${own} order by id for no key update`.execute(db);
-      }
+      await lockInOrder(scope, ids);
       const raised = db
         .updateTable("nodes")
         .set((row) => ({ generation: row("generation", "+", 1), updated_at: now() }));
-      const live = raised.where("org_id", "=", orgId).where("deleted_at", "is", null).where(own);
+      const live = raised
+        .where("org_id", "=", orgId)
+        .where("deleted_at", "is", null)
+        .where(isAmong(scope, "id", ids));
       return (await live.returningAll().execute()).map(toNode);
     },
     update: async (id, change) => {
       const one = db.updateTable("nodes").set({ ...toColumns(change, now()), updated_at: now() });
       await one.where("org_id", "=", orgId).where("id", "=", id).execute();
     },
+    moveAll: (positions) =>
+      updateRows(scope, POSITION_COLUMNS, {
+        shared: [now()],
+        rows: positions.map(({ id, epoch, commandSeq, acknowledgedSeq }) => [id, epoch, commandSeq, acknowledgedSeq]),
+      }),
   };
 }
+
+/** In one order, so that two that lock the same nodes do not wait for each other. SQLite has one writer anyway. */
+async function lockInOrder(scope: RecordScope, ids: readonly string[]): Promise<void> {
+  if (scope.dialect.name !== "postgres") return;
+  const own = isAmong(scope, "id", ids);
+  await sql`select 1 from nodes where org_id = ${scope.orgId} and ${own} order by id for no key update`.execute(
+    scope.db,
+  );
+}
+
+const POSITION_COLUMNS = {
+  table: "nodes",
+  shared: { updated_at: "integer" },
+  own: { id: "text", epoch: "integer", command_seq: "integer", acknowledged_seq: "integer" },
+} as const;
 
 const FRESH = {
   state: "pending",
