@@ -1,9 +1,12 @@
+import { randomUUID } from "node:crypto";
 import { rosterTuple, systemRandom } from "@gatehouse/core";
 import { describeRoster, type KeySetDocument } from "@gatehouse/kit";
+import type { CommandHeader } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { recoverServer } from "../src/index.ts";
 import { openServerKeys, type ServerKeys } from "../src/keys/server-keys.ts";
 import { signRevocation } from "../src/streams/sign-revocation.ts";
+import { acknowledge, send } from "./commands-under-test.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import {
   FleetUnderTest,
@@ -17,7 +20,7 @@ import {
 import { apiKeyOf } from "./host-session.ts";
 import { type SealedUnderTest, sealUnderTest } from "./seal-under-test.ts";
 import { auditEntries } from "./stored-rows.ts";
-import { SessionUnderTest } from "./stream-under-test.ts";
+import { helloOf, SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
 
 describe.each(DATABASES)("a server on $name in a new epoch", ({ open }) => {
   let database: TestDatabase;
@@ -27,6 +30,7 @@ describe.each(DATABASES)("a server on $name in a new epoch", ({ open }) => {
   let keysBefore: ServerKeys;
   const keys = new Map<HostUnderTest, string>();
   const sealed = new Map<string, SealedUnderTest>();
+  const done: CommandHeader[] = [];
 
   beforeAll(async () => {
     database = await open();
@@ -41,6 +45,8 @@ describe.each(DATABASES)("a server on $name in a new epoch", ({ open }) => {
       await org.credentials.putCredential({ credential }, org.headers);
     }
     keysBefore = await openServerKeys(directory, { now: () => clock.now(), randomBytes: (n) => systemRandom.bytes(n) });
+    await using stream = await StreamUnderTest.open(await SessionUnderTest.open(hosts[1], keys.get(hosts[1])));
+    done.push(await doNext(stream), await doNext(stream));
     await first.stop();
     await recoverServer({ directory, store: database.location }, { clock, random: systemRandom });
     fleet = await FleetUnderTest.open(database.location, { directory });
@@ -69,6 +75,28 @@ describe.each(DATABASES)("a server on $name in a new epoch", ({ open }) => {
     (await org.credentials.listCredentials({}, org.headers)).credentials.map(({ name }) => name).toSorted();
   const quarantineOf = async ({ registered }: HostUnderTest) =>
     (await org.nodes.getNode({ node: registered.nodeId }, org.headers)).node?.quarantineReason;
+
+  test("knows a node by the last command of the epoch before, unless that is before what it acknowledged then or since", async () => {
+    const [host, [before, last]] = [hosts[1], done];
+    const session = await SessionUnderTest.open(host, keys.get(host));
+    const join = (lastCommand: CommandHeader | undefined) =>
+      StreamUnderTest.open(session, { hello: helloOf(randomUUID(), lastCommand && { lastCommand }) });
+    const judged = async (lastCommand: CommandHeader | undefined) => {
+      await using stream = await join(lastCommand);
+      await stream.next("accepted");
+      return await quarantineOf(host);
+    };
+    const accept = () => org.nodes.acceptNode({ nodeId: host.registered.nodeId }, org.headers);
+    expect(await judged(last)).toBe("");
+    expect(await judged(before)).toBe("position_behind");
+    await accept();
+    expect(await judged(last)).toBe("");
+    await using stream = await join(last);
+    const next = await doNext(stream);
+    expect(await judged(next)).toBe("");
+    expect(await judged(last)).toBe("position_behind");
+    await accept();
+  });
 
   test("takes a credential back again that it took back before, by its own signature of then", async () => {
     const revocations = under(keysBefore.keySet, revocationOf("gone", hosts[0]));
@@ -186,6 +214,16 @@ describe.each(DATABASES)("a server on $name in a new epoch", ({ open }) => {
     await tell(hosts[0], { revocations: under(later.keySet, revocationOf("claimed", hosts[0], later)) });
     expect(await names()).toEqual(["kept"]);
   });
+
+  /** A command that the second host is given, does and acknowledges. */
+  async function doNext(stream: StreamUnderTest): Promise<CommandHeader> {
+    await send(hosts[1]);
+    const command = await stream.next("command");
+    acknowledge(stream, command);
+    await stream.next("ackReceived");
+    if (command.header === undefined) throw new Error("a command without a header");
+    return command.header;
+  }
 
   function keysNow(): Promise<ServerKeys> {
     const { directory, clock } = fleet;

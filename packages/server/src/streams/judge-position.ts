@@ -58,9 +58,18 @@ export function judgePosition(
   if (bootId !== node.bootId && bootId === node.previousBootId) return "two_boots";
   if (lastBundle !== undefined && isAhead(node, lastBundle, court)) return "bundle_ahead";
   if (lastCommand === undefined) return node.acknowledgedSeq > 0 ? "position_behind" : undefined;
+  if (lastCommand.epoch < court.keys.keySet.epoch) return judgeEarlier(node, lastCommand);
   if (!isProven(node, lastCommand, court)) return "position_unproven";
   if (isBefore(lastCommand, { epoch: node.epoch, seq: node.acknowledgedSeq })) return "position_behind";
   return isBefore({ epoch: node.epoch, seq: node.commandSeq }, lastCommand) ? "position_ahead" : undefined;
+}
+
+/**
+ * The keys that signed in an epoch before are gone, and a server that was put back forgot what it gave last: a node may
+ * be ahead of what is known of it here. Numbers go on over epochs, so that one that is behind still shows.
+ */
+function judgeEarlier(node: Node, last: AcceptedCommand): QuarantineReason | undefined {
+  return last.seq < node.acknowledgedSeq ? "position_behind" : undefined;
 }
 
 interface Position {
