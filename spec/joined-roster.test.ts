@@ -154,10 +154,16 @@ test("a roster that only a node still has is joined from a file, and the node fo
   await startNode(fleet, "n3");
   await followed(fleet, "n3", 5);
   await startNode(fleet, "n1");
+  await followed(fleet, "n1", 5);
+  const refused = [{ name: "theirs", reason: expect.stringContaining("no operator of the roster") }];
+  expect(await statusOf(fleet, "n1")).toMatchObject({ bundle_fault: null, credentials_refused: refused });
   const value = ["--service", "github", "--value-file", fleet.path("value"), "--nodes", "n1"];
   await fleet.operator(["revoke", "theirs"]);
   await fleet.operator(["credentials", "add", "theirs", ...value]);
-  await followed(fleet, "n1", 5);
+  await eventually("n1 serves what was sealed anew", async () => {
+    const { credentials_refused: left } = (await statusOf(fleet, "n1")) as { credentials_refused?: readonly unknown[] };
+    return left?.length === 0;
+  });
 });
 
 /** Seals a credential by an operator key that stands on no other machine's roster. */

@@ -62,6 +62,7 @@ export {
   verifyBundle,
 } from "./fleet/verify-bundle.ts";
 export { isFreshnessOf, isRevocationOf, type SignedFreshness, type SignedRevocation } from "./fleet/verify-notices.ts";
+export type { RefusedCredential } from "./fleet/vouch-credentials.ts";
 export {
   createGuardedFetch,
   type GuardedFetch,

@@ -9,8 +9,11 @@ export async function status({ socketPath, ...invocation }: Invocation): Promise
   const said = { ...(await describeEnrolledHost(invocation.config.state.dir)), ...(await askDaemon(socketPath)) };
   if (isSet({ socketPath, ...invocation }, "json")) printJson(said);
   else {
-    const known = Object.entries(said).filter(([, value]) => value !== null);
+    const { credentials_refused: refused, ...facts } = said;
+    const known = Object.entries(facts).filter(([, value]) => value !== null);
     for (const [name, value] of known) printLine(`${name.padEnd(19)} ${shown(String(value))}`);
+    for (const { name, id, reason } of refused ?? [])
+      printLine(`refused credential  ${shown(`${name ?? id}: ${reason}`)}`);
     if (said.state === "alone") printLine("It belongs to no server. To join one: gatehouse node enroll");
   }
   return 0;
@@ -19,18 +22,37 @@ export async function status({ socketPath, ...invocation }: Invocation): Promise
 interface DaemonStatus {
   readonly health: { readonly status: string };
   /** Of a daemon that joins its server. */
-  readonly server?: Readonly<
-    Record<"connected" | "session_expires_at" | "fresh_for_seconds" | "bundle_fault", unknown>
-  >;
+  readonly server?: Partial<Uplink>;
 }
 
-async function askDaemon(socketPath: string): Promise<object> {
-  const unknown = { connected: null, session_expires_at: null, fresh_for_seconds: null, bundle_fault: null };
+interface Uplink {
+  readonly connected: boolean | null;
+  readonly session_expires_at: string | null;
+  readonly fresh_for_seconds: number | null;
+  readonly bundle_fault: string | null;
+  readonly credentials_refused: readonly RefusedCredential[] | null;
+}
+
+interface RefusedCredential {
+  readonly id: string;
+  readonly name: string | null;
+  readonly reason: string;
+}
+
+const UNKNOWN: Uplink = {
+  connected: null,
+  session_expires_at: null,
+  fresh_for_seconds: null,
+  bundle_fault: null,
+  credentials_refused: null,
+};
+
+async function askDaemon(socketPath: string): Promise<Uplink & { readonly daemon: string | null }> {
   try {
     const { health, server } = (await requestUnixOk({ socketPath, path: "/v1/status" })) as DaemonStatus;
-    return { daemon: health.status, ...unknown, ...server };
+    return { daemon: health.status, ...UNKNOWN, ...server };
   } catch (failure) {
     if (toProblem(failure).code !== "daemon.unreachable") throw failure;
-    return { daemon: null, ...unknown };
+    return { daemon: null, ...UNKNOWN };
   }
 }

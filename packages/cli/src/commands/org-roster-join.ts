@@ -130,13 +130,10 @@ function keysOf(differences: readonly Difference[]): readonly Uint8Array[] {
   });
 }
 
-/** A node refuses a bundle as a whole that holds what no key of the roster sealed. */
+/** A node refuses what no key of the roster sealed. */
 function explainSealed(names: readonly string[]): void {
   if (names.length === 0) return;
-  printLine(
-    "An operator key that is left out sealed these. Nodes that hold one follow no newer bundle until it is revoked;",
-  );
-  printLine("then it may be sealed anew:");
+  printLine("An operator key that is left out sealed these. Nodes refuse them until they are sealed anew:");
   for (const name of names) printLine(`  gatehouse revoke ${name} && gatehouse credentials add ${name}`);
 }
 

@@ -1,10 +1,17 @@
 import { base64url, Problem, toProblem } from "@gatehouse/core";
-import type { Log, SignedBundle, SignedFreshness, SignedReseal, SignedRevocation } from "@gatehouse/kit";
+import type {
+  Log,
+  RefusedCredential,
+  SignedBundle,
+  SignedFreshness,
+  SignedReseal,
+  SignedRevocation,
+} from "@gatehouse/kit";
 import type { GateAudit } from "../audit/gate-audit.ts";
 import { auditText } from "../audit/run-events.ts";
 import type { Follower } from "../holder/followers.ts";
 import type { RunRegistry } from "../registry/run-registry.ts";
-import type { FleetStatus } from "./fleet-status.ts";
+import type { FleetStatus, RefusedStatus } from "./fleet-status.ts";
 import type { FleetChange, FleetVault } from "./fleet-vault.ts";
 import type { FreshnessKeeper } from "./freshness-keeper.ts";
 import type { AllCredentials } from "./granted-credentials.ts";
@@ -39,7 +46,11 @@ export function fleetCalls(parts: FleetParts) {
         throw failure;
       });
       const names = fleet.list().map(({ name }) => auditText(name));
-      audit.note({ kind: "bundle.applied", data: { generation: signed.generation, grants: names } });
+      const refused = fleet.refused.map(({ credentialId }) => auditText(credentialId));
+      const data = { generation: signed.generation, grants: names, ...(refused.length > 0 && { refused }) };
+      audit.note({ kind: "bundle.applied", data });
+      const unserved = fleet.refused.map(describeRefused);
+      if (unserved.length > 0) log.error("credentials refused", { generation: signed.generation, refused: unserved });
       await tellRuns(registry, change);
       for (const name of grants.hidden)
         log.error("a grant of the organisation has the name of one of this node", { name });
@@ -90,9 +101,14 @@ function statusOf({ fleet, freshness, grants }: FleetParts): FleetStatus {
     roster: bundle?.roster,
     fault,
     grants: fleet.list().map(({ name }) => name),
+    refused: fleet.refused.map(describeRefused),
     hidden: grants.hidden,
     freshUntilSeconds: freshness.untilSeconds,
   };
+}
+
+function describeRefused({ credentialId, name, problem }: RefusedCredential): RefusedStatus {
+  return { id: credentialId, name: name ?? null, reason: problem.message };
 }
 
 async function tellRuns(registry: RunRegistry, { changed, gone, isWider }: FleetChange): Promise<void> {

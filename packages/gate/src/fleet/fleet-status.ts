@@ -9,8 +9,18 @@ export interface FleetStatus {
   /** Why the stored bundle is not served after a restart. */
   readonly fault: string | undefined;
   readonly grants: readonly string[];
+  /** Credentials of that bundle which are not served. */
+  readonly refused: readonly RefusedStatus[];
   /** Grants that are not served because the node has its own of that name. */
   readonly hidden: readonly string[];
   /** Seconds since boot until which the organisation's credentials are used; 0: not now. */
   readonly freshUntilSeconds: number;
+}
+
+/** Why a credential of the organisation is not served on this node. */
+export interface RefusedStatus {
+  readonly id: string;
+  /** `null`: it says none that could be one. */
+  readonly name: string | null;
+  readonly reason: string;
 }

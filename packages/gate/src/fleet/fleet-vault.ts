@@ -5,6 +5,7 @@ import {
   checkReseal,
   isRevocationOf,
   PartFolder,
+  type RefusedCredential,
   readManifest,
   readTrust,
   type SignedBundle,
@@ -21,7 +22,7 @@ import { open } from "../credentials/seal.ts";
 import type { Template } from "../credentials/templates.ts";
 import { Turns } from "../registry/turns.ts";
 import { type FleetState, NO_STATE, readFleetState, writeFleetState } from "./fleet-file.ts";
-import { type FleetEntry, noteSeen, openBundle } from "./open-bundle.ts";
+import { type FleetEntry, noteSeen, type OpenedBundle, openBundle } from "./open-bundle.ts";
 
 export interface FleetVaultDeps {
   readonly stateDir: string;
@@ -37,11 +38,12 @@ export interface FleetChange {
   readonly isWider: boolean;
 }
 
-const NO_ENTRIES: ReadonlyMap<string, FleetEntry> = new Map();
+const NOTHING: OpenedBundle = { entries: new Map(), taken: [], refused: [] };
 
 /**
  * The organisation's credentials on this node, under what the host holds against its server: nothing is opened that was
- * not verified, a bundle is served whole or not at all, and what was taken back never again, whatever the server says.
+ * not verified, a bundle is served whole but for credentials that are refused alone, or not at all, and what was taken
+ * back never again, whatever the server says.
  */
 export class FleetVault {
   readonly #deps: FleetVaultDeps;
@@ -49,7 +51,8 @@ export class FleetVault {
   #state: FleetState = NO_STATE;
   /** Why what this node remembers of versions and revocations is not known. */
   #unread: Problem | undefined;
-  #entries = NO_ENTRIES;
+  #entries = NOTHING.entries;
+  #refused = NOTHING.refused;
   #bundle: VerifiedBundle | undefined;
   #fault: string | undefined;
 
@@ -76,6 +79,11 @@ export class FleetVault {
   /** The bundle that is served; `undefined`: none yet. */
   get bundle(): VerifiedBundle | undefined {
     return this.#bundle;
+  }
+
+  /** Credentials of that bundle which are not served. */
+  get refused(): readonly RefusedCredential[] {
+    return this.#refused;
   }
 
   /** The organisation's policies: what one of them does not allow, no run may do. */
@@ -117,14 +125,18 @@ export class FleetVault {
       }
       const parts = new PartFolder(this.#deps.stateDir);
       const verified = verifyBundle(signed, await parts.held(), trust);
-      const entries = await openBundle(verified, this.#state, { ...this.#deps, orgId: trust.orgId });
-      const state = { ...this.#state, bundle: signed, ...noteSeen(verified, this.#state) };
+      const { entries, taken, refused } = await openBundle(verified, this.#state, {
+        ...this.#deps,
+        orgId: trust.orgId,
+      });
+      const state = { ...this.#state, bundle: signed, ...noteSeen(taken, this.#state) };
       await writeFleetState(this.#deps.stateDir, state);
       const isWider = !isDeepStrictEqual(this.#bundle?.policies ?? [], verified.policies);
       const change = { ...compare(this.#entries, entries), isWider };
       this.#state = state;
       this.#bundle = verified;
       this.#entries = entries;
+      this.#refused = refused;
       this.#fault = undefined;
       await parts.prune(new Set(readManifest(signed.manifest).map(({ sha256 }) => sha256)));
       return change;
@@ -147,6 +159,7 @@ export class FleetVault {
       const left = new Map([...this.#entries].filter(([, { id }]) => !revoked.has(id)));
       const change = compare(this.#entries, left);
       this.#entries = left;
+      this.#refused = this.#refused.filter(({ credentialId }) => !revoked.has(credentialId));
       this.#state = { ...this.#state, revoked };
       await Promise.all([onGone(change), writeFleetState(this.#deps.stateDir, this.#state)]);
     });
@@ -195,7 +208,9 @@ export class FleetVault {
     const { bundle } = this.#state;
     if (bundle === undefined) return;
     const verified = verifyBundle(bundle, await new PartFolder(stateDir).held(), trust);
-    this.#entries = await openBundle(verified, this.#state, { ...this.#deps, orgId: trust.orgId });
+    const { entries, refused } = await openBundle(verified, this.#state, { ...this.#deps, orgId: trust.orgId });
+    this.#entries = entries;
+    this.#refused = refused;
     this.#bundle = verified;
   }
 }

@@ -1,4 +1,4 @@
-import type { Secret } from "@gatehouse/core";
+import { Problem, type Secret } from "@gatehouse/core";
 import type { CredentialInfo, CredentialStore } from "../credentials/credential-store.ts";
 import type { FleetVault } from "./fleet-vault.ts";
 
@@ -38,7 +38,14 @@ export class AllCredentials implements GrantedCredentials {
   }
 
   require(name: string): CredentialInfo {
-    return (this.#own.has(name) ? undefined : this.#fleet.get(name)) ?? this.#own.require(name);
+    if (this.#own.has(name)) return this.#own.require(name);
+    const refused = this.#fleet.refused.find((one) => one.name === name);
+    if (refused !== undefined && this.#fleet.get(name) === undefined) {
+      throw new Problem("grants.not_found", {
+        detail: `${name} is not served on this node. ${refused.problem.message}`,
+      });
+    }
+    return this.#fleet.get(name) ?? this.#own.require(name);
   }
 
   reveal(name: string): Promise<Secret> {

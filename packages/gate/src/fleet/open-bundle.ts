@@ -6,8 +6,9 @@ import {
   Problem,
   parseResourceName,
   type ResourceName,
+  toProblem,
 } from "@gatehouse/core";
-import type { FleetCredential, FleetGrant, VerifiedBundle } from "@gatehouse/kit";
+import type { FleetCredential, FleetGrant, RefusedCredential, VerifiedBundle } from "@gatehouse/kit";
 import type { FlattenedJWE } from "jose";
 import { type Binding, requireBindings } from "../credentials/binding.ts";
 import { parseCredentialValue } from "../credentials/credential-value.ts";
@@ -34,25 +35,42 @@ export interface OpenBundleDeps {
   readonly templates: ReadonlyMap<string, Template>;
 }
 
+/** What of a verified bundle is served. */
+export interface OpenedBundle {
+  readonly entries: ReadonlyMap<string, FleetEntry>;
+  /** Signed by who may, and not older than what was served before: what the node remembers. */
+  readonly taken: readonly FleetCredential[];
+  /** Credentials that are not served, for what is wrong with each alone. */
+  readonly refused: readonly RefusedCredential[];
+}
+
 /**
- * The grants of a verified bundle, each of which was seen to open. Nothing that was taken back is among them. Fails with
- * `bundle.refused` for an older version than was served before or two of one version, `credentials.unreadable` for what
- * is not sealed to this node, `policy.invalid` for a policy that this version cannot hold.
+ * The grants of a verified bundle, each of which was seen to open. Nothing that was taken back is among them. A credential
+ * of an older version than was served before, another one of the same version, or one that is not sealed to this node is
+ * refused alone. Fails with `policy.invalid` for a policy that this version cannot hold.
  */
 export async function openBundle(
-  { credentials, grants, policies }: VerifiedBundle,
+  { credentials, grants, policies, refused }: VerifiedBundle,
   { seen, revoked }: FleetState,
   deps: OpenBundleDeps,
-): Promise<ReadonlyMap<string, FleetEntry>> {
+): Promise<OpenedBundle> {
   for (const { document } of policies) compilePolicy(JSON.parse(document));
-  const live = credentials.filter(({ credentialId }) => !revoked.has(credentialId));
-  for (const credential of live) requireNotOlder(credential, seen);
+  const isLive = ({ credentialId }: Pick<FleetCredential, "credentialId">) => !revoked.has(credentialId);
   const entries = new Map<string, FleetEntry>();
-  for (const credential of live) {
-    const grant = grants.find(({ credentialId }) => credentialId === credential.credentialId);
-    if (grant !== undefined) entries.set(grant.name, await openEntry(credential, grant, deps));
+  const taken: FleetCredential[] = [];
+  const unserved = refused.filter(isLive);
+  for (const credential of credentials.filter(isLive)) {
+    const { credentialId, name } = credential;
+    try {
+      requireNotOlder(credential, seen);
+      taken.push(credential);
+      const grant = grants.find((one) => one.credentialId === credentialId);
+      if (grant !== undefined) entries.set(grant.name, await openEntry(credential, grant, deps));
+    } catch (failure) {
+      unserved.push({ credentialId, name, problem: toProblem(failure) });
+    }
   }
-  return entries;
+  return { entries, taken, refused: unserved };
 }
 
 /**
@@ -60,15 +78,14 @@ export async function openBundle(
  * before was taken back, whether this node was told so or not.
  */
 export function noteSeen(
-  { credentials }: VerifiedBundle,
+  taken: readonly FleetCredential[],
   { seen, revoked }: FleetState,
 ): Pick<FleetState, "seen" | "revoked"> {
-  const live = credentials.filter(({ credentialId }) => !revoked.has(credentialId));
   const next = new Map(seen);
-  for (const { credentialId, version, name, signature } of live) {
+  for (const { credentialId, version, name, signature } of taken) {
     next.set(credentialId, { version, signature: base64url(signature), name });
   }
-  const holders = new Map(live.map(({ name, credentialId }) => [name, credentialId]));
+  const holders = new Map(taken.map(({ name, credentialId }) => [name, credentialId]));
   const replaced = [...next].filter(([id, { name = "" }]) => (holders.get(name) ?? id) !== id);
   return { seen: next, revoked: new Set([...revoked, ...replaced.map(([id]) => id)]) };
 }

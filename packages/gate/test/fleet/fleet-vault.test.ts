@@ -1,6 +1,6 @@
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { credentialPart, describeRoster, grantPart, policyPart, rosterPart } from "@gatehouse/kit";
+import { type BundlePart, credentialPart, describeRoster, grantPart, policyPart, rosterPart } from "@gatehouse/kit";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { FleetVault } from "../../src/fleet/fleet-vault.ts";
 import { BINDINGS, HostileServer, makePair, VALUE } from "./hostile-server.ts";
@@ -22,6 +22,22 @@ async function expectRefused(bundle: Parameters<FleetVault["apply"]>[0], code: s
   await expect(vault.apply(bundle)).rejects.toMatchObject({ code });
   expect(server.opened).toBe(opened);
   expect(vault.list()).toEqual(before);
+}
+
+/** Nothing of it was opened, and what was served under its name is not any more; what stands beside it is. */
+async function expectUnserved(parts: readonly BundlePart[], reason: string): Promise<void> {
+  const [beside, opened] = [await server.seal("beside"), server.opened];
+  const own = parts.filter(({ kind }) => kind === "credential");
+  const roster = parts.some(({ kind }) => kind === "roster") ? [] : [rosterPart(describeRoster(server.roster(1)))];
+  const good = [credentialPart(beside), grantPart(beside, 1)];
+  await vault.apply(await server.bundle([...roster, ...parts, ...good]));
+  for (const one of [vault, await server.openVault()]) {
+    expect(one.list()).toMatchObject([{ name: "beside" }]);
+    expect(one.refused.map(({ credentialId }) => credentialId)).toEqual(own.map(({ id }) => id));
+    expect(one.refused.map(({ problem }) => problem.message)).toEqual(own.map(() => expect.stringContaining(reason)));
+  }
+  // That of the credential beside it, by each of the two.
+  expect(server.opened).toBe(opened + 2);
 }
 
 test("an operator's credential becomes a grant of its name, and does after a restart", async () => {
@@ -54,32 +70,34 @@ test.each([
 describe("a server that holds every serving key opens nothing and changes nothing with", () => {
   test("a grant for other destinations than were sealed", async () => {
     const credential = await server.seal("gh");
-    const parts = [rosterPart(describeRoster(server.roster(1))), credentialPart(credential)];
+    const part = credentialPart(credential);
     const forged = grantPart({ credentialId: credential.credentialId, name: "gh", bindings: elsewhere }, 1);
-    await expectRefused(await server.bundle([...parts, forged]), "bundle.refused");
+    await expectUnserved([part, forged], "outside what was sealed");
     const wider = grantPart({ ...credential, bindings: [{ ...BINDINGS[0], format: "{value}" } as never] }, 1);
-    await expectRefused(await server.bundle([...parts, wider]), "bundle.refused");
+    await expectUnserved([part, wider], "outside what was sealed");
+    const others = grantPart({ ...(await server.seal("other")), name: "gh" }, 1);
+    await expectUnserved([part, { ...others, id: part.id }], "another credential");
   });
 
   test("new destinations for a ciphertext, with the grant that fits them", async () => {
     const credential = { ...(await server.seal("gh")), bindings: elsewhere };
-    await expectRefused(await server.bundle(server.parts([credential])), "credentials.refused");
+    await expectUnserved(server.parts([credential]), "signature");
   });
 
   test.each(["methods", "paths"])("an empty list of %s for a ciphertext that was sealed without one", async (list) => {
     const sealed = await server.seal("gh");
     const credential = { ...sealed, bindings: [{ ...BINDINGS[0], [list]: [] } as never] };
-    await expectRefused(await server.bundle(server.parts([credential])), "credentials.refused");
+    await expectUnserved(server.parts([credential]), "A binding cannot be read");
   });
 
   test("another name for a ciphertext", async () => {
     const credential = { ...(await server.seal("gh")), name: "other" };
-    await expectRefused(await server.bundle(server.parts([credential])), "credentials.refused");
+    await expectUnserved(server.parts([credential]), "signature");
   });
 
   test("a credential that a stranger signed", async () => {
     const credential = await server.seal("gh", { signer: server.stranger });
-    await expectRefused(await server.bundle(server.parts([credential])), "credentials.refused");
+    await expectUnserved(server.parts([credential]), "no operator of the roster");
   });
 
   test("a credential by a stranger, whom a roster of the stranger's own lists", async () => {
@@ -129,9 +147,11 @@ describe("a server that holds every serving key opens nothing and changes nothin
     const next = await server.seal("gh", { id: old.credentialId, version: 2 });
     await vault.apply(await server.bundle(server.parts([next])));
     await vault.apply(await server.bundle(server.parts([])));
-    await expectRefused(await server.bundle(server.parts([old])), "bundle.refused");
+    await expectUnserved(server.parts([old]), "older than one that was served");
     const twin = await server.seal("gh", { id: old.credentialId, version: 2 });
-    await expectRefused(await server.bundle(server.parts([twin])), "bundle.refused");
+    await expectUnserved(server.parts([twin]), "two of one version");
+    await vault.apply(await server.bundle(server.parts([next])));
+    expect(vault.list()).toMatchObject([{ id: next.credentialId, version: 2 }]);
   });
 
   test("what was sealed under a name before, once another credential has that name, as it has after a revocation", async () => {
@@ -150,11 +170,28 @@ describe("a server that holds every serving key opens nothing and changes nothin
 
   test("another node's ciphertext", async () => {
     const credential = await server.seal("gh", { recipient: makePair("x25519").publicKey });
-    const before = vault.list();
-    await expect(vault.apply(await server.bundle(server.parts([credential])))).rejects.toMatchObject({
-      code: "credentials.unreadable",
-    });
-    expect(vault.list()).toEqual(before);
+    await vault.apply(await server.bundle(server.parts([credential])));
+    expect(vault.list()).toEqual([]);
+    expect(vault.refused).toMatchObject([{ name: "gh", problem: { code: "credentials.unreadable" } }]);
+  });
+
+  test("a credential by a stranger under a name and an id that are served: the honest one is served again after it", async () => {
+    const honest = await server.seal("gh");
+    await vault.apply(await server.bundle(server.parts([honest])));
+    const forged = await server.seal("gh", { id: honest.credentialId, version: 99, signer: server.stranger });
+    await expectUnserved(server.parts([forged]), "no operator of the roster");
+    const named = await server.seal("gh", { signer: server.stranger });
+    const opened = server.opened;
+    await vault.apply(await server.bundle(server.parts([honest, named])));
+    expect(vault.list()).toMatchObject([{ id: honest.credentialId, version: 1 }]);
+    expect(server.opened).toBe(opened + 1);
+    expect((await vault.reveal("gh")).reveal()).toBe(VALUE);
+  });
+
+  test("a grant of a credential that is not there", async () => {
+    const [{ credentialId, bindings }] = [await server.seal("gh")];
+    const grant = grantPart({ credentialId, name: "gh", bindings }, 1);
+    await expectRefused(await server.bundle([...server.parts([]), grant]), "bundle.refused");
   });
 
   test("another node's bundle", async () => {

@@ -1,12 +1,4 @@
-import {
-  base64url,
-  bundleTuple,
-  type CredentialBinding,
-  constantTimeEqual,
-  fromBase64url,
-  Problem,
-  parseResourceName,
-} from "@gatehouse/core";
+import { base64url, bundleTuple, Problem } from "@gatehouse/core";
 import { checkLaterRoster } from "../keys/check-roster.ts";
 import { checkKeySet, type KeySetDocument, keysFor } from "../keys/key-set-document.ts";
 import { describeRoster, type RosterDocument, readRosterDocument } from "../keys/roster-document.ts";
@@ -18,12 +10,10 @@ import {
   type FleetPolicy,
   type ManifestEntry,
   parseJson,
-  readCredentialPart,
-  readGrantPart,
   readManifest,
   readPolicyPart,
 } from "./bundle-document.ts";
-import { isSealedBy } from "./sealed-credential.ts";
+import { type RefusedCredential, vouchCredentials } from "./vouch-credentials.ts";
 
 /** What a node holds against a server: what enrollment proved, and the newest that it took since. */
 export interface BundleTrust {
@@ -53,6 +43,8 @@ export interface VerifiedBundle {
   readonly credentials: readonly FleetCredential[];
   readonly grants: readonly FleetGrant[];
   readonly policies: readonly FleetPolicy[];
+  /** What is not among the credentials and grants for what it says of itself. */
+  readonly refused: readonly RefusedCredential[];
 }
 
 /** The parts of a manifest by what they hash to, in base64url. */
@@ -61,26 +53,21 @@ export type BundleParts = ReadonlyMap<string, Uint8Array>;
 /**
  * Takes a bundle apart and believes nothing of it that is not signed: by the bundle key of a key set that the pinned
  * identity key signed; the roster by the org key or an operator key of the version before; each credential by an
- * operator key that the roster lists, or the org key; each grant within what its credential was sealed for. All of it,
- * or nothing: fails with `bundle.refused`, `roster.refused`, `roster.split`, `credentials.refused`, `server.untrusted`.
+ * operator key that the roster lists, or the org key; each grant within what its credential was sealed for. What is wrong
+ * with one credential refuses that one alone, and all else fails with `bundle.refused`, `roster.refused`,
+ * `roster.split`, `server.untrusted`.
  */
 export function verifyBundle(signed: SignedBundle, parts: BundleParts, trust: BundleTrust): VerifiedBundle {
   const entries = readManifest(signed.manifest);
   const contents = new Map(entries.map((entry) => [entry, contentOf(entry, parts)]));
-  const of = (kind: ManifestEntry["kind"]) => entries.filter((entry) => entry.kind === kind);
-  const read = <T>(kind: ManifestEntry["kind"], readPart: (content: string) => T): readonly T[] =>
-    of(kind).map((entry) => readPart(contents.get(entry) ?? ""));
-  const keySet = newestKeySet(read("key_set", parseJson)[0], trust);
+  const of = (kind: ManifestEntry["kind"]) =>
+    entries.filter((entry) => entry.kind === kind).map((entry) => ({ ...entry, content: contents.get(entry) ?? "" }));
+  const keySet = newestKeySet(of("key_set").map(({ content }) => parseJson(content))[0], trust);
   requireSignature(signed, keySet, trust);
-  const roster = newestRoster(read("roster", parseJson)[0], trust);
-  const credentials = read("credential", readCredentialPart);
-  for (const [index, entry] of of("credential").entries()) requireSame(entry, credentials[index]);
-  for (const credential of credentials) requireVouched(credential, roster, trust);
-  refuseTwice(credentials.map(({ name }) => name));
-  const grants = read("grant", readGrantPart);
-  for (const grant of grants) requireWithin(grant, credentials);
-  refuseTwice(grants.map(({ name }) => name));
-  return { signed, keySet, roster, credentials, grants, policies: read("policy", readPolicyPart) };
+  const roster = newestRoster(of("roster").map(({ content }) => parseJson(content))[0], trust);
+  const vouched = vouchCredentials({ credentials: of("credential"), grants: of("grant") }, roster, trust);
+  const policies = of("policy").map(({ content }) => readPolicyPart(content));
+  return { signed, keySet, roster, ...vouched, policies };
 }
 
 function contentOf({ sha256: named }: ManifestEntry, parts: BundleParts): string {
@@ -124,48 +111,6 @@ function newestRoster(offered: unknown, { roster: known, orgKey, orgId }: Bundle
   const next = readRosterDocument(offered);
   const placed = checkLaterRoster(next, { ...readRosterDocument(known), orgId }, orgKey);
   return placed === "same" ? known : describeRoster(next);
-}
-
-function requireSame({ id, version }: ManifestEntry, credential: FleetCredential | undefined): void {
-  if (credential?.credentialId !== id || credential.version !== version) {
-    throw refused("A part is not the one that the manifest names.");
-  }
-}
-
-function requireVouched(credential: FleetCredential, roster: RosterDocument, { orgId, orgKey }: BundleTrust): void {
-  const operators = roster.operator_keys.map((key) => fromBase64url(key) ?? new Uint8Array());
-  const isKnown = [orgKey, ...operators].some((key) => constantTimeEqual(key, credential.signer));
-  if (!isKnown || !isSealedBy({ ...credential, orgId, endpoints: [] }, credential)) {
-    throw new Problem("credentials.refused", { detail: `${parseResourceName(credential.name)} is not signed.` });
-  }
-  parseResourceName(credential.name);
-}
-
-function requireWithin({ credentialId, name, bindings }: FleetGrant, credentials: readonly FleetCredential[]): void {
-  const credential = credentials.find((one) => one.credentialId === credentialId);
-  if (credential === undefined || credential.name !== name) throw refused(`The grant ${name} has no credential.`);
-  if (bindings.every((binding) => credential.bindings.some((sealed) => isWithin(binding, sealed)))) return;
-  throw refused(`The grant ${name} reaches outside what was sealed.`);
-}
-
-/** Whether a binding says nothing that the sealed one does not say too. */
-function isWithin(binding: CredentialBinding, sealed: CredentialBinding): boolean {
-  const isSlot = binding.header.toLowerCase() === sealed.header.toLowerCase() && binding.format === sealed.format;
-  return (
-    isSlot &&
-    binding.hosts.every((host) => sealed.hosts.includes(host)) &&
-    isNarrower(binding.methods, sealed.methods) &&
-    isNarrower(binding.paths, sealed.paths)
-  );
-}
-
-/** Absent is everything, so that only a list is narrower than a list. */
-function isNarrower(list: readonly string[] | undefined, sealed: readonly string[] | undefined): boolean {
-  return sealed === undefined || (list?.every((one) => sealed.includes(one)) ?? false);
-}
-
-function refuseTwice(names: readonly string[]): void {
-  if (new Set(names).size !== names.length) throw refused("It has two of one name.");
 }
 
 function refused(detail: string): Problem {

@@ -74,7 +74,8 @@ function rowsOf({ host, health, uplink }: PageFacts): readonly Row[] {
   return [["health", health], ...known, ...(uplink === undefined ? [] : uplinkRows(uplink))];
 }
 
-function uplinkRows({ connected, session_expires_at, fresh_for_seconds, bundle_fault }: UplinkStatus): readonly Row[] {
+function uplinkRows(uplink: UplinkStatus): readonly Row[] {
+  const { connected, session_expires_at, fresh_for_seconds, bundle_fault, credentials_refused } = uplink;
   const fresh =
     fresh_for_seconds > 0 ? `for ${fresh_for_seconds} s more` : "no: they are not used until the server is heard";
   return [
@@ -82,6 +83,7 @@ function uplinkRows({ connected, session_expires_at, fresh_for_seconds, bundle_f
     ["session ends", session_expires_at ?? "-"],
     ["the organisation's credentials are used", fresh],
     ...(bundle_fault === null ? [] : [["the newest bundle is not served", bundle_fault] as const]),
+    ...credentials_refused.map(({ id, name, reason }): Row => [`credential ${name ?? id} is refused`, reason]),
   ];
 }
 

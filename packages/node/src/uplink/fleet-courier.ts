@@ -22,7 +22,7 @@ export interface FleetGate {
   ): Promise<GateCalls[M]["result"]>;
 }
 
-type FleetStatus = GateCalls["fleetStatus"]["result"];
+export type FleetStatus = GateCalls["fleetStatus"]["result"];
 
 const MAX_PARTS = 20_000;
 

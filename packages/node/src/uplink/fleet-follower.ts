@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { toProblem } from "@gatehouse/core";
 import { type Log, type SignedBundle, sha256 } from "@gatehouse/kit";
 import type { BundleHeaderSchema, Freshness, Reseal, Revocation } from "@gatehouse/wire";
-import type { FleetCourier } from "./fleet-courier.ts";
+import type { FleetCourier, FleetStatus } from "./fleet-courier.ts";
 import type { NodeSession } from "./node-session.ts";
 
 export interface FollowerDeps {
@@ -29,6 +29,7 @@ export class FleetFollower {
   #newest: Freshness | undefined;
   #isFollowing = false;
   #fault: string | undefined;
+  #refused: FleetStatus["refused"] = [];
 
   constructor(deps: FollowerDeps) {
     this.#deps = deps;
@@ -42,6 +43,11 @@ export class FleetFollower {
   /** Why the newest bundle is not served; `undefined`: it is, or none came. */
   get fault(): string | undefined {
     return this.#fault;
+  }
+
+  /** Whether all of the newest bundle that came is served. */
+  get isWhole(): boolean {
+    return this.#fault === undefined && this.#refused.length === 0;
   }
 
   /** Of the bundle that was applied last; 0 before the first. */
@@ -63,7 +69,8 @@ export class FleetFollower {
    * there.
    */
   async begin(newestEpoch: number): Promise<void> {
-    const { bundle } = await this.#deps.courier.status();
+    const { bundle, refused } = await this.#deps.courier.status();
+    this.#refused = refused;
     this.#served = bundle;
     this.#epoch = bundle?.epoch ?? 0;
     this.#applied = bundle?.generation ?? 0;
@@ -99,11 +106,12 @@ export class FleetFollower {
   async refresh(): Promise<void> {
     const session = this.#deps.session();
     if (session === undefined) return;
-    const { bundle } = await this.#deps.courier.refresh(session.gateway).catch((failure: unknown) => {
+    const { bundle, refused } = await this.#deps.courier.refresh(session.gateway).catch((failure: unknown) => {
       this.#fault = toProblem(failure).message;
       throw failure;
     });
     this.#fault = undefined;
+    this.#refused = refused;
     this.#served = bundle ?? this.#served;
     this.#epoch = bundle?.epoch ?? this.#epoch;
     this.#applied = bundle?.generation ?? this.#applied;

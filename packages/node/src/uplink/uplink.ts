@@ -10,7 +10,7 @@ import type { CommandHandlers } from "../commands/command-handlers.ts";
 import type { CommandJournal } from "../commands/command-journal.ts";
 import type { HandlerUplink } from "../commands/node-handlers.ts";
 import type { FindStreamed } from "../runs/streamed.ts";
-import { FleetCourier, type FleetGate } from "./fleet-courier.ts";
+import { FleetCourier, type FleetGate, type FleetStatus } from "./fleet-courier.ts";
 import { FleetFollower } from "./fleet-follower.ts";
 import { HeadWitness, type WitnessEvent } from "./head-witness.ts";
 import { makeHeartbeat } from "./heartbeat.ts";
@@ -55,6 +55,8 @@ export interface UplinkStatus {
   readonly fresh_for_seconds: number;
   /** Why the newest bundle that the server sent is not served; null: it is. */
   readonly bundle_fault: string | null;
+  /** Credentials of the bundle that is served which this node refuses, each with the reason. */
+  readonly credentials_refused: FleetStatus["refused"];
 }
 
 /** After so long a stream counts as one that worked: the next attempt waits no longer than the first one did. */
@@ -97,7 +99,7 @@ export class Uplink implements AsyncDisposable {
     const executor = this.#life.own(new CommandExecutor({ journal, handlers, log, putOnRecord, sendAck }));
     const bootId = makeUuid(clock.now(), random);
     const witness = new HeadWitness({ stateDir, auditFolder: join(stateDir, "audit"), log, putOnRecord });
-    const isWell = async () => !witness.isContradicted && (await options.isWell());
+    const isWell = async () => !witness.isContradicted && fleet.isWhole && (await options.isWell());
     const said = { runCount, isWell, spoolDepth: () => reports.spoolDepth, fleet, witness };
     const heartbeat = () => makeHeartbeat(said);
     const own = { journal, executor, log, bootId, softwareVersion, heartbeat, fleet, witness };
@@ -123,13 +125,14 @@ export class Uplink implements AsyncDisposable {
 
   /** How this node stands with its server. Fails as the gate does when it does not answer. */
   async describe(): Promise<UplinkStatus> {
-    const { freshUntilSeconds } = await this.#options.gate.call("fleetStatus", null);
+    const { freshUntilSeconds, refused } = await this.#options.gate.call("fleetStatus", null);
     const expiresAt = this.#session?.proofs.expiresAt;
     return {
       connected: this.isConnected,
       session_expires_at: expiresAt === undefined ? null : new Date(expiresAt).toISOString(),
       fresh_for_seconds: Math.max(0, Math.floor(freshUntilSeconds - uptime())),
       bundle_fault: this.#deps.fleet.fault ?? null,
+      credentials_refused: refused,
     };
   }
 
