@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { type ClientHttp2Session, connect as connectH2 } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import { gzipSync } from "node:zlib";
 import { createCa } from "@gatehouse/kit";
 import { eventually, stretchedLimit } from "@gatehouse/testbed";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -19,6 +20,9 @@ const LIMITS = { connections: 100, unknownCalls: 100, unknownBytes: 1_024 * KIB,
 /** Of `USER_HZ`, which is 100 on Linux. */
 const MS_PER_TICK = 10;
 const REGISTER = "/gatehouse.gateway.v1.NodeGatewayService/Register";
+
+/** Field 1 of a message, a text of 4,000 KiB: its tag and length. */
+const LONG_TEXT = Buffer.from([0x0a, 0x80, 0x80, 0xfa, 0x01]);
 
 const FRAME = { data: 0, headers: 1, settings: 4, ping: 6, continuation: 9 } as const;
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -193,6 +197,32 @@ describe("a server in a process of its own", () => {
     },
   );
 
+  test.each([
+    ["that are compressed", 200, gzipSync(Buffer.concat([LONG_TEXT, Buffer.alloc(4_000 * KIB, 65)])), "gzip"],
+    ["of fields that nothing reads", 16, Buffer.alloc(500 * KIB, Buffer.from([0x78, 0])), "identity"],
+  ])("messages %s take no more than they hold; others are served", async (_, calls, body, encoding) => {
+    const before = { kib: residentKib(server.pid), ms: cpuMs(server.pid) };
+    const sessions = Array.from({ length: 4 }, openSession);
+    const headers = { ":method": "POST", ":path": REGISTER, "content-type": "application/proto" };
+    const answers = sessions.flatMap((session) =>
+      Array.from({ length: calls }, async () => {
+        const stream = session.request({ ...headers, "content-encoding": encoding });
+        stream.on("error", () => undefined);
+        stream.resume();
+        stream.end(body);
+        const [answer] = (await once(stream, "response")) as [Record<string, unknown>];
+        return answer[":status"];
+      }),
+    );
+    const statuses = await Promise.all(answers);
+    await expectServed();
+    expect(statuses.filter((status) => status === 200)).toEqual([]);
+    // Inflated and parsed before anybody was known, they took gigabytes and seconds.
+    expect(residentKib(server.pid) - before.kib).toBeLessThan(2 * MAX_GROWTH_KIB);
+    expect(cpuMs(server.pid) - before.ms).toBeLessThan(3_000);
+    for (const session of sessions) session.destroy();
+  });
+
   test("messages that are many and never whole end who sends most of them; others are served", async () => {
     const before = residentKib(server.pid);
     const send = (session: ClientHttp2Session, bytes: number) => {
@@ -206,7 +236,7 @@ describe("a server in a process of its own", () => {
     const honest = openSession();
     const slow = send(honest, 64 * KIB);
     const greedy = Array.from({ length: 2 }, openSession);
-    for (const session of greedy) for (let at = 0; at < 100; at += 1) send(session, 3_000 * KIB);
+    for (const session of greedy) for (let at = 0; at < 200; at += 1) send(session, 400 * KIB);
     await eventually("both are cut", () => greedy.every(({ destroyed }) => destroyed), { timeoutMs: 20_000 });
     await expectServed();
     expect(residentKib(server.pid) - before).toBeLessThan(4 * MAX_GROWTH_KIB);

@@ -2,13 +2,14 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { connect, type IncomingHttpHeaders } from "node:http2";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { compressionGzip, createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import {
   BeginAuthHandshakeRequestSchema,
   BeginAuthHandshakeResponseSchema,
   ControlStreamRequestSchema,
+  NodeAdminService,
   NodeGatewayService,
 } from "@gatehouse/wire";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -34,11 +35,6 @@ afterAll(async () => {
 const nodeOptions = { rejectUnauthorized: false };
 const TRANSPORTS = [
   { how: "plain", make: (baseUrl: string) => createGrpcTransport({ baseUrl, nodeOptions }) },
-  {
-    how: "compressed",
-    make: (baseUrl: string) =>
-      createGrpcTransport({ baseUrl, nodeOptions, sendCompression: compressionGzip, compressMinBytes: 0 }),
-  },
   { how: "json", make: (baseUrl: string) => createGrpcTransport({ baseUrl, nodeOptions, useBinaryFormat: false }) },
   { how: "connect", make: (baseUrl: string) => createConnectTransport({ baseUrl, nodeOptions, httpVersion: "2" }) },
 ];
@@ -65,6 +61,31 @@ test.each(TRANSPORTS)("a challenge and a bundle are answered alike however they 
   const parts = client.fetchBundle({ held: [] }, await session.proofOf("FetchBundle"));
   for await (const { item } of parts) kinds.push(item.case);
   expect(kinds).toEqual(["manifest", "part", "part"]);
+});
+
+test("what is asked compressed is refused, plain or not: it would be read before anybody is known", async () => {
+  const options = { baseUrl: fleet.server.url, nodeOptions, sendCompression: compressionGzip, compressMinBytes: 0 };
+  const host = await org.enroll("zipped");
+  const asked = {
+    apiKey: await apiKeyOf(host),
+    identityPublicKey: host.identity.publicKey,
+    clientNonce: randomBytes(32),
+  };
+  for (const transport of [createGrpcTransport(options), createConnectTransport({ ...options, httpVersion: "2" })]) {
+    const client = createClient(NodeGatewayService, transport);
+    await expect(client.beginAuthHandshake(asked)).rejects.toMatchObject({ code: Code.Unimplemented });
+  }
+});
+
+test("a message of who is not known yet may be half a megabyte; who shows a member's key sends four", async () => {
+  const make = () => createClient(NodeAdminService, createGrpcTransport({ baseUrl: fleet.server.url, nodeOptions }));
+  const nodeIds = Array.from({ length: 20_000 }, () => randomUUID());
+  const asked = { nodeIds, payload: new Uint8Array(), idempotencyKey: "k", ttlMs: 60_000n };
+  const as = (key: string) => ({ headers: { Authorization: `Bearer ${key}` } });
+  const wrong = org.apiKey.replace(/.$/, (char) => (char === "A" ? "B" : "A"));
+  await expect(make().sendCommand(asked, as(wrong))).rejects.toMatchObject({ code: Code.ResourceExhausted });
+  // It is read, and breaks the bounds of its fields.
+  await expect(make().sendCommand(asked, as(org.apiKey))).rejects.toMatchObject({ code: Code.InvalidArgument });
 });
 
 test("a large part of a bundle is compressed for callers that take it so, and for no other", async () => {

@@ -78,6 +78,12 @@ async function identifyOther(
   return { kind: "operator", ...operator };
 }
 
+/** Fails unless a member calls, whatever they may. */
+export async function recogniseMember(header: Headers, deps: AuthenticateDeps): Promise<void> {
+  refuseTwoKinds(header);
+  await identifyOperator(header, deps);
+}
+
 /** By a key; or in a browser by the cookie of its session, when a page of this server calls. */
 function identifyOperator(header: Headers, deps: AuthenticateDeps): Promise<OperatorCaller> {
   const session = readCookie(header.get("Cookie") ?? undefined, SESSION_COOKIE);

@@ -11,12 +11,13 @@ import type { SignInConfig } from "../people/sign-in-config.ts";
 import type { ServerContext } from "../server-context.ts";
 import { peopleRoutes } from "../web/people-routes.ts";
 import { type AdmitDeps, admit, admitCalls } from "./admit-calls.ts";
-import { authenticate } from "./authenticate.ts";
+import { ANSWER_COMPRESSION } from "./answer-compression.ts";
+import { authenticate, recogniseMember } from "./authenticate.ts";
 import { KEEP_PEER, PEER_ADDRESS } from "./caller.ts";
 import { checkMessages } from "./check-messages.ts";
 import { logCalls } from "./log-calls.ts";
 import { boundArrival, boundTaking, type Handle, type Listener } from "./open-listener.ts";
-import { plainGrpc } from "./plain-grpc/plain-grpc.ts";
+import { headersOf, plainGrpc } from "./plain-grpc/plain-grpc.ts";
 import { type ArrivalBounds, readBody, readEnvelopes } from "./read-body.ts";
 import { auditAdminService } from "./services/audit-admin-service.ts";
 import { credentialAdminService } from "./services/credential-admin-service.ts";
@@ -36,55 +37,26 @@ export interface HandleOptions {
   readonly provider: SignInConfig | undefined;
   readonly counters: ServerCounters;
   readonly admission: AdmitDeps;
-  readonly listener: Pick<Listener, "keep" | "hold">;
+  readonly listener: Pick<Listener, "keep" | "hold" | "isKnown">;
   /** Aborts when the server closes: streams end then. */
   readonly signal: AbortSignal;
 }
 
 /** No message is larger; streams carry many. */
 const MAX_MESSAGE_BYTES = 4 * 1_048_576;
+/** Of who is not known yet: a parsed message takes many times its bytes, and is there before anybody is asked who they are. */
+const MAX_UNKNOWN_BYTES = 524_288;
+/** What no field reads is skipped. */
+const READ_OPTIONS = { readUnknownFields: false } as const;
 /** Paths of calls whose request is a stream, and of those whose answer is one. */
 const STREAMED_IN = pathsOf("client_streaming", "bidi_streaming");
 const STREAMED_OUT = pathsOf("server_streaming", "bidi_streaming");
 
 /** Everything that the server answers: RPCs, the well-known document, health. What is not there is 404. */
 export function handleRequests(server: ServerContext, options: HandleOptions): Handle {
-  const { store, keys, log, clock, origin } = server;
+  const { store, keys, clock, origin } = server;
   const now = () => clock.now();
-  const interceptors = [
-    logCalls({ log, clock, counters: options.counters }),
-    admitCalls(options.admission),
-    authenticate({ store, origin, now, macKey: keys.macKey }),
-    checkMessages(server.check),
-  ];
-  const contextValues = ({ socket }: Pick<Http2ServerRequest, "socket">) =>
-    createContextValues()
-      .set(PEER_ADDRESS, socket.remoteAddress ?? "")
-      .set(KEEP_PEER, () => options.listener.keep(socket));
-  const plainCalls = plainGrpc(plainMethods(server), {
-    interceptors,
-    contextValues,
-    maxMessageBytes: MAX_MESSAGE_BYTES,
-    signal: options.signal,
-  });
-  const adapter = connectNodeAdapter({
-    routes: (router) => addServices(router, server, options),
-    interceptors,
-    contextValues,
-    readMaxBytes: MAX_MESSAGE_BYTES,
-    writeMaxBytes: MAX_MESSAGE_BYTES,
-    shutdownSignal: options.signal,
-    fallback: (_request, response) => answerUnknownPath(response),
-  });
-  const answerCall: Handle = (request, response) => {
-    const held = options.listener.hold(request);
-    response.once("close", () => held.release());
-    const plainCall = plainCalls(request);
-    if (plainCall !== undefined) return plainCall(request, response, held);
-    const bounds = { maxBytes: MAX_MESSAGE_BYTES, held };
-    readWhole(request, bounds);
-    return adapter(request, response);
-  };
+  const answerCall = handleCalls(server, options);
   const plain: Readonly<Record<string, (url: URL, address: string) => Promise<PlainAnswer>>> = {
     "/.well-known/gatehouse": async (url, address) => {
       const own = { store, keys, origin, now, tlsSpkiSha256: options.tlsSpkiSha256 };
@@ -115,10 +87,65 @@ export function handleRequests(server: ServerContext, options: HandleOptions): H
   });
 }
 
+/** Answers RPCs: those that a fleet calls at once by ourselves, the others by the library. */
+function handleCalls(server: ServerContext, options: HandleOptions): Handle {
+  const { store, keys, log, clock, origin } = server;
+  const now = () => clock.now();
+  const known = { store, origin, now, macKey: keys.macKey };
+  const interceptors = [
+    logCalls({ log, clock, counters: options.counters }),
+    admitCalls(options.admission),
+    authenticate(known),
+    checkMessages(server.check),
+  ];
+  const contextValues = ({ socket }: Pick<Http2ServerRequest, "socket">) =>
+    createContextValues()
+      .set(PEER_ADDRESS, socket.remoteAddress ?? "")
+      .set(KEEP_PEER, () => options.listener.keep(socket));
+  const plainCalls = plainGrpc(plainMethods(server), {
+    interceptors,
+    contextValues,
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    maxUnknownBytes: MAX_UNKNOWN_BYTES,
+    readOptions: READ_OPTIONS,
+    signal: options.signal,
+  });
+  const adapter = connectNodeAdapter({
+    routes: (router) => addServices(router, server, options),
+    interceptors,
+    contextValues,
+    binaryOptions: READ_OPTIONS,
+    acceptCompression: [ANSWER_COMPRESSION],
+    readMaxBytes: MAX_MESSAGE_BYTES,
+    writeMaxBytes: MAX_MESSAGE_BYTES,
+    shutdownSignal: options.signal,
+    fallback: (_request, response) => answerUnknownPath(response),
+  });
+  const boundsOf = ({ socket, headers }: Http2ServerRequest) => {
+    if (options.listener.isKnown(socket)) return { maxBytes: MAX_MESSAGE_BYTES };
+    const widen = async () => {
+      await recogniseMember(headersOf(headers), known);
+      options.listener.keep(socket);
+      return MAX_MESSAGE_BYTES;
+    };
+    return { maxBytes: MAX_UNKNOWN_BYTES, widen };
+  };
+  return (request, response) => {
+    const held = options.listener.hold(request);
+    response.once("close", () => held.release());
+    const plainCall = plainCalls(request);
+    if (plainCall !== undefined) return plainCall(request, response, held);
+    readWhole(request, { held, ...boundsOf(request) });
+    return adapter(request, response);
+  };
+}
+
 /** The library reads a request by its iterator, and would keep each frame as it came. */
 function readWhole(request: Http2ServerRequest, bounds: ArrivalBounds): void {
   const isStream = STREAMED_IN.has(request.url.split("?", 1)[0] ?? "");
-  const read = isStream ? readEnvelopes(request.iterator(), bounds) : bodyOf(request, bounds);
+  // Whose stream it is, is known before its first message is read.
+  const ofStream = { ...bounds, maxBytes: MAX_MESSAGE_BYTES };
+  const read = isStream ? readEnvelopes(request.iterator(), ofStream) : bodyOf(request, bounds);
   Object.defineProperty(request, Symbol.asyncIterator, { value: () => read });
 }
 

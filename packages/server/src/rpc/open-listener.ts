@@ -43,6 +43,7 @@ export interface Listener extends AsyncDisposable {
   renew(leaf: ListenerLeaf): void;
   /** The peer showed who they are: their connection is not cut for the sake of others. */
   keep(peer: Peer): void;
+  isKnown(peer: Peer): boolean;
   /** Counts what a call's messages take; who has most of what is too much is cut. */
   hold(request: Http2ServerRequest): Held;
   /** Takes no new connection; those that are open go on. */
@@ -55,7 +56,7 @@ const DRAIN_MS = 5_000;
 const LIMITS: ListenerLimits = {
   connections: 16_384,
   unknownCalls: 32_768,
-  unknownBytes: 128 * 1_048_576,
+  unknownBytes: 32 * 1_048_576,
   knownBytes: 512 * 1_048_576,
 };
 /** Connections that come while others, which gave them their places, are being closed. */
@@ -119,6 +120,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       });
     },
     keep: (peer) => places.keep(peer),
+    isKnown: (peer) => places.isKnown(peer),
     hold: ({ socket, stream }) => (places.isKnown(socket) ? knownBytes : unknownBytes).begin(stream?.session ?? socket),
     refuseNew,
     renew: (next) => server.setSecureContext(contextOf(next)),

@@ -7,22 +7,37 @@ import type { Held } from "../limits/held-bytes.ts";
 export interface ArrivalBounds {
   readonly maxBytes: number;
   readonly held: Held;
+  /** Asked once where a body is larger: how large it may be of this caller. Fails where that is no more. */
+  readonly widen?: (() => Promise<number>) | undefined;
 }
 
 /** One byte of flags and four of length stand before each message of a stream, and of gRPC. */
 export const PREFIX_BYTES = 5;
 
 /** The body of a request in one piece. Fails with `api.malformed` when it is cut off, or as the library for a long one. */
-export function readBody(request: Http2ServerRequest, { maxBytes, held }: ArrivalBounds): Promise<Buffer> {
+export function readBody(request: Http2ServerRequest, { maxBytes, held, ...bounds }: ArrivalBounds): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const gathered = new Gathered();
-  const onData = (chunk: Buffer) => {
-    if (gathered.bytes + chunk.length > PREFIX_BYTES + maxBytes) {
-      request.off("data", onData);
-      return reject(tooLarge());
+  let { widen } = bounds;
+  let most = maxBytes;
+  const refuse = () => {
+    request.off("data", onData);
+    reject(tooLarge());
+  };
+  const onData = (chunk: Buffer): void => {
+    if (gathered.bytes + chunk.length <= PREFIX_BYTES + most) {
+      gathered.append(chunk);
+      return held.set(gathered.bytes);
     }
-    gathered.append(chunk);
-    held.set(gathered.bytes);
+    const ask = widen;
+    if (ask === undefined) return refuse();
+    widen = undefined;
+    request.pause();
+    ask().then((wider) => {
+      most = wider;
+      onData(chunk);
+      request.resume();
+    }, refuse);
   };
   request.on("data", onData);
   request.once("end", () => resolve(gathered.all));

@@ -1,4 +1,5 @@
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { BinaryReadOptions } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -21,6 +22,9 @@ export interface PlainOptions {
   readonly interceptors: readonly Interceptor[];
   readonly contextValues: (request: Http2ServerRequest) => ContextValues;
   readonly maxMessageBytes: number;
+  /** Of a call that is one message: it is read before anybody is asked who they are. */
+  readonly maxUnknownBytes: number;
+  readonly readOptions: Partial<BinaryReadOptions>;
   readonly signal: AbortSignal;
 }
 
@@ -138,17 +142,23 @@ function invoke(plain: PlainMethod, { interceptors }: PlainOptions): Call {
 
 async function openRequest(
   { method, isStream }: PlainMethod,
-  { contextValues, maxMessageBytes: maxBytes }: PlainOptions,
+  { contextValues, maxMessageBytes, maxUnknownBytes, readOptions }: PlainOptions,
   { request, held, signal }: Omit<Exchange, "response">,
 ): Promise<StreamRequest | UnaryRequest> {
-  const header = new Headers();
-  for (const [name, value] of Object.entries(request.headers)) {
-    if (!name.startsWith(":") && value !== undefined) header.set(name, [value].flat().join(", "));
-  }
-  const read = { schema: method.input, maxBytes, held };
+  const header = headersOf(request.headers);
+  const read = { schema: method.input, readOptions, held, maxBytes: isStream ? maxMessageBytes : maxUnknownBytes };
   const own = { service: method.parent, method, requestMethod: "POST", url: request.url, header, signal } as const;
   const call = { ...own, contextValues: contextValues(request) };
   if (!isStream) return { ...call, stream: false, message: await readOne(request, read) } as UnaryRequest;
   const messages = method.methodKind === "bidi_streaming" ? readMessages(request, read) : readOnce(request, read);
   return { ...call, stream: true, message: messages } as StreamRequest;
+}
+
+/** What HTTP/2 itself needs is none of them. */
+export function headersOf(headers: Http2ServerRequest["headers"]): Headers {
+  const all = new Headers();
+  for (const [name, value] of Object.entries(headers)) {
+    if (!name.startsWith(":") && value !== undefined) all.set(name, [value].flat().join(", "));
+  }
+  return all;
 }
