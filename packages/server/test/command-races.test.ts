@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { systemRandom } from "@gatehouse/core";
+import { canonicalJson, systemRandom } from "@gatehouse/core";
 import { Role, SentCommand_State } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BusMessage } from "../src/bus/bus.ts";
@@ -12,6 +12,7 @@ import { acceptNode } from "../src/nodes/accept-node.ts";
 import { retireNode } from "../src/nodes/retire-node.ts";
 import { removeMember, setMemberRole } from "../src/orgs/change-members.ts";
 import { revokeMemberKey } from "../src/orgs/member-keys.ts";
+import { putPolicy } from "../src/policies/change-policy.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import type { OrgTransaction } from "../src/store/org-transaction.ts";
 import type { Store } from "../src/store/store.ts";
@@ -329,15 +330,22 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       does("withdraw by right", (tx) => withdrawCommands(tx, { authorities: [by.authority], ...by }, REVOKED))(),
       does("withdraw of node", (tx) => withdrawCommands(tx, { nodeId: nodeIds[0] ?? "" }, CANCELLED))(),
       does("expire", expireCommands)(),
+      does("change a policy", (tx, turn) => putPolicy(tx, policyOf(turn), systemRandom))(),
       ...[streams, streams.toReversed(), streams.slice(1)].flatMap((some) => [
         does("take", take(some))(),
         does("answer", answer(some))(),
       ]),
     ]);
-    expect(calls.size).toBe(6);
+    expect(calls.size).toBe(7);
     expect(begun).toEqual(calls);
   });
 });
+
+/** A policy that holds every node, another one each turn. */
+function policyOf(turn: number) {
+  const document = canonicalJson({ mode: "permissive", rules: [{ action: "deny", hosts: [`h${turn}.example.com`] }] });
+  return { actor: "operator:ada", name: "raced", document, expectedVersion: undefined };
+}
 
 /** A node's word, on its stream, that it did a command. */
 function ackOf(stream: OwnStream, { commandId }: { readonly commandId: string }) {

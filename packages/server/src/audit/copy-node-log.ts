@@ -131,6 +131,7 @@ class NodeLogCopy {
     { head, log }: { readonly head: SignedHead; readonly log: SignedLog },
   ): Promise<void> {
     const { nodeId } = this.#deps;
+    const node = await tx.nodes.lock(nodeId);
     await tx.auditLogs.lock();
     const there = (await tx.auditLogs.find(nodeId))?.tree.size ?? 0;
     // Another stream of the node was faster: what it stored is asked for again.
@@ -140,7 +141,6 @@ class NodeLogCopy {
     await tx.auditLogs.insertEntries(nodeId, this.#uncovered);
     await tx.auditLogs.insertHead(nodeId, head);
     await tx.auditLogs.save(nodeId, log);
-    const node = await tx.nodes.find(nodeId);
     if (node !== undefined && head.size >= (witnessed?.size ?? 0)) await clearFault(tx, node);
   }
 
@@ -168,8 +168,9 @@ function requireWitnessed(next: AuditHead, { there, witnessed }: Standing): void
 }
 
 async function reportFork(tx: CopyTransaction, nodeId: string): Promise<void> {
+  const node = await tx.nodes.lock(nodeId);
   await tx.auditLogs.lock();
-  const [log, node] = [await tx.auditLogs.find(nodeId), await tx.nodes.find(nodeId)];
+  const log = await tx.auditLogs.find(nodeId);
   const seen = log?.tree.size ?? 0;
   if (log !== undefined) await tx.auditLogs.save(nodeId, { ...log, forkedAt: log.forkedAt ?? tx.now() });
   if (node !== undefined) await noteFault(tx, node, { fault: "forked", said: seen, seen });

@@ -35,6 +35,7 @@ export async function adoptRoster(
     });
   }
   checkRoster(next, before, orgKey);
+  await tx.nodes.lockConfirmed();
   await tx.roster.insert(next);
   await tx.audit.append({ kind: "roster.put_back", actor, data: { version: next.version } });
   return endUnlisted(tx, { actor, roster: next });

@@ -32,7 +32,7 @@ export async function putCredential(
 ): Promise<readonly string[]> {
   const { id, name, version, signature } = credential;
   // Two next versions at once: the second must meet the first.
-  await tx.org.lock();
+  await tx.nodes.lockDesired();
   const before = await tx.credentials.findByName(name);
   const isSameValue = before?.id === id && before.version === version && constantTimeEqual(before.signature, signature);
   if (isSameValue && before.jwe === credential.jwe) return [];
@@ -42,8 +42,8 @@ export async function putCredential(
   await requireVouched(tx, credential, nodeIds);
   const isRotationPending = isSameValue && before.isRotationPending;
   const concerned = [...nodeIds, ...(before === undefined ? [] : await tx.credentials.nodeIdsOf(id))];
-  await tx.credentials.put({ ...credential, isRotationPending }, nodeIds);
   const raised = await raiseGeneration(tx, concerned);
+  await tx.credentials.put({ ...credential, isRotationPending }, nodeIds);
   const data = { credential: id, name, version, nodes: nodeIds.length };
   await tx.audit.append({ kind: "credential.sealed", actor, data });
   return raised.map((node) => node.id);

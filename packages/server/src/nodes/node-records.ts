@@ -111,8 +111,15 @@ export interface NodeRecords {
   lockAll(ids: readonly string[]): Promise<readonly Node[]>;
   findByName(name: string): Promise<Node | undefined>;
   findByIdentity(identityKey: Uint8Array): Promise<Node | undefined>;
-  /** Nodes of this liveness that were last seen before a time. */
-  listQuiet(liveness: Liveness, seenBefore: number): Promise<readonly Node[]>;
+  /** Nodes that are stale or online and were last seen before a time, locked until the transaction ends. */
+  lockQuiet(seenBefore: Readonly<Record<"stale" | "online", number>>): Promise<readonly Node[]>;
+  /** Locks every confirmed node until the transaction ends: what concerns them all comes before what is said of it. */
+  lockConfirmed(): Promise<void>;
+  /**
+   * Others that change what nodes are to serve wait until the transaction ends. Comes before any node is locked, and
+   * those before the organisation's log: nobody waits in a circle.
+   */
+  lockDesired(): Promise<void>;
   list(filter: NodeFilter): Promise<readonly Node[]>;
   tally(): Promise<readonly NodeTally[]>;
   update(id: string, change: NodeChange): Promise<void>;

@@ -41,8 +41,6 @@ export interface ApiKey {
 export interface OrgRecords {
   insert(org: Org): Promise<void>;
   get(): Promise<Org>;
-  /** Others that lock it wait until this transaction ends. */
-  lock(): Promise<void>;
 }
 
 export interface MemberRecords {

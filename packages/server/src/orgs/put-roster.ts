@@ -24,6 +24,7 @@ export async function putRoster(
 ): Promise<RosterChange> {
   const placed = checkRoster(roster, await tx.roster.newest(), (await tx.org.get()).orgKey);
   if (placed === "same") return { changed: [], ended: [] };
+  await tx.nodes.lockConfirmed();
   await tx.roster.insert(roster);
   const kind = isJoin(roster) ? "roster.joined" : "roster.changed";
   await tx.audit.append({ kind, actor, data: { version: roster.version } });

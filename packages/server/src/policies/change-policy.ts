@@ -1,5 +1,4 @@
 import { canonicalJson, compilePolicy, type JsonValue, makeUuid, Problem, type Random } from "@gatehouse/core";
-import type { AuditLogRecords } from "../audit/audit-log-records.ts";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import { type RaiseTransaction, raiseGeneration } from "../bundles/raise-generation.ts";
 import { holdsNode, type Labels } from "./holds-node.ts";
@@ -8,7 +7,6 @@ import type { PolicyRecords } from "./policy-records.ts";
 export interface PolicyTransaction extends RaiseTransaction {
   readonly now: () => number;
   readonly audit: AuditTrail;
-  readonly auditLogs: Pick<AuditLogRecords, "lock">;
   readonly policies: PolicyRecords;
 }
 
@@ -44,7 +42,7 @@ export async function putPolicy(tx: PolicyTransaction, input: PutPolicyInput, ra
   const { actor, name, document, expectedVersion } = input;
   requirePolicy(document);
   // One change after the other: each takes the next number.
-  await tx.auditLogs.lock();
+  await tx.nodes.lockDesired();
   const before = await tx.policies.find(name);
   const held = before?.version ?? 0;
   if (expectedVersion !== undefined && expectedVersion !== held) {
@@ -56,8 +54,9 @@ export async function putPolicy(tx: PolicyTransaction, input: PutPolicyInput, ra
   const id = before?.id ?? makeUuid(tx.now(), random);
   await tx.policies.put({ id, name, document, version, actor });
   await tx.policies.removeVersionsBefore(name, version - MAX_VERSIONS + 1);
+  const nodeIds = await raiseHeld(tx, [before?.labels ?? {}]);
   await tx.audit.append({ kind: "policy.changed", actor, data: { name, version } });
-  return { version, hasChanged: true, nodeIds: await raiseHeld(tx, [before?.labels ?? {}]) };
+  return { version, hasChanged: true, nodeIds };
 }
 
 /** Says which nodes a policy holds. Answers whom to tell. Fails with `policies.not_found`. */
@@ -65,23 +64,25 @@ export async function assignPolicy(
   tx: PolicyTransaction,
   { actor, name, labels }: NamedPolicy & { readonly labels: Labels },
 ): Promise<readonly string[]> {
-  await tx.auditLogs.lock();
+  await tx.nodes.lockDesired();
   const before = await tx.policies.find(name);
   if (before === undefined) throw new Problem("policies.not_found");
   const said = canonicalJson(labels);
   if (canonicalJson(before.labels) === said) return [];
   await tx.policies.setLabels(name, labels);
+  const nodeIds = await raiseHeld(tx, [before.labels, labels]);
   await tx.audit.append({ kind: "policy.assigned", actor, data: { name, labels: said } });
-  return raiseHeld(tx, [before.labels, labels]);
+  return nodeIds;
 }
 
 /** Takes a policy away. Answers whom to tell. Fails with `policies.not_found`. */
 export async function deletePolicy(tx: PolicyTransaction, { actor, name }: NamedPolicy): Promise<readonly string[]> {
-  await tx.auditLogs.lock();
+  await tx.nodes.lockDesired();
   const before = await tx.policies.find(name);
   if (before === undefined || !(await tx.policies.remove(name))) throw new Problem("policies.not_found");
+  const nodeIds = await raiseHeld(tx, [before.labels]);
   await tx.audit.append({ kind: "policy.deleted", actor, data: { name } });
-  return raiseHeld(tx, [before.labels]);
+  return nodeIds;
 }
 
 function requirePolicy(document: string): void {

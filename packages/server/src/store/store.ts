@@ -45,7 +45,9 @@ export class Store implements AsyncDisposable {
 
   /**
    * Runs `work` in one transaction that sees the organisation's rows alone. What fails to serialise is tried again, so
-   * `work` does nothing but read and write. Fails with `state.write_failed` when the disk refuses.
+   * `work` does nothing but read and write. It locks rows in one order, or PostgreSQL gives one of two up after a second:
+   * members, their keys and sessions; desired state; nodes by id; credentials; commands by id; the organisation, which
+   * audit entries and events lock, last. Fails with `state.write_failed` when the disk refuses.
    */
   inOrg<T>(orgId: string, work: (tx: OrgTransaction) => Promise<T>): Promise<T> {
     return this.#transact((entered) => this.#enter({ ...entered, orgId }, work));

@@ -19,6 +19,7 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
         .execute()
     ).map(toNode);
   return {
+    ...lockRecords(scope),
     insert: async ({ id, name, identityKey, encryptionKey, caKey, labels, epoch }) => {
       const keys = { identity_key: identityKey, encryption_key: encryptionKey, ca_key: caKey };
       const own = { id, name, ...keys, labels: JSON.stringify(labels), epoch };
@@ -46,10 +47,6 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
     },
     findByName: async (name) => (await live(scope).where("name", "=", name).execute()).map(toNode)[0],
     findByIdentity: async (key) => (await live(scope).where("identity_key", "=", key).execute()).map(toNode)[0],
-    listQuiet: async (liveness, seenBefore) => {
-      const quiet = live(scope).where("liveness", "=", liveness).where("last_seen_at", "<", seenBefore);
-      return (await quiet.execute()).map(toNode);
-    },
     list: async (filter) => (await filtered(live(scope), filter).execute()).map(toNode),
     tally: () => tallyNodes(scope),
     raiseEpoch: async (epoch) => {
@@ -75,6 +72,30 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
         shared: [now()],
         rows: positions.map(({ id, epoch, commandSeq, acknowledgedSeq }) => [id, epoch, commandSeq, acknowledgedSeq]),
       }),
+  };
+}
+
+/** Locks of many nodes at once. SQLite has one writer anyway. */
+function lockRecords(scope: RecordScope): Pick<NodeRecords, "lockQuiet" | "lockConfirmed" | "lockDesired"> {
+  const { db, orgId, dialect } = scope;
+  return {
+    lockQuiet: async ({ stale, online }) => {
+      const isStill = sql`liveness = 'stale' and last_seen_at < ${stale}`;
+      const isSilent = sql`liveness = 'online' and last_seen_at < ${online}`;
+      const quiet = live(scope).where(sql<boolean>`(${isStill} or ${isSilent})`).orderBy("id");
+      return (await (dialect.name === "postgres" ? quiet.forNoKeyUpdate() : quiet).execute()).map(toNode);
+    },
+    lockConfirmed: async () => {
+      if (dialect.name === "postgres") {
+        const all = sql`select 1 from nodes where org_id = ${orgId} and state = 'confirmed' and deleted_at is null`;
+        await sql`${all} order by id for no key update`.execute(db);
+      }
+    },
+    lockDesired: async () => {
+      if (dialect.name === "postgres") {
+        await sql`select pg_advisory_xact_lock(hashtextextended(${`desired ${orgId}`}, 0))`.execute(db);
+      }
+    },
   };
 }
 

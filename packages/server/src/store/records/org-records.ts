@@ -1,7 +1,6 @@
 import { sha256 } from "@gatehouse/kit";
 import type { Selectable } from "kysely";
 import type { ApiKey, ApiKeyRecords, Member, MemberRecords, Org, OrgRecords, Role } from "../../orgs/org-records.ts";
-import { lockOrg } from "../lock-org.ts";
 import { addLookup, type RecordScope, stamps } from "../record-scope.ts";
 import type { Tables } from "../tables.ts";
 
@@ -16,7 +15,6 @@ export function orgRecords(scope: RecordScope): OrgRecords {
         .execute();
       await addLookup(scope, "org_name", sha256(name));
     },
-    lock: () => lockOrg(scope),
     get: async () => toOrg(await db.selectFrom("orgs").selectAll().where("id", "=", orgId).executeTakeFirstOrThrow()),
   };
 }
