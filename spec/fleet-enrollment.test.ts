@@ -109,6 +109,9 @@ test("every step may be killed and called again: server and host go on where the
   await fleet.startServer();
   await fleet.operator(["nodes", "confirm", "n1", "--fingerprint", said.fingerprint.toLowerCase().replaceAll("-", "")]);
   await second.line("the confirmation", (line) => line.includes('"confirmed"'));
+  const once = ["--fingerprint", said.fingerprint, "--state-dir", fleet.path("o")];
+  const twice = await fleet.run(["nodes", "confirm", "n1", ...once]);
+  expect(twice).toMatchObject({ code: 1, stderr: expect.stringContaining("n1 is confirmed already.") });
   await fleet.json(["node", "refresh", "--state-dir", fleet.path("n1")]);
 });
 

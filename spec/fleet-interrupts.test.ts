@@ -131,6 +131,7 @@ test("of several nodes the one that is connected is taken, not one that was a mo
   await gone.finished;
   const list = async () => JSON.parse((await fleet.run(["nodes", "ls", ...own, "--json"])).stdout);
   await eventually("the server knows", async () => (await list()).some(isGone));
+  expect((await fleet.run(["nodes", "ls", ...own])).stdout).toMatch(/^n2 +confirmed +not connected /m);
   const done = await fleet.run(["run", "--node", "n2,n1", ...own, "--", "true"]);
   expect(done.code).toBe(0);
   expect(done.stderr).not.toContain("n2");

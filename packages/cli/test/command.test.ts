@@ -77,6 +77,13 @@ describe("a failure says what was asked for, and what to do", () => {
     [["run", "--policy", "none.yaml", "--", "true"], "none.yaml cannot be read: no such file or directory (ENOENT)."],
     [["ls"], "state is not there.\n  next: gatehouse up"],
     [["nodes", "ls"], "next: gatehouse login, or gatehouse org init"],
+    [
+      ["org", "init", "--server", "https://127.0.0.1:1", "--org", "Acme Inc", "--owner", "ada"],
+      "gatehouse: --org takes a name: it starts with a lower-case letter or digit and has at most 63 of a-z, 0-9, '.', '_', '-'.\n",
+    ],
+    [["members", "add", "Bob", "--role", "viewer"], "gatehouse: MEMBER takes a name: "],
+    [["nodes", "enroll-code", "--name", "N 1"], "gatehouse: --name takes a name: "],
+    [["commands", "cancel", "nope"], "gatehouse: nope is no command's id: gatehouse commands ls shows them.\n"],
   ])("%j", (args, said) => {
     expect(gatehouse(args).err).toContain(said);
   });

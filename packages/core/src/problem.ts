@@ -224,7 +224,7 @@ export const PROBLEMS = {
     rpc: "failed_precondition",
     http: 409,
     exit: 2,
-    say: "This state directory administers another organisation already.",
+    say: "This state directory administers an organisation already.",
   },
   "org.not_joined": {
     rpc: "failed_precondition",

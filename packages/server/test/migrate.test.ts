@@ -111,7 +111,7 @@ test("a role that owns nothing serves what its owner migrated, and can change no
   }
 });
 
-test.each(["x; drop table nodes", 'a"b', ""])("%j is no role to grant to", async (grantTo) => {
+test.each(["x; drop table nodes", 'a"b', "", "nobody_here"])("%j is no role to grant to", async (grantTo) => {
   await using postgres = await openPostgres();
   const asked = migrateDatabase({ kind: "postgres", url: postgres.url() }, { isPlanOnly: false, grantTo }, systemClock);
   await expect(asked).rejects.toMatchObject({ code: "usage.invalid" });

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { Problem, parseResourceName } from "@gatehouse/core";
+import { Problem } from "@gatehouse/core";
 import { writeFileAtomic } from "@gatehouse/kit";
 import type { ApiKey } from "@gatehouse/wire";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
@@ -7,6 +7,7 @@ import { allPages } from "../operator/all-pages.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { readRole, roleName } from "../operator/roles.ts";
 import { apiKeyItMade } from "../operator/server-said.ts";
+import { readName } from "../read-name.ts";
 import { note, printJson, printLine, printTable, shown } from "../terminal/print.ts";
 import { readDuration } from "../terminal/read-duration.ts";
 
@@ -27,11 +28,11 @@ export async function listApiKeys(invocation: Invocation): Promise<number> {
 
 /** Makes a key. It is shown once. */
 export async function createApiKey(invocation: Invocation): Promise<number> {
-  const label = parseResourceName(textOption(invocation, "label") ?? "");
+  const label = readName(textOption(invocation, "label") ?? "", "--label");
   const role = readRole(textOption(invocation, "role") ?? "");
   const ttlMs = BigInt(readDuration(textOption(invocation, "ttl") ?? "", "--ttl"));
   const asked = textOption(invocation, "member");
-  const member = asked === undefined ? "" : parseResourceName(asked);
+  const member = asked === undefined ? "" : readName(asked, "--member");
   const made = await asOperator(invocation.config.state.dir, ({ org }) =>
     org.createApiKey({ label, role, ttlMs, member }),
   );

@@ -83,7 +83,7 @@ export async function assignPolicy(invocation: Invocation): Promise<number> {
   }
   await call(invocation, (own) => own.assignPolicy({ name, labels }));
   if (isSet(invocation, "json")) printJson({ name, labels });
-  else printLine(`${name} holds ${sayLabels(labels)}.`);
+  else printLine(`${name} holds ${isSet(invocation, "all") ? "" : "each node with "}${sayLabels(labels)}.`);
   return 0;
 }
 

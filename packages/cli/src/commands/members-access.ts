@@ -1,10 +1,10 @@
-import { parseResourceName } from "@gatehouse/core";
 import { writeFileAtomic } from "@gatehouse/kit";
 import type { Session } from "@gatehouse/wire";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { allPages } from "../operator/all-pages.ts";
 import { type InvitationLink, inviteTo } from "../operator/invitation-link.ts";
 import { asOperator } from "../operator/open-operator.ts";
+import { readName } from "../read-name.ts";
 import { printJson, printLine, printTable, shown } from "../terminal/print.ts";
 import { readDuration } from "../terminal/read-duration.ts";
 
@@ -19,7 +19,7 @@ export function resetPassword(invocation: Invocation): Promise<number> {
 }
 
 async function makeLink(invocation: Invocation, { isReset }: { readonly isReset: boolean }): Promise<number> {
-  const name = parseResourceName(invocation.args[0] ?? "");
+  const name = readName(invocation.args[0] ?? "", "MEMBER");
   const ttlMs = readDuration(textOption(invocation, "ttl") ?? "", "--ttl");
   const link = await asOperator(invocation.config.state.dir, (operator) =>
     inviteTo(operator, { name, ttlMs, isReset }),
@@ -79,7 +79,7 @@ export async function signOutMember(invocation: Invocation): Promise<number> {
 
 /** Empty: whoever calls. */
 function memberOf({ args }: Invocation): string {
-  return args[0] === undefined ? "" : parseResourceName(args[0]);
+  return args[0] === undefined ? "" : readName(args[0], "MEMBER");
 }
 
 function describeSession({ id, member, browser, address, createdAt, lastSeenAt, expiresAt }: Session) {

@@ -1,8 +1,9 @@
-import { parseResourceName, type ResourceName } from "@gatehouse/core";
+import type { ResourceName } from "@gatehouse/core";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { allPages } from "../operator/all-pages.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { readRole, roleName } from "../operator/roles.ts";
+import { readName } from "../read-name.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
 
 /** Lists the people of the organisation. */
@@ -74,5 +75,5 @@ export async function removeMember(invocation: Invocation): Promise<number> {
 }
 
 function nameOf({ args }: Invocation): ResourceName {
-  return parseResourceName(args[0] ?? "");
+  return readName(args[0] ?? "", "MEMBER");
 }

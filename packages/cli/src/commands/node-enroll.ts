@@ -2,6 +2,7 @@ import { openStateDirectory } from "@gatehouse/kit";
 import { type EnrollProgress, enrollHost } from "@gatehouse/node";
 import { EXIT_INTERRUPTED } from "../call-program.ts";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
+import { readName } from "../read-name.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 import { readCode } from "../terminal/read-code.ts";
 
@@ -13,7 +14,7 @@ export async function enroll(invocation: Invocation): Promise<number> {
   const input = {
     stateDir,
     serverUrl: textOption(invocation, "server") ?? "",
-    name: textOption(invocation, "name") ?? "",
+    name: readName(textOption(invocation, "name") ?? "", "--name"),
     code: () => readCode(textOption(invocation, "codeFile"), "Enrollment code"),
   };
   const report = isSet(invocation, "json") ? reportAsJson : reportToPerson(input.name);

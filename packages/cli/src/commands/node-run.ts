@@ -24,8 +24,10 @@ export async function runNode(invocation: Invocation): Promise<number> {
   if (isSet(invocation, "json")) {
     const ports = { proxy_port: proxyPort, metrics_port: metricsPort };
     printJson({ ready: true, pid: process.pid, state_dir: stateDir, ...ports });
-  } else
+  } else {
     printLine(`${colour("This node is up.", "bold")} State in ${stateDir}. It joins its server when that answers.`);
+    printLine(`Metrics and health, and the host's page, on http://127.0.0.1:${metricsPort}.`);
+  }
   await stopped.promise;
   return 0;
 }

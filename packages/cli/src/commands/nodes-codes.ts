@@ -5,6 +5,7 @@ import { type Invocation, isSet, listOption, textOption } from "../invocation.ts
 import { allPages } from "../operator/all-pages.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { nameItSaid } from "../operator/server-said.ts";
+import { readName } from "../read-name.ts";
 import { note, printJson, printLine, printTable } from "../terminal/print.ts";
 import { readDuration } from "../terminal/read-duration.ts";
 import { readLabels } from "../terminal/read-labels.ts";
@@ -19,7 +20,8 @@ interface MadeCode {
 
 /** Makes a one-time code for a host. It is shown once. */
 export async function enrollCode(invocation: Invocation): Promise<number> {
-  const name = textOption(invocation, "name") ?? "";
+  const asked = textOption(invocation, "name");
+  const name = asked === undefined ? "" : readName(asked, "--name");
   const labels = readLabels(listOption(invocation, "label"));
   const claimTtlMs = ttlOf(invocation);
   return asOperator(invocation.config.state.dir, async (operator) => {
@@ -68,6 +70,7 @@ export async function listCodes(invocation: Invocation): Promise<number> {
     expires_at: new Date(Number(expiresAt)).toISOString(),
   }));
   if (isSet(invocation, "json")) printJson(rows);
+  else if (rows.length === 0) printLine("No code waits. To make one: gatehouse nodes enroll-code --name NAME");
   else
     printTable(
       ["ENROLLMENT", "STATE", "NAME", "EXPIRES"],
@@ -92,12 +95,12 @@ async function show(invocation: Invocation, operator: Operator, made: MadeCode):
   const out = textOption(invocation, "out");
   if (out !== undefined) await writeFileAtomic(out, `${code}\n`);
   if (isSet(invocation, "json")) printJson({ code, expires_at: expiresAt, enrollment_id: enrollmentId });
-  else if (out !== undefined) printLine(`Wrote the code to ${out}. It may be claimed once, until ${expiresAt}.`);
   else {
-    printLine(code);
+    printLine(out === undefined ? code : `Wrote the code to ${out}.`);
     // Beside the code, so that it alone goes into a file or a pipe.
     process.stderr.write(`It may be claimed once, until ${expiresAt}. On the host:\n`);
-    process.stderr.write(`  gatehouse node enroll --server ${operator.server.url} --name ${name}\n`);
+    const file = out === undefined ? "" : " --code-file FILE";
+    process.stderr.write(`  gatehouse node enroll --server ${operator.server.url} --name ${name}${file}\n`);
   }
   return 0;
 }

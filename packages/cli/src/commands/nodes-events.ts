@@ -39,7 +39,7 @@ export async function watchEvents(invocation: Invocation): Promise<number> {
 function readCursor(text: string | undefined): bigint {
   if (text === undefined) return FIRST_CURSOR;
   if (/^[1-9][0-9]{0,15}$/.test(text)) return BigInt(text);
-  throw new Problem("usage.invalid", { detail: "--cursor is the number of an event." });
+  throw new Problem("usage.invalid", { detail: "--cursor is the number of an event (1: all that is kept)." });
 }
 
 function printEventJson({ cursor, time, kind, nodeId, runId, data }: WatchEventsResponse): void {

@@ -16,7 +16,7 @@ export async function listNodes(invocation: Invocation): Promise<number> {
     const cells = rows.map((row) => [
       row.name,
       [row.state, ...oddities(row)].join(", "),
-      row.liveness ?? "-",
+      wordOf(row),
       row.applied_generation === row.generation
         ? `${row.generation}`
         : `${row.applied_generation} of ${row.generation}`,
@@ -25,6 +25,11 @@ export async function listNodes(invocation: Invocation): Promise<number> {
     printTable(["NAME", "STATE", "LIVENESS", "GENERATION", "LAST SEEN"], cells);
   }
   return 0;
+}
+
+/** One that left is online by its last heartbeat for a while. */
+function wordOf({ liveness, connected }: ReturnType<typeof describeNode>): string {
+  return liveness === "online" && !connected ? "not connected" : (liveness ?? "-");
 }
 
 /** What a person should see at a glance. */

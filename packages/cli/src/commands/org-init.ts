@@ -1,10 +1,11 @@
-import { base64url, Problem, parseResourceName } from "@gatehouse/core";
+import { base64url, Problem } from "@gatehouse/core";
 import { parseServerUrl } from "@gatehouse/kit";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { createOrg, putFirstRoster } from "../operator/create-org.ts";
 import { inviteTo } from "../operator/invitation-link.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { OperatorFiles } from "../operator/operator-files.ts";
+import { readName } from "../read-name.ts";
 import { printJson, printLine, shown } from "../terminal/print.ts";
 import { readCode } from "../terminal/read-code.ts";
 
@@ -17,8 +18,8 @@ const HAS_NO_LINK: ReadonlySet<string> = new Set(["signin.no_passwords", "api.no
  */
 export async function orgInit(invocation: Invocation): Promise<number> {
   const origin = parseServerUrl(textOption(invocation, "server") ?? "");
-  const name: string = parseResourceName(textOption(invocation, "org") ?? "");
-  const owner: string = parseResourceName(textOption(invocation, "owner") ?? "");
+  const name: string = readName(textOption(invocation, "org") ?? "", "--org");
+  const owner: string = readName(textOption(invocation, "owner") ?? "", "--owner");
   const stateDir = invocation.config.state.dir;
   const files = await OperatorFiles.open(stateDir);
   const joined = await files.server();

@@ -1,11 +1,4 @@
-import {
-  type BoundCredential,
-  type CredentialBinding,
-  makeUuid,
-  Problem,
-  parseResourceName,
-  systemRandom,
-} from "@gatehouse/core";
+import { type BoundCredential, type CredentialBinding, makeUuid, Problem, systemRandom } from "@gatehouse/core";
 import { loadTemplates, parseCredentialValue, requireBindings } from "@gatehouse/gate";
 import { readBindings, sealCredential } from "@gatehouse/kit";
 import { type Invocation, isSet, listOption, textOption } from "../invocation.ts";
@@ -18,6 +11,7 @@ import { putSealed } from "../operator/put-sealed.ts";
 import { resealCredential } from "../operator/reseal-credential.ts";
 import { findNodes } from "../operator/roster-nodes.ts";
 import { trustRoster } from "../operator/trusted-roster.ts";
+import { readName } from "../read-name.ts";
 import { noteCleartext } from "../terminal/note-cleartext.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
 import { readBinding } from "../terminal/read-binding.ts";
@@ -25,7 +19,7 @@ import { readValue } from "../terminal/read-value.ts";
 
 /** Seals a value here, to the roster keys of the named nodes and the organisation's own, and hands over ciphertext. */
 export async function sealHere(invocation: Invocation): Promise<number> {
-  const name: string = parseResourceName(invocation.args[0] ?? "");
+  const name: string = readName(invocation.args[0] ?? "", "NAME");
   const bindings = requireBindings(await chooseBindings(invocation));
   const names = nodeNames(invocation);
   noteCleartext(bindings.flatMap(({ hosts }) => hosts));

@@ -8,6 +8,7 @@ import { cancelCommands } from "./cancel-commands.ts";
 
 /** What a server answers at once. */
 const LONGEST_PAGE = 1_000;
+const COMMAND_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Lists what nodes were told to do, the newest first: how each ended, and who took back what was not done. */
 export async function listSent(invocation: Invocation): Promise<number> {
@@ -19,6 +20,7 @@ export async function listSent(invocation: Invocation): Promise<number> {
     return commands.map((command) => describe(command, names.get(command.nodeId) ?? command.nodeId));
   });
   if (isSet(invocation, "json")) printJson(rows);
+  else if (rows.length === 0) printLine(isSet(invocation, "waiting") ? "No command waits." : "No commands.");
   else
     printTable(
       ["COMMAND", "NODE", "KIND", "STATE", "BY", "GIVEN", "WITHDRAWN"],
@@ -32,6 +34,7 @@ export async function listSent(invocation: Invocation): Promise<number> {
  * Fails as what kept it from the rest, or as the first one that was not cancelled.
  */
 export async function cancelSent(invocation: Invocation): Promise<number> {
+  requireIds(invocation.args);
   const done = await asOperator(invocation.config.state.dir, ({ nodes }) => cancelCommands(nodes, invocation.args));
   const { cancelled, kept, unknown, untried, failure } = done;
   if (isSet(invocation, "json")) {
@@ -44,6 +47,14 @@ export async function cancelSent(invocation: Invocation): Promise<number> {
   }
   if (unknown.length > 0) throw failure;
   return failure === undefined ? 0 : toProblem(failure).row.exit;
+}
+
+function requireIds(ids: readonly string[]): void {
+  const strange = ids.find((id) => !COMMAND_ID.test(id));
+  if (strange === undefined) return;
+  throw new Problem("usage.invalid", {
+    detail: `${shown(strange)} is no command's id: gatehouse commands ls shows them.`,
+  });
 }
 
 async function newest({ nodes }: Operator, invocation: Invocation): Promise<readonly SentCommand[]> {

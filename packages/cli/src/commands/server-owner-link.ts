@@ -1,8 +1,9 @@
-import { parseResourceName, systemClock, systemRandom } from "@gatehouse/core";
+import { systemClock, systemRandom } from "@gatehouse/core";
 import { openStateDirectory, parseServerUrl, writeFileAtomic } from "@gatehouse/kit";
 import { createOwnerLink } from "@gatehouse/server";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { joinUrl } from "../operator/invitation-link.ts";
+import { readName } from "../read-name.ts";
 import { storeLocation } from "../server/store-location.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 
@@ -10,8 +11,8 @@ import { printJson, printLine } from "../terminal/print.ts";
 export async function serverOwnerLink(invocation: Invocation): Promise<number> {
   const url = parseServerUrl(textOption(invocation, "url") ?? "");
   const owner = {
-    org: parseResourceName(textOption(invocation, "org") ?? ""),
-    name: parseResourceName(textOption(invocation, "name") ?? ""),
+    org: readName(textOption(invocation, "org") ?? "", "--org"),
+    name: readName(textOption(invocation, "name") ?? "", "--name"),
   };
   const state = await openStateDirectory(invocation.config.state.dir);
   const directory = state.file("server");

@@ -15,6 +15,7 @@ export async function server(invocation: Invocation): Promise<number> {
   if (isSet(invocation, "json")) printJson({ ready: true, url, port, metrics_port: metricsPort, pid: process.pid });
   else {
     printLine(`${colour("The Gatehouse server is up", "bold")} at ${url}.`);
+    printLine(`Metrics and health on http://127.0.0.1:${metricsPort}.`);
     const init = `gatehouse org init --server ${url} --setup-code-file ${setupCodeFile} --org NAME --owner NAME`;
     if (isEmpty) printLine(`next: ${init}`);
   }

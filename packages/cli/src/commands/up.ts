@@ -63,7 +63,10 @@ function greet({ stateDir, proxyPort, metricsPort, runCount }: Node, own: Contro
   printLine(`${colour("Gatehouse is up.", "bold")} State in ${stateDir}, gate on 127.0.0.1:${proxyPort}.`);
   printLine(`Metrics and health on http://127.0.0.1:${metricsPort}.`);
   if (runCount > 0) printLine(`${runCount} run${runCount === 1 ? "" : "s"} went on while it was away.`);
-  if (own !== undefined) printLine(`Its server is at ${own.url}. A further host: gatehouse nodes enroll-code`);
+  if (own !== undefined) {
+    printLine(`Its server is at ${own.url}, with metrics and health on http://127.0.0.1:${own.metricsPort}.`);
+    printLine("A further host: gatehouse nodes enroll-code");
+  }
   printLine("In another terminal:");
   printLine("  gatehouse grant github                         store a credential");
   printLine("  gatehouse run --grant github -- COMMAND        use it from a sandbox");

@@ -1,5 +1,6 @@
 import { Problem } from "@gatehouse/core";
-import { Enrollment_State, type GetNodeResponse, type Node } from "@gatehouse/wire";
+import { Enrollment_State, type GetNodeResponse, type Node, NodeState } from "@gatehouse/wire";
+import { shown } from "../terminal/print.ts";
 import { allPages } from "./all-pages.ts";
 import type { Operator } from "./open-operator.ts";
 
@@ -26,12 +27,17 @@ export async function findWaitingHost(operator: Pick<Operator, "nodes">, asked: 
   return { ...waiting, node, nodeId: node.id, name };
 }
 
+function notWaiting(node: Node | undefined): Problem {
+  const isNode = node?.state === NodeState.CONFIRMED;
+  return new Problem("enroll.not_waiting", isNode ? { detail: `${shown(node.name)} is confirmed already.` } : {});
+}
+
 async function findReplacement({ nodes }: Pick<Operator, "nodes">, { node: old }: GetNodeResponse) {
   const enrollments = await allPages(nodes.listEnrollmentCodes, (page) => page.enrollments);
   const [first, ...others] = enrollments.filter(
     ({ state, replacesNodeId }) => state === Enrollment_State.AWAITING_CONFIRMATION && replacesNodeId === old?.id,
   );
-  if (first === undefined) throw new Problem("enroll.not_waiting");
+  if (first === undefined) throw notWaiting(old);
   if (others.length === 0) return nodes.getNode({ node: first.nodeId });
   throw new Problem("usage.invalid", {
     detail: "Several hosts wait to replace it. Name the right one by its id (gatehouse nodes codes), or cancel others.",

@@ -33,7 +33,7 @@ const LOOKED_FOR: Readonly<Partial<Record<ProblemCode, readonly string[]>>> = {
   "keys.not_found": ["api-keys"],
   "members.not_found": ["members"],
   "policies.not_found": ["policy"],
-  "runs.not_found": ["exec", "logs", "stop"],
+  "runs.not_found": ["attach", "exec", "logs", "stop"],
 };
 
 function sentenceOf({ code, detail, message, row }: Problem, { group, asked }: Called): string {

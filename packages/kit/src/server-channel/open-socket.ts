@@ -1,5 +1,6 @@
 import { connect, type TLSSocket } from "node:tls";
 import { Problem } from "@gatehouse/core";
+import { systemReason } from "../files/error-code.ts";
 
 const CONNECT_TIMEOUT_MS = 30_000;
 
@@ -23,7 +24,8 @@ export function openSocket(origin: string, signal?: AbortSignal): Promise<TLSSoc
       reject(failure);
     };
     const onSecure = () => settle();
-    const onError = (cause: Error) => settle(new Problem("server.unreachable", { detail: `It is ${origin}.`, cause }));
+    const onError = (cause: Error) =>
+      settle(new Problem("server.unreachable", { detail: `It is ${origin}: ${systemReason(cause)}.`, cause }));
     const onAbort = () => settle(signal?.reason);
     const timer = setTimeout(() => settle(new Problem("server.timeout")), CONNECT_TIMEOUT_MS);
     socket.once("secureConnect", onSecure);

@@ -4,6 +4,7 @@ import type { StoreDialect } from "./dialect.ts";
 import { migrate, planMigrations } from "./migrate.ts";
 import { MIGRATIONS, migrationSql } from "./migrations/plan.ts";
 import { connectForMaintenance, type StoreLocation } from "./open-store.ts";
+import type { Store } from "./store.ts";
 
 export interface MigrateOptions {
   /** Changes nothing. */
@@ -30,6 +31,7 @@ export async function migrateDatabase(
   await using store = await connectForMaintenance(location, clock);
   const { pending } = await planMigrations(store.shared, store.dialect);
   const grants = grantTo === undefined ? [] : grantSql(grantTo, store.dialect);
+  if (grantTo !== undefined) await requireRole(store, grantTo);
   const planned = {
     steps: pending.map(({ name }) => name),
     sql: [...pending.flatMap((migration) => migrationSql(migration, store.dialect)), ...grants],
@@ -38,6 +40,13 @@ export async function migrateDatabase(
   await migrate(store.shared, store.dialect, true);
   for (const statement of grants) await sql.raw(statement).execute(store.shared);
   return planned;
+}
+
+/** Before anything is changed: what was migrated without its grants serves nobody. */
+async function requireRole({ shared }: Store, role: string): Promise<void> {
+  const { rows } = await sql`select from pg_roles where rolname = ${role}`.execute(shared);
+  if (rows.length > 0) return;
+  throw new Problem("usage.invalid", { detail: `--grant-to: the database has no role ${role}. Nothing was changed.` });
 }
 
 function grantSql(role: string, dialect: StoreDialect): readonly string[] {
