@@ -10,6 +10,8 @@ import { type Measured, startCommand } from "../process.ts";
 import { seedFleet } from "./seed-fleet.ts";
 import type { NodeSeed, ServerSeed } from "./simulated-node.ts";
 
+/** As the product's unit and image start it. */
+const RUNTIME = ["--disable-sigusr1", "--max-semi-space-size=16"];
 const PRODUCT = fileURLToPath(new URL("../../dist/gatehouse.js", import.meta.url));
 
 export interface PreparedFleet {
@@ -46,7 +48,8 @@ export async function startServer(
 ): Promise<Measured & { readonly url: string }> {
   const listen = url === undefined ? "127.0.0.1:0" : new URL(url).host;
   const args = ["server", "--state-dir", join(directory, "s"), "--listen", listen, "--json"];
-  const started = startCommand(process.execPath, [PRODUCT, ...args], { ...process.env, GATEHOUSE_LOG_LEVEL: "error" });
+  const env = { ...process.env, GATEHOUSE_LOG_LEVEL: "error" };
+  const started = startCommand(process.execPath, [...RUNTIME, PRODUCT, ...args], env);
   const [line] = (await once(started.child.stdout ?? process.stdin, "data")) as [Buffer];
   return { ...started, url: (JSON.parse(line.toString()) as { url: string }).url };
 }

@@ -51,7 +51,7 @@ export class SilentPeers implements Disposable {
   watch(session: Http2Session): void {
     const traffic = { session, heard: 0, said: 0, looksUnheard: 0, looksUnsaid: 0 };
     this.#all.add(traffic);
-    session.once("close", () => this.#all.delete(traffic));
+    session.on("close", () => this.#all.delete(traffic));
   }
 
   #lookAt(traffic: Traffic): void {

@@ -132,7 +132,7 @@ function handleCalls(server: ServerContext, options: HandleOptions): Handle {
   };
   return (request, response) => {
     const held = options.listener.hold(request);
-    response.once("close", () => held.release());
+    response.on("close", () => held.release());
     const plainCall = plainCalls(request);
     if (plainCall !== undefined) return plainCall(request, response, held);
     readWhole(request, { held, ...boundsOf(request) });

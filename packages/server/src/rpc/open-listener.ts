@@ -164,11 +164,11 @@ function trackConnections(server: Http2SecureServer): OpenConnections {
   const [sockets, sessions] = [new Set<Socket>(), new Set<ServerHttp2Session>()];
   server.on("secureConnection", (socket) => {
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    socket.on("close", () => sockets.delete(socket));
   });
   server.on("session", (session: ServerHttp2Session) => {
     sessions.add(session);
-    session.once("close", () => sessions.delete(session));
+    session.on("close", () => sessions.delete(session));
     endWhenIdle(session);
   });
   // A peer that breaks a rule of the protocol loses its connection; nobody else notices.
@@ -179,16 +179,21 @@ function trackConnections(server: Http2SecureServer): OpenConnections {
 function endWhenIdle(session: ServerHttp2Session): void {
   let calls = 0;
   const wait = () => setTimeout(() => session.close(), IDLE_MS);
-  let timer = wait();
+  let timer: NodeJS.Timeout | undefined = wait();
+  const stop = () => {
+    clearTimeout(timer);
+    timer = undefined;
+  };
+  const onEnd = () => {
+    calls -= 1;
+    if (calls === 0 && !session.closed) timer = wait();
+  };
   session.on("stream", (stream) => {
     calls += 1;
-    clearTimeout(timer);
-    stream.once("close", () => {
-      calls -= 1;
-      if (calls === 0 && !session.closed) timer = wait();
-    });
+    stop();
+    stream.on("close", onEnd);
   });
-  session.once("close", () => clearTimeout(timer));
+  session.on("close", stop);
 }
 
 function listen(server: Http2SecureServer, at: { readonly host: string; readonly port: number }): Promise<void> {

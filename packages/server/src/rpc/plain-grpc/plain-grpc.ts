@@ -70,7 +70,7 @@ function serve(plain: PlainMethod, options: PlainOptions): PlainHandle {
     request.on("error", () => undefined);
     const gone = new AbortController();
     open.add(gone);
-    request.once("close", () => gone.abort(GONE));
+    request.on("close", () => gone.abort(GONE));
     if (options.signal.aborted) gone.abort(options.signal.reason);
     const exchange = { request, response, held, signal: gone.signal };
     void answer(plain, own, exchange).finally(() => open.delete(gone));

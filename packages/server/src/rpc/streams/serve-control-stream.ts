@@ -22,15 +22,10 @@ export async function* serveControlStream(
   caller: NodeCaller,
   { server, signal }: { readonly server: ServerContext; readonly signal: AbortSignal },
 ): AsyncGenerator<ControlStreamResponse> {
-  const { store, streams, bus, clock, random } = server;
-  const { orgId, nodeId, fence } = caller;
+  const { store, streams, bus } = server;
+  const { orgId, nodeId } = caller;
   const incoming = requests[Symbol.asyncIterator]();
-  const hello = await firstMessage(incoming, { read: readHello, withinMs: HELLO_WITHIN_MS, code: "stream.no_hello" });
-  if (!hello.protocolVersions.includes(PROTOCOL_VERSION)) throw new Problem("stream.version");
-  const own = { nodeId, fence, streamId: makeUuid(clock.now(), random) };
-  const input = { ...own, ...describeHello(hello) };
-  const readAt = clock.now();
-  const generation = await store.inOrg(orgId, (tx) => admitStream(tx, input, server.keys));
+  const { own, generation, readAt } = await admit(incoming, caller, server);
   const stream = new NodeStream(server, caller, own.streamId);
   const end = () => stream.end();
   signal.addEventListener("abort", end, { once: true });
@@ -50,6 +45,21 @@ export async function* serveControlStream(
     streams.remove(stream);
     await store.inOrg(orgId, (tx) => leaveStream(tx, own));
   }
+}
+
+/** Apart from what serves the stream: what the node said is let go of. */
+async function admit(
+  incoming: AsyncIterator<ControlStreamRequest>,
+  { orgId, nodeId, fence }: NodeCaller,
+  { store, keys, clock, random }: ServerContext,
+) {
+  const hello = await firstMessage(incoming, { read: readHello, withinMs: HELLO_WITHIN_MS, code: "stream.no_hello" });
+  if (!hello.protocolVersions.includes(PROTOCOL_VERSION)) throw new Problem("stream.version");
+  const own = { nodeId, fence, streamId: makeUuid(clock.now(), random) };
+  const input = { ...own, ...describeHello(hello) };
+  const readAt = clock.now();
+  const generation = await store.inOrg(orgId, (tx) => admitStream(tx, input, keys));
+  return { own, generation, readAt };
 }
 
 function readHello({ message }: ControlStreamRequest): Hello | undefined {
