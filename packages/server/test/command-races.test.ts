@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { canonicalJson, systemRandom } from "@gatehouse/core";
-import { Role, SentCommand_State } from "@gatehouse/wire";
+import { Ack_Status, Role, SentCommand_State } from "@gatehouse/wire";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BusMessage } from "../src/bus/bus.ts";
 import { acknowledgeCommands } from "../src/commands/acknowledge-commands.ts";
@@ -162,6 +162,23 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await stream.next("ackReceived");
     expect(await shown(sent)).toMatchObject(done);
     expect(await said(sent)).toEqual(["command.issued", "command.withdrawn", "command.finished"]);
+  });
+
+  test("what a node did that was sent before the server was put back is known as done, and what was not sent is not", async () => {
+    const session = await SessionUnderTest.open(await on.org.enroll("t6"));
+    const { nodeId } = session.host.registered;
+    const [sent, unsent] = [await ping(nodeId, "t6-sent"), await ping(nodeId, "t6-unsent")];
+    await inOrg(async (tx) => {
+      await withdrawCommands(tx, { commandIds: [sent.commandId], wereSent: true }, REVOKED);
+      await withdrawCommands(tx, { commandIds: [unsent.commandId] }, REVOKED);
+    });
+    await using stream = await StreamUnderTest.open(session);
+    for (const { commandId } of [sent, unsent]) {
+      stream.send({ case: "ack", value: { commandId, status: Ack_Status.OK } });
+      await stream.next("ackReceived");
+    }
+    expect(await shown(sent)).toMatchObject({ state: SentCommand_State.OK, withdrawnWhy: "key_revoked" });
+    expect(await shown(unsent)).toMatchObject({ state: SentCommand_State.FORBIDDEN, withdrawnWhy: "key_revoked" });
   });
 
   test("what is taken back as its time ends has one end", async () => {

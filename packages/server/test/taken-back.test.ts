@@ -82,20 +82,28 @@ describe.each(DATABASES)("on $name, a restored server", ({ open }) => {
 
   test("sends no command again that was withdrawn since its backup, and keeps what was given again before it", async () => {
     const { registered } = await on.org.enroll("n");
-    const send = async (idempotencyKey: string) => {
+    const send = async (idempotencyKey: string, by = on.org.headers) => {
       const asked = { nodeIds: [registered.nodeId], payload: PING, idempotencyKey };
-      const { commands } = await on.org.nodes.sendCommand(asked, on.org.headers);
+      const { commands } = await on.org.nodes.sendCommand(asked, by);
       return commands[0]?.commandId ?? "";
     };
     const ids = { again: await send("again"), waiting: await send("waiting"), sent: await send("sent") };
-    const note = (command: string) =>
-      inOrg((tx) => tx.audit.append({ kind: "command.withdrawn", actor: "operator:ada", data: { command } }));
+    const { apiKey, stored } = await on.org.org.createApiKey(
+      { label: "k", role: Role.OPERATOR, ttlMs: 0n },
+      on.org.headers,
+    );
+    const since = await send("since", { headers: { Authorization: `Bearer ${apiKey}` } });
+    const note = (command: string, state = "forbidden") =>
+      inOrg((tx) => tx.audit.append({ kind: "command.withdrawn", actor: "operator:ada", data: { command, state } }));
     await note(ids.again);
     const size = await inOrg(async (tx) => {
       await tx.commands.update(ids.sent, { state: "sent", epoch: 1, seq: 1 });
       return tx.auditLogs.size(on.org.orgId);
     });
     for (const id of [ids.waiting, ids.sent]) await note(id);
+    await note(since, "outcome_unknown");
+    const revoked = { kind: "api_key.revoked", actor: "operator:ada", data: { key: stored?.prefix ?? "" } };
+    await inOrg((tx) => tx.audit.append(revoked));
     const back = await exportedLog();
     await inOrg((tx) => takeBackAgain(tx, back, size));
     const stateOf = (id: string) => inOrg(async (tx) => (await tx.commands.find(id))?.state);
@@ -104,5 +112,7 @@ describe.each(DATABASES)("on $name, a restored server", ({ open }) => {
       "forbidden",
       "outcome_unknown",
     ]);
+    // Its node had it: here it was never sent.
+    expect(await stateOf(since)).toBe("outcome_unknown");
   });
 });

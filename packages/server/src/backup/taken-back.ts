@@ -20,8 +20,15 @@ export interface TakenBack {
   readonly members: readonly MemberEntry[];
   /** Ways to sign in that ended. */
   readonly signIns: readonly SignInEntry[];
-  /** By id, with the number of the last entry that says so. */
-  readonly commands: ReadonlyMap<string, number>;
+  /** By id. */
+  readonly commands: ReadonlyMap<string, CommandEntry>;
+}
+
+/** The last entry that says of a command that it was taken back. */
+interface CommandEntry {
+  readonly seq: number;
+  /** Its node had it then, and may have done it. */
+  readonly wasSent: boolean;
 }
 
 /** A password that was replaced or reset; with an issuer, who a member was at a provider. */
@@ -56,7 +63,7 @@ class Reading implements TakenBack {
   readonly apiKeys = new Set<string>();
   readonly members: MemberEntry[] = [];
   readonly signIns: SignInEntry[] = [];
-  readonly commands = new Map<string, number>();
+  readonly commands = new Map<string, CommandEntry>();
 
   constructor(orgId: string) {
     this.orgId = orgId;
@@ -74,7 +81,7 @@ class Reading implements TakenBack {
         this.credentials.add(String(data.credential));
         return;
       case "command.withdrawn":
-        this.commands.set(String(data.command), seq);
+        this.commands.set(String(data.command), { seq, wasSent: data.state === "outcome_unknown" });
         return;
       case "api_key.revoked":
         this.apiKeys.add(String(data.key));
@@ -117,11 +124,15 @@ export async function readTakenBack(file: string, auditKey: Uint8Array): Promise
  * or a command before is part of it. The last owner stays, on record: without one nobody could go on.
  */
 export async function takeBackAgain(tx: OrgTransaction, back: TakenBack, size: number): Promise<void> {
+  // First: of what a key or a node takes with it nothing is known here but that it was never sent.
+  for (const wereSent of [false, true]) {
+    const since = [...back.commands].filter(([, { seq, wasSent }]) => seq >= size && wasSent === wereSent);
+    const commandIds = since.map(([id]) => id);
+    await withdrawCommands(tx, { commandIds, wereSent }, { by: "server", why: "taken_back" });
+  }
   for (const nodeId of back.nodes) await endNode(tx, nodeId);
   await revokeAgain(tx, (id) => back.credentials.has(id));
   for (const key of await tx.apiKeys.listOfMembers()) if (back.apiKeys.has(key.prefix)) await endKey(tx, key);
-  const commandIds = [...back.commands].filter(([, seq]) => seq >= size).map(([id]) => id);
-  await withdrawCommands(tx, { commandIds }, { by: "server", why: "taken_back" });
   for (const change of back.members) if (change.seq >= size) await lessen(tx, change);
   for (const ended of back.signIns) if (ended.seq >= size) await endSignIn(tx, ended);
 }

@@ -51,7 +51,7 @@ export async function acknowledgeCommands(
   const done = acks.map((ack, at): Acknowledged => {
     const [node, before] = [own[at], held.get(ack.commandId)];
     if (node === undefined) return { done: "fenced" };
-    if (before?.nodeId !== node.id || before.seq === undefined) return { done: "unknown" };
+    if (before?.nodeId !== node.id || !wasSent(before)) return { done: "unknown" };
     if (!counts(ack, before)) return { done: "known" };
     const command = { ...before, state: ack.state, finishedAt: tx.now() };
     held.set(command.id, command);
@@ -61,6 +61,11 @@ export async function acknowledgeCommands(
   await endCommands(tx, counted.map(toEnded));
   await tx.nodes.moveAll(positionsAfter(counted));
   return done;
+}
+
+/** From here, or before the server was put back. */
+function wasSent({ seq, state }: StoredCommand): boolean {
+  return seq !== undefined || isUnknown(state);
 }
 
 function counts({ state }: Acknowledgement, before: StoredCommand): boolean {

@@ -75,7 +75,8 @@ export interface CommandFilter {
  */
 export type WithdrawnCommands =
   | { readonly commandId: string }
-  | { readonly commandIds: readonly string[] }
+  /** `wereSent`: whatever is known of it here, as after a backup was put back. */
+  | { readonly commandIds: readonly string[]; readonly wereSent?: boolean }
   | { readonly nodeId: string }
   | { readonly actor: string }
   /** Those of this member too of which nobody kept what they were given by. */

@@ -105,7 +105,9 @@ function heldRecords(
     withdraw: async (which, { by, why, message }) => {
       const ids = await holdIds(isOf(scope, which));
       if (ids.length === 0) return [];
-      const state = sql<string>`case when seq is null then 'forbidden' else 'outcome_unknown' end`;
+      const wereSent = "commandIds" in which && which.wereSent === true;
+      const known = sql<string>`case when seq is null then 'forbidden' else 'outcome_unknown' end`;
+      const state = wereSent ? "outcome_unknown" : known;
       const withdrawn = change(ids).set({
         ...{ state, message, withdrawn_by: by, withdrawn_why: why },
         ...{ finished_at: now(), updated_at: now() },
