@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Log } from "@gatehouse/kit";
+import { forgetLeftCopies } from "./audit/forget-left-copies.ts";
 import type { Bus } from "./bus/bus.ts";
 import { expireCommands } from "./commands/expire-commands.ts";
 import { expireEnrollments } from "./enrollment/end-enrollment.ts";
@@ -38,6 +39,7 @@ async function sweepOnce({ store, bus, counters }: SweepDeps): Promise<void> {
     for (const id of await store.inOrg(orgId, expireEnrollments)) bus.publish({ kind: "enrollment", orgId, id });
     for (const nodeId of await store.inOrg(orgId, expireCommands)) bus.publish({ kind: "commands", orgId, nodeId });
     if ((await store.inOrg(orgId, ageLiveness)) > 0) bus.publish({ kind: "events", orgId });
+    while (await store.inOrg(orgId, forgetLeftCopies));
     tallies.push(...(await store.inOrg(orgId, ({ nodes }) => nodes.tally())));
   }
   counters.setNodes(sumTallies(tallies));

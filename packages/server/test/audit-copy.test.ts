@@ -6,6 +6,10 @@ import { openLogSource, verifyLog } from "@gatehouse/kit";
 import { AuditAdminService, type UploadAuditRequest } from "@gatehouse/wire";
 import { sql } from "kysely";
 import { afterAll, describe, expect, test } from "vitest";
+import { type CopiedItem, type CopyDeps, copyNodeLog } from "../src/audit/copy-node-log.ts";
+import { forgetLeftCopies, LEFT_AFTER_MS } from "../src/audit/forget-left-copies.ts";
+import { MAX_SLICE_ENTRIES } from "../src/audit/store-node-log.ts";
+import { readAuditItems } from "../src/rpc/services/read-audit-items.ts";
 import { connectStore } from "../src/store/open-store.ts";
 import { DATABASES } from "./databases.ts";
 import { type HostUnderTest, refused } from "./fleet-under-test.ts";
@@ -146,6 +150,89 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect(await other.upload([])).toBe(0);
   });
 
+  describe("of a segment that takes several transactions", () => {
+    const COUNT = 2 * MAX_SLICE_ENTRIES + 10;
+
+    /** Copies as a replica of its own does; what is awaited before a transaction may be its end. */
+    async function copyAside(
+      nodeId: string,
+      items: readonly UploadAuditRequest[],
+      before: (at: number) => Promise<void>,
+    ) {
+      await using store = await connectStore(on.database.location, on.fleet.clock);
+      const { orgId } = on.org;
+      let at = 0;
+      const inOrg: CopyDeps["inOrg"] = async (work) => {
+        at += 1;
+        await before(at);
+        return await store.inOrg(orgId, work);
+      };
+      return await copyNodeLog(read(items), { nodeId, orgId, inOrg });
+    }
+
+    async function left(nodeId: string): Promise<number> {
+      await using store = await connectStore(on.database.location, on.fleet.clock);
+      return await store.inOrg(on.org.orgId, async ({ auditLogs }) => {
+        return (await auditLogs.size(nodeId)) - ((await auditLogs.find(nodeId))?.tree.size ?? 0);
+      });
+    }
+
+    /** A copy of which two transactions were written, and nothing behind them. */
+    async function broken() {
+      const one = await enrolled();
+      await one.log.write(5);
+      await one.upload(await one.log.items(0));
+      await one.log.write(COUNT);
+      const items = await one.log.items(5);
+      const gone = new Error("killed");
+      const killed = copyAside(one.nodeId, items, async (at) => {
+        if (at > 4) throw gone;
+      });
+      await expect(killed).rejects.toBe(gone);
+      expect(await left(one.nodeId)).toBe(2 * MAX_SLICE_ENTRIES);
+      return { ...one, items };
+    }
+
+    test("nobody reads what was written of it before its end came, and the next copy is whole", async () => {
+      const { host, upload, log, nodeId, items } = await broken();
+      await using _ = log;
+      expect(await upload([])).toBe(5);
+      expect((await verifyLog(await openLogSource(await exported(host)))).entries).toBe(5);
+      expect(await upload(items)).toBe(COUNT + 5);
+      expect(await left(nodeId)).toBe(0);
+      const verified = await verifyLog(await openLogSource(await exported(host)), { pinned: host.identity.publicKey });
+      expect(verified).toMatchObject({ entries: COUNT + 5, unprotected: 0 });
+    });
+
+    test("one whose node does not come again is forgotten as far as no head covers it", async () => {
+      const { host, log, nodeId } = await broken();
+      await using _ = log;
+      await using store = await connectStore(on.database.location, on.fleet.clock);
+      const forget = () => store.inOrg(on.org.orgId, forgetLeftCopies);
+      expect(await forget()).toBe(false);
+      expect(await left(nodeId)).toBe(2 * MAX_SLICE_ENTRIES);
+      on.fleet.clock.advance(LEFT_AFTER_MS + 1);
+      while (await forget());
+      expect(await left(nodeId)).toBe(0);
+      expect((await verifyLog(await openLogSource(await exported(host)))).entries).toBe(5);
+    });
+
+    test("two replicas copy at once: whoever began last goes on, and the log is whole", async () => {
+      const { host, upload, log, nodeId } = await enrolled();
+      await using _ = log;
+      await log.write(COUNT);
+      const items = await log.items(0);
+      let faster = 0;
+      const slower = copyAside(nodeId, items, async (at) => {
+        if (at === 4) faster = await upload(items);
+      });
+      await expect(slower).rejects.toMatchObject({ code: "uploads.out_of_order" });
+      expect(faster).toBe(COUNT);
+      expect(await left(nodeId)).toBe(0);
+      expect((await verifyLog(await openLogSource(await exported(host)))).entries).toBe(COUNT);
+    });
+  });
+
   test("revoking a node takes nothing of its log away", async () => {
     const { host, upload, log, nodeId } = await enrolled();
     await using _ = log;
@@ -157,3 +244,11 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await expect(upload(await log.items(7))).rejects.toEqual(refused("auth.refused"));
   });
 });
+
+async function* read(items: readonly UploadAuditRequest[]): AsyncGenerator<CopiedItem> {
+  yield* readAuditItems(
+    (async function* () {
+      yield* items;
+    })(),
+  );
+}

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { newOrgTuple, parseCode } from "@gatehouse/core";
@@ -12,11 +13,14 @@ import {
   CommandPayloadSchema,
   OrgAdminService,
   SentCommand_State,
+  type UploadAuditRequest,
   UploadEventsRequestSchema,
   UploadTelemetryRequestSchema,
 } from "@gatehouse/wire";
 import { expect } from "vitest";
+import { MAX_SLICE_ENTRIES } from "../src/audit/store-node-log.ts";
 import { FleetUnderTest, HostUnderTest, hash, makePair, OrgUnderTest, signWith } from "./fleet-under-test.ts";
+import { LogUnderTest } from "./log-under-test.ts";
 import type { ServerProcess } from "./server-process.ts";
 import { helloOf, SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
 
@@ -27,6 +31,8 @@ const PAYLOADS = [
   { kind: { case: "stopRun", value: { runId: COMMANDED_RUN.runId } } },
   { kind: { case: "ping", value: {} } },
 ] as const;
+/** Three transactions. */
+const OWN_ENTRIES = 2 * MAX_SLICE_ENTRIES + 1;
 const VALUES = [11, 12, 13, 14];
 const STATES = [2, 3];
 
@@ -58,6 +64,7 @@ export class FaultStory {
   #roster: ReturnType<OrgUnderTest["nextRoster"]> | undefined;
   #session: SessionUnderTest | undefined;
   #lastCommand: CommandHeader | undefined;
+  #ownLog: readonly UploadAuditRequest[] | undefined;
 
   constructor(server: ServerProcess, setupCode: string) {
     this.#server = server;
@@ -76,6 +83,7 @@ export class FaultStory {
     outcomes: () => this.#takeCommands(),
     events: () => this.#uploadEvents(),
     telemetry: () => this.#uploadTelemetry(),
+    "audit log": () => this.#copyLog(),
     "second code": () => this.#createCode("n2"),
     cancelled: () => this.#cancelCodes(),
     revoked: () => this.#revoke(),
@@ -136,14 +144,7 @@ export class FaultStory {
   }
 
   async #expectLog(): Promise<void> {
-    const org = this.org;
-    const decoder = new TextDecoder();
-    let text = "";
-    const audit = createClient(AuditAdminService, org.fleet.transport);
-    for await (const { lines } of audit.exportAudit({}, org.headers)) text += decoder.decode(lines, { stream: true });
-    const path = join(this.#server.root, "export.jsonl");
-    writeFileSync(path, text);
-    expect((await verifyLog(await openLogSource(path))).unprotected).toBe(0);
+    const text = await this.#exportLog();
     const kinds = [...text.matchAll(/"kind":"([a-z_.]+)"/g)].map(([, kind = ""]) => kind);
     const count = (kind: string) => kinds.filter((one) => one === kind).length;
     for (const kind of ["org.created", "node.registered", "node.confirmed", "node.revoked"]) {
@@ -153,6 +154,22 @@ export class FaultStory {
     expect(count("enrollment.cancelled")).toBe(count("enrollment.code_created") - 1);
     expect(count("command.issued")).toBe(3);
     expect(count("command.finished")).toBe(3);
+    const copied = await this.#exportLog(this.host.registered.nodeId);
+    expect([...copied.matchAll(/"seq":/g)]).toHaveLength(OWN_ENTRIES);
+  }
+
+  /** As it is verified. */
+  async #exportLog(nodeId = ""): Promise<string> {
+    const { fleet, headers } = this.org;
+    const decoder = new TextDecoder();
+    let text = "";
+    const audit = createClient(AuditAdminService, fleet.transport);
+    for await (const { lines } of audit.exportAudit({ nodeId }, headers))
+      text += decoder.decode(lines, { stream: true });
+    const path = join(this.#server.root, "export.jsonl");
+    writeFileSync(path, text);
+    expect((await verifyLog(await openLogSource(path))).unprotected).toBe(0);
+    return text;
   }
 
   async #createOrg(): Promise<void> {
@@ -248,6 +265,24 @@ export class FaultStory {
       const { acknowledged } = await gateway.uploadTelemetry(sent, await session.proofOf("UploadTelemetry"));
       expect(acknowledged.gate).toBeGreaterThanOrEqual(BigInt(offset));
     }
+  }
+
+  /** As a node does it: it asks first what is there. */
+  async #copyLog(): Promise<void> {
+    this.#ownLog ??= await this.#writeLog();
+    const { session } = this;
+    const upload = async (items: readonly UploadAuditRequest[]) => {
+      const sent = Readable.from(items);
+      const { gateway } = session.host.org.fleet;
+      return Number((await gateway.uploadAudit(sent, await session.proofOf("UploadAudit"))).acknowledgedSize);
+    };
+    if ((await upload([])) < OWN_ENTRIES) expect(await upload(this.#ownLog)).toBe(OWN_ENTRIES);
+  }
+
+  async #writeLog(): Promise<readonly UploadAuditRequest[]> {
+    await using log = await LogUnderTest.open(this.host.identity, this.host.registered.nodeId);
+    await log.write(OWN_ENTRIES);
+    return await log.items(0);
   }
 
   async #cancelCodes(): Promise<void> {

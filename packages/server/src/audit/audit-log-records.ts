@@ -50,4 +50,6 @@ export interface AuditLogRecords {
   /** With `peaks`, later heads can be proven to continue it without reading what it covers. */
   insertHead(logId: string, head: SignedHead, peaks?: readonly Uint8Array[]): Promise<void>;
   save(logId: string, log: SignedLog): Promise<void>;
+  /** Removes the last entries of a log, `limit` at most and none before `size`; whether there are more behind it. */
+  removeBehind(logId: string, size: number, limit: number): Promise<boolean>;
 }

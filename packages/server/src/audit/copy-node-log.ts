@@ -1,5 +1,4 @@
 import {
-  type AuditHead,
   AuditVerifier,
   constantTimeEqual,
   encodeHead,
@@ -9,22 +8,18 @@ import {
   type SignedHead,
 } from "@gatehouse/core";
 import { sha256, verifySignature } from "@gatehouse/kit";
-import type { NodeRecords } from "../nodes/node-records.ts";
-import type { AuditLogRecords, NewEntry, SignedLog } from "./audit-log-records.ts";
-import { clearFault, type FaultTransaction, noteFault } from "./witness-node-head.ts";
-import type { WitnessRecords } from "./witness-records.ts";
+import type { NewEntry, SignedLog } from "./audit-log-records.ts";
+import { type StoreTransaction, storeContinuation } from "./store-node-log.ts";
+import { noteFault } from "./witness-node-head.ts";
 
 /** What a node copies here, in the order of its log. */
 export type CopiedItem =
   | { readonly kind: "entry"; readonly text: string }
   | { readonly kind: "head"; readonly head: SignedHead };
 
-interface CopyTransaction extends FaultTransaction {
+interface CopyTransaction extends StoreTransaction {
   readonly orgId: string;
   readonly now: () => number;
-  readonly auditLogs: AuditLogRecords;
-  readonly nodes: NodeRecords;
-  readonly witnesses: WitnessRecords;
 }
 
 export interface CopyDeps {
@@ -104,7 +99,7 @@ class NodeLogCopy {
     this.#verifier?.push(encodeHead(head));
     const stored = { size: tree.size, peaks: tree.peaks };
     const log = { signedAs: this.#name, key: this.#key, tree: new MerkleFrontier(sha256, stored), forkedAt: undefined };
-    await this.#deps.inOrg((tx) => this.#store(tx, { head, log }));
+    await storeContinuation({ from: this.size, entries: this.#uncovered, head, log }, this.#deps);
     this.#log = log;
     this.#uncovered = [];
     this.#bytes = 0;
@@ -126,45 +121,12 @@ class NodeLogCopy {
     throw new Problem("audit.tampered", { detail: "The log has another's id." });
   }
 
-  async #store(
-    tx: CopyTransaction,
-    { head, log }: { readonly head: SignedHead; readonly log: SignedLog },
-  ): Promise<void> {
-    const { nodeId } = this.#deps;
-    const node = await tx.nodes.lock(nodeId);
-    await tx.auditLogs.lock();
-    const there = (await tx.auditLogs.find(nodeId))?.tree.size ?? 0;
-    // Another stream of the node was faster: what it stored is asked for again.
-    if (there !== this.size) throw new Problem("uploads.out_of_order", { detail: `It goes on at ${there}.` });
-    const witnessed = (await tx.witnesses.listOfNode(nodeId)).find(({ subject }) => subject === "node");
-    requireWitnessed(head, { there, witnessed });
-    await tx.auditLogs.insertEntries(nodeId, this.#uncovered);
-    await tx.auditLogs.insertHead(nodeId, head);
-    await tx.auditLogs.save(nodeId, log);
-    if (node !== undefined && head.size >= (witnessed?.size ?? 0)) await clearFault(tx, node);
-  }
-
   /** A head of what is stored already: of another tree, the node's log is another than the one that it sent. */
   async #requireKnown(head: SignedHead): Promise<void> {
     const known = await this.#deps.inOrg(({ auditLogs }) => auditLogs.head(this.#deps.nodeId, head.size));
     if (known !== undefined && constantTimeEqual(known.root, head.root)) return;
     throw new Problem("audit.tampered", { detail: `A head of ${head.size} entries was never sent before.` });
   }
-}
-
-interface Standing {
-  /** Entries that are stored and covered. */
-  readonly there: number;
-  readonly witnessed: AuditHead | undefined;
-}
-
-/** A log goes through each head that the node said before: here between the last one that is stored and the next. */
-function requireWitnessed(next: AuditHead, { there, witnessed }: Standing): void {
-  if (witnessed === undefined || witnessed.size <= there || witnessed.size > next.size) return;
-  if (witnessed.size === next.size && constantTimeEqual(witnessed.root, next.root)) return;
-  throw new Problem("audit.tampered", {
-    detail: `The head of ${witnessed.size} entries that was witnessed is not in it.`,
-  });
 }
 
 async function reportFork(tx: CopyTransaction, nodeId: string): Promise<void> {

@@ -27,6 +27,12 @@ export interface AuditEntries {
   entry: string;
 }
 
+/** Copies of nodes' logs that are being written. */
+export interface AuditCopies extends Tenant {
+  node_id: string;
+  writer: string;
+}
+
 export interface AuditHeads {
   org_id: string;
   log_id: string;

@@ -1,5 +1,6 @@
 import type { AuditLogRecords } from "../audit/audit-log-records.ts";
 import type { AuditTrail } from "../audit/audit-trail.ts";
+import type { CopyRecords } from "../audit/copy-records.ts";
 import type { WitnessRecords } from "../audit/witness-records.ts";
 import type { RevocationRecords } from "../bundles/revocation-records.ts";
 import type { BusMessage } from "../bus/bus.ts";
@@ -22,6 +23,7 @@ import { addLookup, keepLookup, type RecordScope } from "./record-scope.ts";
 import { auditLogRecords } from "./records/audit-log-records.ts";
 import { auditTrail } from "./records/audit-trail.ts";
 import { commandRecords } from "./records/command-records.ts";
+import { copyRecords } from "./records/copy-records.ts";
 import { credentialRecords } from "./records/credential-records.ts";
 import { enrollmentRecords } from "./records/enrollment-records.ts";
 import { eventRecords } from "./records/event-records.ts";
@@ -49,6 +51,7 @@ export interface OrgTransaction {
   readonly announce: (message: BusMessage) => void;
   readonly audit: AuditTrail;
   readonly auditLogs: AuditLogRecords;
+  readonly copies: CopyRecords;
   readonly witnesses: WitnessRecords;
   readonly org: OrgRecords;
   readonly roster: RosterRecords;
@@ -88,6 +91,7 @@ export function orgTransaction(scope: RecordScope): OrgTransaction {
     announce: scope.announce,
     audit: auditTrail(scope),
     auditLogs: auditLogRecords(scope),
+    copies: copyRecords(scope),
     witnesses: witnessRecords(scope),
     org: orgRecords(scope),
     roster: rosterRecords(scope),

@@ -1,5 +1,5 @@
 import type { Generated } from "kysely";
-import type { AuditEntries, AuditHeads, AuditLogs, AuditWitnesses } from "./audit-tables.ts";
+import type { AuditCopies, AuditEntries, AuditHeads, AuditLogs, AuditWitnesses } from "./audit-tables.ts";
 import type { Tenant, Time } from "./tenant-row.ts";
 
 /** Facts of this installation: one row each. Holds no tenant's data. */
@@ -350,5 +350,6 @@ export interface Tables {
   invitations: Invitations;
   audit_entries: AuditEntries;
   audit_heads: AuditHeads;
+  audit_copies: AuditCopies;
   audit_witnesses: AuditWitnesses;
 }

@@ -8,6 +8,7 @@ import { policyVersions } from "./0006-policy-versions.ts";
 import { nodeLookups } from "./0007-node-lookups.ts";
 import { retention } from "./0008-retention.ts";
 import { commandAuthority } from "./0009-command-authority.ts";
+import { auditCopies } from "./0010-audit-copies.ts";
 import type { Migration } from "./migration.ts";
 
 /** Every step, in order. */
@@ -21,6 +22,7 @@ export const MIGRATIONS: readonly Migration[] = [
   nodeLookups,
   retention,
   commandAuthority,
+  auditCopies,
 ];
 
 /** The SQL of a step in one dialect, as it is run and as `server migrate --plan` shows it. */

@@ -15,16 +15,17 @@ export function auditLogRecords(scope: RecordScope): AuditLogRecords {
     db.selectFrom("audit_entries").where("org_id", "=", orgId).where("log_id", "=", logId);
   const heads = (logId: string) =>
     db.selectFrom("audit_heads").selectAll().where("org_id", "=", orgId).where("log_id", "=", logId);
+  const sizeOf = async (logId: string) => {
+    const last = await entries(logId).select("seq").orderBy("seq", "desc").limit(1).executeTakeFirst();
+    return (last?.seq ?? -1) + 1;
+  };
   return {
     lock: () => lockOrg(scope),
     find: async (logId) => {
       const one = db.selectFrom("audit_logs").selectAll().where("org_id", "=", orgId).where("log_id", "=", logId);
       return (await one.execute()).map(toLog)[0];
     },
-    size: async (logId) => {
-      const last = await entries(logId).select("seq").orderBy("seq", "desc").limit(1).executeTakeFirst();
-      return (last?.seq ?? -1) + 1;
-    },
+    size: sizeOf,
     entries: async (logId, { from, to }, limit) => {
       const some = entries(logId).select(["seq", "entry"]).where("seq", ">=", from).where("seq", "<", to);
       const rows = await some.orderBy("seq").limit(limit).execute();
@@ -59,6 +60,12 @@ export function auditLogRecords(scope: RecordScope): AuditLogRecords {
         .values(row)
         .onConflict((on) => on.columns(["org_id", "log_id"]).doUpdateSet({ ...state, updated_at: row.updated_at }))
         .execute();
+    },
+    removeBehind: async (logId, size, limit) => {
+      const from = (await sizeOf(logId)) - limit;
+      const own = db.deleteFrom("audit_entries").where("org_id", "=", orgId).where("log_id", "=", logId);
+      await own.where("seq", ">=", Math.max(size, from)).execute();
+      return from > size;
     },
   };
 }
