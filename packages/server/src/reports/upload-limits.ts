@@ -17,19 +17,10 @@ export const MAX_GROUP_BYTES = 131_072;
 export const MAX_SNAPSHOT_RUNS = 500;
 /** Two streams whose snapshots contradict each other would go on for ever. */
 export const MAX_TURNS = 100;
-/** How many streams of one kind are read at once. */
-export interface UploadBounds {
-  readonly ofNode: number;
-  readonly ofOrg: number;
-  readonly inAll: number;
-}
-
-/** A node sends one at a time; the one before may not have noticed yet that its connection is gone. */
-export const REPORT_STREAMS: UploadBounds = {
-  ofNode: 2,
-  ofOrg: Number.POSITIVE_INFINITY,
-  inAll: Number.POSITIVE_INFINITY,
-};
-/** Copies of audit logs: each may hold what no head covers yet. */
-export const AUDIT_STREAMS: UploadBounds = { ofNode: 1, ofOrg: 6, inAll: 8 };
+/** A node sends one stream of a kind at a time; the one before may not have noticed yet that its connection is gone. */
+export const REPORT_STREAMS_OF_NODE = 2;
+/** Copies of audit logs that are read at once: each may hold what no head covers yet. */
+export const AUDIT_STREAMS = { ofOrg: 6, inAll: 8 } as const;
 export const MAX_AUDIT_STREAM_MS = 60_000;
+/** One that is slower is not waited for; a segment that takes a minute comes five times as fast. */
+export const AUDIT_PACE = { bytes: 65_536, everyMs: 5_000 } as const;

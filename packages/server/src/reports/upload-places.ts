@@ -1,32 +1,26 @@
 import { SlowDownProblem } from "../limits/slow-down-problem.ts";
-import { RETRY_UPLOAD_MS, type UploadBounds } from "./upload-limits.ts";
+import { RETRY_UPLOAD_MS } from "./upload-limits.ts";
 
-/** Whose stream it is. */
-interface Uploader {
-  readonly orgId: string;
-  readonly nodeId: string;
-}
-
-/** Streams of one kind that are read at once: no node, and no organisation, has all places for itself. */
+/** Streams of one kind that are read at once: no node has more of them than it needs. */
 export class UploadPlaces {
-  readonly #bounds: UploadBounds;
-  readonly #taken = new Set<Uploader>();
+  readonly #ofNode: number;
+  readonly #taken = new Map<string, number>();
 
-  constructor(bounds: UploadBounds) {
-    this.#bounds = bounds;
+  constructor(ofNode: number) {
+    this.#ofNode = ofNode;
   }
 
   /** Takes a place until it is disposed of. Fails with `server.busy`. */
-  take({ orgId, nodeId }: Uploader): Disposable {
-    const { ofNode, ofOrg, inAll } = this.#bounds;
-    const taken = [...this.#taken];
-    const near = taken.filter((one) => one.orgId === orgId);
-    const own = near.filter((one) => one.nodeId === nodeId);
-    if (own.length >= ofNode || near.length >= ofOrg || taken.length >= inAll) {
-      throw new SlowDownProblem("server.busy", RETRY_UPLOAD_MS);
-    }
-    const place = { orgId, nodeId };
-    this.#taken.add(place);
-    return { [Symbol.dispose]: () => void this.#taken.delete(place) };
+  take(nodeId: string): Disposable {
+    const own = this.#taken.get(nodeId) ?? 0;
+    if (own >= this.#ofNode) throw new SlowDownProblem("server.busy", RETRY_UPLOAD_MS);
+    this.#taken.set(nodeId, own + 1);
+    return { [Symbol.dispose]: () => this.#free(nodeId) };
+  }
+
+  #free(nodeId: string): void {
+    const left = (this.#taken.get(nodeId) ?? 1) - 1;
+    if (left === 0) this.#taken.delete(nodeId);
+    else this.#taken.set(nodeId, left);
   }
 }

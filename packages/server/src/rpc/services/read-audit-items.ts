@@ -17,6 +17,11 @@ export async function* readAuditItems(messages: AsyncIterable<UploadAuditRequest
   }
 }
 
+/** What an item brings of a log: a head is nothing of it, and any number of them no progress. */
+export function sizeOfItem({ item }: UploadAuditRequest): number {
+  return item.case === "entry" ? item.value.length : 0;
+}
+
 function readHead({ size, root, time, keyId, signature }: AuditHead): SignedHead {
   const head = { size: Number(size), root, time: Number(time), keyId, signature };
   const isReadable = [head.size, head.time].every((count) => Number.isSafeInteger(count) && count >= 0);

@@ -1,17 +1,20 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { NodeGatewayService } from "@gatehouse/wire";
 import { type CopyDeps, copyNodeLog } from "../../audit/copy-node-log.ts";
+import { CopyPlaces } from "../../audit/copy-places.ts";
 import { SlowDownProblem } from "../../limits/slow-down-problem.ts";
+import { atPace } from "../../reports/at-pace.ts";
 import type { Acknowledged, Upload } from "../../reports/batch.ts";
 import { GroupWriter } from "../../reports/group-writer.ts";
 import { type ReadBatches, readBatches } from "../../reports/read-batches.ts";
 import { type RunReport, storeEvents } from "../../reports/store-events.ts";
 import { type Outcome, type Samples, storeTelemetry } from "../../reports/store-telemetry.ts";
 import {
+  AUDIT_PACE,
   AUDIT_STREAMS,
   MAX_AUDIT_STREAM_MS,
   MAX_TURNS,
-  REPORT_STREAMS,
+  REPORT_STREAMS_OF_NODE,
   RETRY_UPLOAD_MS,
 } from "../../reports/upload-limits.ts";
 import { UploadPlaces } from "../../reports/upload-places.ts";
@@ -19,11 +22,11 @@ import { withNews } from "../../reports/with-news.ts";
 import { within } from "../../reports/within.ts";
 import type { ServerContext } from "../../server-context.ts";
 import { nodeCaller } from "../caller.ts";
-import { readAuditItems } from "./read-audit-items.ts";
+import { readAuditItems, sizeOfItem } from "./read-audit-items.ts";
 import { readEvents, readTelemetry } from "./read-reports.ts";
 
 /** What nodes upload. A stream is read whole, then stored piece by piece with those of other nodes that came meanwhile. */
-export function uploadMethods({ store, bus }: ServerContext) {
+export function uploadMethods({ store, bus, clock }: ServerContext) {
   const telemetry = new GroupWriter<Upload<Samples>, Outcome<Samples>>((orgId, uploads) =>
     store.inOrg(orgId, (tx) => storeTelemetry(tx, uploads)),
   );
@@ -32,13 +35,17 @@ export function uploadMethods({ store, bus }: ServerContext) {
     bus.publish({ kind: "events", orgId });
     return outcomes;
   });
-  const copies = new UploadPlaces(AUDIT_STREAMS);
-  const reports = { telemetry: new UploadPlaces(REPORT_STREAMS), events: new UploadPlaces(REPORT_STREAMS) };
+  const copies = new CopyPlaces(AUDIT_STREAMS, clock);
+  const places = {
+    telemetry: new UploadPlaces(REPORT_STREAMS_OF_NODE),
+    events: new UploadPlaces(REPORT_STREAMS_OF_NODE),
+  };
   return {
     uploadAudit: async (requests, context) => {
       const { orgId, nodeId } = nodeCaller(context);
-      using _ = copies.take({ orgId, nodeId });
-      const items = readAuditItems(within(requests, MAX_AUDIT_STREAM_MS));
+      using place = copies.take({ orgId, nodeId });
+      const paced = atPace(requests, { ...AUDIT_PACE, sizeOf: sizeOfItem });
+      const items = readAuditItems(within(paced, MAX_AUDIT_STREAM_MS, place.signal));
       const inOrg: CopyDeps["inOrg"] = async (work) => {
         const { result, hasNews } = await store.inOrg(orgId, (tx) => withNews(tx, work));
         if (hasNews) bus.publish({ kind: "events", orgId });
@@ -48,11 +55,11 @@ export function uploadMethods({ store, bus }: ServerContext) {
       return { acknowledgedSize: BigInt(size) };
     },
     uploadTelemetry: async (requests, context) => {
-      using _ = reports.telemetry.take(nodeCaller(context));
+      using _ = places.telemetry.take(nodeCaller(context).nodeId);
       return await submit(telemetry, await readBatches(requests, readTelemetry), context);
     },
     uploadEvents: async (requests, context) => {
-      using _ = reports.events.take(nodeCaller(context));
+      using _ = places.events.take(nodeCaller(context).nodeId);
       return await submit(events, await readBatches(requests, readEvents), context);
     },
   } satisfies Partial<ServiceImpl<typeof NodeGatewayService>>;
