@@ -40,6 +40,21 @@ describe.each(DATABASES)("a server on $name that is shown a roster which joins t
     expect(await names()).toEqual(["n1", "n2"]);
   });
 
+  test("takes none of the past that an operator made up, and the organisation may join as often as before", async () => {
+    const operator = makePair("ed25519");
+    const certified = signed({ ...mine, version: mine.version + 1, operatorKeys: [operator.publicKey] });
+    await put(certified);
+    mine = certified;
+    const past = Array.from({ length: 64 }, (_, issuedAt) =>
+      withJoin({ ...mine, joins: [] }, { ...mine, version: 1, issuedAt }, { ...mine, version: 2 }),
+    );
+    const joins = past.flatMap((one) => one.joins ?? []);
+    const next = { ...mine, version: mine.version + 1 };
+    await expect(put(signed({ ...next, joins }, operator))).rejects.toEqual(refused("roster.split"));
+    const { roster } = await on.org.org.getOrg({}, on.org.headers);
+    expect(roster).toMatchObject({ version: BigInt(mine.version), joins: [] });
+  });
+
   test("takes none with a confirmation: whoever it leaves out would end by that", async () => {
     const host = new HostUnderTest(on.org, "n3");
     const { nodeId, enrollmentId } = await host.register(await on.org.createCode()).then(() => host.registered);

@@ -33,6 +33,7 @@ async function goBack({ location }: TestDatabase): Promise<void> {
     ...["version", "labels", "actor"].map((name) => `alter table policies drop column ${name}`),
     ...["authority", "withdrawn_by", "withdrawn_why"].map((name) => `alter table commands drop column ${name}`),
     "drop table policy_versions",
+    "drop table audit_copies",
     "delete from migrations where name > '0006'",
   ]) {
     await sql.raw(statement).execute(store.shared);

@@ -94,6 +94,23 @@ describe("a roster that joins two", () => {
     expect(answer(signed({ ...joined, joins }), left)).toBe("roster.refused");
   });
 
+  test("is made up by no operator behind the version that it says: a server that has the one before takes none", () => {
+    const before = signed(plain(8, 1));
+    const madeUp = (version: number, count: number) =>
+      Array.from({ length: count }, (_, mark) => ({
+        ...own,
+        version,
+        parents: [nameRoster(plain(version - 2, mark)), nameRoster(plain(version - 1, mark))],
+      }));
+    const named = { ...own, version: 9, parents: [nameRoster(plain(6, 0)), nameRoster(before)] };
+    for (const joins of [madeUp(2, 1), madeUp(8, 1), madeUp(5, 64), madeUp(9, 1), [named]]) {
+      const next = signed(plain(9, 2, joins), operator);
+      expect(() => checkRoster(next, before, orgKey.publicKey)).toThrow(expect.objectContaining({ name: "Problem" }));
+      expect(answer(next, before)).toMatch(/^roster\.(?:split|refused)$/);
+    }
+    expect(checkRoster(signed(plain(9, 2), operator), before, orgKey.publicKey)).toBe("new");
+  });
+
   test("made twice of the same two is another each time: who holds one takes neither the other nor what follows it", () => {
     const twin = join(left, right, 7);
     for (const next of [joined, follow(joined, 9)]) expect(answer(signed(next), twin)).toBe("roster.split");
