@@ -18,6 +18,11 @@ test("an operator exports the organisation's log, which verifies offline and con
   const verified = await fleet.json(["audit", "verify", second, "--key", key, "--earlier", first]);
   expect(verified).toMatchObject({ ok: true, log, trust: "pinned", unprotected: 0 });
   expect(verified.entries).toBeGreaterThan(exported.entries);
+  // Where the server was pinned its key is known; anywhere else it is the log's own word.
+  expect(await fleet.operator(["audit", "verify", second])).toMatchObject({ log, trust: "pinned" });
+  expect(await fleet.json(["audit", "verify", second, "--state-dir", fleet.path("x")])).toMatchObject({
+    trust: "unpinned",
+  });
   const backwards = await fleet.run(["audit", "verify", first, "--earlier", second, "--json"]);
   expect(backwards.code).toBe(4);
   expect(JSON.parse(backwards.stdout)).toMatchObject({ ok: false, code: "audit.tampered" });

@@ -79,10 +79,13 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     for (const role of ROLES) {
       const { apiKey } = await keyOf(role);
       for (const [permission, call] of Object.entries(calls(bearer(apiKey)))) {
-        const isAllowed = isAtLeast(role, LEAST[permission as Permission]);
-        const problem = await problemOf(call());
-        if (isAllowed) expect(problem, `${role} ${permission}`).not.toBe("auth.forbidden");
-        else expect(problem, `${role} ${permission}`).toBe("auth.forbidden");
+        const least = LEAST[permission as Permission];
+        if (isAtLeast(role, least)) {
+          expect(await problemOf(call()), `${role} ${permission}`).not.toBe("auth.forbidden");
+          continue;
+        }
+        expect(await problemOf(call()), `${role} ${permission}`).toBe("auth.forbidden");
+        await expect(call()).rejects.toThrow(`It takes the role ${least}; the caller acts as ${role}.`);
       }
     }
     expect(await memberNames()).toEqual(["ada"]);

@@ -1,9 +1,10 @@
 import { open } from "node:fs/promises";
 import { base64url, fromBase64url, Problem, toProblem } from "@gatehouse/core";
-import { openLogSource, readLogId, type VerifiedLog, verifyLog } from "@gatehouse/kit";
+import { keysFor, openLogSource, readLogId, type VerifiedLog, verifyLog } from "@gatehouse/kit";
 import { readEarlier, seenHere } from "../audit/seen-earlier.ts";
 import { type Invocation, isSet, textOption } from "../invocation.ts";
 import { isOperators } from "../operator/is-operators.ts";
+import { OperatorFiles } from "../operator/operator-files.ts";
 import { printJson, printLine, shown } from "../terminal/print.ts";
 import { readTextFile } from "../terminal/read-text-file.ts";
 
@@ -33,14 +34,16 @@ export async function verifyAudit(invocation: Invocation): Promise<number> {
 
 async function judge(invocation: Invocation): Promise<Verdict> {
   const { dir } = invocation.config.state;
-  const [pinned] = await readKeys(textOption(invocation, "key"), 1);
+  const [given] = await readKeys(textOption(invocation, "key"), 1);
   const trusted = await readKeys(textOption(invocation, "witnesses"), MAX_WITNESSES);
   const path = invocation.args[0] ?? dir;
   const source = await openLogSource(path);
   if (source.isExport) await requireExport(path);
+  const log = await readLogId(source).catch(refuseAbsent(invocation));
+  const pinned = given ?? (await serversKey(invocation, log));
   const file = textOption(invocation, "earlier");
   const asked = file === undefined ? [] : [await readEarlier(file, pinned)];
-  const earlier = [...asked, ...(await seenHere(dir, await readLogId(source).catch(refuseAbsent(invocation))))];
+  const earlier = [...asked, ...(await seenHere(dir, log))];
   const verified = await verifyLog(source, { pinned, earlier });
   const known = new Set(trusted.map(base64url));
   const witnesses = new Map([...verified.witnesses].filter(([key]) => known.size === 0 || known.has(key)));
@@ -51,6 +54,13 @@ async function judge(invocation: Invocation): Promise<Verdict> {
     witnessTrust: known.size === 0 ? "unpinned" : "pinned",
     seen: Math.max(0, ...earlier.map(({ head }) => head.size)),
   };
+}
+
+/** What an operator's machine knows its organisation's log by, from the server that it pinned. */
+async function serversKey({ config }: Invocation, log: string): Promise<Uint8Array | undefined> {
+  if (!isOperators({ config })) return undefined;
+  const server = await (await OperatorFiles.open(config.state.dir)).server();
+  return server?.orgId === log ? keysFor(server.keySet, "audit")[0]?.key : undefined;
 }
 
 /** An operator's machine need not have a log of its own; what to do there is another thing. */

@@ -36,6 +36,7 @@ const NEXT_STEPS: Readonly<Partial<Record<ProblemCode, string>>> = {
   "policies.not_found": "gatehouse policy ls",
   "policy.invalid": "gatehouse policy lint FILE",
   "runs.not_found": "gatehouse ls",
+  "runs.taken_over": "gatehouse attach RUN takes it back, gatehouse logs RUN -f looks on",
   "sandbox.unavailable": "gatehouse doctor",
   "sandbox.workspace_refused": "name a directory of your project's own, for --workspace or --mount",
   "store.missing": "gatehouse server, or --database-url-file FILE where the rows are in PostgreSQL",

@@ -43,6 +43,11 @@ export function mayDo(role: Role, permission: Permission): boolean {
   return granted.includes(permission);
 }
 
+/** The first role that may do it. */
+export function leastRole(permission: Permission): Role {
+  return ORDER.find((role) => mayDo(role, permission)) ?? "owner";
+}
+
 /** Whether a role holds everything that the other one holds. */
 export function isAtLeast(role: Role, other: Role): boolean {
   return ORDER.indexOf(role) >= ORDER.indexOf(other);

@@ -7,7 +7,7 @@ import {
   authenticateOperator,
   type OperatorCaller,
 } from "../orgs/authenticate-operator.ts";
-import { mayDo } from "../orgs/roles.ts";
+import { leastRole, mayDo } from "../orgs/roles.ts";
 import { type AuthenticateSessionDeps, authenticateSession } from "../people/authenticate-session.ts";
 import { type AuthenticateNodeDeps, authenticateNode } from "../sessions/authenticate-node.ts";
 import { issueNonce } from "../sessions/proof-nonce.ts";
@@ -74,7 +74,10 @@ async function identifyOther(
   refuseTwoKinds(header);
   const operator = await identifyOperator(header, deps);
   contextValues.get(KEEP_PEER)();
-  if (!mayDo(operator.role, row.permission)) throw new Problem("auth.forbidden");
+  if (!mayDo(operator.role, row.permission)) {
+    const detail = `It takes the role ${leastRole(row.permission)}; the caller acts as ${operator.role}.`;
+    throw new Problem("auth.forbidden", { detail });
+  }
   return { kind: "operator", ...operator };
 }
 
