@@ -168,18 +168,27 @@ async function measureBundles({ server, nodes, operator, count, label }: Parts):
   ];
 }
 
-/** From the click until every node holds the word of it; each fetches its next bundle meanwhile. */
+/**
+ * From the click until every node holds the word of it. Who was told fetches its next bundle while others are told yet,
+ * so the CPU is that of both, until all have applied it.
+ */
 async function measureRevocation({ server, nodes, operator, count, label }: Parts): Promise<readonly Row[]> {
-  const { seconds, cpuSeconds } = await timed(server, async () => {
+  let heardSeconds = 0;
+  const { cpuSeconds } = await timed(server, async () => {
+    const startedMs = performance.now();
     await operator.credentials.revokeCredential({ name: SEEDED_CREDENTIAL });
-    return nodes.all({ kind: "revoked", revocations: 1 });
+    await nodes.all({ kind: "revoked", revocations: 1 });
+    heardSeconds = (performance.now() - startedMs) / 1_000;
+    return nodes.all({ kind: "applied", generation: 4 });
   });
-  // What follows is not measured beside the fetches of this.
-  await nodes.all({ kind: "applied", generation: 4 });
   const target = { atMost: count <= 1_000 ? 1 : 10 };
   return [
-    { case: label("a credential revoked, heard by all"), value: seconds, unit: "s", target },
-    { case: label("the same, of each"), value: (cpuSeconds / count) * 1e3, unit: "ms CPU" },
+    { case: label("a credential revoked, heard by all"), value: heardSeconds, unit: "s", target },
+    {
+      case: label("the same, of each, with the bundle that follows"),
+      value: (cpuSeconds / count) * 1e3,
+      unit: "ms CPU",
+    },
   ];
 }
 

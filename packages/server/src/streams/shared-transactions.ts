@@ -20,9 +20,9 @@ interface Waiting<Asked, Answer> extends PromiseWithResolvers<Answer> {
 const MAX_AT_ONCE = 64;
 
 /**
- * Does for many streams together what each of them asks: whichever of an organisation's ask in one turn of the event
- * loop, or while a transaction of theirs is under way, share the next one. A stream asks again when it was answered, so
- * no more wait than there are streams.
+ * Does for many streams together what each of them asks: whichever of an organisation's ask in one breath, or while a
+ * transaction of theirs is under way, share the next one. A stream asks again when it was answered, so no more wait than
+ * there are streams.
  */
 export class SharedTransactions<Tx, Asked, Answer> {
   readonly #store: OrgStore<Tx>;
@@ -45,9 +45,11 @@ export class SharedTransactions<Tx, Asked, Answer> {
 
   async #begin(orgId: string, waiting: Waiting<Asked, Answer>[]): Promise<void> {
     this.#waiting.set(orgId, waiting);
+    // Whoever asks in the same breath; one alone waits no turn of the event loop for others.
+    await Promise.resolve();
     while (waiting.length > 0) {
-      await new Promise((resolve) => setImmediate(resolve));
       await this.#answer(orgId, waiting.splice(0, MAX_AT_ONCE));
+      await new Promise((resolve) => setImmediate(resolve));
     }
     this.#waiting.delete(orgId);
   }
