@@ -37,7 +37,7 @@ async function sweepOnce({ store, bus, counters }: SweepDeps): Promise<void> {
   for (const orgId of await store.orgIds()) {
     await store.inOrg(orgId, forgetExpiredPeople);
     for (const id of await store.inOrg(orgId, expireEnrollments)) bus.publish({ kind: "enrollment", orgId, id });
-    for (const nodeId of await store.inOrg(orgId, expireCommands)) bus.publish({ kind: "commands", orgId, nodeId });
+    await store.inOrg(orgId, expireCommands);
     if ((await store.inOrg(orgId, ageLiveness)) > 0) bus.publish({ kind: "events", orgId });
     while (await store.inOrg(orgId, forgetLeftCopies));
     tallies.push(...(await store.inOrg(orgId, ({ nodes }) => nodes.tally())));

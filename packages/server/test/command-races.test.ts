@@ -88,7 +88,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     const { nodeId } = own;
     const sent: string[] = [];
     for (let at = 0; at < 8; at += 1) sent.push((await ping(nodeId, `t1-${at}`)).commandId);
-    const take = async () => (await inOrg((tx) => takeCommands(tx, [own], KEYS)))[0]?.signed ?? [];
+    const take = async () => (await inOrg((tx) => takeCommands(tx, [own], KEYS)))[0] ?? [];
     const commandIds = sent.toSorted().slice(0, 3);
     const { second: taken } = await during((tx) => withdrawCommands(tx, { commandIds }, CANCELLED), take);
     // As the stream does that was woken by whoever took them back.
@@ -274,7 +274,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     for (const { nodeId } of [ann, ann, ben, gone]) await ping(nodeId, randomUUID());
     const streams = [ann, { ...gone, streamId: "an earlier one" }, ben];
     const [ofAnn, ofGone, ofBen] = await inOrg((tx) => takeCommands(tx, streams, KEYS));
-    expect([ofAnn, ofBen].map((one) => one?.signed.map(({ command, seq }) => [command.nodeId, seq]))).toEqual([
+    expect([ofAnn, ofBen].map((one) => one?.map(({ command, seq }) => [command.nodeId, seq]))).toEqual([
       [
         [ann.nodeId, 1],
         [ann.nodeId, 2],
@@ -282,7 +282,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       [[ben.nodeId, 1]],
     ]);
     expect(ofGone).toBeUndefined();
-    const [first, second] = [ofAnn?.signed[0]?.command.id ?? "", ofAnn?.signed[1]?.command.id ?? ""];
+    const [first, second] = [ofAnn?.[0]?.command.id ?? "", ofAnn?.[1]?.command.id ?? ""];
     const words = [
       [ann, first],
       [ben, second],

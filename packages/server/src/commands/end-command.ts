@@ -58,10 +58,7 @@ const WHY: Readonly<Record<WithdrawalReason, string>> = {
 /** As many entries are written at once. */
 const CHUNK = 500;
 
-/**
- * Takes commands back that have no end yet, each on record: they are not sent any more. Wakes whoever waits for them, and
- * the streams of their nodes, which have places again. Answers them.
- */
+/** Takes commands back that have no end yet, each on record: they are not sent any more. Answers them. */
 export async function withdrawCommands(
   tx: EndTransaction,
   which: WithdrawnCommands,
@@ -72,9 +69,6 @@ export async function withdrawCommands(
     return { kind: "command.withdrawn", actor: by, nodeId, data: { command: id, kind, state, why } };
   });
   await report(tx, entries);
-  const { orgId } = tx;
-  for (const nodeId of new Set(withdrawn.map((one) => one.nodeId))) tx.announce({ kind: "commands", orgId, nodeId });
-  if (withdrawn.length > 0) tx.announce({ kind: "events", orgId });
   return withdrawn;
 }
 
@@ -97,11 +91,17 @@ interface Entry {
   readonly data: Readonly<Record<string, string>>;
 }
 
-/** After every row is written: what holds the organisation's log waits for no command any more. */
+/**
+ * After every row is written: what holds the organisation's log waits for no command any more. Wakes whoever waits for
+ * these ends, and the streams of the nodes, which have places again.
+ */
 async function report(tx: EndTransaction, entries: readonly Entry[]): Promise<void> {
   for (let from = 0; from < entries.length; from += CHUNK) {
     const part = entries.slice(from, from + CHUNK);
     await tx.audit.appendAll(part.map(({ kind, actor, nodeId, data }) => ({ kind, actor, node: nodeId, data })));
     await tx.events.append(part.map(({ kind, nodeId, data }) => ({ kind, nodeId, data: canonicalJson(data) })));
   }
+  const { orgId } = tx;
+  for (const nodeId of new Set(entries.map((one) => one.nodeId))) tx.announce({ kind: "commands", orgId, nodeId });
+  if (entries.length > 0) tx.announce({ kind: "events", orgId });
 }

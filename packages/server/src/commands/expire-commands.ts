@@ -8,13 +8,12 @@ const MAX_AT_ONCE = 500;
 const WAITED = { state: "expired", message: "", actor: "server" } as const;
 const FORGOTTEN = { state: "outcome_unknown", message: "The node never answered.", actor: "server" } as const;
 
-/** Ends what waited too long, and what was sent to a node that never answered. Answers the nodes concerned. */
-export async function expireCommands(tx: EndTransaction): Promise<readonly string[]> {
+/** Ends what waited too long, and what was sent to a node that never answered. */
+export async function expireCommands(tx: EndTransaction): Promise<void> {
   const before = { unsent: tx.now(), sent: tx.now() - REMEMBERED_MS };
   const overdue = await tx.commands.holdOverdue(before, MAX_AT_ONCE);
   await endCommands(
     tx,
     overdue.map((command) => ({ command, end: command.seq === undefined ? WAITED : FORGOTTEN })),
   );
-  return [...new Set(overdue.map(({ nodeId }) => nodeId))];
 }

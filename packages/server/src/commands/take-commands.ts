@@ -21,14 +21,6 @@ export interface SignedOut {
   readonly signature: Uint8Array;
 }
 
-export interface TakenCommands {
-  readonly signed: readonly SignedOut[];
-  /** Some are not sent any more: they have their end, and whoever waits for it is to be woken. */
-  readonly haveEnded: boolean;
-}
-
-const NOTHING: TakenCommands = { signed: [], haveEnded: false };
-
 /** What a node may have in its hands at a time. */
 const MAX_IN_FLIGHT = 8;
 /** Of these, what one member gave: a node that is long at their commands still does another's, to stop a run, say. */
@@ -50,17 +42,15 @@ export async function takeCommands(
   tx: TakeTransaction,
   streams: readonly OwnStream[],
   keys: CommandKeys,
-): Promise<readonly (TakenCommands | undefined)[]> {
+): Promise<readonly (readonly SignedOut[] | undefined)[]> {
   const nodes = await ownStreams(tx, streams);
   const serving = nodes.filter((node) => node !== undefined).filter((node) => node.quarantineReason === undefined);
   const nowMs = tx.now();
   const due = await holdDue(tx, serving, nowMs);
   const outgoing = [...due].map(([node, commands]) => signAll({ orgId: tx.orgId, node, nowMs }, commands, keys));
   await write(tx, outgoing);
-  const taken = new Map(
-    outgoing.map(({ node, signed, ended }) => [node.id, { signed, haveEnded: ended.length > 0 }] as const),
-  );
-  return nodes.map((node) => node && (taken.get(node.id) ?? NOTHING));
+  const taken = new Map(outgoing.map(({ node, signed }) => [node.id, signed] as const));
+  return nodes.map((node) => node && (taken.get(node.id) ?? []));
 }
 
 /**

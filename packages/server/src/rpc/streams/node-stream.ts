@@ -11,7 +11,7 @@ import {
 } from "@gatehouse/wire";
 import type { OrgContinuity } from "../../audit/org-continuity.ts";
 import type { Bus } from "../../bus/bus.ts";
-import type { TakenCommands } from "../../commands/take-commands.ts";
+import type { SignedOut } from "../../commands/take-commands.ts";
 import type { ServerKeys } from "../../keys/server-keys.ts";
 import type { NodeCaller } from "../../sessions/authenticate-node.ts";
 import { issueNonce } from "../../sessions/proof-nonce.ts";
@@ -161,8 +161,7 @@ export class NodeStream implements Disposable {
     this.#sendCommands(taken);
   };
 
-  #sendCommands({ signed, haveEnded }: TakenCommands): void {
-    if (haveEnded) this.#announce();
+  #sendCommands(signed: readonly SignedOut[]): void {
     for (const one of signed) {
       if (one.command.seq === undefined) this.#sentFirst.add(one.command.id);
       this.send({ case: "command", value: toWireCommand(one) });
@@ -198,14 +197,6 @@ export class NodeStream implements Disposable {
     if (done === "fenced") return this.checkStanding();
     if (done === "unknown") log.warn("node acknowledged an unknown command", { nodeId: this.nodeId, commandId });
     this.send({ case: "ackReceived", value: { commandId } });
-    if (done === "ended") this.#announce();
-  }
-
-  /** Wakes whoever waits for a command's end, here and elsewhere. */
-  #announce(): void {
-    const { bus } = this.#server;
-    bus.publish({ kind: "commands", orgId: this.orgId, nodeId: this.nodeId });
-    bus.publish({ kind: "events", orgId: this.orgId });
   }
 
   async #answerHeartbeat(heartbeat: Heartbeat): Promise<void> {

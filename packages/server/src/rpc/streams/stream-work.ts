@@ -1,5 +1,5 @@
 import { type Acknowledged, type Acknowledgement, acknowledgeCommands } from "../../commands/acknowledge-commands.ts";
-import { type CommandKeys, type TakenCommands, takeCommands } from "../../commands/take-commands.ts";
+import { type CommandKeys, type SignedOut, takeCommands } from "../../commands/take-commands.ts";
 import type { OrgTransaction } from "../../store/org-transaction.ts";
 import type { Store } from "../../store/store.ts";
 import { type LookingStream, lookForStreams, type Seen } from "../../streams/look-for-streams.ts";
@@ -11,7 +11,7 @@ import { noteStartedRun } from "./note-started-run.ts";
 export interface StreamWork {
   /** What there is for a stream; `undefined`: it is not the node's any more. */
   readonly looks: SharedTransactions<OrgTransaction, LookingStream, Seen | undefined>;
-  readonly takes: SharedTransactions<OrgTransaction, OwnStream, TakenCommands | undefined>;
+  readonly takes: SharedTransactions<OrgTransaction, OwnStream, readonly SignedOut[] | undefined>;
   readonly acks: SharedTransactions<OrgTransaction, Acknowledgement, Acknowledged>;
 }
 
