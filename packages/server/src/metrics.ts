@@ -1,4 +1,5 @@
 import type { MetricRow, Samples } from "@gatehouse/kit";
+import type { BudgetName } from "./limits/node-budget.ts";
 import type { Liveness } from "./nodes/liveness.ts";
 import type { Forgotten } from "./reports/forget-reports.ts";
 
@@ -30,6 +31,11 @@ export const SERVER_METRICS = {
     kind: "counter",
     labels: ["kind"],
     say: "Rows older than `retention.*` keeps them: `samples` (chunks of up to 512 of one series), `gaps`, `events`, `runs`, `commands`.",
+  },
+  gatehouse_server_over_budget_total: {
+    kind: "counter",
+    labels: ["budget"],
+    say: "Calls of nodes that were refused because the node has had more than its share: `reports`, or `sessions` (opened, and API keys made).",
   },
   gatehouse_server_sweep_failures_total: {
     kind: "counter",
@@ -67,6 +73,7 @@ export class ServerCounters {
   #sweepFailures = 0;
   #nodes = NO_NODES;
   readonly #forgotten = new Map<string, number>();
+  readonly #overBudget = new Map<BudgetName, number>();
 
   constructor(startedAtMs: number) {
     this.#startedAtMs = startedAtMs;
@@ -81,6 +88,10 @@ export class ServerCounters {
 
   countSweepFailure(): void {
     this.#sweepFailures += 1;
+  }
+
+  countOverBudget(budget: BudgetName): void {
+    this.#overBudget.set(budget, (this.#overBudget.get(budget) ?? 0) + 1);
   }
 
   countForgotten(forgotten: Forgotten): void {
@@ -115,6 +126,10 @@ export class ServerCounters {
       gatehouse_server_forgotten_rows_total: [...this.#forgotten].map(([kind, value]) => ({
         value,
         labels: { kind },
+      })),
+      gatehouse_server_over_budget_total: [...this.#overBudget].map(([budget, value]) => ({
+        value,
+        labels: { budget },
       })),
       gatehouse_server_sweep_failures_total: [{ value: this.#sweepFailures }],
     };

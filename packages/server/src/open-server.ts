@@ -13,6 +13,7 @@ import { openServerKeys, spkiOf } from "./keys/server-keys.ts";
 import { leaveWithoutStore } from "./leave-without-store.ts";
 import { AdmissionQueue } from "./limits/admission-queue.ts";
 import { FailureBudget } from "./limits/failure-budget.ts";
+import { openNodeBudgets } from "./limits/node-budget.ts";
 import { SERVER_METRICS, ServerCounters } from "./metrics.ts";
 import { makeFirstSetupCode } from "./orgs/setup-codes.ts";
 import { type OidcConfig, openSignIn } from "./people/open-sign-in.ts";
@@ -103,6 +104,7 @@ export async function openServer(config: ServerConfig, { log, clock, random }: S
           work: openStreamWork(store, keys),
           continuity: new OrgContinuity(),
           rosters: new RosterParts(),
+          budgets: openNodeBudgets({ clock, log, counters }),
           check: createMessageCheck(),
         },
         {

@@ -5,6 +5,7 @@ import type { OrgContinuity } from "./audit/org-continuity.ts";
 import type { RosterParts } from "./bundles/roster-parts.ts";
 import type { Bus } from "./bus/bus.ts";
 import type { ServerKeys } from "./keys/server-keys.ts";
+import type { NodeBudgets } from "./limits/node-budget.ts";
 import type { NodeStreams } from "./rpc/streams/node-streams.ts";
 import type { StreamWork } from "./rpc/streams/stream-work.ts";
 import type { Store } from "./store/store.ts";
@@ -22,6 +23,7 @@ export interface ServerContext {
   readonly work: StreamWork;
   readonly continuity: OrgContinuity;
   readonly rosters: RosterParts;
+  readonly budgets: NodeBudgets;
   /** The server's name in signatures and proofs: `https://host:port`. */
   readonly origin: string;
   /** Whether people sign in here by a password. */

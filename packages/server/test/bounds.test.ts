@@ -8,10 +8,13 @@ import { AdmissionQueue } from "../src/limits/admission-queue.ts";
 import { FailureBudget } from "../src/limits/failure-budget.ts";
 import { HeldBytes } from "../src/limits/held-bytes.ts";
 import { networkOf } from "../src/limits/network-of.ts";
+import { openNodeBudgets } from "../src/limits/node-budget.ts";
 import { StreamPlaces } from "../src/limits/stream-places.ts";
 import { openListener } from "../src/rpc/open-listener.ts";
 import { DATABASES, type TestDatabase } from "./databases.ts";
 import { FleetUnderTest, makePair } from "./fleet-under-test.ts";
+
+const MIB = 1_048_576;
 
 describe("the failure budget", () => {
   test("fifty failures at once are borne, then ten a second; other addresses do not notice", () => {
@@ -42,6 +45,58 @@ describe("the failure budget", () => {
     for (let who = 0; who <= 65_536; who += 1) budget.spend(String(who));
     expect(() => budget.check("0")).not.toThrow();
     expect(() => budget.check("65536")).toThrow("Too many attempts");
+  });
+});
+
+describe("the budget of a node", () => {
+  const node = { orgId: "org", nodeId: "n1" };
+  const open = () => {
+    const seen = { now: 0, lines: 0, counted: 0 };
+    const budgets = openNodeBudgets({
+      clock: { monotonicMs: () => seen.now },
+      log: {
+        warn: () => {
+          seen.lines += 1;
+        },
+      },
+      counters: {
+        countOverBudget: () => {
+          seen.counted += 1;
+        },
+      },
+    });
+    return { budgets, seen };
+  };
+  const busy = (retryAfterMs: number) => expect.objectContaining({ code: "server.busy", retryAfterMs });
+
+  test("is sixty sessions at once, then one a second; what is over it is in the log once, and no other node's", () => {
+    const { budgets, seen } = open();
+    for (let at = 0; at < 60; at += 1) {
+      budgets.sessions.check(node);
+      budgets.sessions.spend(node);
+    }
+    for (let at = 0; at < 3; at += 1) expect(() => budgets.sessions.check(node)).toThrow(busy(1_000));
+    expect(seen).toMatchObject({ lines: 1, counted: 3 });
+    expect(() => budgets.sessions.check({ orgId: "org", nodeId: "n2" })).not.toThrow();
+    seen.now += 1_000;
+    budgets.sessions.check(node);
+    budgets.sessions.spend(node);
+    expect(() => budgets.sessions.check(node)).toThrow(busy(1_000));
+    expect(seen.lines).toBe(1);
+    seen.now += 60_000;
+    expect(() => budgets.sessions.check(node)).not.toThrow();
+  });
+
+  test("holds two full spools of reports, and goes on with what a node has to say", () => {
+    const { budgets, seen } = open();
+    for (let sent = 0; sent < 64 * MIB; sent += 3 * MIB) {
+      budgets.reports.check(node);
+      budgets.reports.spend(node, 3 * MIB);
+    }
+    budgets.reports.spend(node, 64 * MIB);
+    expect(() => budgets.reports.check(node)).toThrow(expect.objectContaining({ code: "server.busy" }));
+    seen.now += 100_000;
+    expect(() => budgets.reports.check(node)).not.toThrow();
   });
 });
 

@@ -16,7 +16,7 @@ import {
 } from "./fleet-under-test.ts";
 import { apiKeyOf, awaitRequest, nonceOf, openJwe, openSealed, openSession } from "./host-session.ts";
 import { orgOnDatabase } from "./org-on-database.ts";
-import { auditKinds, storedRows } from "./stored-rows.ts";
+import { auditEntries, auditKinds, storedRows } from "./stored-rows.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -258,6 +258,24 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     await expect(on.fleet.gateway.rotateApiKey({}, await session.headersFor("RotateApiKey"))).resolves.toBeDefined();
     // The one that it uses is not among those that go.
     await host.handshake(session.told.api_key);
+  });
+
+  test("a node that asks for keys without end is refused for a time, and no more of them is on record", async () => {
+    const [greedy, modest] = [await on.org.enroll("endless"), await on.org.enroll("modest")];
+    const ask = async ({ headersFor }: Awaited<ReturnType<typeof openSession>>) =>
+      on.fleet.gateway.rotateApiKey({}, await headersFor("RotateApiKey"));
+    const session = await openSession(greedy);
+    let made = 0;
+    const askOn = async () => {
+      for (; made < 500; made += 1) await ask(session);
+    };
+    await expect(askOn()).rejects.toEqual(refused("server.busy"));
+    const entries = await auditEntries(on.database.location, on.org.orgId);
+    const issued = entries.filter(({ kind, actor }) => kind === "node.api_key_issued" && actor === "node:endless");
+    expect(issued).toHaveLength(made);
+    await ask(await openSession(modest));
+    on.fleet.clock.advance(1_000);
+    await ask(session);
   });
 
   test("an expired API key still opens a session, which brings a fresh key", async () => {

@@ -2,6 +2,7 @@ import { base64url, handshakeTuple, Problem, type Random, Secret } from "@gateho
 import { type KeySetDocument, sealTo, sha256, verifySignature } from "@gatehouse/kit";
 import type { AuditTrail } from "../audit/audit-trail.ts";
 import type { EnrollmentRecords } from "../enrollment/enrollment-records.ts";
+import type { NodeBudget } from "../limits/node-budget.ts";
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
 import { API_KEY_TTL_MS, issueApiKey } from "../orgs/api-key.ts";
 import type { ApiKey, ApiKeyRecords } from "../orgs/org-records.ts";
@@ -44,6 +45,7 @@ export interface CompleteDeps {
   readonly keySet: Pick<KeySetDocument, "epoch" | "issued_at">;
   readonly random: Random;
   readonly now: () => number;
+  readonly budget: Pick<NodeBudget, "check" | "spend">;
 }
 
 export const SESSION_TTL_MS = 900_000;
@@ -55,10 +57,11 @@ const MAX_UNUSED_KEYS = 4;
  * Opens the node's one session for whoever signs the challenge with its identity key; the session before is fenced
  * off. The challenge is spent before anything is checked, and whatever is answered commits that: a replay and a wrong
  * signature both burn it. An API key that has expired is answered with a fresh one, sealed. Fails with `auth.refused`,
- * which is on record.
+ * which is on record; with `server.busy` for a node that opened too many, whose challenge then stays good.
  */
 export async function completeHandshake(input: CompleteInput, deps: CompleteDeps): Promise<Completed> {
   const challenge = openChallenge(input.challenge, deps.macKey, deps.now());
+  deps.budget.check(challenge);
   const done = await deps.store.inOrg(challenge.orgId, async (tx) => {
     const isFirst = await tx.spendChallenge(sha256(input.challenge), challenge.expiresAt);
     const opened = isFirst ? await open(tx, { ...input, sent: challenge }, deps) : undefined;
@@ -68,6 +71,7 @@ export async function completeHandshake(input: CompleteInput, deps: CompleteDeps
     return opened;
   });
   if (done === undefined) throw new Problem("auth.refused");
+  deps.budget.spend(challenge);
   return done;
 }
 

@@ -20,7 +20,7 @@ import { uploadMethods } from "./upload-methods.ts";
 
 /** What nodes call to enroll and to open their session. */
 export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGatewayService> {
-  const { store, keys, bus, clock, random, origin } = server;
+  const { store, keys, bus, clock, random, origin, budgets } = server;
   const now = () => clock.now();
   const { macKey, keySet, identityKey: serverIdentityKey } = keys;
   const own = { store, random, now, origin, macKey, keySet, serverIdentityKey };
@@ -48,6 +48,7 @@ export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGa
     },
     rotateApiKey: async (_, context) => {
       const { orgId, nodeId } = nodeCaller(context);
+      budgets.sessions.check({ orgId, nodeId });
       const issuedAt = now();
       const sealedApiKey = await store.inOrg(orgId, async (tx) => {
         const node = await tx.nodes.lock(nodeId);
@@ -55,6 +56,7 @@ export function gatewayService(server: ServerContext): ServiceImpl<typeof NodeGa
         await tx.audit.append({ kind: "node.api_key_issued", actor: `node:${node.name}`, node: nodeId });
         return (await freshKey(tx, { node, aad: sha256(apiKeyTuple(nodeId, issuedAt)) }, random)).sealed;
       });
+      budgets.sessions.spend({ orgId, nodeId });
       return { sealedApiKey, issuedAt: BigInt(issuedAt), expiresAt: BigInt(issuedAt + API_KEY_TTL_MS) };
     },
     fetchBundle: fetchBundle(server),

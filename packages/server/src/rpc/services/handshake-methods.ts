@@ -5,7 +5,7 @@ import { beginHandshake } from "../../sessions/begin-handshake.ts";
 import { completeHandshake } from "../../sessions/complete-handshake.ts";
 
 /** How a node opens its session. */
-export function handshakeMethods({ store, keys, bus, clock, random, origin }: ServerContext) {
+export function handshakeMethods({ store, keys, bus, clock, random, origin, budgets }: ServerContext) {
   const { macKey, keySet, identityKey: serverIdentityKey } = keys;
   const own = { store, random, now: () => clock.now(), origin, macKey, keySet, serverIdentityKey };
   return {
@@ -14,7 +14,10 @@ export function handshakeMethods({ store, keys, bus, clock, random, origin }: Se
       return { ...begun, expiresAt: BigInt(begun.expiresAt) };
     },
     completeAuthHandshake: async (request: CompleteAuthHandshakeRequest) => {
-      const { orgId, nodeId, sessionToken, ...done } = await completeHandshake(request, own);
+      const { orgId, nodeId, sessionToken, ...done } = await completeHandshake(request, {
+        ...own,
+        budget: budgets.sessions,
+      });
       bus.publish({ kind: "session", orgId, nodeId });
       const ends = { expiresAt: BigInt(done.expiresAt), apiKeyExpiresAt: BigInt(done.apiKeyExpiresAt) };
       return { sessionToken, sealedApiKey: done.sealedApiKey ?? "", ...ends };

@@ -26,7 +26,7 @@ import { readAuditItems, sizeOfItem } from "./read-audit-items.ts";
 import { readEvents, readTelemetry } from "./read-reports.ts";
 
 /** What nodes upload. A stream is read whole, then stored piece by piece with those of other nodes that came meanwhile. */
-export function uploadMethods({ store, bus, clock }: ServerContext) {
+export function uploadMethods({ store, bus, clock, budgets }: ServerContext) {
   const telemetry = new GroupWriter<Upload<Samples>, Outcome<Samples>>((orgId, uploads) =>
     store.inOrg(orgId, (tx) => storeTelemetry(tx, uploads)),
   );
@@ -55,12 +55,22 @@ export function uploadMethods({ store, bus, clock }: ServerContext) {
       return { acknowledgedSize: BigInt(size) };
     },
     uploadTelemetry: async (requests, context) => {
-      using _ = places.telemetry.take(nodeCaller(context).nodeId);
-      return await submit(telemetry, await readBatches(requests, readTelemetry), context);
+      const caller = nodeCaller(context);
+      budgets.reports.check(caller);
+      using _ = places.telemetry.take(caller.nodeId);
+      const read = await readBatches(requests, readTelemetry);
+      const answer = await submit(telemetry, read, context);
+      budgets.reports.spend(caller, read.bytes);
+      return answer;
     },
     uploadEvents: async (requests, context) => {
-      using _ = places.events.take(nodeCaller(context).nodeId);
-      return await submit(events, await readBatches(requests, readEvents), context);
+      const caller = nodeCaller(context);
+      budgets.reports.check(caller);
+      using _ = places.events.take(caller.nodeId);
+      const read = await readBatches(requests, readEvents);
+      const answer = await submit(events, read, context);
+      budgets.reports.spend(caller, read.bytes);
+      return answer;
     },
   } satisfies Partial<ServiceImpl<typeof NodeGatewayService>>;
 }
