@@ -136,6 +136,11 @@ test("nodes with a label are asked and drained in one batch, with totals; lists 
     { name: "west-1", cordoned: false },
   ]);
   expect(await fleet.operator(["nodes", "ls", "--state", "pending"])).toEqual([]);
+  const table = (await fleet.run(["nodes", "ls", "--state-dir", fleet.path("o")])).stdout;
+  expect(table).toMatch(/^east-1 .* zone=east$/m);
+  expect(table).toMatch(/^west-1 .* -$/m);
+  const shown = await fleet.run(["nodes", "show", "east-1", "--state-dir", fleet.path("o")]);
+  expect(shown.stdout).toMatch(/^labels +zone=east$/m);
   const away = await fleet.run(["nodes", "ping", "east-1", "west-1", "--json", "--state-dir", fleet.path("o")]);
   expect(away.code).toBe(1);
   expect(JSON.parse(away.stdout)).toMatchObject({ totals: { ok: 1 }, nodes: [{ state: "ok" }, { name: "west-1" }] });

@@ -6,7 +6,10 @@ import { allPages } from "../operator/all-pages.ts";
 import { asOperator, type Operator } from "../operator/open-operator.ts";
 import { readFleetPolicy } from "../policy/fleet-policy.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
-import { readLabels } from "../terminal/read-labels.ts";
+import { readLabels, sayLabels } from "../terminal/read-labels.ts";
+
+/** What a policy without labels holds. */
+const EVERY_NODE = "every node";
 
 /** Lists the policies of the organisation. */
 export async function listPolicies(invocation: Invocation): Promise<number> {
@@ -18,7 +21,7 @@ export async function listPolicies(invocation: Invocation): Promise<number> {
     const cells = rows.map((row) => [
       row.name,
       `${row.version}`,
-      sayLabels(row.labels),
+      sayLabels(row.labels, EVERY_NODE),
       row.changed_at,
       row.changed_by,
     ]);
@@ -83,7 +86,7 @@ export async function assignPolicy(invocation: Invocation): Promise<number> {
   }
   await call(invocation, (own) => own.assignPolicy({ name, labels }));
   if (isSet(invocation, "json")) printJson({ name, labels });
-  else printLine(`${name} holds ${isSet(invocation, "all") ? "" : "each node with "}${sayLabels(labels)}.`);
+  else printLine(`${name} holds ${isSet(invocation, "all") ? EVERY_NODE : `each node with ${sayLabels(labels, "")}`}.`);
   return 0;
 }
 
@@ -116,9 +119,4 @@ function describe({ name, version, labels, updatedAt, changedBy }: Policy) {
 
 function toTime(unixMs: bigint): string {
   return new Date(Number(unixMs)).toISOString();
-}
-
-function sayLabels(labels: Readonly<Record<string, string>>): string {
-  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
-  return pairs.length === 0 ? "every node" : pairs.join(", ");
 }

@@ -3,7 +3,7 @@ import { type Invocation, isSet, listOption, textOption } from "../invocation.ts
 import { allNodes } from "../operator/all-pages.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { printJson, printLine, printTable } from "../terminal/print.ts";
-import { readLabels } from "../terminal/read-labels.ts";
+import { readLabels, sayLabels } from "../terminal/read-labels.ts";
 
 /** Lists the nodes of the organisation. */
 export async function listNodes(invocation: Invocation): Promise<number> {
@@ -21,8 +21,9 @@ export async function listNodes(invocation: Invocation): Promise<number> {
         ? `${row.generation}`
         : `${row.applied_generation} of ${row.generation}`,
       row.last_seen ?? "never",
+      sayLabels(row.labels, "-"),
     ]);
-    printTable(["NAME", "STATE", "LIVENESS", "GENERATION", "LAST SEEN"], cells);
+    printTable(["NAME", "STATE", "LIVENESS", "GENERATION", "LAST SEEN", "LABELS"], cells);
   }
   return 0;
 }

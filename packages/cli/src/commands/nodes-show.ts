@@ -4,6 +4,7 @@ import type { GetNodeResponse } from "@gatehouse/wire";
 import { type Invocation, isSet } from "../invocation.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { printJson, printLine, shown } from "../terminal/print.ts";
+import { sayLabels } from "../terminal/read-labels.ts";
 import { describeNode } from "./nodes-ls.ts";
 
 /** Shows one node: what it serves, what waits there, and how far its audit log was witnessed. */
@@ -13,7 +14,10 @@ export async function showNode(invocation: Invocation): Promise<number> {
   const node = found.node && describeNode(found.node);
   const log = describeLog(found);
   if (isSet(invocation, "json")) printJson({ ...node, audit_log: log });
-  else for (const [title, value] of [...rowsOf({ ...node }), ...logRows(found)]) printRow(title, value);
+  else {
+    const own = node === undefined ? {} : { ...node, labels: sayLabels(node.labels, "-") };
+    for (const [title, value] of [...rowsOf(own), ...logRows(found)]) printRow(title, value);
+  }
   return 0;
 }
 

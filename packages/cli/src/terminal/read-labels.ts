@@ -10,3 +10,9 @@ export function readLabels(pairs: readonly string[]): Record<string, string> {
   }
   return labels;
 }
+
+/** As they are given, or what stands for none. */
+export function sayLabels(labels: Readonly<Record<string, string>>, none: string): string {
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  return pairs.length === 0 ? none : pairs.join(", ");
+}
