@@ -11,7 +11,12 @@ const COMMANDS = 30;
 const LONGEST_MEDIAN_MS = 500;
 const REVOKED_KEYS = 3;
 
-test("a command given at one replica goes out at once on the node's stream at another, and its end comes back", async () => {
+/** Two servers and a database of its own, beside whatever else runs. */
+const TIMEOUT_MS = 60_000;
+
+test("a command given at one replica goes out at once on the node's stream at another, and its end comes back", {
+  timeout: TIMEOUT_MS,
+}, async () => {
   const postgres = DATABASES.find(({ name }) => name === "PostgreSQL");
   if (postgres === undefined) throw new Error("PostgreSQL is not tested");
   await using database = await postgres.open();
