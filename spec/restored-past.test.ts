@@ -37,12 +37,15 @@ async function loseSomething(fleet: Fleet): Promise<string> {
   for (const name of ["keep", "gone"]) await addCredential(fleet, name, "n1,n2");
   await startNode(fleet, "n1");
   await servedAtN1(fleet, "gone,keep");
+  await fleet.operator(["nodes", "ping", "n1"]);
   const backup = fleet.path("backup");
   await fleet.json(["server", "backup", "--state-dir", fleet.path("s"), "--out", backup]);
   await fleet.operator(["revoke", "gone"]);
   await fleet.operator(["nodes", "revoke", "n2"]);
   await fleet.enrollHost("n3");
   await addCredential(fleet, "lost", "n1");
+  // The server will not know of it, nor that its number is taken.
+  await fleet.operator(["nodes", "ping", "n1"]);
   // The bundle that brings it brings the roster of now, too.
   await servedAtN1(fleet, "keep,lost");
   return backup;
@@ -59,6 +62,7 @@ test("a node tells a server that was put back what it took back and which roster
   expect(refused.code).toBe(4);
   await addCredential(fleet, "new", "n1");
   await servedAtN1(fleet, "keep,new");
+  await fleet.operator(["nodes", "ping", "n1"]);
   expect(await fleet.operator(["nodes", "ls"])).toMatchObject([{ name: "n1", audit: "ok" }]);
 });
 

@@ -1,12 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { bundleTuple } from "@gatehouse/core";
-import { Ack_Status } from "@gatehouse/wire";
+import { Ack_Status, Goaway_Reason } from "@gatehouse/wire";
 import { describe, expect, test } from "vitest";
 import { openServerKeys } from "../src/keys/server-keys.ts";
 import { acknowledge, nodeOf, send } from "./commands-under-test.ts";
 import { DATABASES } from "./databases.ts";
 import { signWith } from "./fleet-under-test.ts";
 import { orgOnDatabase } from "./org-on-database.ts";
+import { copyCounts } from "./stored-rows.ts";
 import { helloOf, SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
 
 describe.each(DATABASES)("quarantine on $name", ({ open }) => {
@@ -91,5 +92,31 @@ describe.each(DATABASES)("quarantine on $name", ({ open }) => {
     await on.org.nodes.acceptNode({ nodeId }, on.org.headers);
     await ahead.next("command");
     expect(await nodeOf(host)).toMatchObject({ quarantineReason: "", generation: 42n });
+  });
+
+  test("a database that is put back under a running server: no number is given twice, and whoever has the later one is asked for proof", async () => {
+    const host = await on.org.enroll("q3");
+    const session = await SessionUnderTest.open(host);
+    const stream = await StreamUnderTest.open(session);
+    const { nodeId } = host.registered;
+    const putBack = await copyCounts(on.database.location, on.org.orgId, nodeId);
+    await send(host);
+    const lost = await stream.next("command");
+    acknowledge(stream, lost);
+    await stream.next("ackReceived");
+    await putBack();
+    await send(host);
+    expect((await stream.next("goaway")).reason).toBe(Goaway_Reason.SESSION_ENDED);
+    expect(stream.count("command")).toBe(1);
+    await stream[Symbol.asyncDispose]();
+
+    const hello = helloOf(randomUUID(), { lastCommand: lost.header });
+    await using ahead = await StreamUnderTest.open(session, { hello });
+    await ahead.next("accepted");
+    expect((await nodeOf(host))?.quarantineReason).toBe("position_ahead");
+    expect(ahead.count("command")).toBe(0);
+    await on.org.nodes.acceptNode({ nodeId }, on.org.headers);
+    const { header } = await ahead.next("command");
+    expect(header?.seq).toBe((lost.header?.seq ?? 0n) + 1n);
   });
 });

@@ -30,3 +30,19 @@ export async function auditEntries(location: StoreLocation, orgId: string) {
 export async function auditKinds(location: StoreLocation, orgId: string): Promise<readonly string[]> {
   return (await auditEntries(location, orgId)).map(({ kind }) => kind);
 }
+
+/** What is counted for a node now. Answers how it is put back: as in a copy of the database that lost what came later. */
+export async function copyCounts(location: StoreLocation, orgId: string, nodeId: string): Promise<() => Promise<void>> {
+  const rows = (await storedRows(location, orgId, "nodes")) as unknown as readonly Tables["nodes"][];
+  const row = rows.find(({ id }) => id === nodeId);
+  if (row === undefined) throw new Error(`there is no node ${nodeId}`);
+  const { generation, command_seq, acknowledged_seq } = row;
+  return async () => {
+    await using store = await connectStore(location, systemClock);
+    await store.shared.transaction().execute(async (tx) => {
+      if (store.dialect.name === "postgres") await setOrg(orgId).execute(tx);
+      const changed = tx.updateTable("nodes").set({ generation, command_seq, acknowledged_seq });
+      await changed.where("org_id", "=", orgId).where("id", "=", nodeId).execute();
+    });
+  };
+}

@@ -94,7 +94,8 @@ describe.each(DATABASES)("a server on $name in a new epoch", ({ open }) => {
     await using stream = await join(last);
     const next = await doNext(stream);
     expect(await judged(next)).toBe("");
-    expect(await judged(last)).toBe("position_behind");
+    // It may have been given more in the epoch before than a server that was put back knows of.
+    expect(await judged({ ...last, seq: (last?.seq ?? 0n) + 5n } as CommandHeader)).toBe("position_behind");
     await accept();
   });
 

@@ -106,7 +106,7 @@ interface Recipient {
 
 function signAll({ orgId, node, nowMs }: Recipient, commands: readonly StoredCommand[], keys: CommandKeys): Outgoing {
   const { epoch } = keys.keySet;
-  const first = (node.epoch === epoch ? node.commandSeq : 0) + 1;
+  const first = node.commandSeq + 1;
   const ends = commands.map((command) => ({ command, end: endBefore(command, node, nowMs) }));
   const ended = ends.flatMap(({ command, end }) => (end ? [{ command, end: { ...end, actor: "server" } }] : []));
   const sent = ends.filter(({ end }) => end === undefined);
@@ -132,16 +132,11 @@ async function write(tx: TakeTransaction, outgoing: readonly Outgoing[]): Promis
   await tx.nodes.moveAll(
     outgoing.flatMap((one) => {
       const last = one.signed.at(-1);
-      return last === undefined ? [] : [positionAfter(one.node, last)];
+      return last === undefined ? [] : [{ ...one.node, epoch: last.epoch, commandSeq: last.seq }];
     }),
   );
   await endCommands(
     tx,
     outgoing.flatMap((one) => one.ended),
   );
-}
-
-/** Numbers begin anew in an epoch. */
-function positionAfter({ id, epoch: before, acknowledgedSeq }: Node, { epoch, seq }: SignedOut) {
-  return { id, epoch, commandSeq: seq, acknowledgedSeq: before === epoch ? acknowledgedSeq : 0 };
 }

@@ -2,6 +2,7 @@ import { bundleTuple, commandTuple } from "@gatehouse/core";
 import { keysFor, verifySignature } from "@gatehouse/kit";
 import type { ServerKeys } from "../keys/server-keys.ts";
 import type { Node } from "../nodes/node-records.ts";
+import type { Counted } from "./own-stream.ts";
 
 /** The last command that a node accepted, as its header proves it. */
 export interface AcceptedCommand {
@@ -58,27 +59,18 @@ export function judgePosition(
   if (bootId !== node.bootId && bootId === node.previousBootId) return "two_boots";
   if (lastBundle !== undefined && isAhead(node, lastBundle, court)) return "bundle_ahead";
   if (lastCommand === undefined) return node.acknowledgedSeq > 0 ? "position_behind" : undefined;
-  if (lastCommand.epoch < court.keys.keySet.epoch) return judgeEarlier(node, lastCommand);
-  if (!isProven(node, lastCommand, court)) return "position_unproven";
-  if (isBefore(lastCommand, { epoch: node.epoch, seq: node.acknowledgedSeq })) return "position_behind";
-  return isBefore({ epoch: node.epoch, seq: node.commandSeq }, lastCommand) ? "position_ahead" : undefined;
+  // The keys of an earlier epoch are gone: nothing of then is proven. Its numbers are below all of this one.
+  const isOfNow = lastCommand.epoch >= court.keys.keySet.epoch;
+  if (isOfNow && !isProven(node, lastCommand, court)) return "position_unproven";
+  if (lastCommand.seq < node.acknowledgedSeq) return "position_behind";
+  return isOfNow && lastCommand.seq > node.commandSeq ? "position_ahead" : undefined;
 }
 
-/**
- * The keys that signed in an epoch before are gone, and a server that was put back forgot what it gave last: a node may
- * be ahead of what is known of it here. Numbers go on over epochs, so that one that is behind still shows.
- */
-function judgeEarlier(node: Node, last: AcceptedCommand): QuarantineReason | undefined {
-  return last.seq < node.acknowledgedSeq ? "position_behind" : undefined;
-}
-
-interface Position {
-  readonly epoch: number;
-  readonly seq: number;
-}
-
-function isBefore(a: Position, b: Position): boolean {
-  return a.epoch === b.epoch ? a.seq < b.seq : a.epoch < b.epoch && b.seq > 0;
+/** The highest that was counted here for a node, as its row has it or as the node proves that it was. */
+export function highestCounted(node: Node, { lastCommand, lastBundle }: NodePosition, court: Court): Counted {
+  const generation = lastBundle && isAhead(node, lastBundle, court) ? lastBundle.generation : node.generation;
+  const isCommandAhead = lastCommand !== undefined && isProven(node, lastCommand, court);
+  return { generation, commandSeq: Math.max(node.commandSeq, isCommandAhead ? lastCommand.seq : 0) };
 }
 
 /**

@@ -7,7 +7,14 @@ export interface OwnStream {
   readonly streamId: string;
   /** Of the session that it stands in. */
   readonly fence: number;
+  /** What was counted for the node on this stream so far. Not given: nothing yet. */
+  readonly counted?: Counted;
 }
+
+/** Counts of a node that only grow, unless the database is put back under a server that runs. */
+export type Counted = Pick<Node, "generation" | "commandSeq">;
+
+const NOTHING_COUNTED: Counted = { generation: 0, commandSeq: 0 };
 
 export interface StreamTransaction {
   readonly now: () => number;
@@ -16,15 +23,9 @@ export interface StreamTransaction {
 }
 
 /**
- * The node, locked, while the stream is still its one: a later handshake or a later stream fences it off, on whichever
- * replica. `undefined` then.
+ * The nodes, locked, in the order of these streams: each while the stream is still its one. A later handshake or a later
+ * stream fences it off, on whichever replica, and so does a database that knows less than the stream. `undefined` then.
  */
-export async function ownsStream(tx: StreamTransaction, stream: OwnStream): Promise<Node | undefined> {
-  const node = await tx.nodes.lock(stream.nodeId);
-  return isOwnStream(stream, node, await tx.sessions.find(stream.nodeId)) ? node : undefined;
-}
-
-/** The same of many streams, in their order. */
 export async function ownStreams(
   tx: StreamTransaction,
   streams: readonly OwnStream[],
@@ -38,11 +39,30 @@ export async function ownStreams(
   });
 }
 
-/** The same of a node and its session as they were read. */
+/** The same of one stream, with its node and session as they were read. */
 export function isOwnStream(
-  { streamId, fence }: OwnStream,
+  { streamId, fence, counted }: OwnStream,
   node: Node | undefined,
   session: Session | undefined,
 ): node is Node {
-  return node?.state === "confirmed" && node.streamId === streamId && session?.fence === fence;
+  const isOwn = node?.state === "confirmed" && node.streamId === streamId && session?.fence === fence;
+  return isOwn && !isPutBack(node, counted);
+}
+
+/** Why a stream is not the node's one any more; `undefined`: it is. */
+export async function whyNotOwn(
+  tx: StreamTransaction,
+  stream: OwnStream,
+): Promise<"node_revoked" | "put_back" | "session_ended" | "replaced" | undefined> {
+  const node = await tx.nodes.lock(stream.nodeId);
+  const isOwn: boolean = isOwnStream(stream, node, await tx.sessions.find(stream.nodeId));
+  if (isOwn) return undefined;
+  if (node === undefined) return "node_revoked";
+  if (isPutBack(node, stream.counted)) return "put_back";
+  return node.streamId === stream.streamId ? "session_ended" : "replaced";
+}
+
+/** Whether the database was put back since: the numbers that it would give next were given to others. */
+function isPutBack(node: Counted, counted: Counted = NOTHING_COUNTED): boolean {
+  return node.generation < counted.generation || node.commandSeq < counted.commandSeq;
 }

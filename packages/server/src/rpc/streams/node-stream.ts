@@ -18,7 +18,7 @@ import { issueNonce } from "../../sessions/proof-nonce.ts";
 import { renewSession } from "../../sessions/renew-session.ts";
 import type { Store } from "../../store/store.ts";
 import type { Seen } from "../../streams/look-for-streams.ts";
-import { type OwnStream, ownsStream } from "../../streams/own-stream.ts";
+import { type Counted, type OwnStream, whyNotOwn } from "../../streams/own-stream.ts";
 import { signFreshness } from "../../streams/sign-freshness.ts";
 import { signRevocation } from "../../streams/sign-revocation.ts";
 import { toCommandEnd, toWireCommand } from "../services/describe-command.ts";
@@ -46,6 +46,8 @@ const GOAWAY = {
   replaced: Goaway_Reason.REPLACED,
   session_ended: Goaway_Reason.SESSION_ENDED,
   node_revoked: Goaway_Reason.NODE_REVOKED,
+  // Its next Hello proves how far the node is.
+  put_back: Goaway_Reason.SESSION_ENDED,
 } as const;
 
 /** Messages that wait for a node that reads slowly; beyond it the stream ends. Eight commands of 1 MiB fit. */
@@ -59,7 +61,7 @@ const METHOD = `${NodeGatewayService.typeName}/${NodeGatewayService.method.contr
 export class NodeStream implements Disposable {
   readonly orgId: string;
   readonly nodeId: string;
-  readonly #own: OwnStream;
+  #own: OwnStream;
   readonly #server: StreamDeps;
   readonly #outgoing = new MessageQueue<ControlMessage>(MAX_WAITING);
   #expiresAt: number;
@@ -85,10 +87,16 @@ export class NodeStream implements Disposable {
     return this.#outgoing;
   }
 
-  /** Greets the node, whose state was of this generation at a time, and begins to hand out what waits for it. */
-  begin(generation: number, readAt: number): void {
-    this.#accept(generation, readAt);
+  /** Greets the node, for which this was counted at a time, and begins to hand out what waits for it. */
+  begin(counted: Counted, readAt: number): void {
+    this.#count(counted);
+    this.#accept(counted.generation, readAt);
     this.lookAgain();
+  }
+
+  #count(node: Partial<Counted>): void {
+    const { generation = 0, commandSeq = 0 } = { ...this.#own.counted, ...node };
+    this.#own = { ...this.#own, counted: { generation, commandSeq } };
   }
 
   send(message: ControlMessage): boolean {
@@ -163,6 +171,7 @@ export class NodeStream implements Disposable {
 
   #sendCommands(signed: readonly SignedOut[]): void {
     for (const one of signed) {
+      this.#count({ commandSeq: one.seq });
       if (one.command.seq === undefined) this.#sentFirst.add(one.command.id);
       this.send({ case: "command", value: toWireCommand(one) });
     }
@@ -173,20 +182,17 @@ export class NodeStream implements Disposable {
     const readAt = this.#server.clock.now();
     const seen = await this.#server.work.looks.ask(this.orgId, own);
     if (seen === undefined) return this.checkStanding();
+    this.#count(seen.node);
     if (this.#isGreetingDue) this.#accept(seen.node.generation, readAt);
     this.#sendState(seen);
     if (seen.hasCommands) await this.#take();
   };
 
   readonly #check = async (): Promise<void> => {
-    const standing = await this.#server.store.inOrg(this.orgId, async (tx) => {
-      const node = await ownsStream(tx, this.#own);
-      if (node !== undefined) return { node };
-      const now = await tx.nodes.find(this.nodeId);
-      if (now === undefined) return { reason: "node_revoked" } as const;
-      return { reason: now.streamId === this.#own.streamId ? "session_ended" : "replaced" } as const;
-    });
-    if (standing.node === undefined) this.goAway(standing.reason);
+    const { store, log } = this.#server;
+    const reason = await store.inOrg(this.orgId, (tx) => whyNotOwn(tx, this.#own));
+    if (reason === "put_back") log.error("database was put back under this server", { nodeId: this.nodeId });
+    if (reason !== undefined) this.goAway(reason);
   };
 
   async #acknowledge({ commandId, status, message, payload }: Ack): Promise<void> {

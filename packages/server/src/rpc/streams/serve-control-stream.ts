@@ -25,7 +25,7 @@ export async function* serveControlStream(
   const { store, streams, bus } = server;
   const { orgId, nodeId } = caller;
   const incoming = requests[Symbol.asyncIterator]();
-  const { own, generation, readAt } = await admit(incoming, caller, server);
+  const { own, counted, readAt } = await admit(incoming, caller, server);
   const stream = new NodeStream(server, caller, own.streamId);
   const end = () => stream.end();
   signal.addEventListener("abort", end, { once: true });
@@ -34,7 +34,7 @@ export async function* serveControlStream(
   streams.add(stream);
   bus.publish({ kind: "events", orgId });
   try {
-    stream.begin(generation, readAt);
+    stream.begin(counted, readAt);
     // A connection that broke after the stream's end is nobody's failure.
     const ends = { onEnd: end, onFault: (failure: unknown) => stream.fail(failure) };
     void takeRest(incoming, (message) => stream.receive(message), ends);
@@ -58,8 +58,8 @@ async function admit(
   const own = { nodeId, fence, streamId: makeUuid(clock.now(), random) };
   const input = { ...own, ...describeHello(hello) };
   const readAt = clock.now();
-  const generation = await store.inOrg(orgId, (tx) => admitStream(tx, input, keys));
-  return { own, generation, readAt };
+  const counted = await store.inOrg(orgId, (tx) => admitStream(tx, input, keys));
+  return { own, counted, readAt };
 }
 
 function readHello({ message }: ControlStreamRequest): Hello | undefined {

@@ -9,6 +9,9 @@ import { updateRows } from "../update-rows.ts";
 
 type Row = Selectable<Tables["nodes"]>;
 
+/** More than a node is given commands in an epoch: its numbers in the next are above those that a lost database gave. */
+const EPOCH_LEAP = 2 ** 32;
+
 export function nodeRecords(scope: RecordScope): NodeRecords {
   const { db, orgId, dialect, now } = scope;
   const find = async (id: string) => (await live(scope).where("id", "=", id).execute()).map(toNode)[0];
@@ -50,7 +53,10 @@ export function nodeRecords(scope: RecordScope): NodeRecords {
     list: async (filter) => (await filtered(live(scope), filter).execute()).map(toNode),
     tally: () => tallyNodes(scope),
     raiseEpoch: async (epoch) => {
-      await db.updateTable("nodes").set({ epoch, updated_at: now() }).where("org_id", "=", orgId).execute();
+      const raised = db
+        .updateTable("nodes")
+        .set((row) => ({ epoch, command_seq: row("command_seq", "+", EPOCH_LEAP), updated_at: now() }));
+      await raised.where("org_id", "=", orgId).execute();
     },
     raiseGenerations: async (ids) => {
       await lockInOrder(scope, ids);
