@@ -1,4 +1,5 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { DatabaseSync } from "node:sqlite";
 import {
   createTestAuthority,
   eventually,
@@ -86,6 +87,45 @@ test("a run on a node uses what was sealed on the operator's machine, over a res
   expect(await readFile(fleet.path("n1", "fleet", "state.json"), "utf8")).toContain("revoked");
 });
 
+test("a credential whose row at the server is damaged is refused alone: the others are served, and it is named", async () => {
+  await using fleet = await startFleet();
+  await fleet.initOrg();
+  await fleet.enrollHost("n1");
+  await mkdir(fleet.path("workspace"));
+  await startNode(fleet);
+  await writeFile(fleet.path("value"), plantValue(), { mode: 0o600 });
+  const add = (name: string) => {
+    const own = ["--host", "api.example.com", "--value-file", fleet.path("value")];
+    return fleet.operator(["credentials", "add", name, "--nodes", "n1", ...own]);
+  };
+  await add("bad");
+  await add("taken-back");
+  await eventually("both are there", async () => ((await grantsOf(fleet)).length === 2 ? true : undefined));
+  await fleet.stopServer();
+  const database = new DatabaseSync(fleet.path("s", "server", "server.db"));
+  database.exec("update credentials set signature = zeroblob(64) where name = 'bad'");
+  database.close();
+  await fleet.startServer();
+  await fleet.operator(["revoke", "taken-back"]);
+  await add("good");
+  await eventually("the newest is there", async () => ((await grantsOf(fleet)).includes("good") ? true : undefined));
+  expect(await grantsOf(fleet)).toEqual(["good"]);
+  const refused = { name: "bad", code: "credentials.refused" };
+  const status = await fleet.json(["node", "status", "--state-dir", fleet.path("n1")]);
+  expect(status).toMatchObject({ bundle_fault: null, credentials_refused: [refused] });
+  await eventually("the server knows", async () => {
+    const [node] = (await fleet.operator(["nodes", "ls"])) as { readonly credentials_refused?: unknown }[];
+    return node?.credentials_refused === undefined
+      ? undefined
+      : expect(node.credentials_refused).toMatchObject([refused]);
+  });
+  const run = [...runOn(fleet, "bad"), "true"];
+  expect(await fleet.run(run)).toMatchObject({
+    code: 125,
+    stderr: expect.stringContaining("Its signature does not hold."),
+  });
+});
+
 test("a node that is connected follows its server into a new epoch, whose generations may be earlier ones", async () => {
   await using fleet = await startFleet();
   await fleet.initOrg();
@@ -121,9 +161,9 @@ async function grantsOf(fleet: Fleet): Promise<readonly string[]> {
   return listed.map(({ name }) => name);
 }
 
-function runOn(fleet: Fleet): readonly string[] {
+function runOn(fleet: Fleet, grant = "api"): readonly string[] {
   const own = ["--state-dir", fleet.path("n1"), "--workspace", fleet.path("workspace")];
-  return ["run", ...own, "--grant", "api", "--"];
+  return ["run", ...own, "--grant", grant, "--"];
 }
 
 /** The status that a run on the node gets of the API. */

@@ -36,7 +36,7 @@ test("a heartbeat says how much waits for the server and where the node's own au
   const putOnRecord = async () => undefined;
   const witness = new HeadWitness({ stateDir: directory, auditFolder, log, putOnRecord });
   const parts = { witness, isWell: async () => true, runCount: () => 3, spoolDepth: () => reports.spoolDepth };
-  const first = await makeHeartbeat({ ...parts, fleet: { generation: 7 } });
+  const first = await makeHeartbeat({ ...parts, fleet: { generation: 7, refused: [] } });
   expect(first).toMatchObject({ runCount: 3, spoolDepth: 0n, bundleGeneration: 7n });
   expect(first.auditHead).toBeUndefined();
   await reports.collect();
@@ -44,8 +44,14 @@ test("a heartbeat says how much waits for the server and where the node's own au
   await using audit = await openAuditLog(await SegmentFolder.open(auditFolder));
   await audit.append({ time: 1, run: null, agent: null, actor: "node", kind: "gate.started", data: {} });
   await audit.signHead();
-  const second = await makeHeartbeat({ ...parts, fleet: { generation: 7 } });
+  // An id or name that is none is the server's doing: what the server would not take is not said to it.
+  const why = { code: "credentials.refused", reason: "Nobody who may has signed it." } as const;
+  const id = "0190a1b2-0000-7000-8000-000000000000";
+  const refused = [...new Array(70).fill({ ...why, id, name: null }), { ...why, id: "x", name: "gh" }].reverse();
+  const second = await makeHeartbeat({ ...parts, fleet: { generation: 7, refused } });
   check(HeartbeatSchema, second);
+  expect(second.refusedCredentials).toHaveLength(64);
+  expect(second.refusedCredentials[0]).toMatchObject({ id, name: "", code: "credentials.refused" });
   expect(second.spoolDepth).toBeGreaterThan(0n);
   expect(second.auditHead).toMatchObject({ size: 1n, root: expect.any(Uint8Array) });
   expect(second.auditLog).toBe(audit.log);

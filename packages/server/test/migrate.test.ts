@@ -31,6 +31,7 @@ async function goBack({ location }: TestDatabase): Promise<void> {
   for (const statement of [
     ...`${indexes} credential_nodes_of_node commands_by_age`.split(" ").map((name) => `drop index ${name}`),
     ...["version", "labels", "actor"].map((name) => `alter table policies drop column ${name}`),
+    "alter table nodes drop column refused_credentials",
     ...["authority", "withdrawn_by", "withdrawn_why"].map((name) => `alter table commands drop column ${name}`),
     "drop table policy_versions",
     "drop table audit_copies",

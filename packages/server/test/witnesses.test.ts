@@ -184,6 +184,23 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect(online).toMatchObject({ spoolBytes: 4_096, nodes: expect.any(Number), behind: expect.any(Number) });
   });
 
+  test("the credentials that a node refuses are shown, and are an event when they change", async () => {
+    const { nodeId, beat } = await enrolled();
+    const refused = { id: nodeId, name: "gh", code: "credentials.refused" };
+    for (const refusedCredentials of [[], [refused], [refused], []]) {
+      await beat({ refusedCredentials });
+      const found = await on.org.nodes.getNode({ node: nodeId }, on.org.headers);
+      expect(found.node?.refusedCredentials).toMatchObject(refusedCredentials);
+    }
+    await using store = await connectStore(on.database.location, on.fleet.clock);
+    const told = await store.inOrg(on.org.orgId, ({ events }) => events.after(0, 1_000));
+    const own = told.filter((event) => event.nodeId === nodeId && event.kind === "node.credentials_refused");
+    expect(own.map(({ data }) => JSON.parse(data).credentials)).toEqual([
+      [{ id: nodeId, name: "gh", code: "credentials.refused" }],
+      [],
+    ]);
+  });
+
   test("each head continues the one that a node named, by a proof that anyone can check", async () => {
     const { beat, host } = await enrolled();
     const first = await cover();

@@ -34,11 +34,19 @@ function wordOf({ liveness, connected }: ReturnType<typeof describeNode>): strin
 }
 
 /** What a person should see at a glance. */
-function oddities({ cordoned, quarantine, health, audit }: ReturnType<typeof describeNode>): readonly string[] {
+function oddities({
+  cordoned,
+  quarantine,
+  health,
+  audit,
+  ...node
+}: ReturnType<typeof describeNode>): readonly string[] {
+  const refused = node.credentials_refused?.length ?? 0;
   return [
     ...(cordoned ? ["cordoned"] : []),
     ...(quarantine === undefined ? [] : ["in quarantine"]),
     ...(health === "degraded" ? ["degraded"] : []),
+    ...(refused === 0 ? [] : [`${refused} credential${refused === 1 ? "" : "s"} refused`]),
     ...(audit === "ok" ? [] : [`audit log ${audit}`]),
   ];
 }
@@ -58,6 +66,9 @@ const STATES = { pending: NodeState.PENDING, confirmed: NodeState.CONFIRMED } as
 /** A node as scripts read it. */
 export function describeNode(node: Node) {
   const { id, name, state, liveness, generation, lastSeenAt, labels, cordoned, health } = node;
+  const refused = node.refusedCredentials.map(({ id: credential, name: claimed, code }) => {
+    return { id: credential, name: claimed === "" ? null : claimed, code };
+  });
   return {
     id,
     name,
@@ -75,6 +86,7 @@ export function describeNode(node: Node) {
     spool_bytes: Number(node.spoolDepth),
     audit: node.auditFault === "" ? "ok" : node.auditFault,
     ...(node.quarantineReason === "" ? {} : { quarantine: node.quarantineReason }),
+    ...(refused.length === 0 ? {} : { credentials_refused: refused }),
   };
 }
 

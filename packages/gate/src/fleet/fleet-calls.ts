@@ -108,7 +108,7 @@ function statusOf({ fleet, freshness, grants }: FleetParts): FleetStatus {
 }
 
 function describeRefused({ credentialId, name, problem }: RefusedCredential): RefusedStatus {
-  return { id: credentialId, name: name ?? null, reason: problem.message };
+  return { id: credentialId, name: name ?? null, code: problem.code, reason: problem.message };
 }
 
 async function tellRuns(registry: RunRegistry, { changed, gone, isWider }: FleetChange): Promise<void> {

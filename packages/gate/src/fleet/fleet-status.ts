@@ -1,3 +1,4 @@
+import type { ProblemCode } from "@gatehouse/core";
 import type { KeySetDocument, RosterDocument, SignedBundle } from "@gatehouse/kit";
 
 /** What the key-holder serves of an organisation. */
@@ -22,5 +23,6 @@ export interface RefusedStatus {
   readonly id: string;
   /** `null`: it says none that could be one. */
   readonly name: string | null;
+  readonly code: ProblemCode;
   readonly reason: string;
 }

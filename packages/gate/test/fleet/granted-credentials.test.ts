@@ -24,4 +24,14 @@ test("a name that the node has of its own stays its own, and says so, until that
   await own.remove("gh");
   expect(all.hidden).toEqual([]);
   expect((await all.reveal("gh")).reveal()).toBe(VALUE);
+  const strange = await server.seal("strange", { signer: server.stranger });
+  await vault.apply(await server.bundle(server.parts([strange, await server.seal("other", { version: 2 })])));
+  expect(() => all.require("strange")).toThrow(
+    expect.objectContaining({
+      code: "grants.not_found",
+      detail: expect.stringContaining("strange is not served on this node"),
+    }),
+  );
+  expect(() => all.require("unknown")).toThrow(expect.objectContaining({ code: "grants.not_found" }));
+  expect(all.require("other")).toMatchObject({ version: 2, origin: "organisation" });
 });

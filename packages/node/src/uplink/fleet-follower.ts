@@ -45,6 +45,11 @@ export class FleetFollower {
     return this.#fault;
   }
 
+  /** Credentials of the bundle that is served which are not. */
+  get refused(): FleetStatus["refused"] {
+    return this.#refused;
+  }
+
   /** Whether all of the newest bundle that came is served. */
   get isWhole(): boolean {
     return this.#fault === undefined && this.#refused.length === 0;

@@ -6,6 +6,15 @@ import type { Liveness } from "./liveness.ts";
  */
 export type AuditFault = "rewound" | "forked" | "unproven";
 
+/** A credential of its bundle that a node refuses while it serves the others. */
+export interface RefusedCredential {
+  readonly id: string;
+  /** What it claims to be called; empty: nothing that is a name. */
+  readonly name: string;
+  /** Of the problem that it is refused with. */
+  readonly code: string;
+}
+
 export type NodeHealth = "ok" | "degraded";
 export type NodeState = "pending" | "confirmed" | "revoked";
 
@@ -46,6 +55,8 @@ export interface Node {
   readonly appliedAt: number | undefined;
   /** What is wrong with its audit log. */
   readonly auditFault: AuditFault | undefined;
+  /** As its last heartbeat said. */
+  readonly refusedCredentials: readonly RefusedCredential[];
 }
 
 /** What may change of a node. `isDeleted` frees its name and keys. */
@@ -72,6 +83,7 @@ export interface NodeChange {
   readonly spoolDepth?: number;
   readonly appliedAt?: number;
   readonly auditFault?: AuditFault | null;
+  readonly refusedCredentials?: readonly RefusedCredential[];
   readonly isDeleted?: true;
 }
 

@@ -115,6 +115,8 @@ interface Nodes extends Tenant {
   /** Since when `applied_generation` is known to be served. */
   applied_at: Time | null;
   audit_fault: "rewound" | "forked" | "unproven" | null;
+  /** JSON list, as its last heartbeat said; null: none. */
+  refused_credentials: string | null;
 }
 
 interface Enrollments extends Tenant {

@@ -44,6 +44,7 @@ export function describeNode(node: Node, nowMs: number) {
     spoolDepth: BigInt(node.spoolDepth),
     appliedAt: BigInt(node.appliedAt ?? 0),
     auditFault: node.auditFault ?? "",
+    refusedCredentials: [...node.refusedCredentials],
     isConnected: node.streamId !== undefined && (node.connectedUntil ?? 0) > nowMs,
   };
 }

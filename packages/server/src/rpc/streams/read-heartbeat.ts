@@ -10,12 +10,13 @@ import type { WitnessedHead } from "../../audit/witness-records.ts";
 import { toSafeNumber } from "../services/safe-number.ts";
 
 /** What a heartbeat says of the node itself. */
-export function readSigns({ runCount, bundleGeneration, health, spoolDepth }: Heartbeat) {
+export function readSigns({ runCount, bundleGeneration, health, spoolDepth, refusedCredentials }: Heartbeat) {
   return {
     runCount,
     appliedGeneration: toSafeNumber(bundleGeneration),
     health: health === Heartbeat_Health.DEGRADED ? "degraded" : "ok",
     spoolDepth: toSafeNumber(spoolDepth),
+    refusedCredentials: refusedCredentials.map(({ id, name, code }) => ({ id, name, code })),
   } as const;
 }
 

@@ -9,6 +9,7 @@ import { nodeLookups } from "./0007-node-lookups.ts";
 import { retention } from "./0008-retention.ts";
 import { commandAuthority } from "./0009-command-authority.ts";
 import { auditCopies } from "./0010-audit-copies.ts";
+import { refusedCredentials } from "./0011-refused-credentials.ts";
 import type { Migration } from "./migration.ts";
 
 /** Every step, in order. */
@@ -23,6 +24,7 @@ export const MIGRATIONS: readonly Migration[] = [
   retention,
   commandAuthority,
   auditCopies,
+  refusedCredentials,
 ];
 
 /** The SQL of a step in one dialect, as it is run and as `server migrate --plan` shows it. */

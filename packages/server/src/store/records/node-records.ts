@@ -141,6 +141,7 @@ const FRESH = {
   spool_depth: 0,
   applied_at: null,
   audit_fault: null,
+  refused_credentials: null,
 } as const;
 
 function live({ db, orgId }: RecordScope) {
@@ -217,9 +218,14 @@ function toColumns(change: NodeChange, now: number): Partial<Row> {
     ["spool_depth", change.spoolDepth],
     ["applied_at", change.appliedAt],
     ["audit_fault", change.auditFault],
+    ["refused_credentials", refusedColumn(change)],
     ["deleted_at", isDeleted && now],
   ];
   return Object.fromEntries(named.filter(([, value]) => value !== undefined));
+}
+
+function refusedColumn({ refusedCredentials: refused }: NodeChange): string | null | undefined {
+  return refused?.length === 0 ? null : refused && JSON.stringify(refused);
 }
 
 function toNode(row: Row): Node {
@@ -252,6 +258,7 @@ function toNode(row: Row): Node {
     spoolDepth: row.spool_depth,
     appliedAt: row.applied_at ?? undefined,
     auditFault: row.audit_fault ?? undefined,
+    refusedCredentials: JSON.parse(row.refused_credentials ?? "[]") as Node["refusedCredentials"],
   };
 }
 

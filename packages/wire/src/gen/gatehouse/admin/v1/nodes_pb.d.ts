@@ -6,6 +6,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { RefusedCredential } from "../../gateway/v1/reports_pb.js";
 import type { Roster } from "./org_pb.js";
 import type { RunExited, RunInput, RunInputEnd, RunOutput, TerminalSize } from "../../gateway/v1/control_pb.js";
 
@@ -351,6 +352,13 @@ export declare type Node = Message<"gatehouse.admin.v1.Node"> & {
    * @generated from field: string audit_fault = 18;
    */
   auditFault: string;
+
+  /**
+   * Credentials of the applied bundle that the node refuses while it serves the others: 64 of them at most.
+   *
+   * @generated from field: repeated gatehouse.gateway.v1.RefusedCredential refused_credentials = 19;
+   */
+  refusedCredentials: RefusedCredential[];
 };
 
 /**

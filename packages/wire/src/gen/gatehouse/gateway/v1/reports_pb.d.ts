@@ -63,6 +63,13 @@ export declare type Heartbeat = Message<"gatehouse.gateway.v1.Heartbeat"> & {
    * @generated from field: gatehouse.gateway.v1.CountersignedHead org_head_seen = 8;
    */
   orgHeadSeen?: CountersignedHead | undefined;
+
+  /**
+   * Credentials of the bundle that is served which the node refuses by themselves: 64 of them at most.
+   *
+   * @generated from field: repeated gatehouse.gateway.v1.RefusedCredential refused_credentials = 9;
+   */
+  refusedCredentials: RefusedCredential[];
 };
 
 /**
@@ -95,6 +102,38 @@ export enum Heartbeat_Health {
  * Describes the enum gatehouse.gateway.v1.Heartbeat.Health.
  */
 export declare const Heartbeat_HealthSchema: GenEnum<Heartbeat_Health>;
+
+/**
+ * @generated from message gatehouse.gateway.v1.RefusedCredential
+ */
+export declare type RefusedCredential = Message<"gatehouse.gateway.v1.RefusedCredential"> & {
+  /**
+   * As the manifest names it.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What it claims to be called; empty: nothing that is a name.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Of the problem that it is refused with.
+   *
+   * @generated from field: string code = 3;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message gatehouse.gateway.v1.RefusedCredential.
+ * Use `create(RefusedCredentialSchema)` to create a new message.
+ */
+export declare const RefusedCredentialSchema: GenMessage<RefusedCredential>;
 
 /**
  * @generated from message gatehouse.gateway.v1.HeartbeatAnswer
