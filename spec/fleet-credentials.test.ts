@@ -18,8 +18,7 @@ const VALUE = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
 test("a credential is sealed on the operator's machine, and the server never holds its value", async () => {
   await using fleet = await startFleet();
   await fleet.initOrg();
-  await fleet.enrollHost("n1");
-  await fleet.enrollHost("n2");
+  await enrollTogether(fleet, ["n1", "n2"]);
   await writeFile(fleet.path("value"), VALUE, { mode: 0o600 });
   const own = ["--service", "github", "--value-file", fleet.path("value")];
   expect(await fleet.operator(["credentials", "add", "gh", "--nodes", "n1", ...own])).toMatchObject({
@@ -164,6 +163,39 @@ async function grantsOf(fleet: Fleet): Promise<readonly string[]> {
 function runOn(fleet: Fleet, grant = "api"): readonly string[] {
   const own = ["--state-dir", fleet.path("n1"), "--workspace", fleet.path("workspace")];
   return ["run", ...own, "--grant", grant, "--"];
+}
+
+/** Enrolls hosts that an operator confirms in one version of the roster; not before each fingerprint is the host's own. */
+async function enrollTogether(fleet: Fleet, names: readonly [string, string]): Promise<void> {
+  const claims = [];
+  const fingerprints: string[] = [];
+  for (const name of names) {
+    await fleet.operator(["nodes", "enroll-code", "--out", fleet.path(`${name}.code`)]);
+    const claim = fleet.claim(name, fleet.path(`${name}.code`));
+    const line = await claim.line("the fingerprint", (text) => text.includes("fingerprint"));
+    fingerprints.push(JSON.parse(line).fingerprint);
+    claims.push(claim);
+  }
+  const confirm = ["nodes", "confirm", ...names, "--json", "--state-dir", fleet.path("o")];
+  const say = (given: readonly string[]) => given.flatMap((text) => ["--fingerprint", text]);
+  for (const bad of [[fingerprints[0] ?? ""], [`${names[0]}=${fingerprints[0]}`], [`n9=${fingerprints[0]}`]]) {
+    expect(await fleet.run([...confirm, ...say(bad)]), bad[0]).toMatchObject({ code: 2, stdout: "" });
+  }
+  const [first, second] = names;
+  const swapped = await fleet.run([
+    ...confirm,
+    ...say([`${first}=${fingerprints[0]}`, `${second}=${fingerprints[0]}`]),
+  ]);
+  expect(swapped.code).toBe(4);
+  expect(JSON.parse(swapped.stdout)).toMatchObject({
+    confirmed: [{ name: first }],
+    refused: [{ node: second, code: "enroll.wrong_fingerprint" }],
+  });
+  await claims[0]?.finished;
+  expect(await fleet.operator(["nodes", "confirm", second, "--fingerprint", fingerprints[1] ?? ""])).toMatchObject({
+    name: second,
+  });
+  await claims[1]?.finished;
 }
 
 /** The status that a run on the node gets of the API. */

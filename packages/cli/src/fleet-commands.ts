@@ -218,11 +218,16 @@ function addNodeCommands(nodes: Command): void {
   declare(
     nodes,
     "confirm",
-    "confirm a node by the fingerprint that its host printed",
+    "confirm nodes, each by the fingerprint that its host printed",
     async () => (await import("./commands/nodes-confirm.ts")).confirm,
   )
-    .argument("<node>", "name of the node")
-    .option("--fingerprint <text>", "as the host printed it (default: ask)")
+    .argument("<node...>", "names of nodes; all of them in one version of the roster")
+    .option(
+      "--fingerprint <text>",
+      "as the host printed it; of several nodes NODE=FINGERPRINT for each (repeat; default: ask)",
+      collect,
+      [],
+    )
     .option("--json", "print JSON");
   declare(
     nodes,

@@ -1,7 +1,7 @@
 import { base64url, enrollmentTuple, formatFingerprint } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { confirmHost } from "../src/operator/confirm-host.ts";
+import { confirmHost, confirmHosts } from "../src/operator/confirm-hosts.ts";
 import { provenCredential } from "../src/operator/proven-credential.ts";
 import { resealCredential } from "../src/operator/reseal-credential.ts";
 import { findNodes } from "../src/operator/roster-nodes.ts";
@@ -82,11 +82,11 @@ describe("a host is put on the roster by the fingerprint that it printed", () =>
   const keys = { identityKey: bytes(32, 1), encryptionKey: bytes(32, 2), caKey: bytes(91, 3) };
   const host = { ...keys, codeSha256: bytes(32, 4), enrollmentId: "0190a1b2-0000-7000-8000-000000000001" };
   const nodeId = "0190a1b2-0000-7000-8000-000000000002";
-  const printed = () => {
+  const printed = (own: object = {}, name = "n9") => {
     const { identityKey: serverIdentityKey, orgId, orgKey } = server.operator.server;
     const { codeSha256 } = host;
     return formatFingerprint(
-      sha256(enrollmentTuple({ ...keys, serverIdentityKey, orgId, orgKey, codeSha256, name: "n9" })),
+      sha256(enrollmentTuple({ ...keys, serverIdentityKey, orgId, orgKey, codeSha256, name, ...own })),
     );
   };
   const confirm = () => confirmHost(server.operator, "n9", printed());
@@ -112,6 +112,78 @@ describe("a host is put on the roster by the fingerprint that it printed", () =>
     expect(server.confirmed).toEqual([]);
     expect(await server.operator.files.roster()).toBeUndefined();
     expect((await server.operator.files.nodeNames()).size).toBe(0);
+  });
+
+  describe("beside others", () => {
+    const ids = [7, 8, 9].map((last) => `0190a1b2-0000-7000-8000-00000000000${last}`);
+    const names = ids.map((_, at) => `m${at}`);
+    const keysOf = (at: number) => ({ ...keys, encryptionKey: bytes(32, 20 + at) });
+    const all = () => names.map((asked, at) => ({ asked, fingerprint: printed(keysOf(at), asked) }));
+    const onRosters = () => server.confirmed.map((roster) => roster.nodes.slice(2).map((node) => node.nodeId));
+    const told = async (hosts = all()) =>
+      (await confirmHosts(server.operator, hosts)).map((one) => ("node" in one ? "" : one.failure.code));
+    beforeEach(() => {
+      for (const [at, name] of names.entries()) {
+        server.shownNodes.set(name, { id: ids[at] ?? "", name });
+        server.shownWaitingOf.set(name, keysOf(at));
+      }
+    });
+
+    test("in one version of the roster, which names them all", async () => {
+      expect(await told()).toEqual(["", "", ""]);
+      expect(onRosters()).toEqual([ids, ids, ids]);
+      expect(new Set(server.confirmed.map(({ version }) => version)).size).toBe(1);
+      expect((await server.operator.files.roster())?.nodes.map(({ nodeId: id }) => id).slice(2)).toEqual(ids);
+      expect([...(await server.operator.files.nodeNames()).keys()]).toEqual(names);
+    });
+
+    test("and one whose keys are others than those of its fingerprint stands on no version; the others are confirmed", async () => {
+      server.shownWaitingOf.set("m1", { ...keysOf(1), encryptionKey: bytes(32, 99) });
+      expect(await told()).toEqual(["", "enroll.wrong_fingerprint", ""]);
+      expect(onRosters()).toEqual([
+        [ids[0], ids[2]],
+        [ids[0], ids[2]],
+      ]);
+      expect([...(await server.operator.files.nodeNames()).keys()]).toEqual(["m0", "m2"]);
+    });
+
+    test("and a fingerprint counts for its own host alone", async () => {
+      const [a, b, c] = all().map(({ fingerprint }) => fingerprint);
+      const swapped = [b, a, c].map((fingerprint = "", at) => ({ asked: names[at] ?? "", fingerprint }));
+      expect(await told(swapped)).toEqual(["enroll.wrong_fingerprint", "enroll.wrong_fingerprint", ""]);
+      expect(onRosters()).toEqual([[ids[2]]]);
+    });
+
+    test("and one that the server refuses keeps none of the others, whichever it is", async () => {
+      server.refusedNodeIds.add(ids[0] ?? "");
+      expect(await told()).toEqual([expect.stringContaining("."), "", ""]);
+      expect([...(await server.operator.files.nodeNames()).keys()]).toEqual(["m1", "m2"]);
+      expect((await server.operator.files.roster())?.version).toBe(server.roster.version + 1);
+    });
+
+    test("and one that replaces another, who leaves the roster by that, has a version of its own", async () => {
+      const replaced = { id: good.nodeId, name: "m1" };
+      server.shownNodes.set(good.nodeId, replaced);
+      server.shownWaitingOf.set("m1", { ...keysOf(1), replacesNodeId: good.nodeId });
+      expect(await told()).toEqual(["", "", ""]);
+      expect(
+        server.confirmed.map(({ version, nodes }) => [
+          Number(version),
+          nodes.some(({ nodeId: id }) => id === good.nodeId),
+        ]),
+      ).toEqual([
+        [server.roster.version + 1, true],
+        [server.roster.version + 1, true],
+        [server.roster.version + 2, false],
+      ]);
+    });
+
+    test("and not where two of them are one host: nothing is signed", async () => {
+      server.shownNodes.set("m1", { id: ids[0] ?? "", name: "m1" });
+      await expect(confirmHosts(server.operator, all())).rejects.toMatchObject({ code: "usage.invalid" });
+      expect(server.confirmed).toEqual([]);
+      expect(await server.operator.files.roster()).toBeUndefined();
+    });
   });
 });
 

@@ -60,6 +60,10 @@ export class LyingServer implements AsyncDisposable {
   readonly shownNodes = new Map<string, { readonly id: string; readonly name: string }>();
   /** What it shows of a host that waits, beside its node; and the rosters that it was given to confirm by. */
   shownWaiting: Partial<Omit<WaitingHost, "$typeName" | "node">> = {};
+  /** The same of one host among several. */
+  readonly shownWaitingOf = new Map<string, LyingServer["shownWaiting"]>();
+  /** Hosts that it confirms nothing for. */
+  readonly refusedNodeIds = new Set<string>();
   readonly confirmed: Roster[] = [];
   readonly #directory: string;
 
@@ -113,8 +117,13 @@ export class LyingServer implements AsyncDisposable {
       });
       service(OrgAdminService, { getOrg: () => ({ roster: writeRosterMessage(this.roster) }) });
       service(NodeAdminService, {
-        getNode: ({ node }) => ({ ...this.shownWaiting, node: this.shownNodes.get(node) ?? { name: node } }),
-        confirmNode: ({ roster }) => {
+        getNode: ({ node }) => ({
+          ...this.shownWaiting,
+          ...this.shownWaitingOf.get(node),
+          node: this.shownNodes.get(node) ?? { name: node },
+        }),
+        confirmNode: ({ roster, nodeId }) => {
+          if (this.refusedNodeIds.has(nodeId)) throw new ConnectError("refused", Code.FailedPrecondition);
           if (roster !== undefined) this.confirmed.push(roster);
           return {};
         },

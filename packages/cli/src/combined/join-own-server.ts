@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { isResourceName, Problem } from "@gatehouse/core";
 import { describeEnrolledHost, enrollHost } from "@gatehouse/node";
-import { confirmHost } from "../operator/confirm-host.ts";
+import { confirmHost } from "../operator/confirm-hosts.ts";
 import { createOrg, putFirstRoster } from "../operator/create-org.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { OperatorFiles } from "../operator/operator-files.ts";

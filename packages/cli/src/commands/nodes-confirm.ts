@@ -1,26 +1,87 @@
 import { Problem } from "@gatehouse/core";
-import { type Invocation, isSet, textOption } from "../invocation.ts";
-import { confirmHost } from "../operator/confirm-host.ts";
+import type { Node } from "@gatehouse/wire";
+import { type Invocation, isSet, listOption } from "../invocation.ts";
+import { confirmHost, confirmHosts, type HostOutcome, type PrintedHost } from "../operator/confirm-hosts.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { printJson, printLine, shown } from "../terminal/print.ts";
 import { describeNode } from "./nodes-ls.ts";
 
 /**
- * Confirms a node. The fingerprint is computed here, from exactly the keys that go on the roster, and compared with what
- * the person read off the host: the server's word is not enough.
+ * Confirms nodes. Each fingerprint is computed here, from exactly the keys that go on the roster, and compared with what
+ * the person read off that host: the server's word is not enough.
  */
 export async function confirm(invocation: Invocation): Promise<number> {
-  const typed = textOption(invocation, "fingerprint") ?? (await askFingerprint());
-  const node = await asOperator(invocation.config.state.dir, (operator) =>
-    confirmHost(operator, invocation.args[0] ?? "", typed),
-  );
+  const hosts = await readHosts(invocation);
+  const [first, ...others] = hosts;
+  if (first === undefined) throw new Problem("usage.invalid", { detail: "Name a node." });
+  const { dir } = invocation.config.state;
+  if (others.length > 0) {
+    const outcomes = await asOperator(dir, (operator) => confirmHosts(operator, hosts));
+    return tellAll(outcomes, isSet(invocation, "json"));
+  }
+  const node = await asOperator(dir, (operator) => confirmHost(operator, first.asked, first.fingerprint));
   if (isSet(invocation, "json")) printJson(describeNode(node));
-  else printLine(`Confirmed ${shown(node.name)}. It is on the roster.`);
+  else tell(node);
   return 0;
 }
 
-async function askFingerprint(): Promise<string> {
-  if (process.stdin.isTTY !== true) throw new Problem("usage.invalid", { detail: "--fingerprint is needed here." });
+/** The exit code is that of the first host that was not confirmed. */
+function tellAll(outcomes: readonly HostOutcome[], isJson: boolean): number {
+  const failed = outcomes.flatMap((outcome) => ("failure" in outcome ? [outcome] : []));
+  const confirmed = outcomes.flatMap((outcome) => ("node" in outcome ? [outcome.node] : []));
+  if (isJson) {
+    const refused = failed.map(({ asked, failure: { code, message } }) => ({ node: asked, code, message }));
+    printJson({ confirmed: confirmed.map(describeNode), refused });
+  } else {
+    for (const node of confirmed) tell(node);
+    for (const { asked, failure } of failed) printLine(`Not confirmed: ${shown(`${asked}: ${failure.message}`)}`);
+  }
+  return failed[0]?.failure.row.exit ?? 0;
+}
+
+function tell(node: Node): void {
+  printLine(`Confirmed ${shown(node.name)}. It is on the roster.`);
+}
+
+/** Each host with its own fingerprint: a person compares every one, or a script says whose each is. */
+async function readHosts(invocation: Invocation): Promise<readonly PrintedHost[]> {
+  const names = invocation.args;
+  if (new Set(names).size !== names.length) throw new Problem("usage.invalid", { detail: "A node is named twice." });
+  const given = readFingerprints(listOption(invocation, "fingerprint"), names);
+  const hosts: PrintedHost[] = [];
+  for (const asked of names) {
+    hosts.push({ asked, fingerprint: given.get(asked) ?? (await askFingerprint(asked, names.length > 1)) });
+  }
+  return hosts;
+}
+
+function readFingerprints(given: readonly string[], names: readonly string[]): ReadonlyMap<string, string> {
+  const read = new Map<string, string>();
+  for (const text of given) {
+    const at = text.lastIndexOf("=");
+    const [only, ...others] = names;
+    if (at < 0 && others.length > 0) {
+      throw new Problem("usage.invalid", {
+        detail: "Of several nodes say whose it is: --fingerprint NODE=FINGERPRINT.",
+      });
+    }
+    const name = at < 0 ? (only ?? "") : text.slice(0, at);
+    if (!names.includes(name))
+      throw new Problem("usage.invalid", { detail: `--fingerprint names ${name}, which is not asked for.` });
+    if (read.has(name)) throw new Problem("usage.invalid", { detail: `--fingerprint is given twice for ${name}.` });
+    read.set(name, text.slice(at + 1));
+  }
+  return read;
+}
+
+async function askFingerprint(asked: string, isOneOfSeveral: boolean): Promise<string> {
+  if (process.stdin.isTTY !== true) {
+    const detail = isOneOfSeveral
+      ? `--fingerprint ${asked}=FINGERPRINT is needed here.`
+      : "--fingerprint is needed here.";
+    throw new Problem("usage.invalid", { detail });
+  }
   const [{ text }, { ask }] = await Promise.all([import("@clack/prompts"), import("../terminal/ask.ts")]);
-  return ask((signal) => text({ message: "Fingerprint, as the host printed it", signal }), "Nothing was confirmed.");
+  const message = `Fingerprint${isOneOfSeveral ? ` of ${asked}` : ""}, as the host printed it`;
+  return ask((signal) => text({ message, signal }), "Nothing was confirmed.");
 }
