@@ -14,7 +14,7 @@ async function openCommanded() {
   const world = await openRuns("bubblewrap");
   const root = join(world.directory, "private");
   const ceiling = { drivers: ["bubblewrap"], workspaceRoots: [root], localDestinations: [] } as const;
-  const deps = { sandboxes: world.runs, files: world.files, ceiling };
+  const deps = { sandboxes: world.runs, execs: { holds: () => false }, files: world.files, ceiling };
   const startRunOf = (runId: string, more = {}) =>
     startRun(create(StartRunSchema, { runId, command: ["true"], ...more }), deps);
   const leaveRun = async (runId: string) => {

@@ -1,6 +1,7 @@
 import { Problem, parseRunId } from "@gatehouse/core";
 import type { StartRun } from "@gatehouse/wire";
 import { parseCreateRequest } from "../runs/create-request.ts";
+import type { Execs } from "../runs/execs.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
 import { allowedDrivers, type Ceiling } from "./ceiling.ts";
 import { requirePublic } from "./local-reach.ts";
@@ -9,12 +10,13 @@ import { sizeOf } from "./size-of.ts";
 
 export interface StartRunDeps extends PrivateWorkspaceDeps {
   readonly sandboxes: Pick<Sandboxes, "create">;
+  readonly execs: Pick<Execs, "holds">;
   readonly ceiling: Ceiling;
 }
 
 /** Starts a run that a command asks for, below the node's own ceiling. Returns when its command runs. */
 export async function startRun(asked: StartRun, deps: StartRunDeps): Promise<void> {
-  const { sandboxes, ceiling, files } = deps;
+  const { sandboxes, execs, ceiling, files } = deps;
   const runId = parseRunId(asked.runId);
   const drivers = allowedDrivers(asked.driver, ceiling);
   const ownsWorkspace = asked.workspace === "";
@@ -38,7 +40,8 @@ export async function startRun(asked: StartRun, deps: StartRunDeps): Promise<voi
     const takesInput = asked.attachmentId !== "";
     const shown = asked.terminal === undefined ? {} : { terminal: sizeOf(asked.terminal) };
     const own = { drivers, workspaceRoots, ownsWorkspace, takesInput, ...shown, isCommanded: true };
-    await sandboxes.create(request, { runId, ...own });
+    const isHeld = (keeper: string) => execs.holds(keeper);
+    await sandboxes.create(request, { runId, isHeld, ...own });
   } catch (failure) {
     if (ownsWorkspace) await discardWorkspace(workspace, { runId, files });
     throw failure;

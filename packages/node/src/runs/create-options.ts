@@ -16,6 +16,8 @@ export interface CreatedRun {
 export interface CreateOptions {
   /** Default: a new one. */
   readonly runId?: RunId;
+  /** Whether something beside the runs has the socket of that name. */
+  readonly isHeld?: (keeper: string) => boolean;
   /** The drivers that it may get where the request names none, best first. Default: what the node is configured for. */
   readonly drivers?: readonly DriverName[];
   /** Directories in one of which the workspace must lie; absent: anywhere. */

@@ -80,17 +80,19 @@ export class Execs {
     const { files, clock, log } = this.#deps;
     const run = this.#liveRun(runId);
     const execId = options.execId ?? parseRunId(randomBytes(8).toString("hex"));
+    const keeper = socketNameOf(execId);
     // Under a run's id it would be taken for the run by whoever stops that.
-    if (this.#execs.has(execId) || this.#deps.sandboxes.has(execId)) throw new Problem("runs.id_taken");
+    const isId = this.#execs.has(execId) || this.#deps.sandboxes.has(execId);
+    const isName = this.holds(keeper) || this.#deps.sandboxes.list().some((other) => other.keeper === keeper);
+    if (isId || isName) throw new Problem("runs.id_taken");
     const { command, env, timeoutMs } = request;
     const { isHeld, actor } = options;
-    const record = { execId, runId, keeper: socketNameOf(execId), isHeld, startedAt: clock.now() };
+    const record = { execId, runId, keeper, isHeld, startedAt: clock.now() };
     this.#execs.set(execId, record);
     try {
       const program = toCanonicalText((command[0] ?? "").slice(0, MAX_PROGRAM_CHARACTERS));
       await this.#record("exec.started", actor, { run: runId, exec: execId, program });
       const workdir = posix.resolve(run.workspace, request.workdir);
-      const { keeper } = record;
       const { terminal } = request;
       await files.create(run.keeper, record, {
         ...{ execId, keeper, command: [...command], env, workdir, timeoutMs, isHeld },
@@ -104,6 +106,11 @@ export class Execs {
     }
     log.info("command started in a run", { runId, execId });
     return record;
+  }
+
+  /** Whether a command has the socket of that name. */
+  holds(keeper: string): boolean {
+    return [...this.#execs.values()].some((record) => record.keeper === keeper);
   }
 
   #liveRun(runId: string): RunRecord {

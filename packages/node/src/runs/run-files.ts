@@ -45,7 +45,11 @@ export function parseRunEnd(body: unknown): RunEnd {
   return parsed.data;
 }
 
-/** Name of a run's directory and of its keeper's socket: 16 hex characters, never text from outside. */
+/**
+ * Name of a run's directory and of its keeper's socket, never text from outside. 64 bits, so that a socket's path fits
+ * below a long state directory. Two ids of one name can be looked for, in some four thousand million hashes, by whoever
+ * chooses ids: the second run would take the first one's socket and directory, so that it is refused.
+ */
 export function keeperOf(runId: string): string {
   return createHash("sha256").update(runId).digest("hex").slice(0, 16);
 }

@@ -94,7 +94,8 @@ export class Sandboxes {
   async create(request: CreateRequest, options: CreateOptions = {}): Promise<CreatedRun> {
     const plan = await this.#plan(request, options);
     const { runId, keeper, driver } = plan;
-    if (this.#runs.has(runId)) throw new Problem("runs.id_taken");
+    const isName = options.isHeld?.(keeper) === true || [...this.#runs.values()].some((run) => run.keeper === keeper);
+    if (this.#runs.has(runId) || isName) throw new Problem("runs.id_taken");
     const record = { ...recordOf(plan), ...(options.ownsWorkspace === true ? { ownsWorkspace: true } : {}) };
     // Known before the gate knows it: what the gate alone knows is taken for a leftover.
     this.#runs.set(runId, record);
