@@ -217,6 +217,27 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       expect((await verifyLog(await openLogSource(await exported(host)))).entries).toBe(5);
     });
 
+    test("one whose writer stood still until it was about to be forgotten goes on no more, and the next copy is whole", async () => {
+      const { host, upload, log, nodeId } = await enrolled();
+      await using _ = log;
+      await log.write(5);
+      await upload(await log.items(0));
+      await log.write(COUNT);
+      const items = await log.items(5);
+      await using store = await connectStore(on.database.location, on.fleet.clock);
+      const still = copyAside(nodeId, items, async (at) => {
+        if (at !== 5) return;
+        on.fleet.clock.advance(LEFT_AFTER_MS + 1);
+        expect(await store.inOrg(on.org.orgId, forgetLeftCopies)).toBe(true);
+        expect(await left(nodeId)).toBe(MAX_SLICE_ENTRIES);
+      });
+      await expect(still).rejects.toMatchObject({ code: "uploads.out_of_order" });
+      expect(await store.inOrg(on.org.orgId, forgetLeftCopies)).toBe(true);
+      expect(await left(nodeId)).toBe(0);
+      expect(await copyAside(nodeId, items, async () => undefined)).toBe(COUNT + 5);
+      expect((await verifyLog(await openLogSource(await exported(host)))).entries).toBe(COUNT + 5);
+    });
+
     test("two replicas copy at once: whoever began last goes on, and the log is whole", async () => {
       const { host, upload, log, nodeId } = await enrolled();
       await using _ = log;

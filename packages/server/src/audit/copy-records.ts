@@ -9,6 +9,8 @@ export interface CopyRecords {
   begin(nodeId: string, writer: string): Promise<void>;
   /** False when `writer` is it no more: another began. */
   goOn(nodeId: string, writer: string): Promise<boolean>;
+  /** From now on nobody goes on; it stays as idle as it was. */
+  abandon(nodeId: string): Promise<void>;
   end(nodeId: string): Promise<void>;
   /** Nodes of whose copies nothing was written since. */
   listIdle(since: number): Promise<readonly string[]>;

@@ -12,6 +12,8 @@ export async function forgetLeftCopies(tx: ForgetTransaction): Promise<boolean> 
   await tx.auditLogs.lock();
   const [nodeId] = await tx.copies.listIdle(tx.now() - LEFT_AFTER_MS);
   if (nodeId === undefined) return false;
+  // One that stood still, with its host, would go on behind entries that are gone.
+  await tx.copies.abandon(nodeId);
   if (!(await removeLeft(tx, nodeId))) await tx.copies.end(nodeId);
   return true;
 }

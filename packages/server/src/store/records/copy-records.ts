@@ -1,6 +1,9 @@
 import type { CopyRecords } from "../../audit/copy-records.ts";
 import { type RecordScope, stamps } from "../record-scope.ts";
 
+/** No writer's id. */
+const NOBODY = "";
+
 export function copyRecords(scope: RecordScope): CopyRecords {
   const { db, orgId, now } = scope;
   const all = () => db.selectFrom("audit_copies").select("node_id").where("org_id", "=", orgId);
@@ -18,6 +21,10 @@ export function copyRecords(scope: RecordScope): CopyRecords {
       const own = db.updateTable("audit_copies").set({ updated_at: now() }).where("org_id", "=", orgId);
       const done = own.where("node_id", "=", nodeId).where("writer", "=", writer).executeTakeFirst();
       return (await done).numUpdatedRows === 1n;
+    },
+    abandon: async (nodeId) => {
+      const own = db.updateTable("audit_copies").set({ writer: NOBODY }).where("org_id", "=", orgId);
+      await own.where("node_id", "=", nodeId).execute();
     },
     end: async (nodeId) => {
       await db.deleteFrom("audit_copies").where("org_id", "=", orgId).where("node_id", "=", nodeId).execute();
