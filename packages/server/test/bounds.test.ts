@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { keepLeaf, leafMint } from "../src/keep-leaf.ts";
 import { AdmissionQueue } from "../src/limits/admission-queue.ts";
 import { FailureBudget } from "../src/limits/failure-budget.ts";
-import { HeldBytes } from "../src/limits/held-bytes.ts";
+import { HeldBytes, holdByPeer } from "../src/limits/held-bytes.ts";
 import { networkOf } from "../src/limits/network-of.ts";
 import { openNodeBudgets } from "../src/limits/node-budget.ts";
 import { StreamPlaces } from "../src/limits/stream-places.ts";
@@ -126,6 +126,26 @@ test("with too many bytes held, cuts who holds most, until they have let go of t
   expect(bytes.total).toBe(41);
   other.set(0);
   expect([bytes.total, cut]).toEqual([0, ["greedy"]]);
+});
+
+test("what a call takes counts among strangers' until its peer is known: they cut nobody who is", () => {
+  const pools = { unknown: new HeldBytes(100), known: new HeldBytes(1_000) };
+  const cut: string[] = [];
+  const known = new Set<string>();
+  const hold = (name: string) => holdByPeer({ destroy: () => cut.push(name) }, () => known.has(name), pools);
+  const [node, stranger, other] = [hold("node"), hold("stranger"), hold("other")];
+  node.set(10);
+  expect([pools.unknown.total, pools.known.total]).toEqual([10, 0]);
+  known.add("node");
+  node.set(90);
+  expect([pools.unknown.total, pools.known.total]).toEqual([0, 90]);
+  stranger.set(60);
+  other.set(50);
+  expect(cut).toEqual(["stranger"]);
+  for (const one of [node, stranger, other]) one.release();
+  known.add("stranger");
+  for (const one of [node, stranger, other]) one.set(1_000);
+  expect([pools.unknown.total, pools.known.total]).toEqual([0, 0]);
 });
 
 test("a network takes its own places of streams, not those of others; a place that is left is free again", () => {

@@ -307,6 +307,35 @@ describe("a listener whose places are all taken", () => {
     for (const session of sessions) session.destroy();
   });
 
+  test("counts what a call takes that began before its peer was known with those of known ones from then on", async () => {
+    const ca = await createCa({ commonName: "test", days: 1, pathLength: 0 });
+    const mint = leafMint({ ca, name: "127.0.0.1", ttlMs: 60_000 });
+    await using listener = await openListener({ host: "127.0.0.1", port: 0, limits: LIMITS, ...(await mint()) });
+    let began = 0;
+    listener.serve((request) => {
+      const held = listener.hold(request);
+      request.on("error", () => undefined);
+      if (request.url === "/known") listener.keep(request.socket);
+      held.set(request.url === "/known" ? 900 * KIB : 400 * KIB);
+      began += 1;
+    });
+    const begin = async (path: string) => {
+      const session = connectH2(`https://127.0.0.1:${listener.port}`, { rejectUnauthorized: false });
+      session.on("error", () => undefined);
+      const so = began + 1;
+      session.request({ ":path": path }).on("error", () => undefined);
+      await eventually("it began", () => began === so);
+      return session;
+    };
+    const known = await begin("/known");
+    const strangers = [await begin("/"), await begin("/")];
+    expect([known, ...strangers].map(({ destroyed }) => destroyed)).toEqual([false, false, false]);
+    strangers.push(await begin("/"));
+    await eventually("a stranger is cut", () => strangers.some(({ destroyed }) => destroyed));
+    expect(known.destroyed).toBe(false);
+    for (const session of [known, ...strangers]) session.destroy();
+  });
+
   test("with calls that nobody lets end, cuts who has most of them and serves who comes with one", async () => {
     const ca = await createCa({ commonName: "test", days: 1, pathLength: 0 });
     const mint = leafMint({ ca, name: "127.0.0.1", ttlMs: 60_000 });

@@ -67,3 +67,30 @@ export class HeldBytes {
     return largest;
   }
 }
+
+/**
+ * Counts what a call on a connection takes: among strangers' until its peer is known, and from then on no longer, however
+ * the call began. Strangers who fill what there is for them cut nobody who showed who they are.
+ */
+export function holdByPeer(
+  connection: Connection,
+  isKnown: () => boolean,
+  pools: Readonly<Record<"unknown" | "known", HeldBytes>>,
+): Held {
+  let isAmongKnown = isKnown();
+  let held: Held | undefined = pools[isAmongKnown ? "known" : "unknown"].begin(connection);
+  const release = () => {
+    held?.release();
+    held = undefined;
+  };
+  const set = (bytes: number) => {
+    if (held === undefined) return;
+    if (!isAmongKnown && isKnown()) {
+      isAmongKnown = true;
+      held.release();
+      held = pools.known.begin(connection);
+    }
+    held.set(bytes);
+  };
+  return { set, release };
+}

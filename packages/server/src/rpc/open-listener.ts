@@ -9,7 +9,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { Lifetime, Problem } from "@gatehouse/core";
 import { errorCode, SILENCE, SilentPeers } from "@gatehouse/kit";
 import { type ConnectionLimits, ConnectionPlaces, type Peer } from "../limits/connection-places.ts";
-import { type Held, HeldBytes } from "../limits/held-bytes.ts";
+import { type Held, HeldBytes, holdByPeer } from "../limits/held-bytes.ts";
 
 /** What the port proves itself with, PEM. */
 export interface ListenerLeaf {
@@ -95,7 +95,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const server = createSecureServer({ ...contextOf(leaf), ...HTTP2_BOUNDS, ...HTTP1_BOUNDS, allowHTTP1: true });
   server.maxConnections = limits.connections + CLOSING_CONNECTIONS;
   const places = new ConnectionPlaces(limits);
-  const [unknownBytes, knownBytes] = [new HeldBytes(limits.unknownBytes), new HeldBytes(limits.knownBytes)];
+  const pools = { unknown: new HeldBytes(limits.unknownBytes), known: new HeldBytes(limits.knownBytes) };
   server.on("connection", (socket: Socket) => places.take(socket));
   const life = new Lifetime();
   const open = trackConnections(server);
@@ -121,7 +121,12 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     },
     keep: (peer) => places.keep(peer),
     isKnown: (peer) => places.isKnown(peer),
-    hold: ({ socket, stream }) => (places.isKnown(socket) ? knownBytes : unknownBytes).begin(stream?.session ?? socket),
+    hold: ({ socket, stream }) => {
+      // Asked again later, a connection that is gone tells nobody its address.
+      const { remoteAddress, remotePort } = socket;
+      const isKnown = () => places.isKnown({ remoteAddress, remotePort });
+      return holdByPeer(stream?.session ?? socket, isKnown, pools);
+    },
     refuseNew,
     renew: (next) => server.setSecureContext(contextOf(next)),
     [Symbol.asyncDispose]: () => life[Symbol.asyncDispose](),
