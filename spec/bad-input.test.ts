@@ -265,6 +265,8 @@ test("a second daemon is refused and names the first, which goes on", async () =
   expect(lock).toMatchObject({ pid: world.daemon.pid });
 });
 
+const runIdOf = ({ run_id }: { readonly run_id: string }) => run_id;
+
 test("a full disk refuses what cannot be kept, says so, and loses nothing", async (context) => {
   if (process.getuid?.() !== 0) context.skip("only root may mount the small file system");
   await using disk = await mountSmallDisk();
@@ -272,7 +274,10 @@ test("a full disk refuses what cannot be kept, says so, and loses nothing", asyn
   await using granted = await openGrantedApi(world);
   const { grant, policy, origin, value } = granted;
   expect((await world.request("POST", "/v1/runs", { run_id: "kept" })).status).toBe(201);
-  const stopped = (await world.cli(["run", "--detach", "--", "sleep", "300"])).stdout.trim();
+  const detached = ["run", "--detach", "--env", `TESTBED_WORLD=${world.paths.directory}`, "--", "sleep", "300"];
+  const start = async () => (await world.cli(detached)).stdout.trim();
+  const isAsleep = async () => (await world.processes()).some(({ command }) => command.startsWith("sleep 300"));
+  const [stopped, endedWithAll] = [await start(), await start()];
   await runProcess("dd", ["if=/dev/zero", `of=${disk.path}/filler`, "bs=4096"]);
 
   const refused = await world.request("POST", "/v1/runs", { run_id: "lost", network_allow: padding() });
@@ -286,9 +291,26 @@ test("a full disk refuses what cannot be kept, says so, and loses nothing", asyn
     stderr: expect.stringContaining(`The gate serves ${stopped} nothing any more: make room`),
   });
   expect(unkept.stderr).not.toContain("nothing was changed");
-  expect((await world.request("GET", "/v1/runs")).body).toMatchObject([{ run_id: "kept" }]);
+  const served = async () => ((await world.request("GET", "/v1/runs")).body as { run_id: string }[]).map(runIdOf);
+  expect(await served()).toEqual(["kept", endedWithAll]);
+  expect(await isAsleep()).toBe(true);
+
+  // An emergency stop ends all the same. What was registered by others is registered still once the daemon starts anew.
+  const all = await world.cli(["stop", "--all", "--json"]);
+  const outcome = JSON.parse(all.stdout) as Readonly<Record<"stopped" | "failed" | "unwritten", readonly string[]>>;
+  expect(all.code).toBe(1);
+  expect(outcome.failed).toEqual([]);
+  for (const ended of [outcome.stopped, outcome.unwritten]) {
+    expect(ended).toEqual(expect.arrayContaining([endedWithAll, "kept"]));
+  }
+  expect(await served()).toEqual([]);
+  expect(await isAsleep()).toBe(false);
+  await world.daemon.kill();
+  expect(await failToStart(world)).toMatchObject({ code: 1, said: expect.stringContaining("(ENOSPC)") });
 
   await rm(`${disk.path}/filler`);
+  await world.daemon.start();
+  expect(await served()).toEqual(["kept"]);
   expect((await world.cli(["stop", stopped])).code).toBe(0);
   const curl = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", origin];
   expect(await world.run(curl, { grants: [grant], policy })).toMatchObject({ stdout: "200" });

@@ -93,7 +93,7 @@ test("nothing is stopped without the credential, from another site's page, or wi
   const later = await startDetached(world);
   expect((await post({ credential })).text).toContain("2 runs were stopped.");
   expect(await world.liveRuns()).toContain(later);
-  expect(await world.cliJson(["stop", "--all"])).toEqual({ stopped: [later], failed: [] });
+  expect(await world.cliJson(["stop", "--all"])).toEqual({ stopped: [later], failed: [], unwritten: [] });
   await eventually("both are on record", async () => {
     const entries = await entriesOf(world.paths.stateDir);
     return entries.includes('"local_origin":"page"') && entries.includes('"local_origin":"socket"');
@@ -135,7 +135,7 @@ test("while its server is away a node still says how it stands and stops everyth
   const page = await ask(ready.metrics_port, "/", { credential });
   expect(page.text).toContain(nodeId);
   expect(page.text).toContain("away");
-  expect(await fleet.json(["stop", "--all", ...own])).toEqual({ stopped: [run], failed: [] });
+  expect(await fleet.json(["stop", "--all", ...own])).toEqual({ stopped: [run], failed: [], unwritten: [] });
   await fleet.startServer();
   const out = fleet.path("n1.jsonl");
   await eventually(

@@ -110,7 +110,15 @@ export {
   type Suggestion,
   suggestRules,
 } from "./policy/suggest-rules.ts";
-export { PROBLEMS, Problem, type ProblemCode, type ProblemOptions, type ProblemRow, toProblem } from "./problem.ts";
+export {
+  isUnwritten,
+  PROBLEMS,
+  Problem,
+  type ProblemCode,
+  type ProblemOptions,
+  type ProblemRow,
+  toProblem,
+} from "./problem.ts";
 export { type Random, systemRandom } from "./random.ts";
 export { Secret } from "./secret.ts";
 export { makeUuid } from "./uuid.ts";

@@ -758,3 +758,8 @@ export class Problem extends Error {
 export function toProblem(thrown: unknown): Problem {
   return thrown instanceof Problem ? thrown : new Problem("internal", { cause: thrown });
 }
+
+/** Whether something was ended, which comes before it is written down, and could not be written down. */
+export function isUnwritten(failure: unknown): failure is Problem {
+  return failure instanceof Problem && (failure.code === "state.write_failed" || failure.code === "audit.unwritable");
+}

@@ -1,4 +1,4 @@
-import { makeUuid, Problem, systemClock, systemRandom } from "@gatehouse/core";
+import { isUnwritten, makeUuid, Problem, systemClock, systemRandom } from "@gatehouse/core";
 import { requestUnixOk } from "@gatehouse/kit";
 import { type Invocation, isSet } from "../invocation.ts";
 import { isElsewhere, stopFleetRun } from "../operator/fleet-runs.ts";
@@ -40,14 +40,9 @@ async function stopOne(invocation: Invocation, runId: string): Promise<number | 
   const { state, code } = (await requestUnixOk({ socketPath, path })) as { state: string; code?: number };
   if (state === "exited") return code ?? 0;
   await requestUnixOk({ socketPath, method: "DELETE", path }).catch((failure: unknown) => {
-    throw isUnkept(failure) ? withRemedy(failure, runId) : failure;
+    throw isUnwritten(failure) ? withRemedy(failure, runId) : failure;
   });
   return undefined;
-}
-
-/** A run is ended before that is written down. */
-function isUnkept(failure: unknown): failure is Problem {
-  return failure instanceof Problem && (failure.code === "state.write_failed" || failure.code === "audit.unwritable");
 }
 
 function withRemedy({ code, detail = "", cause }: Problem, runId: string): Problem {
@@ -55,18 +50,33 @@ function withRemedy({ code, detail = "", cause }: Problem, runId: string): Probl
   return new Problem(code, { detail: `${detail} ${remedy}`.trim(), cause });
 }
 
-/** Asks no server: it works while that is away. Ends with 1 when a run was not stopped. */
+/** Asks no server: it works while that is away. Ends with 1 when a run was not stopped, or when that is not on disk. */
 async function stopAll(invocation: Invocation): Promise<number> {
   const body = { idempotency_key: makeUuid(systemClock.now(), systemRandom) };
   const call = { socketPath: invocation.socketPath, method: "POST", path: "/v1/stop-all", body } as const;
   const outcome = (await requestUnixOk({ ...call, timeoutMs: STOP_ALL_MS })) as {
     readonly stopped: readonly string[];
     readonly failed: readonly string[];
+    /** A daemon of before says nothing of it. */
+    readonly unwritten?: readonly string[];
   };
+  const { stopped, failed, unwritten = [] } = outcome;
   if (isSet(invocation, "json")) printJson(outcome);
-  else printLine(`Stopped ${outcome.stopped.length} runs.`);
-  if (outcome.failed.length > 0 && !isSet(invocation, "json")) printLine(`Not stopped: ${outcome.failed.join(", ")}.`);
-  return outcome.failed.length === 0 ? 0 : 1;
+  else for (const line of sayStopped(stopped.length, { failed, unwritten })) printLine(line);
+  return failed.length + unwritten.length === 0 ? 0 : 1;
+}
+
+function sayStopped(
+  count: number,
+  { failed, unwritten }: Readonly<Record<"failed" | "unwritten", readonly string[]>>,
+): readonly string[] {
+  const remedy =
+    "They are served nothing now. Make room on the disk, then stop again: a restart may serve them before.";
+  return [
+    `Stopped ${count} runs.`,
+    ...(failed.length === 0 ? [] : [`Not stopped: ${failed.join(", ")}.`]),
+    ...(unwritten.length === 0 ? [] : [`Stopped, but not written down: ${unwritten.join(", ")}. ${remedy}`]),
+  ];
 }
 
 /** Each run has five seconds before it is ended by force. */

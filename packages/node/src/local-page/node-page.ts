@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { type Html, html } from "@gatehouse/kit";
 import type { HostDescription } from "../uplink/describe-host.ts";
 import type { UplinkStatus } from "../uplink/uplink.ts";
+import type { StopAllOutcome } from "./stop-all.ts";
 
 /** What the page shows. */
 export interface PageFacts {
@@ -52,9 +53,13 @@ ${renderRuns(facts.runs)}
 }
 
 /** What became of stopping everything. */
-export function renderStopped(stopped: number, failed: readonly string[]): string {
+export function renderStopped({ stopped, failed, unwritten }: StopAllOutcome): string {
   const left = failed.length === 0 ? "" : ` Not stopped: ${failed.join(", ")}.`;
-  return page("Stopped", html`<p>${`${stopped} runs were stopped.${left}`}</p><p><a href="/">Back</a></p>`);
+  const unkept = unwritten.length === 0 ? "" : ` Make room on the disk, then stop again: it could not be written down.`;
+  return page(
+    "Stopped",
+    html`<p>${`${stopped.length} runs were stopped.${left}${unkept}`}</p><p><a href="/">Back</a></p>`,
+  );
 }
 
 function page(title: string, body: Html): string {

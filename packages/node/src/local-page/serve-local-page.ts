@@ -52,8 +52,8 @@ async function serve(
   const form = await readForm(request);
   const idempotencyKey = form?.get("idempotency_key") ?? "";
   if (!IDEMPOTENCY_KEY.test(idempotencyKey)) return void response.writeHead(400).end();
-  const { stopped, failed } = await stopAll.run({ origin: "page", idempotencyKey });
-  response.writeHead(200, PAGE_HEADERS).end(renderStopped(stopped.length, failed));
+  const outcome = await stopAll.run({ origin: "page", idempotencyKey });
+  response.writeHead(200, PAGE_HEADERS).end(renderStopped(outcome));
 }
 
 /** Of HTTP's Basic scheme, whatever the name; empty where there is none. */

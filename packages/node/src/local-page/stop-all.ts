@@ -1,3 +1,4 @@
+import { isUnwritten } from "@gatehouse/core";
 import type { Log } from "@gatehouse/kit";
 import type { GateLink } from "../daemon/gate-link.ts";
 import type { Sandboxes } from "../runs/sandboxes.ts";
@@ -21,6 +22,8 @@ export interface StopAllRequest {
 export interface StopAllOutcome {
   readonly stopped: readonly string[];
   readonly failed: readonly string[];
+  /** Of those that were ended: what a full disk did not take. A daemon that starts may serve them again. */
+  readonly unwritten: readonly string[];
 }
 
 const MAX_REMEMBERED = 64;
@@ -60,11 +63,12 @@ export class StopAll {
       ...others.map((runId) => gate.call("endRun", { runId })),
     ]);
     const all = [...own, ...others];
-    const failed = all.filter((_, at) => ended[at]?.status === "rejected");
+    const unwritten = all.filter((_, at) => isUnwritten(reasonOf(ended[at])));
+    const failed = all.filter((runId, at) => ended[at]?.status === "rejected" && !unwritten.includes(runId));
     const stopped = all.filter((runId) => !failed.includes(runId));
     log.warn("every run was stopped from this host", { origin, stopped: stopped.length, failed: failed.length });
     await this.#record("node.stop_all_finished", { ...data, stopped: stopped.length, failed: failed.length });
-    return { stopped, failed };
+    return { stopped, failed, unwritten };
   }
 
   async #record(kind: string, data: Readonly<Record<string, string | number>>): Promise<void> {
@@ -73,4 +77,8 @@ export class StopAll {
       this.#deps.log.error("stopping every run is not on record", { kind, failure });
     });
   }
+}
+
+function reasonOf(settled: PromiseSettledResult<unknown> | undefined): unknown {
+  return settled?.status === "rejected" ? settled.reason : undefined;
 }

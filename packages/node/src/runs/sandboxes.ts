@@ -189,8 +189,8 @@ export class Sandboxes {
     const record = this.get(runId);
     if (record.state === "exited") return;
     const answer = await this.#askToStop(record).catch(async (failure: unknown) => {
-      // A keeper that hangs keeps its sandbox, but not what the gate gave it.
-      await this.#deps.gate.call("endRun", { runId });
+      // A keeper that hangs keeps its sandbox, but not what the gate gave it. That the sandbox is there is the worse news.
+      await Promise.allSettled([this.#deps.gate.call("endRun", { runId })]);
       throw failure;
     });
     // Without a keeper there is no sandbox, or none that will be released.
