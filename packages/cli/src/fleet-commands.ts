@@ -145,7 +145,7 @@ function addOperatorKeyCommands(org: Command): void {
     ["decertify", "end what an operator's machine may sign; needs the organisation's key"],
   ] as const) {
     declare(org, verb, says, async () => (await import("./commands/org-operators.ts"))[verb])
-      .argument("<key>", "what org operator-key prints there")
+      .argument("<key>", "what org operator-key prints there; one that begins with a hyphen comes last, after --")
       .option("--json", "print JSON");
   }
 }

@@ -7,7 +7,7 @@ import {
   sign,
   verify,
 } from "node:crypto";
-import { Problem } from "@gatehouse/core";
+import { base64url, Problem } from "@gatehouse/core";
 import { readPrivateFile } from "../files/private-file.ts";
 import { writeFileAtomic } from "../files/write-file-atomic.ts";
 
@@ -26,7 +26,7 @@ const SIGNATURE_BYTES = 64;
 export async function openSigningKey(path: string): Promise<SigningKey> {
   const stored = await readSigningKey(path);
   if (stored !== undefined) return stored;
-  const { privateKey } = generateKeyPairSync("ed25519");
+  const privateKey = makePrivateKey();
   await writeFileAtomic(path, JSON.stringify(privateKey.export({ format: "jwk" })));
   return toSigningKey(privateKey);
 }
@@ -70,6 +70,12 @@ export function rawPublicKey(key: KeyObject): Uint8Array {
   const publicKey = key.type === "private" ? createPublicKey(key) : key;
   const { x = "" } = publicKey.export({ format: "jwk" });
   return new Uint8Array(Buffer.from(x, "base64url"));
+}
+
+/** One of 64 keys begins with a hyphen as text: a command line would take it for an option. */
+function makePrivateKey(): KeyObject {
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  return base64url(rawPublicKey(publicKey)).startsWith("-") ? makePrivateKey() : privateKey;
 }
 
 function toSigningKey(privateKey: KeyObject): SigningKey {
