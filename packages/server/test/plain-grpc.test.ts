@@ -75,6 +75,17 @@ test("what is asked compressed is refused, plain or not: it would be read before
     const client = createClient(NodeGatewayService, transport);
     await expect(client.beginAuthHandshake(asked)).rejects.toMatchObject({ code: Code.Unimplemented });
   }
+  for (const encoding of ["gzip", "br"]) {
+    const { head, trailers } = await callPlainly("BeginAuthHandshake", encodeEnvelope(1, Buffer.from("packed")), {
+      "grpc-encoding": encoding,
+    });
+    expect([head["grpc-accept-encoding"], trailers]).toEqual([
+      "identity",
+      expect.objectContaining({ "grpc-status": "12" }),
+    ]);
+    const unary = await fetchPlainly({ "content-type": "application/proto", "content-encoding": encoding });
+    expect([unary[":status"], unary["accept-encoding"]]).toEqual([501, "identity"]);
+  }
 });
 
 test("a message of who is not known yet may be half a megabyte; who shows a member's key sends four", async () => {
@@ -182,6 +193,19 @@ test("a plain stream that was refused is over, though its caller ends nothing", 
 /** The trailers of a control stream on which only this is sent. */
 async function answerTo(bytes: Uint8Array, headers: Readonly<Record<string, string>>): Promise<object> {
   return (await callPlainly("ControlStream", bytes, headers)).trailers;
+}
+
+/** The head of what comes back for a call without a body, with these headers. */
+async function fetchPlainly(headers: Readonly<Record<string, string>>): Promise<IncomingHttpHeaders> {
+  const client = connect(fleet.server.url, nodeOptions);
+  try {
+    const stream = client.request({ ...CALL, ":path": `${SERVICE}/BeginAuthHandshake`, ...headers });
+    stream.end("packed");
+    const [head] = (await once(stream, "response")) as [IncomingHttpHeaders];
+    return head;
+  } finally {
+    client.destroy();
+  }
 }
 
 /** What comes back for a call that holds only this, each part in a frame of its own. */

@@ -11,7 +11,7 @@ import type { SignInConfig } from "../people/sign-in-config.ts";
 import type { ServerContext } from "../server-context.ts";
 import { peopleRoutes } from "../web/people-routes.ts";
 import { type AdmitDeps, admit, admitCalls } from "./admit-calls.ts";
-import { ANSWER_COMPRESSION } from "./answer-compression.ts";
+import { ANSWER_COMPRESSION, nameTakenEncoding } from "./answer-compression.ts";
 import { authenticate, recogniseMember } from "./authenticate.ts";
 import { KEEP_PEER, PEER_ADDRESS } from "./caller.ts";
 import { checkMessages } from "./check-messages.ts";
@@ -136,6 +136,7 @@ function handleCalls(server: ServerContext, options: HandleOptions): Handle {
     const plainCall = plainCalls(request);
     if (plainCall !== undefined) return plainCall(request, response, held);
     readWhole(request, { held, ...boundsOf(request) });
+    nameTakenEncoding(request, response);
     return adapter(request, response);
   };
 }
