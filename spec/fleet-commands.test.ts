@@ -144,6 +144,21 @@ test("nodes with a label are asked and drained in one batch, with totals; lists 
   const away = await fleet.run(["nodes", "ping", "east-1", "west-1", "--json", "--state-dir", fleet.path("o")]);
   expect(away.code).toBe(1);
   expect(JSON.parse(away.stdout)).toMatchObject({ totals: { ok: 1 }, nodes: [{ state: "ok" }, { name: "west-1" }] });
+  const relabelled = await fleet.operator(["nodes", "label", "east-1", "zone-", "tier=a/b", "kind="]);
+  expect(relabelled).toMatchObject({ name: "east-1", labels: { tier: "a/b", kind: "" } });
+  for (const [by, name] of [
+    ["zone=east", "east-2"],
+    ["tier=a/b", "east-1"],
+  ] as const) {
+    expect(await fleet.operator(["nodes", "ping", "--label", by])).toMatchObject({
+      totals: { ok: 1 },
+      nodes: [{ name }],
+    });
+  }
+  for (const wrong of [["zone"], ["zone=x", "zone-"], ["Zone=x"]]) {
+    const { code } = await fleet.run(["nodes", "label", "east-1", ...wrong, "--state-dir", fleet.path("o")]);
+    expect(code).toBe(2);
+  }
   for (const wrong of [[], ["east-1", ...label]]) {
     const { code } = await fleet.run(["nodes", "drain", ...wrong, "--state-dir", fleet.path("o")]);
     expect(code).toBe(2);

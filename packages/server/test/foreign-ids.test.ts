@@ -55,6 +55,7 @@ const NODES: Row<typeof NodeAdminService> = {
   replaceNode: ({ node }) => ({ nodeId: node }),
   transferNode: ({ node }) => ({ fromNodeId: node, toNodeId: node }),
   cordonNode: ({ node }) => ({ nodeId: node, cordoned: true }),
+  labelNode: ({ node }) => ({ nodeId: node, labels: { zone: "a" }, removedLabels: ["tier"] }),
   rotateNodeApiKey: ({ node }) => ({ nodeId: node }),
   acceptNode: ({ node }) => ({ nodeId: node }),
   sendCommand: ({ node }) => ({ nodeIds: [node], payload: PING, idempotencyKey: "k", ttlMs: 60_000n }),

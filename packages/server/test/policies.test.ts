@@ -1,4 +1,5 @@
 import { canonicalJson } from "@gatehouse/core";
+import { Role } from "@gatehouse/wire";
 import { describe, expect, test } from "vitest";
 import { DATABASES } from "./databases.ts";
 import { HostUnderTest, refused } from "./fleet-under-test.ts";
@@ -113,4 +114,67 @@ describe.each(DATABASES)("on $name", ({ open }) => {
       refused("policies.not_found"),
     );
   });
+
+  test("other labels make other policies hold a node, which hears of it then alone; each change is on record", async () => {
+    const [host, other] = [await labelled("moved", { zone: "here" }), await labelled("other", { zone: "there" })];
+    const { nodeId } = host.registered;
+    const label = (labels: Record<string, string>, removedLabels: string[] = [], headers = on.org.headers) =>
+      on.org.nodes.labelNode({ nodeId, labels, removedLabels }, headers);
+    await put("there", policyOf("a.example.com"));
+    await on.org.policies.assignPolicy({ name: "there", labels: { zone: "there" } }, on.org.headers);
+    const before = await generationOf(host);
+    expect((await label({ tier: "web" })).labels).toEqual({ zone: "here", tier: "web" });
+    expect(await generationOf(host), "the same policies hold it").toBe(before);
+    expect((await label({ zone: "there" }, ["tier"])).labels).toEqual({ zone: "there" });
+    expect(await generationOf(host)).toBe(before + 1n);
+    await label({ zone: "there" }, ["tier"]);
+    expect(await generationOf(host), "nothing changed").toBe(before + 1n);
+    await label({}, ["zone"]);
+    expect(await generationOf(host), "it is held no more").toBe(before + 2n);
+    const found = await on.org.nodes.listNodes({ labels: { zone: "there" } }, on.org.headers);
+    expect(found.nodes.map(({ name }) => name)).toEqual(["other"]);
+    expect(await labelRecords()).toEqual([
+      { before: '{"zone":"here"}', after: '{"tier":"web","zone":"here"}' },
+      { before: '{"tier":"web","zone":"here"}', after: '{"zone":"there"}' },
+      { before: '{"zone":"there"}', after: "{}" },
+    ]);
+    const untouched = await generationOf(other);
+    await on.org.nodes.transferNode({ fromNodeId: other.registered.nodeId, toNodeId: nodeId }, on.org.headers);
+    expect(await generationOf(host), "a transfer brought the label").toBe(before + 3n);
+    expect(await generationOf(other), "and took it").toBe(untouched + 1n);
+  });
+
+  test("labels that are none, and those of somebody who may not change them, change nothing", async () => {
+    const host = await labelled("kept", { zone: "here" });
+    const records = await labelRecords();
+    const { nodeId } = host.registered;
+    const many = Object.fromEntries(Array.from({ length: 64 }, (_, at) => [`l${at}`, "x"]));
+    const cases = [
+      { labels: { "Not A Key": "x" } },
+      { labels: { zone: "x".repeat(64) } },
+      { labels: {}, removedLabels: ["-"] },
+      { labels: { zone: "there" }, removedLabels: ["zone"] },
+      { labels: many },
+    ];
+    for (const wrong of cases) {
+      const asked = on.org.nodes.labelNode({ nodeId, ...wrong }, on.org.headers);
+      await expect(asked, JSON.stringify(wrong)).rejects.toEqual(refused("api.malformed"));
+    }
+    await on.org.org.addMember({ name: "vic", role: Role.VIEWER }, on.org.headers);
+    const { apiKey } = await on.org.org.createApiKey(
+      { label: "vic", role: Role.VIEWER, member: "vic" },
+      on.org.headers,
+    );
+    const viewer = { headers: { authorization: `Bearer ${apiKey}` } };
+    const asked = on.org.nodes.labelNode({ nodeId, labels: { zone: "there" } }, viewer);
+    await expect(asked).rejects.toEqual(refused("auth.forbidden"));
+    const { node } = await on.org.nodes.getNode({ node: nodeId }, on.org.headers);
+    expect(node?.labels).toEqual({ zone: "here" });
+    expect(await labelRecords()).toEqual(records);
+  });
+
+  async function labelRecords() {
+    const entries = await auditEntries(on.database.location, on.org.orgId);
+    return entries.filter(({ kind }) => kind === "node.labelled").map(({ data }) => data);
+  }
 });

@@ -99,6 +99,7 @@ export const CALLERS = {
     replaceNode: operator("node:manage", "redact"),
     transferNode: operator("node:manage"),
     cordonNode: operator("node:manage"),
+    labelNode: operator("node:manage"),
     rotateNodeApiKey: operator("node:manage", "redact"),
     acceptNode: operator("node:manage"),
     sendCommand: operator("node:command", "suppress"),

@@ -766,6 +766,54 @@ export declare type CordonNodeResponse = Message<"gatehouse.admin.v1.CordonNodeR
 export declare const CordonNodeResponseSchema: GenMessage<CordonNodeResponse>;
 
 /**
+ * @generated from message gatehouse.admin.v1.LabelNodeRequest
+ */
+export declare type LabelNodeRequest = Message<"gatehouse.admin.v1.LabelNodeRequest"> & {
+  /**
+   * @generated from field: string node_id = 1;
+   */
+  nodeId: string;
+
+  /**
+   * In place of the value before, where there was one.
+   *
+   * @generated from field: map<string, string> labels = 2;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * Keys of labels that end; none of those that are set.
+   *
+   * @generated from field: repeated string removed_labels = 3;
+   */
+  removedLabels: string[];
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.LabelNodeRequest.
+ * Use `create(LabelNodeRequestSchema)` to create a new message.
+ */
+export declare const LabelNodeRequestSchema: GenMessage<LabelNodeRequest>;
+
+/**
+ * @generated from message gatehouse.admin.v1.LabelNodeResponse
+ */
+export declare type LabelNodeResponse = Message<"gatehouse.admin.v1.LabelNodeResponse"> & {
+  /**
+   * All that it has now: at most 64.
+   *
+   * @generated from field: map<string, string> labels = 1;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message gatehouse.admin.v1.LabelNodeResponse.
+ * Use `create(LabelNodeResponseSchema)` to create a new message.
+ */
+export declare const LabelNodeResponseSchema: GenMessage<LabelNodeResponse>;
+
+/**
  * @generated from message gatehouse.admin.v1.RotateNodeApiKeyRequest
  */
 export declare type RotateNodeApiKeyRequest = Message<"gatehouse.admin.v1.RotateNodeApiKeyRequest"> & {
@@ -1840,6 +1888,16 @@ export declare const NodeAdminService: GenService<{
     methodKind: "unary";
     input: typeof CordonNodeRequestSchema;
     output: typeof CordonNodeResponseSchema;
+  },
+  /**
+   * Changes the labels by which policies and batches of commands find a node. The same again is OK.
+   *
+   * @generated from rpc gatehouse.admin.v1.NodeAdminService.LabelNode
+   */
+  labelNode: {
+    methodKind: "unary";
+    input: typeof LabelNodeRequestSchema;
+    output: typeof LabelNodeResponseSchema;
   },
   /**
    * Ends the node's API keys and, with them, its session; the next handshake delivers a fresh one.
