@@ -109,30 +109,30 @@ test.each([
   expect(networkOf(a) === networkOf(b)).toBe(isOne);
 });
 
-test("with too many bytes held, cuts who holds most, until they have let go of them", () => {
+test("with too many bytes held, cuts who holds most, over however many connections, until they have let go of them", () => {
   const bytes = new HeldBytes(100);
   const cut: string[] = [];
-  const connection = (name: string) => ({ destroy: () => cut.push(name) });
-  const [greedy, modest] = [connection("greedy"), connection("modest")];
-  const held = [bytes.begin(greedy), bytes.begin(greedy)];
-  const other = bytes.begin(modest);
-  for (const one of held) one.set(30);
-  other.set(40);
+  const begin = (holder: string, name: string) => bytes.begin(holder, { destroy: () => cut.push(name) });
+  const held = [begin("greedy", "first"), begin("greedy", "second"), begin("greedy", "third")];
+  const other = begin("modest", "large");
+  for (const [at, one] of held.entries()) one.set(at === 1 ? 21 : 20);
+  other.set(39);
   expect(cut).toEqual([]);
-  other.set(41);
-  expect(cut).toEqual(["greedy"]);
+  other.set(40);
+  expect(cut).toEqual(["second"]);
   for (const one of held) one.release();
   held[0]?.set(1_000);
-  expect(bytes.total).toBe(41);
+  expect(bytes.total).toBe(40);
   other.set(0);
-  expect([bytes.total, cut]).toEqual([0, ["greedy"]]);
+  expect([bytes.total, cut]).toEqual([0, ["second"]]);
 });
 
 test("what a call takes counts among strangers' until its peer is known: they cut nobody who is", () => {
   const pools = { unknown: new HeldBytes(100), known: new HeldBytes(1_000) };
   const cut: string[] = [];
   const known = new Set<string>();
-  const hold = (name: string) => holdByPeer({ destroy: () => cut.push(name) }, () => known.has(name), pools);
+  const hold = (name: string) =>
+    holdByPeer({ destroy: () => cut.push(name) }, () => ({ isKnown: known.has(name), name }), pools);
   const [node, stranger, other] = [hold("node"), hold("stranger"), hold("other")];
   node.set(10);
   expect([pools.unknown.total, pools.known.total]).toEqual([10, 0]);

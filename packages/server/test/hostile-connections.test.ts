@@ -274,7 +274,7 @@ describe("a listener whose places are all taken", () => {
       ...(await mint()),
     });
     listener.serve((request, response) => {
-      if (request.url === "/known") listener.keep(request.socket);
+      if (request.url === "/known") listener.keep(request.socket, "a node");
       response.end("ok");
     });
     const sessions: ClientHttp2Session[] = [];
@@ -307,7 +307,7 @@ describe("a listener whose places are all taken", () => {
     for (const session of sessions) session.destroy();
   });
 
-  test("counts what a call takes that began before its peer was known with those of known ones from then on", async () => {
+  test("counts what calls take by who makes them, and those that began before that was known with the others of known peers", async () => {
     const ca = await createCa({ commonName: "test", days: 1, pathLength: 0 });
     const mint = leafMint({ ca, name: "127.0.0.1", ttlMs: 60_000 });
     await using listener = await openListener({ host: "127.0.0.1", port: 0, limits: LIMITS, ...(await mint()) });
@@ -315,8 +315,10 @@ describe("a listener whose places are all taken", () => {
     listener.serve((request) => {
       const held = listener.hold(request);
       request.on("error", () => undefined);
-      if (request.url === "/known") listener.keep(request.socket);
-      held.set(request.url === "/known" ? 900 * KIB : 400 * KIB);
+      const { pathname, searchParams } = new URL(request.url, "https://x");
+      const who = pathname.slice(1);
+      if (who !== "") listener.keep(request.socket, who);
+      held.set(Number(searchParams.get("kib")) * KIB);
       began += 1;
     });
     const begin = async (path: string) => {
@@ -327,13 +329,16 @@ describe("a listener whose places are all taken", () => {
       await eventually("it began", () => began === so);
       return session;
     };
-    const known = await begin("/known");
-    const strangers = [await begin("/"), await begin("/")];
-    expect([known, ...strangers].map(({ destroyed }) => destroyed)).toEqual([false, false, false]);
-    strangers.push(await begin("/"));
-    await eventually("a stranger is cut", () => strangers.some(({ destroyed }) => destroyed));
-    expect(known.destroyed).toBe(false);
-    for (const session of [known, ...strangers]) session.destroy();
+    const modest = await begin("/modest?kib=400");
+    const greedy = [await begin("/greedy?kib=250"), await begin("/greedy?kib=300")];
+    const strangers = [await begin("/?kib=400"), await begin("/?kib=600")];
+    expect([modest, ...greedy, ...strangers].filter(({ destroyed }) => destroyed)).toEqual([]);
+    strangers.push(await begin("/?kib=100"));
+    await eventually("a stranger is cut", () => strangers[1]?.destroyed === true);
+    greedy.push(await begin("/greedy?kib=200"));
+    await eventually("one of the greedy is cut", () => greedy[1]?.destroyed === true);
+    expect([modest, greedy[0], greedy[2], strangers[0]].map((one) => one?.destroyed)).toEqual(Array(4).fill(false));
+    for (const session of [modest, ...greedy, ...strangers]) session.destroy();
   });
 
   test("with calls that nobody lets end, cuts who has most of them and serves who comes with one", async () => {
@@ -343,7 +348,7 @@ describe("a listener whose places are all taken", () => {
     let served = 0;
     listener.serve((request, response) => {
       served += 1;
-      if (request.url === "/known") listener.keep(request.socket);
+      if (request.url === "/known") listener.keep(request.socket, "a node");
       if (request.url !== "/held") response.end("ok");
     });
     const open = () => {

@@ -1,4 +1,6 @@
 import type { Socket } from "node:net";
+import type { Holder } from "./held-bytes.ts";
+import { networkOf } from "./network-of.ts";
 
 /** One end of a connection, as both of its layers know it. */
 export interface Peer {
@@ -17,6 +19,11 @@ interface Unknown {
   calls: number;
 }
 
+interface Known {
+  readonly socket: Socket;
+  readonly who: string;
+}
+
 /** Who has more calls under way than this pays first when there are too many. */
 const FAIR_CALLS = 8;
 
@@ -28,6 +35,7 @@ const FAIR_CALLS = 8;
 export class ConnectionPlaces {
   readonly #limits: ConnectionLimits;
   readonly #unknown = new Map<string, Unknown>();
+  readonly #known = new Map<string, Known>();
   #open = 0;
   #unknownCalls = 0;
 
@@ -42,6 +50,7 @@ export class ConnectionPlaces {
     socket.once("close", () => {
       this.#open -= 1;
       if (this.#unknown.get(name)?.socket === socket) this.#forget(name);
+      if (this.#known.get(name)?.socket === socket) this.#known.delete(name);
     });
     if (this.#open > this.#limits.connections && !this.#cutOldest()) socket.destroy();
   }
@@ -64,13 +73,23 @@ export class ConnectionPlaces {
     };
   }
 
-  /** Somebody showed who they are on this connection. */
-  keep(peer: Peer): void {
-    this.#forget(nameOf(peer));
+  /** Somebody showed who they are on this connection; the first one counts. */
+  keep(peer: Peer, who: string): void {
+    const name = nameOf(peer);
+    const unknown = this.#unknown.get(name);
+    if (unknown === undefined) return;
+    this.#forget(name);
+    this.#known.set(name, { socket: unknown.socket, who });
   }
 
   isKnown(peer: Peer): boolean {
     return !this.#unknown.has(nameOf(peer));
+  }
+
+  /** On whose behalf the connection is open. */
+  holderOf(peer: Peer): Holder {
+    const who = this.#known.get(nameOf(peer))?.who ?? networkOf(peer.remoteAddress ?? "");
+    return { isKnown: this.isKnown(peer), name: who };
   }
 
   #cutOldest(): boolean {

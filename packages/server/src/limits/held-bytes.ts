@@ -11,18 +11,24 @@ export interface Connection {
   destroy(): unknown;
 }
 
-interface Holder {
-  readonly connection: Connection;
+/** On whose behalf a connection holds what it holds: a caller who is known, or the network that strangers come from. */
+export interface Holder {
+  readonly isKnown: boolean;
+  readonly name: string;
+}
+
+interface Share {
   bytes: number;
+  readonly connections: Map<Connection, number>;
 }
 
 /**
- * Counts what messages take that are not dealt with yet. When that is too much, the connection that holds most of it is
- * cut: who fills the memory keeps out nobody else.
+ * Counts what messages take that are not dealt with yet. When that is too much, whoever holds most of it loses the
+ * connection that holds most of theirs: who fills the memory keeps out nobody else, over however many connections.
  */
 export class HeldBytes {
   readonly #limit: number;
-  readonly #holders = new Map<Connection, Holder>();
+  readonly #shares = new Map<string, Share>();
   #total = 0;
 
   constructor(limit: number) {
@@ -33,14 +39,15 @@ export class HeldBytes {
     return this.#total;
   }
 
-  /** A call begins on a connection. */
-  begin(connection: Connection): Held {
+  /** A call begins on a connection of somebody's. */
+  begin(holder: string, connection: Connection): Held {
     let own = 0;
     let isOver = false;
     const set = (bytes: number) => {
       if (isOver) return;
-      this.#add(connection, bytes - own);
+      const more = bytes - own;
       own = bytes;
+      if (more !== 0) this.#add(holder, connection, more);
     };
     const release = () => {
       set(0);
@@ -49,23 +56,29 @@ export class HeldBytes {
     return { set, release };
   }
 
-  #add(connection: Connection, bytes: number): void {
-    if (bytes === 0) return;
-    const holder = this.#holders.get(connection) ?? { connection, bytes: 0 };
-    this.#holders.set(connection, holder);
-    holder.bytes += bytes;
+  #add(holder: string, connection: Connection, bytes: number): void {
+    const share = this.#shares.get(holder) ?? { bytes: 0, connections: new Map() };
+    share.bytes += bytes;
     this.#total += bytes;
-    if (holder.bytes === 0) this.#holders.delete(connection);
-    if (this.#total > this.#limit) this.#largest()?.connection.destroy();
+    const left = (share.connections.get(connection) ?? 0) + bytes;
+    if (left === 0) share.connections.delete(connection);
+    else share.connections.set(connection, left);
+    if (share.bytes === 0) this.#shares.delete(holder);
+    else this.#shares.set(holder, share);
+    if (this.#total > this.#limit) this.#cut();
   }
 
-  #largest(): Holder | undefined {
-    let largest: Holder | undefined;
-    for (const holder of this.#holders.values()) {
-      if (largest === undefined || holder.bytes > largest.bytes) largest = holder;
-    }
-    return largest;
+  #cut(): void {
+    const share = largest(this.#shares.values(), ({ bytes }) => bytes);
+    const [connection] = largest(share?.connections ?? [], ([, bytes]) => bytes) ?? [];
+    connection?.destroy();
   }
+}
+
+function largest<T>(all: Iterable<T>, bytesOf: (one: T) => number): T | undefined {
+  let found: T | undefined;
+  for (const one of all) if (found === undefined || bytesOf(one) > bytesOf(found)) found = one;
+  return found;
 }
 
 /**
@@ -74,21 +87,23 @@ export class HeldBytes {
  */
 export function holdByPeer(
   connection: Connection,
-  isKnown: () => boolean,
+  holderNow: () => Holder,
   pools: Readonly<Record<"unknown" | "known", HeldBytes>>,
 ): Held {
-  let isAmongKnown = isKnown();
-  let held: Held | undefined = pools[isAmongKnown ? "known" : "unknown"].begin(connection);
+  const begin = ({ isKnown, name }: Holder) => pools[isKnown ? "known" : "unknown"].begin(name, connection);
+  let holder = holderNow();
+  let held: Held | undefined = begin(holder);
   const release = () => {
     held?.release();
     held = undefined;
   };
   const set = (bytes: number) => {
     if (held === undefined) return;
-    if (!isAmongKnown && isKnown()) {
-      isAmongKnown = true;
+    const before = holder;
+    if (!before.isKnown) holder = holderNow();
+    if (holder.isKnown !== before.isKnown) {
       held.release();
-      held = pools.known.begin(connection);
+      held = begin(holder);
     }
     held.set(bytes);
   };

@@ -56,7 +56,7 @@ async function identifyNode(
     const url = `${deps.origin}/${service.typeName}/${method.name}`;
     const own = { token: schemeValue(header, "DPoP"), proof: header.get("DPoP") ?? "", url };
     const node = await authenticateNode(own, deps);
-    contextValues.get(KEEP_PEER)();
+    contextValues.get(KEEP_PEER)(node.nodeId);
     return { kind: "node", ...node };
   } catch (failure) {
     throw failure instanceof Problem ? new NonceProblem(failure, issueNonce(deps.macKey, deps.now())) : failure;
@@ -73,7 +73,7 @@ async function identifyOther(
   if (row.auth !== "operator") return { kind: "anonymous" };
   refuseTwoKinds(header);
   const operator = await identifyOperator(header, deps);
-  contextValues.get(KEEP_PEER)();
+  contextValues.get(KEEP_PEER)(operator.memberId);
   if (!mayDo(operator.role, row.permission)) {
     const detail = `It takes the role ${leastRole(row.permission)}; the caller acts as ${operator.role}.`;
     throw new Problem("auth.forbidden", { detail });
@@ -81,10 +81,10 @@ async function identifyOther(
   return { kind: "operator", ...operator };
 }
 
-/** Fails unless a member calls, whatever they may. */
-export async function recogniseMember(header: Headers, deps: AuthenticateDeps): Promise<void> {
+/** The member who calls, whatever they may. Fails where nobody does. */
+export async function recogniseMember(header: Headers, deps: AuthenticateDeps): Promise<OperatorCaller> {
   refuseTwoKinds(header);
-  await identifyOperator(header, deps);
+  return await identifyOperator(header, deps);
 }
 
 /** By a key; or in a browser by the cookie of its session, when a page of this server calls. */

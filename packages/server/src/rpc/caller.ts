@@ -17,8 +17,10 @@ export const STILL_ALLOWED = createContextKey<() => Promise<void>>(
 /** The address that the connection comes from. */
 export const PEER_ADDRESS = createContextKey<string>("", { description: "peer address" });
 
-/** Keeps the connection of a caller who showed who they are. */
-export const KEEP_PEER = createContextKey<() => void>(() => undefined, { description: "keep the peer's connection" });
+/** Keeps the connection of a caller who showed who they are, by their id. */
+export const KEEP_PEER = createContextKey<(who: string) => void>(() => undefined, {
+  description: "keep the peer's connection",
+});
 
 interface Called {
   readonly values: ContextValues;

@@ -101,7 +101,7 @@ function handleCalls(server: ServerContext, options: HandleOptions): Handle {
   const contextValues = ({ socket }: Pick<Http2ServerRequest, "socket">) =>
     createContextValues()
       .set(PEER_ADDRESS, socket.remoteAddress ?? "")
-      .set(KEEP_PEER, () => options.listener.keep(socket));
+      .set(KEEP_PEER, (who) => options.listener.keep(socket, who));
   const plainCalls = plainGrpc(plainMethods(server), {
     interceptors,
     contextValues,
@@ -124,8 +124,8 @@ function handleCalls(server: ServerContext, options: HandleOptions): Handle {
   const boundsOf = ({ socket, headers }: Http2ServerRequest) => {
     if (options.listener.isKnown(socket)) return { maxBytes: MAX_MESSAGE_BYTES };
     const widen = async () => {
-      await recogniseMember(headersOf(headers), known);
-      options.listener.keep(socket);
+      const { memberId } = await recogniseMember(headersOf(headers), known);
+      options.listener.keep(socket, memberId);
       return MAX_MESSAGE_BYTES;
     };
     return { maxBytes: MAX_UNKNOWN_BYTES, widen };

@@ -42,7 +42,7 @@ export interface Listener extends AsyncDisposable {
   /** Proves itself with another leaf on connections that come from now on. */
   renew(leaf: ListenerLeaf): void;
   /** The peer showed who they are: their connection is not cut for the sake of others. */
-  keep(peer: Peer): void;
+  keep(peer: Peer, who: string): void;
   isKnown(peer: Peer): boolean;
   /** Counts what a call's messages take; who has most of what is too much is cut. */
   hold(request: Http2ServerRequest): Held;
@@ -119,13 +119,13 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
         handle(request, response);
       });
     },
-    keep: (peer) => places.keep(peer),
+    keep: (peer, who) => places.keep(peer, who),
     isKnown: (peer) => places.isKnown(peer),
     hold: ({ socket, stream }) => {
       // Asked again later, a connection that is gone tells nobody its address.
       const { remoteAddress, remotePort } = socket;
-      const isKnown = () => places.isKnown({ remoteAddress, remotePort });
-      return holdByPeer(stream?.session ?? socket, isKnown, pools);
+      const holderNow = () => places.holderOf({ remoteAddress, remotePort });
+      return holdByPeer(stream?.session ?? socket, holderNow, pools);
     },
     refuseNew,
     renew: (next) => server.setSecureContext(contextOf(next)),
