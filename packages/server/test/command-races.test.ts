@@ -299,6 +299,24 @@ describe.each(DATABASES)("on $name", ({ open }) => {
     expect(Object.fromEntries(places)).toEqual({ m1: [2, 1], m2: [1, 0], m3: [0, 0] });
   });
 
+  test("nodes whose commands are too much for one transaction are served one after the other, each woken to ask again", async () => {
+    const [ann, ben] = [await streamOf("l1"), await streamOf("l2")];
+    const key = await keyOf("lou");
+    const memberId = (await inOrg((tx) => tx.members.findByName("lou")))?.id ?? "";
+    const by = { memberId, authority: `key:${key.id}`, actor: "operator:lou" } as const;
+    const large = { payload: new Uint8Array(3 * 1_048_576), kind: "ping", idempotencyKey: "large", ttlMs: 60_000 };
+    const targets = { nodeIds: [ann.nodeId, ben.nodeId] };
+    await inOrg((tx) => sendCommand(tx, { ...by, ...large, targets }, systemRandom));
+    const heard: BusMessage[] = [];
+    using _ = store.announceTo({ publish: (message) => void heard.push(message) });
+    const take = async (...streams: readonly OwnStream[]) =>
+      (await inOrg((tx) => takeCommands(tx, streams, KEYS))).map((taken) => taken?.length);
+    expect(await take(ann, ben)).toEqual([1, 0]);
+    expect(heard.splice(0)).toEqual([{ kind: "commands", orgId: on.org.orgId, nodeId: ben.nodeId }]);
+    expect(await take(ann, ben)).toEqual([0, 1]);
+    expect(heard.splice(0)).toEqual([]);
+  });
+
   test("commands that are given, sent, answered, ended and taken back at once wait for each other in no circle", async () => {
     const streams: OwnStream[] = [];
     for (const name of ["s1", "s2", "s3"]) {

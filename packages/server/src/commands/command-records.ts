@@ -62,6 +62,9 @@ export interface StoredCommand {
 /** A command without what it carries. */
 export type ListedCommand = Omit<StoredCommand, "payload" | "payloadSha256" | "result">;
 
+/** One without an end, with how much it carries. */
+export type OpenCommand = ListedCommand & { readonly payloadBytes: number };
+
 export interface CommandFilter {
   /** `undefined`: of every node. */
   readonly nodeId: string | undefined;
@@ -154,7 +157,7 @@ export interface CommandRecords {
   /** The newest first, those before an id. */
   list(filter: CommandFilter, page: Page): Promise<readonly ListedCommand[]>;
   /** What these nodes have in their hands, and what waits for them, in the order in which it was given. */
-  listOpen(nodeIds: readonly string[]): Promise<readonly ListedCommand[]>;
+  listOpen(nodeIds: readonly string[]): Promise<readonly OpenCommand[]>;
   /** Of these nodes, those for which more than `all` wait, or more than `own` of one who gave them. */
   listCrowded(nodeIds: readonly string[], limits: CrowdLimits): Promise<readonly string[]>;
   /** Of these nodes, those for which some wait. */

@@ -2,7 +2,7 @@ import { commandTuple } from "@gatehouse/core";
 import type { ServerKeys } from "../keys/server-keys.ts";
 import type { Node } from "../nodes/node-records.ts";
 import { type OwnStream, ownStreams, type StreamTransaction } from "../streams/own-stream.ts";
-import type { CommandRecords, ListedCommand, StoredCommand } from "./command-records.ts";
+import type { CommandRecords, ListedCommand, OpenCommand, StoredCommand } from "./command-records.ts";
 import { CORDONED, type EndedCommand, type EndTransaction, endCommands } from "./end-command.ts";
 
 export interface TakeTransaction extends StreamTransaction, EndTransaction {
@@ -25,6 +25,9 @@ export interface SignedOut {
 const MAX_IN_FLIGHT = 8;
 /** Of these, what one member gave: a node that is long at their commands still does another's, to stop a run, say. */
 const MAX_OF_ACTOR = 6;
+
+/** What commands of one transaction carry together; what is for one node alone goes, however much that is. */
+const MAX_BYTES_AT_ONCE = 4 * 1_048_576;
 
 /** What goes out to a node, and what ends before it does. */
 interface Outgoing {
@@ -55,16 +58,22 @@ export async function takeCommands(
 
 /**
  * What waits for each of these nodes and finds a place, the oldest first. Rows are held by id, over all nodes. One that
- * is taken back meanwhile is left out; whoever did that wakes its node, for what finds the place then.
+ * is taken back meanwhile is left out; whoever did that wakes its node, for what finds the place then. A node whose
+ * commands are too much beside the others' has none of them, and is woken to ask again.
  */
 async function holdDue(
-  { commands }: TakeTransaction,
+  { orgId, commands, announce }: TakeTransaction,
   nodes: readonly Node[],
   nowMs: number,
 ): Promise<ReadonlyMap<Node, readonly StoredCommand[]>> {
   const open = Map.groupBy(await commands.listOpen(nodes.map(({ id }) => id)), ({ nodeId }) => nodeId);
-  const chosen = nodes.flatMap((node) => chooseDue(node, open.get(node.id) ?? [], nowMs));
-  const held = chosen.length === 0 ? [] : await commands.hold(chosen);
+  const chosen: OpenCommand[] = [];
+  for (const node of nodes) {
+    const own = chooseDue(node, open.get(node.id) ?? [], nowMs);
+    if (chosen.length === 0 || bytesOf(chosen) + bytesOf(own) <= MAX_BYTES_AT_ONCE) chosen.push(...own);
+    else if (own.length > 0) announce({ kind: "commands", orgId, nodeId: node.id });
+  }
+  const held = chosen.length === 0 ? [] : await commands.hold(chosen.map(({ id }) => id));
   const due = Map.groupBy(
     held.filter(({ state }) => state === "queued"),
     ({ nodeId }) => nodeId,
@@ -72,18 +81,22 @@ async function holdDue(
   return new Map(nodes.flatMap((node) => (due.has(node.id) ? [[node, due.get(node.id) ?? []]] : [])));
 }
 
-/** Ids of what goes out, or ends before; `open` holds what a node has in its hands too. */
-function chooseDue(node: Node, open: readonly ListedCommand[], nowMs: number): readonly string[] {
+function bytesOf(commands: readonly OpenCommand[]): number {
+  return commands.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0);
+}
+
+/** What goes out, or ends before; `open` holds what a node has in its hands too. */
+function chooseDue(node: Node, open: readonly OpenCommand[], nowMs: number): readonly OpenCommand[] {
   const held = new Map<string, number>();
   const take = (actor: string) => held.set(actor, (held.get(actor) ?? 0) + 1);
   const sent = open.filter(({ state }) => state === "sent");
   for (const { actor } of sent) take(actor);
   let places = MAX_IN_FLIGHT - sent.length;
-  const chosen: string[] = [];
+  const chosen: OpenCommand[] = [];
   for (const command of open) {
     if (places <= 0) break;
     if (command.state !== "queued" || (held.get(command.actor) ?? 0) >= MAX_OF_ACTOR) continue;
-    chosen.push(command.id);
+    chosen.push(command);
     if (endBefore(command, node, nowMs) !== undefined) continue;
     take(command.actor);
     places -= 1;

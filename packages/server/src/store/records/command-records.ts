@@ -150,7 +150,11 @@ function placeRecords(scope: RecordScope): Pick<CommandRecords, "listCrowded" | 
     },
     listOpen: async (nodeIds) => {
       const own = open().where(isAmong(scope, "node_id", nodeIds));
-      return (await own.select(LISTED).orderBy("id").execute()).map(toListed);
+      const rows = await own
+        .select([...LISTED, sql<number>`length(payload)`.as("bytes")])
+        .orderBy("id")
+        .execute();
+      return rows.map((row) => ({ ...toListed(row), payloadBytes: row.bytes }));
     },
   };
 }
