@@ -111,7 +111,11 @@ test("every step may be killed and called again: server and host go on where the
   await second.line("the confirmation", (line) => line.includes('"confirmed"'));
   const once = ["--fingerprint", said.fingerprint, "--state-dir", fleet.path("o")];
   const twice = await fleet.run(["nodes", "confirm", "n1", ...once]);
-  expect(twice).toMatchObject({ code: 1, stderr: expect.stringContaining("n1 is confirmed already.") });
+  expect(twice).toMatchObject({ code: 0, stdout: expect.stringContaining("n1 is confirmed already.") });
+  const another = ["--fingerprint", "00000-00000-00000-00000", "--state-dir", fleet.path("o")];
+  const refused = await fleet.run(["nodes", "confirm", "n1", ...another]);
+  expect(refused).toMatchObject({ stdout: "", stderr: expect.stringContaining("this is not its fingerprint") });
+  expect(refused.code).toBe(4);
   await fleet.json(["node", "refresh", "--state-dir", fleet.path("n1")]);
 });
 

@@ -1,5 +1,6 @@
 import { base64url, enrollmentTuple, formatFingerprint } from "@gatehouse/core";
 import { sha256 } from "@gatehouse/kit";
+import { NodeState } from "@gatehouse/wire";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { confirmHost, confirmHosts } from "../src/operator/confirm-hosts.ts";
 import { provenCredential } from "../src/operator/proven-credential.ts";
@@ -111,6 +112,18 @@ describe("a host is put on the roster by the fingerprint that it printed", () =>
     await expect(confirm()).rejects.toMatchObject({ code: "enroll.wrong_fingerprint" });
     expect(server.confirmed).toEqual([]);
     expect(await server.operator.files.roster()).toBeUndefined();
+    expect((await server.operator.files.nodeNames()).size).toBe(0);
+  });
+
+  test.each<[string, string]>([
+    ["is not on the roster", "enroll.not_waiting"],
+    ["is there with other keys", "enroll.wrong_fingerprint"],
+  ])("and not where the server calls it confirmed and it %s", async (_, code) => {
+    const id = code === "enroll.not_waiting" ? nodeId : good.nodeId;
+    server.shownNodes.set("n9", { id, name: "n9", state: NodeState.CONFIRMED });
+    server.shownWaiting = { ...host, enrollmentId: "" };
+    await expect(confirm()).rejects.toMatchObject({ code });
+    expect(server.confirmed).toEqual([]);
     expect((await server.operator.files.nodeNames()).size).toBe(0);
   });
 

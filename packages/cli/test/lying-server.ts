@@ -28,6 +28,7 @@ import {
   CommandPayloadSchema,
   CredentialAdminService,
   NodeAdminService,
+  type NodeState,
   OrgAdminService,
   PolicyAdminService,
   type Roster,
@@ -57,7 +58,7 @@ export class LyingServer implements AsyncDisposable {
   readonly ordered: { readonly nodeIds: readonly string[]; readonly recipients: readonly Uint8Array[] }[] = [];
   /** What it answers when it is asked for a credential, and for a node. */
   readonly shown = new Map<string, Sealed>();
-  readonly shownNodes = new Map<string, { readonly id: string; readonly name: string }>();
+  readonly shownNodes = new Map<string, { readonly id: string; readonly name: string; readonly state?: NodeState }>();
   /** What it shows of a host that waits, beside its node; and the rosters that it was given to confirm by. */
   shownWaiting: Partial<Omit<WaitingHost, "$typeName" | "node">> = {};
   /** The same of one host among several. */
@@ -122,6 +123,7 @@ export class LyingServer implements AsyncDisposable {
           ...this.shownWaitingOf.get(node),
           node: this.shownNodes.get(node) ?? { name: node },
         }),
+        listEnrollmentCodes: () => ({}),
         confirmNode: ({ roster, nodeId }) => {
           if (this.refusedNodeIds.has(nodeId)) throw new ConnectError("refused", Code.FailedPrecondition);
           if (roster !== undefined) this.confirmed.push(roster);

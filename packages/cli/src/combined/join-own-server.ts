@@ -37,7 +37,8 @@ export async function joinOwnServer(
   const name = isResourceName(machine) ? machine : "local";
   const input = { stateDir, serverUrl: origin, name: host.name ?? name, code: () => makeCode(stateDir, name) };
   for await (const progress of enrollHost(input, signal)) {
-    if (progress.state === "awaiting_confirmation") await confirmOnce(stateDir, progress);
+    if (progress.state !== "awaiting_confirmation") continue;
+    await asOperator(stateDir, (operator) => confirmHost(operator, progress.nodeId, progress.fingerprint));
   }
 }
 
@@ -59,13 +60,4 @@ async function ensureOrg(files: OperatorFiles, { origin, setupCodeFile }: Omit<O
 async function makeCode(stateDir: string, name: string): Promise<string> {
   const asked = { name, labels: {}, claimTtlMs: CLAIM_TTL_MS };
   return (await asOperator(stateDir, ({ nodes }) => nodes.createEnrollmentCode(asked))).code;
-}
-
-/** Whoever was killed between confirming and hearing of it finds nothing that waits, and its answer at the server. */
-async function confirmOnce(stateDir: string, host: { readonly nodeId: string; readonly fingerprint: string }) {
-  try {
-    await asOperator(stateDir, (operator) => confirmHost(operator, host.nodeId, host.fingerprint));
-  } catch (failure) {
-    if (!(failure instanceof Problem) || failure.code !== "enroll.not_waiting") throw failure;
-  }
 }

@@ -1,7 +1,7 @@
 import { Problem } from "@gatehouse/core";
-import type { Node } from "@gatehouse/wire";
 import { type Invocation, isSet, listOption } from "../invocation.ts";
-import { confirmHost, confirmHosts, type HostOutcome, type PrintedHost } from "../operator/confirm-hosts.ts";
+import type { ConfirmedHost, PrintedHost } from "../operator/compare-host.ts";
+import { confirmHost, confirmHosts, type HostOutcome } from "../operator/confirm-hosts.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { printJson, printLine, shown } from "../terminal/print.ts";
 import { describeNode } from "./nodes-ls.ts";
@@ -19,28 +19,31 @@ export async function confirm(invocation: Invocation): Promise<number> {
     const outcomes = await asOperator(dir, (operator) => confirmHosts(operator, hosts));
     return tellAll(outcomes, isSet(invocation, "json"));
   }
-  const node = await asOperator(dir, (operator) => confirmHost(operator, first.asked, first.fingerprint));
-  if (isSet(invocation, "json")) printJson(describeNode(node));
-  else tell(node);
+  const confirmed = await asOperator(dir, (operator) => confirmHost(operator, first.asked, first.fingerprint));
+  if (isSet(invocation, "json")) printJson(describeNode(confirmed.node));
+  else tell(confirmed);
   return 0;
 }
 
 /** The exit code is that of the first host that was not confirmed. */
 function tellAll(outcomes: readonly HostOutcome[], isJson: boolean): number {
   const failed = outcomes.flatMap((outcome) => ("failure" in outcome ? [outcome] : []));
-  const confirmed = outcomes.flatMap((outcome) => ("node" in outcome ? [outcome.node] : []));
+  const confirmed = outcomes.flatMap((outcome) => ("node" in outcome ? [outcome] : []));
   if (isJson) {
     const refused = failed.map(({ asked, failure: { code, message } }) => ({ node: asked, code, message }));
-    printJson({ confirmed: confirmed.map(describeNode), refused });
+    printJson({ confirmed: confirmed.map(({ node }) => describeNode(node)), refused });
   } else {
-    for (const node of confirmed) tell(node);
+    for (const one of confirmed) tell(one);
     for (const { asked, failure } of failed) printLine(`Not confirmed: ${shown(`${asked}: ${failure.message}`)}`);
   }
   return failed[0]?.failure.row.exit ?? 0;
 }
 
-function tell(node: Node): void {
-  printLine(`Confirmed ${shown(node.name)}. It is on the roster.`);
+function tell({ node, isRepeated }: ConfirmedHost): void {
+  const name = shown(node.name);
+  printLine(
+    isRepeated ? `${name} is confirmed already. It is on the roster.` : `Confirmed ${name}. It is on the roster.`,
+  );
 }
 
 /** Each host with its own fingerprint: a person compares every one, or a script says whose each is. */

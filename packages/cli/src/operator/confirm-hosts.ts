@@ -1,41 +1,38 @@
-import { enrollmentTuple, isFingerprint, Problem, type Roster, toProblem } from "@gatehouse/core";
-import { type SignedRoster, type SigningKey, sha256, toServerProblem, writeRosterMessage } from "@gatehouse/kit";
-import type { Node } from "@gatehouse/wire";
+import { Problem, type Roster, toProblem } from "@gatehouse/core";
+import { type SignedRoster, type SigningKey, toServerProblem, writeRosterMessage } from "@gatehouse/kit";
+import { type ComparedHost, type ConfirmedHost, compareHost, type PrintedHost } from "./compare-host.ts";
 import type { Operator } from "./open-operator.ts";
 import { signRoster } from "./sign-roster.ts";
 import { refuseTakenId } from "./taken-id.ts";
 import { trustRoster } from "./trusted-roster.ts";
-import { findWaitingHost, type WaitingHost } from "./waiting-host.ts";
-
-/** A host that waits, by name or id, with the fingerprint that it printed itself. */
-export interface PrintedHost {
-  readonly asked: string;
-  readonly fingerprint: string;
-}
 
 /** What became of one of them. */
-export type HostOutcome = { readonly asked: string } & ({ readonly node: Node } | { readonly failure: Problem });
+export type HostOutcome = { readonly asked: string } & (ConfirmedHost | { readonly failure: Problem });
 
 /** `confirmHosts` of one. Fails with `enroll.wrong_fingerprint`, `enroll.not_waiting`, `server.untrusted`. */
-export async function confirmHost(operator: Operator, asked: string, fingerprint: string): Promise<Node> {
+export async function confirmHost(operator: Operator, asked: string, fingerprint: string): Promise<ConfirmedHost> {
   const [outcome] = await confirmHosts(operator, [{ asked, fingerprint }]);
   if (outcome === undefined || "failure" in outcome) throw outcome?.failure ?? new Problem("enroll.not_waiting");
-  return outcome.node;
+  return outcome;
 }
 
 /**
  * Puts hosts that wait on the roster, all in one version of it; a host that replaces another, whom that version takes
  * off, in a version of its own. Each fingerprint is computed here, from exactly the keys that go there, and compared
  * with what that host said, before anything is signed: a host that does not hold is on no version, and the others are
- * confirmed. Fails, with nothing signed, with `usage.invalid` for one host twice, and as the roster cannot be trusted.
+ * confirmed; one that was confirmed before stays so. Fails, with nothing signed, with `usage.invalid` for one host
+ * twice, and as the roster cannot be trusted.
  */
 export async function confirmHosts(operator: Operator, hosts: readonly PrintedHost[]): Promise<readonly HostOutcome[]> {
   const orgKey = await operator.files.requireOrgKey();
   const outcomes = new Outcomes(hosts);
   const compared: ComparedHost[] = [];
   for (const host of hosts) {
-    const compare = async () => compared.push(await compareHost(operator, host, orgKey));
-    await outcomes.attempt(host, compare);
+    await outcomes.attempt(host, async () => {
+      const found = await compareHost(operator, host, orgKey);
+      if ("isRepeated" in found) outcomes.add(host, found);
+      else compared.push(found);
+    });
   }
   if (new Set(compared.map(({ nodeId }) => nodeId)).size !== compared.length) {
     throw new Problem("usage.invalid", { detail: "Two of these are one host. Nothing was confirmed." });
@@ -50,20 +47,6 @@ export async function confirmHosts(operator: Operator, hosts: readonly PrintedHo
     newest = await confirmTogether(group, { operator, orgKey, outcomes, before: newest, struckNodeIds });
   }
   return outcomes.list();
-}
-
-type ComparedHost = WaitingHost & { readonly host: PrintedHost };
-
-async function compareHost(operator: Operator, host: PrintedHost, orgKey: SigningKey): Promise<ComparedHost> {
-  const waiting = await findWaitingHost(operator, host.asked);
-  const { identityKey: serverIdentityKey, orgId } = operator.server;
-  const { codeSha256, name, identityKey, encryptionKey, caKey } = waiting;
-  const own = { codeSha256, name, identityKey, encryptionKey, caKey };
-  const tuple = enrollmentTuple({ serverIdentityKey, orgId, orgKey: orgKey.publicKey, ...own });
-  if (isFingerprint(host.fingerprint, sha256(tuple))) return { ...waiting, host };
-  throw new Problem("enroll.wrong_fingerprint", {
-    detail: "It was not confirmed. Do not confirm it before you know why.",
-  });
 }
 
 interface Together {
@@ -95,7 +78,7 @@ async function confirmTogether(
     await outcomes.attempt(host, async () => {
       const { fingerprint } = host;
       const done = await nodes.confirmNode({ nodeId, enrollmentId, fingerprint, roster: message });
-      outcomes.add(host, done.node ?? node);
+      outcomes.add(host, { node: done.node ?? node, isRepeated: false });
       if (newest === before) await files.saveRoster(roster);
       newest = roster;
       await files.rememberNode(name, nodeId);
@@ -133,8 +116,8 @@ class Outcomes {
     this.#hosts = hosts;
   }
 
-  add(host: PrintedHost, node: Node): void {
-    this.#outcomes.set(host, { asked: host.asked, node });
+  add(host: PrintedHost, confirmed: ConfirmedHost): void {
+    this.#outcomes.set(host, { asked: host.asked, ...confirmed });
   }
 
   async attempt(host: PrintedHost, act: () => Promise<unknown>): Promise<void> {

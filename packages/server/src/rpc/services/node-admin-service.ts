@@ -45,7 +45,7 @@ export function nodeAdminService(server: ServerContext): ServiceImpl<typeof Node
           encryptionKey,
           caKey,
           enrollmentId: waiting?.id ?? "",
-          codeSha256: waiting?.codeSha256 ?? new Uint8Array(),
+          codeSha256: enrollment?.codeSha256 ?? new Uint8Array(),
           replacesNodeId: waiting?.replacesNodeId ?? "",
           ...(await describeWitnessed(tx, node.id)),
         };

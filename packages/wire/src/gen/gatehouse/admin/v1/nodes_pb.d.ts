@@ -531,13 +531,16 @@ export declare type GetNodeResponse = Message<"gatehouse.admin.v1.GetNodeRespons
   caKey: Uint8Array;
 
   /**
-   * Of a pending node: what the operator's machine computes the fingerprint from, together with the keys and name.
+   * Of a pending node.
    *
    * @generated from field: string enrollment_id = 5;
    */
   enrollmentId: string;
 
   /**
+   * What the operator's machine computes the fingerprint from, together with the keys and name; also of a node that is
+   * confirmed, where its server is none of before.
+   *
    * @generated from field: bytes code_sha256 = 6;
    */
   codeSha256: Uint8Array;
