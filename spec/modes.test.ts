@@ -35,6 +35,8 @@ test("a node is no server: it refuses to start before it belongs to one, and the
   const own = ["--state-dir", fleet.path("n1")];
   const refused = await fleet.run(["node", "run", ...own]);
   expect(refused).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("gatehouse node enroll") });
+  expect(refused.stderr.trim().split("\n")).toHaveLength(1);
+  expect(await readdir(fleet.path("n1"))).not.toContain("daemon.lock");
   await fleet.enrollHost("n1");
   const daemon = fleet.start(["node", "run", ...own, "--json"]);
   await isConnected(daemon);

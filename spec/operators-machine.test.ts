@@ -39,6 +39,8 @@ test("a credential that names no nodes is the operator's machine's own", async (
   const own = ["--state-dir", fleet.path("o")];
   const add = ["credentials", "add", "api", "--host", "api.example.test:80", "--value-file", "-", ...own];
   expect(await fleet.run(add, "planted-value")).toMatchObject({ code: 6, stdout: "" });
+  const all = await fleet.run(["stop", "--all", ...own]);
+  expect(all).toMatchObject({ code: 6, stderr: expect.stringContaining("--all is about this machine alone.") });
   const daemon = fleet.start(["up", "--json", ...own]);
   await daemon.line("the daemon's ready line", (line) => line.includes('"ready":true'));
   expect(await fleet.run(add, "planted-value")).toMatchObject({

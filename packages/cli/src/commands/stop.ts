@@ -2,6 +2,7 @@ import { isUnwritten, makeUuid, Problem, systemClock, systemRandom } from "@gate
 import { requestUnixOk } from "@gatehouse/kit";
 import { type Invocation, isSet } from "../invocation.ts";
 import { isElsewhere, stopFleetRun } from "../operator/fleet-runs.ts";
+import { isOperators } from "../operator/is-operators.ts";
 import { asOperator } from "../operator/open-operator.ts";
 import { printJson, printLine } from "../terminal/print.ts";
 
@@ -54,7 +55,9 @@ function withRemedy({ code, detail = "", cause }: Problem, runId: string): Probl
 async function stopAll(invocation: Invocation): Promise<number> {
   const body = { idempotency_key: makeUuid(systemClock.now(), systemRandom) };
   const call = { socketPath: invocation.socketPath, method: "POST", path: "/v1/stop-all", body } as const;
-  const outcome = (await requestUnixOk({ ...call, timeoutMs: STOP_ALL_MS })) as {
+  const outcome = (await requestUnixOk({ ...call, timeoutMs: STOP_ALL_MS }).catch((failure: unknown) => {
+    throw isOperators(invocation) ? withPlace(failure) : failure;
+  })) as {
     readonly stopped: readonly string[];
     readonly failed: readonly string[];
     /** A daemon of before says nothing of it. */
@@ -64,6 +67,14 @@ async function stopAll(invocation: Invocation): Promise<number> {
   if (isSet(invocation, "json")) printJson(outcome);
   else for (const line of sayStopped(stopped.length, { failed, unwritten })) printLine(line);
   return failed.length + unwritten.length === 0 ? 0 : 1;
+}
+
+/** An operator's machine has nodes too, which are not meant. */
+function withPlace(failure: unknown): unknown {
+  if (!(failure instanceof Problem) || failure.code !== "daemon.unreachable") return failure;
+  const detail =
+    "--all is about this machine alone. Of a node: gatehouse stop RUN, or gatehouse stop --all on its host.";
+  return new Problem(failure.code, { detail, cause: failure });
 }
 
 function sayStopped(

@@ -82,8 +82,8 @@ export function requireDone(command: SentCommand | undefined): SentCommand {
   const { state, message } = command;
   if (state === SentCommand_State.OK || state === SentCommand_State.PARTIAL) return command;
   const name = SentCommand_State[state].toLowerCase().replaceAll("_", " ");
-  // That a request is bad is said by what is bad about it.
-  const said = [state === SentCommand_State.BAD_REQUEST && message !== "" ? "" : `${name}.`, message];
-  const detail = `It says: ${said.filter((part) => part !== "").join(" ")}`;
-  throw new Problem(REFUSALS[state] ?? "commands.failed", { detail });
+  const code = REFUSALS[state] ?? "commands.failed";
+  // A refusal is said by its reason.
+  const said = [code === "commands.refused" && message !== "" ? "" : `${name}.`, message];
+  throw new Problem(code, { detail: `It says: ${said.filter((part) => part !== "").join(" ")}` });
 }

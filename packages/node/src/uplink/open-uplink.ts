@@ -1,4 +1,4 @@
-import { type Clock, Problem, systemRandom } from "@gatehouse/core";
+import { type Clock, systemRandom } from "@gatehouse/core";
 import type { Health, Log } from "@gatehouse/kit";
 import type { Ceiling } from "../commands/ceiling.ts";
 import { CommandJournal } from "../commands/command-journal.ts";
@@ -30,7 +30,7 @@ export interface UplinkParts {
 /** Joins an enrolled host's daemon to its server, which may be away. Fails with `enroll.not_enrolled`, `state.…`. */
 export async function openUplink(parts: UplinkParts): Promise<Uplink> {
   const { stateDir, journalFile, softwareVersion, sandboxes, gate, log, clock } = parts;
-  if ((await new NodeFiles(stateDir).enrolled()) === undefined) throw new Problem("enroll.not_enrolled");
+  await new NodeFiles(stateDir).require();
   const runs = () => sandboxes.list();
   // Before the reports: their timers would keep a daemon alive that cannot start.
   const journal = CommandJournal.open(journalFile);

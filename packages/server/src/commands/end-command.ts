@@ -36,10 +36,10 @@ export interface EndedCommand {
 }
 
 /** How a run that is to start on a cordoned node ends, before it is sent. */
-export const CORDONED = {
-  state: "forbidden",
-  message: "The node is cordoned: it admits no new run (gatehouse nodes uncordon).",
-} as const;
+export function cordonedEnd({ name }: { readonly name: string }) {
+  const message = `${name} is cordoned: it admits no new run (gatehouse nodes uncordon ${name}).`;
+  return { state: "forbidden", message } as const;
+}
 
 /** Ends of commands that did nothing. */
 const REFUSALS: ReadonlySet<CommandEnd> = new Set(["bad_request", "incapable", "busy", "forbidden", "expired"]);

@@ -2,7 +2,7 @@ import { constantTimeEqual, makeUuid, Problem, type Random } from "@gatehouse/co
 import { sha256 } from "@gatehouse/kit";
 import type { Node, NodeRecords } from "../nodes/node-records.ts";
 import type { NewBatch, StoredCommand } from "./command-records.ts";
-import { CORDONED, type EndTransaction, endCommands } from "./end-command.ts";
+import { cordonedEnd, type EndTransaction, endCommands } from "./end-command.ts";
 import { type CommandRight, holdRight, type RightTransaction } from "./hold-right.ts";
 
 /** Whom a command is for: nodes by id, or all that have these labels. */
@@ -126,14 +126,15 @@ async function turnAway(
   { actor, kind, idempotencyKey }: NewBatch,
   due: readonly Node[],
 ): Promise<void> {
-  const cordoned = due.filter(({ isCordoned }) => kind === "start_run" && isCordoned).map(({ id }) => id);
+  const isRefused = ({ isCordoned }: Node) => kind === "start_run" && isCordoned;
+  const cordoned = new Map(due.filter(isRefused).map((node) => [node.id, cordonedEnd(node)]));
   const crowded = await tx.commands.listCrowded(
     due.map(({ id }) => id),
     { all: MAX_QUEUED, own: MAX_QUEUED_OF_ACTOR, actor },
   );
-  const refused = byNode(await tx.commands.listByKey([...cordoned, ...crowded], idempotencyKey));
+  const refused = byNode(await tx.commands.listByKey([...cordoned.keys(), ...crowded], idempotencyKey));
   const ended = [...refused].map(([nodeId, command]) => {
-    const why = cordoned.includes(nodeId) ? CORDONED : CROWDED;
+    const why = cordoned.get(nodeId) ?? CROWDED;
     return { command, end: { ...why, actor: "server" } };
   });
   await endCommands(tx, ended);

@@ -3,7 +3,7 @@ import type { ServerKeys } from "../keys/server-keys.ts";
 import type { Node } from "../nodes/node-records.ts";
 import { type OwnStream, ownStreams, type StreamTransaction } from "../streams/own-stream.ts";
 import type { CommandRecords, ListedCommand, OpenCommand, StoredCommand } from "./command-records.ts";
-import { CORDONED, type EndedCommand, type EndTransaction, endCommands } from "./end-command.ts";
+import { cordonedEnd, type EndedCommand, type EndTransaction, endCommands } from "./end-command.ts";
 
 export interface TakeTransaction extends StreamTransaction, EndTransaction {
   readonly orgId: string;
@@ -105,10 +105,10 @@ function chooseDue(node: Node, open: readonly OpenCommand[], nowMs: number): rea
 }
 
 /** Why a command is not sent. One that was sent before may have been accepted in time: its node knows, and says. */
-function endBefore({ seq, notAfter, kind }: ListedCommand, { isCordoned }: Node, nowMs: number) {
+function endBefore({ seq, notAfter, kind }: ListedCommand, node: Node, nowMs: number) {
   if (seq !== undefined) return undefined;
   if (notAfter <= nowMs) return { state: "expired", message: "" } as const;
-  return kind === "start_run" && isCordoned ? CORDONED : undefined;
+  return kind === "start_run" && node.isCordoned ? cordonedEnd(node) : undefined;
 }
 
 interface Recipient {
