@@ -13,7 +13,7 @@ test("a command runs in a sandbox of a node: its output is shown and its code is
 
 test("a detached run on a node is listed, followed and stopped from the operator's machine", async () => {
   await using fleet = await startFleet();
-  await startNode(fleet, "n1");
+  const daemon = await startNode(fleet, "n1");
   const started = await onNode(fleet, ["--detach", "--json", "--", ...SHELL, "echo begun; exec sleep 300"]);
   const { run_id: runId, node } = JSON.parse(started.stdout);
   expect(node).toBe("n1");
@@ -27,6 +27,14 @@ test("a detached run on a node is listed, followed and stopped from the operator
   expect(await fleet.operator(["stop", runId])).toEqual({ stopped: [], ended: [runId] });
   const unknown = await fleet.run(["stop", "nowhere", "--state-dir", fleet.path("o")]);
   expect(unknown.code).toBe(5);
+  expect((await onNode(fleet, ["--", ...SHELL, "exit 3"])).code).toBe(3);
+  daemon.kill("SIGTERM");
+  await daemon.finished;
+  const left = (await fleet.operator(["ls"])) as { state: string }[];
+  expect(
+    left.map(({ state }) => state),
+    "a node that ends says what became of its runs",
+  ).toEqual(["exited", "exited"]);
 });
 
 test("a run on an operator's own machine that wants a credential of the organisation is told where that is served", async () => {
@@ -49,10 +57,10 @@ test("what a node's own configuration does not allow is refused, and nothing run
   const outside = fleet.path("outside");
   await mkdir(outside);
   const elsewhere = await onNode(fleet, ["--workspace", outside, "--", ...SHELL, "touch here"]);
-  expect(elsewhere.stderr).toContain("forbidden");
+  expect(elsewhere.stderr).toContain("The node refused the command.");
   expect(elsewhere.code).toBe(125);
   const exposed = await onNode(fleet, ["--driver", "process", "--", ...SHELL, "true"]);
-  expect(exposed.stderr).toContain("forbidden");
+  expect(exposed.stderr).toContain("It says: The node does not do this on command.");
   await fleet.enrollHost("n2");
   await writeFile(fleet.path("value"), "no-real-one");
   await fleet.operator([
@@ -72,7 +80,7 @@ test("what a node's own configuration does not allow is refused, and nothing run
   expect(unsealed.stderr).toContain("no credential called none: gatehouse credentials ls");
   await fleet.operator(["nodes", "cordon", "n1"]);
   const cordoned = await onNode(fleet, ["--", ...SHELL, "true"]);
-  expect(cordoned.stderr).toContain("cordoned");
+  expect(cordoned.stderr).toContain("It says: n1 is cordoned: it admits no new run (gatehouse nodes uncordon n1).");
   const table = await fleet.run(["nodes", "ls", "--state-dir", fleet.path("o")]);
   expect(table.stdout).toMatch(/^n1 +confirmed, cordoned +online /m);
   expect(await fleet.json(["ls", "--state-dir", fleet.path("n1")])).toEqual([]);

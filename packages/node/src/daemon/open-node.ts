@@ -29,6 +29,7 @@ import type { DriverName } from "../sandbox/driver.ts";
 import { ENFORCES } from "../sandbox/driver.ts";
 import { Drivers } from "../sandbox/drivers.ts";
 import { probeDriver } from "../sandbox/probe.ts";
+import { NodeFiles } from "../uplink/node-files.ts";
 import { openUplink, type UplinkParts } from "../uplink/open-uplink.ts";
 import type { Uplink } from "../uplink/uplink.ts";
 import { boundLog } from "./bound-log.ts";
@@ -72,7 +73,7 @@ export async function openNode(config: Config, deps: NodeDeps): Promise<Node> {
   try {
     const { log, commit } = deps;
     const startedAt = systemClock.now();
-    const state = await openState(config.state.dir);
+    const state = await openState(config.state.dir, deps);
     const taken = deps.takesOver ? await takeOver(state.file("daemon.sock")) : undefined;
     const endsWhenEmpty = deps.endsWhenEmpty && (taken?.endsWhenEmpty ?? true);
     const lock = life.own(await takeState(state, { startedAt, commit }));
@@ -189,6 +190,8 @@ function lookAfter(life: Lifetime, { sandboxes, execs, succession, log, logPath 
     await execs.reconcile();
   };
   life.run((signal) => lookOften({ look, everyMs: LOOK_EVERY_MS, log }, signal));
+  // After a hand-over there is no uplink: the successor tells.
+  life.defer(() => succession.uplink?.sayLast());
 }
 
 function takeState(
@@ -256,8 +259,10 @@ async function openRuns(config: Config, { gate, files, log, stateDir, takesOver 
 }
 
 /** Makes or checks every directory before anything is read or written: a link among them would lead elsewhere. */
-async function openState(path: string): Promise<StateDirectory> {
+async function openState(path: string, { joinsServer }: Pick<NodeDeps, "joinsServer">): Promise<StateDirectory> {
   const state = await openStateDirectory(path);
+  // Before there is a process that had to be ended again.
+  if (joinsServer) await new NodeFiles(state.path).require();
   for (const name of STATE_FOLDERS) await state.directory(name);
   return state;
 }

@@ -7,7 +7,7 @@ import type { RunRecord } from "../runs/run-files.ts";
 import type { NodeSession } from "../uplink/node-session.ts";
 import { Spool, type SpoolGap, type SpoolPart } from "./spool.ts";
 import { uploadAudit } from "./upload-audit.ts";
-import { uploadSpool } from "./upload-spool.ts";
+import { type Acknowledge, sendPart, uploadSpool } from "./upload-spool.ts";
 
 /** One figure of this node at one time. */
 export interface NodeSample {
@@ -87,13 +87,15 @@ export class Reports implements AsyncDisposable {
         async (part) => (await gateway.uploadTelemetry(this.#telemetryStream(part), { signal })).acknowledged,
         own,
       ),
-      uploadSpool(
-        this.#events,
-        async (part) => (await gateway.uploadEvents(this.#eventStream(part), { signal })).acknowledged,
-        own,
-      ),
+      uploadSpool(this.#events, this.#eventsTo(session, signal), own),
       uploadAudit(join(this.#options.stateDir, "audit"), session, own),
     ]);
+  }
+
+  /** Sends what changed of the runs since they were told of last, without waiting for its turn. Never fails. */
+  async tellRuns(session: Pick<NodeSession, "gateway">, signal: AbortSignal): Promise<void> {
+    this.noteRuns();
+    await sendPart(this.#events, this.#eventsTo(session, signal), true);
   }
 
   /** Takes the figures of now. */
@@ -121,6 +123,10 @@ export class Reports implements AsyncDisposable {
     }
     const known = new Set(runs.map(({ runId }) => runId));
     for (const runId of this.#said.keys()) if (!known.has(runId)) this.#said.delete(runId);
+  }
+
+  #eventsTo({ gateway }: Pick<NodeSession, "gateway">, signal: AbortSignal): Acknowledge {
+    return async (part) => (await gateway.uploadEvents(this.#eventStream(part), { signal })).acknowledged;
   }
 
   #snapshot(): void {

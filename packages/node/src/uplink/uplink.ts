@@ -41,6 +41,8 @@ export interface UplinkOptions {
     /** Bytes that wait for the server. */
     readonly spoolDepth: number;
     serve(session: NodeSession, signal: AbortSignal): Promise<void>;
+    /** Sends what is new of the runs at once. Never fails. */
+    tellRuns(session: NodeSession, signal: AbortSignal): Promise<void>;
   };
   readonly streamed: FindStreamed;
   readonly handlers: (uplink: HandlerUplink) => CommandHandlers;
@@ -63,6 +65,8 @@ export interface UplinkStatus {
 const STABLE_MS = 30_000;
 /** How often a node that was refused looks whether something changed on its own disk. */
 const LOOK_EVERY_MS = 2_000;
+/** So long an end waits for the server to take what it is told last. */
+const LAST_WORD_MS = 1_000;
 
 /**
  * A node's way to its server: a session and its control stream, opened again and again for as long as this lives.
@@ -134,6 +138,13 @@ export class Uplink implements AsyncDisposable {
       bundle_fault: this.#deps.fleet.fault ?? null,
       credentials_refused: refused,
     };
+  }
+
+  /** Before this node ends: says what became of its runs, which else is not known before it comes again. Never fails. */
+  async sayLast(): Promise<void> {
+    const session = this.#session;
+    if (session === undefined || !this.isConnected) return;
+    await this.#options.reports.tellRuns(session, AbortSignal.timeout(LAST_WORD_MS));
   }
 
   async #stayConnected(signal: AbortSignal): Promise<void> {
