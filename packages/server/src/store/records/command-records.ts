@@ -8,6 +8,7 @@ import type {
   WithdrawalReason,
   WithdrawnCommands,
 } from "../../commands/command-records.ts";
+import { fewById } from "../few-by-id.ts";
 import { insertRows } from "../insert-rows.ts";
 import { isAmong } from "../is-among.ts";
 import type { RecordScope } from "../record-scope.ts";
@@ -40,11 +41,12 @@ export function commandRecords(scope: RecordScope): CommandRecords {
     find: async (id) => (await all().where("id", "=", id).execute()).map(toCommand)[0],
     hold: async (ids) => {
       const own = all().where(isAmong(scope, "id", ids));
-      return (await held(scope, own.orderBy("id"))).map(toCommand);
+      return (await held(scope, own.orderBy(fewById(scope)))).map(toCommand);
     },
     listByKey: async (nodeIds, key) => (await byKey(nodeIds, key).execute()).map(toCommand),
-    holdByKey: async (nodeIds, key) => (await held(scope, byKey(nodeIds, key).orderBy("id"))).map(toCommand),
-    listBatch: async (batchId) => (await all().where("batch_id", "=", batchId).orderBy("id").execute()).map(toCommand),
+    holdByKey: async (nodeIds, key) => (await held(scope, byKey(nodeIds, key).orderBy(fewById(scope)))).map(toCommand),
+    listBatch: async (batchId) =>
+      (await all().where("batch_id", "=", batchId).orderBy(fewById(scope)).execute()).map(toCommand),
     countUnended: async (batchId, limit) => {
       const own = db.selectFrom("commands").select("id").where("org_id", "=", orgId).where("batch_id", "=", batchId);
       return (await own.where("finished_at", "is", null).limit(limit).execute()).length;
@@ -52,9 +54,10 @@ export function commandRecords(scope: RecordScope): CommandRecords {
     list: async ({ nodeId, isOpen }, { after, limit }) => {
       let listed = db.selectFrom("commands").select(LISTED).where("org_id", "=", orgId);
       if (nodeId !== undefined) listed = listed.where("node_id", "=", nodeId);
-      if (isOpen) listed = listed.where("finished_at", "is", null);
-      if (after !== "") listed = listed.where("id", "<", after);
-      return (await listed.orderBy("id", "desc").limit(limit).execute()).map(toListed);
+      if (isOpen) listed = unended(listed);
+      const order = isOpen || nodeId !== undefined ? fewById(scope) : sql<string>`id`;
+      if (after !== "") listed = listed.where(order, "<", after);
+      return (await listed.orderBy(order, "desc").limit(limit).execute()).map(toListed);
     },
     removeEndedBefore: (time, limit) => removeSome(scope, "commands", { olderBy: "finished_at", time, limit }),
     update: async (id, changed) => {
@@ -81,22 +84,22 @@ function heldRecords(
   scope: RecordScope,
 ): Pick<CommandRecords, "holdUnanswered" | "holdOverdue" | "requeueSent" | "withdraw"> {
   const { db, orgId, now } = scope;
-  const open = () => db.selectFrom("commands").where("org_id", "=", orgId).where("finished_at", "is", null);
+  const open = () => unended(db.selectFrom("commands").where("org_id", "=", orgId));
   const change = (ids: readonly string[]) =>
     db
       .updateTable("commands")
       .where("org_id", "=", orgId)
       .where(isAmong(scope, "id", ids));
   const holdIds = async (which: RawBuilder<boolean>) =>
-    (await held(scope, open().select("id").where(which).orderBy("id"))).map(({ id }) => id);
+    (await held(scope, open().select("id").where(which).orderBy(fewById(scope)))).map(({ id }) => id);
   return {
     holdUnanswered: async (nodeId) => {
       const own = open().selectAll().where("node_id", "=", nodeId).where("state", "=", "queued");
-      return (await held(scope, own.where("seq", "is not", null).orderBy("id"))).map(toCommand);
+      return (await held(scope, own.where("seq", "is not", null).orderBy(fewById(scope)))).map(toCommand);
     },
     holdOverdue: async ({ unsent, sent }, limit) => {
       const isOver = sql<boolean>`(seq is null and not_after < ${unsent} or seq is not null and not_after < ${sent})`;
-      return (await held(scope, open().selectAll().where(isOver).orderBy("id").limit(limit))).map(toCommand);
+      return (await held(scope, open().selectAll().where(isOver).orderBy(fewById(scope)).limit(limit))).map(toCommand);
     },
     requeueSent: async (nodeId) => {
       const ids = await holdIds(sql<boolean>`node_id = ${nodeId} and state = 'sent'`);
@@ -117,6 +120,11 @@ function heldRecords(
   };
 }
 
+/** Those without an end. Every node's: SQLite reads the index of these then, in place of one of all there ever were. */
+function unended<O>(rows: SelectQueryBuilder<Tables, "commands", O>): SelectQueryBuilder<Tables, "commands", O> {
+  return rows.where("finished_at", "is", null).where("node_id", ">", "");
+}
+
 /** Reads rows that nobody else changes until the transaction ends. SQLite has one writer anyway. */
 function held<O>({ dialect }: RecordScope, rows: SelectQueryBuilder<Tables, "commands", O>): Promise<O[]> {
   return (dialect.name === "postgres" ? rows.forUpdate() : rows).execute();
@@ -134,7 +142,7 @@ function isOf(scope: RecordScope, which: WithdrawnCommands) {
 /** Who has which of a node's places. */
 function placeRecords(scope: RecordScope): Pick<CommandRecords, "listCrowded" | "listCommanded" | "listOpen"> {
   const { db, orgId } = scope;
-  const open = () => db.selectFrom("commands").where("org_id", "=", orgId).where("finished_at", "is", null);
+  const open = () => unended(db.selectFrom("commands").where("org_id", "=", orgId));
   const queued = () => open().where("state", "=", "queued");
   return {
     listCrowded: async (nodeIds, { all: limit, own: ownLimit, actor }) => {
@@ -152,7 +160,7 @@ function placeRecords(scope: RecordScope): Pick<CommandRecords, "listCrowded" | 
       const own = open().where(isAmong(scope, "node_id", nodeIds));
       const rows = await own
         .select([...LISTED, sql<number>`length(payload)`.as("bytes")])
-        .orderBy("id")
+        .orderBy(fewById(scope))
         .execute();
       return rows.map((row) => ({ ...toListed(row), payloadBytes: row.bytes }));
     },

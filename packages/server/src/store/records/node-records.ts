@@ -1,6 +1,7 @@
 import { Problem } from "@gatehouse/core";
 import { type Selectable, sql } from "kysely";
 import type { Node, NodeChange, NodeFilter, NodeRecords, NodeTally } from "../../nodes/node-records.ts";
+import { fewById } from "../few-by-id.ts";
 import { isAmong } from "../is-among.ts";
 import { type RecordScope, stamps } from "../record-scope.ts";
 import { brokenUniqueness } from "../store-failures.ts";
@@ -88,7 +89,7 @@ function lockRecords(scope: RecordScope): Pick<NodeRecords, "lockQuiet" | "lockC
     lockQuiet: async ({ stale, online }) => {
       const isStill = sql`liveness = 'stale' and last_seen_at < ${stale}`;
       const isSilent = sql`liveness = 'online' and last_seen_at < ${online}`;
-      const quiet = live(scope).where(sql<boolean>`(${isStill} or ${isSilent})`).orderBy("id");
+      const quiet = live(scope).where(sql<boolean>`(${isStill} or ${isSilent})`).orderBy(fewById(scope));
       return (await (dialect.name === "postgres" ? quiet.forNoKeyUpdate() : quiet).execute()).map(toNode);
     },
     lockConfirmed: async () => {
