@@ -51,7 +51,7 @@ test("a heartbeat says how much waits for the server and where the node's own au
   const second = await makeHeartbeat({ ...parts, fleet: { generation: 7, refused } });
   check(HeartbeatSchema, second);
   expect(second.refusedCredentials).toHaveLength(64);
-  expect(second.refusedCredentials[0]).toMatchObject({ id, name: "", code: "credentials.refused" });
+  expect(second.refusedCredentials[0]).toMatchObject({ id, name: "", problemCode: "credentials.refused" });
   expect(second.spoolDepth).toBeGreaterThan(0n);
   expect(second.auditHead).toMatchObject({ size: 1n, root: expect.any(Uint8Array) });
   expect(second.auditLog).toBe(audit.log);

@@ -186,7 +186,7 @@ describe.each(DATABASES)("on $name", ({ open }) => {
 
   test("the credentials that a node refuses are shown, and are an event when they change", async () => {
     const { nodeId, beat } = await enrolled();
-    const refused = { id: nodeId, name: "gh", code: "credentials.refused" };
+    const refused = { id: nodeId, name: "gh", problemCode: "credentials.refused" };
     for (const refusedCredentials of [[], [refused], [refused], []]) {
       await beat({ refusedCredentials });
       const found = await on.org.nodes.getNode({ node: nodeId }, on.org.headers);

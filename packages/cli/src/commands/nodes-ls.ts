@@ -66,8 +66,8 @@ const STATES = { pending: NodeState.PENDING, confirmed: NodeState.CONFIRMED } as
 /** A node as scripts read it. */
 export function describeNode(node: Node) {
   const { id, name, state, liveness, generation, lastSeenAt, labels, cordoned, health } = node;
-  const refused = node.refusedCredentials.map(({ id: credential, name: claimed, code }) => {
-    return { id: credential, name: claimed === "" ? null : claimed, code };
+  const refused = node.refusedCredentials.map(({ id: credential, name: claimed, problemCode }) => {
+    return { id: credential, name: claimed === "" ? null : claimed, code: problemCode };
   });
   return {
     id,

@@ -42,5 +42,5 @@ export async function makeHeartbeat(parts: HeartbeatParts): Promise<Heartbeat> {
 /** An id that is none would be the server's own; the server takes no heartbeat with one. */
 function tellRefused(refused: FleetStatus["refused"]) {
   const known = refused.filter(({ id }) => UUID.test(id)).slice(0, MAX_REFUSED);
-  return known.map(({ id, name, code }) => ({ id, name: name ?? "", code }));
+  return known.map(({ id, name, code }) => ({ id, name: name ?? "", problemCode: code }));
 }

@@ -44,7 +44,7 @@ export function describeNode(node: Node, nowMs: number) {
     spoolDepth: BigInt(node.spoolDepth),
     appliedAt: BigInt(node.appliedAt ?? 0),
     auditFault: node.auditFault ?? "",
-    refusedCredentials: [...node.refusedCredentials],
+    refusedCredentials: node.refusedCredentials.map(({ id, name, code }) => ({ id, name, problemCode: code })),
     isConnected: node.streamId !== undefined && (node.connectedUntil ?? 0) > nowMs,
   };
 }

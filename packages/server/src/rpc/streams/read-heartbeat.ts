@@ -16,7 +16,7 @@ export function readSigns({ runCount, bundleGeneration, health, spoolDepth, refu
     appliedGeneration: toSafeNumber(bundleGeneration),
     health: health === Heartbeat_Health.DEGRADED ? "degraded" : "ok",
     spoolDepth: toSafeNumber(spoolDepth),
-    refusedCredentials: refusedCredentials.map(({ id, name, code }) => ({ id, name, code })),
+    refusedCredentials: refusedCredentials.map(({ id, name, problemCode }) => ({ id, name, code: problemCode })),
   } as const;
 }
 

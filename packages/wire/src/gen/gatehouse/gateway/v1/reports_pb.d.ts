@@ -124,9 +124,9 @@ export declare type RefusedCredential = Message<"gatehouse.gateway.v1.RefusedCre
   /**
    * Of the problem that it is refused with.
    *
-   * @generated from field: string code = 3;
+   * @generated from field: string problem_code = 3;
    */
-  code: string;
+  problemCode: string;
 };
 
 /**
