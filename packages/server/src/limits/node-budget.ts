@@ -11,6 +11,9 @@ const ALLOWANCES = {
   sessions: { burst: 60, perSecond: 1 },
 } as const;
 
+/** Nodes that ended are among them too: beyond this all may be told of once more. */
+const MAX_TOLD = 16_384;
+
 export type BudgetName = keyof typeof ALLOWANCES;
 
 export interface BudgetDeps {
@@ -55,6 +58,7 @@ export class NodeBudget {
     if (level <= burst - 1) return;
     this.#deps.counters.countOverBudget(this.#name);
     if (!this.#told.has(nodeId)) this.#deps.log.warn("node is over its budget", { orgId, nodeId, budget: this.#name });
+    if (this.#told.size >= MAX_TOLD) this.#told.clear();
     this.#told.add(nodeId);
     throw new SlowDownProblem("server.busy", Math.ceil(((level - burst + 1) / perSecond) * 1_000));
   }

@@ -2,21 +2,14 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { NodeGatewayService } from "@gatehouse/wire";
 import { type CopyDeps, copyNodeLog } from "../../audit/copy-node-log.ts";
 import { CopyPlaces } from "../../audit/copy-places.ts";
-import { SlowDownProblem } from "../../limits/slow-down-problem.ts";
 import { atPace } from "../../reports/at-pace.ts";
-import type { Acknowledged, Upload } from "../../reports/batch.ts";
+import type { Upload } from "../../reports/batch.ts";
 import { GroupWriter } from "../../reports/group-writer.ts";
 import { type ReadBatches, readBatches } from "../../reports/read-batches.ts";
 import { type RunReport, storeEvents } from "../../reports/store-events.ts";
+import { storePieces } from "../../reports/store-pieces.ts";
 import { type Outcome, type Samples, storeTelemetry } from "../../reports/store-telemetry.ts";
-import {
-  AUDIT_PACE,
-  AUDIT_STREAMS,
-  MAX_AUDIT_STREAM_MS,
-  MAX_TURNS,
-  REPORT_STREAMS_OF_NODE,
-  RETRY_UPLOAD_MS,
-} from "../../reports/upload-limits.ts";
+import { AUDIT_PACE, AUDIT_STREAMS, MAX_AUDIT_STREAM_MS, REPORT_STREAMS_OF_NODE } from "../../reports/upload-limits.ts";
 import { UploadPlaces } from "../../reports/upload-places.ts";
 import { withNews } from "../../reports/with-news.ts";
 import { within } from "../../reports/within.ts";
@@ -24,6 +17,13 @@ import type { ServerContext } from "../../server-context.ts";
 import { nodeCaller } from "../caller.ts";
 import { readAuditItems, sizeOfItem } from "./read-audit-items.ts";
 import { readEvents, readTelemetry } from "./read-reports.ts";
+
+/** One kind of report, as it comes in. */
+interface Reporting<Payload> {
+  readonly places: UploadPlaces;
+  readonly writer: GroupWriter<Upload<Payload>, Outcome<Payload>>;
+  readonly read: () => Promise<ReadBatches<Payload>>;
+}
 
 /** What nodes upload. A stream is read whole, then stored piece by piece with those of other nodes that came meanwhile. */
 export function uploadMethods({ store, bus, clock, budgets }: ServerContext) {
@@ -40,6 +40,22 @@ export function uploadMethods({ store, bus, clock, budgets }: ServerContext) {
     telemetry: new UploadPlaces(REPORT_STREAMS_OF_NODE),
     events: new UploadPlaces(REPORT_STREAMS_OF_NODE),
   };
+  const report = async <Payload>(context: HandlerContext, { places: own, writer, read }: Reporting<Payload>) => {
+    const caller = nodeCaller(context);
+    const { orgId, nodeId } = caller;
+    budgets.reports.check(caller);
+    using _place = own.take(nodeId);
+    const { pieces, bytes } = await read();
+    using _room = writer.reserve(orgId, bytes);
+    const acknowledged = await storePieces(
+      { nodeId, pieces },
+      {
+        write: (upload, size) => writer.write(orgId, upload, size),
+        onStored: (size) => budgets.reports.spend(caller, size),
+      },
+    );
+    return { acknowledged: Object.fromEntries([...acknowledged].map(([source, at]) => [source, BigInt(at)])) };
+  };
   return {
     uploadAudit: async (requests, context) => {
       const { orgId, nodeId } = nodeCaller(context);
@@ -54,54 +70,13 @@ export function uploadMethods({ store, bus, clock, budgets }: ServerContext) {
       const size = await copyNodeLog(items, { orgId, nodeId, inOrg });
       return { acknowledgedSize: BigInt(size) };
     },
-    uploadTelemetry: async (requests, context) => {
-      const caller = nodeCaller(context);
-      budgets.reports.check(caller);
-      using _ = places.telemetry.take(caller.nodeId);
-      const read = await readBatches(requests, readTelemetry);
-      const answer = await submit(telemetry, read, context);
-      budgets.reports.spend(caller, read.bytes);
-      return answer;
-    },
-    uploadEvents: async (requests, context) => {
-      const caller = nodeCaller(context);
-      budgets.reports.check(caller);
-      using _ = places.events.take(caller.nodeId);
-      const read = await readBatches(requests, readEvents);
-      const answer = await submit(events, read, context);
-      budgets.reports.spend(caller, read.bytes);
-      return answer;
-    },
+    uploadTelemetry: (requests, context) =>
+      report(context, {
+        places: places.telemetry,
+        writer: telemetry,
+        read: () => readBatches(requests, readTelemetry),
+      }),
+    uploadEvents: (requests, context) =>
+      report(context, { places: places.events, writer: events, read: () => readBatches(requests, readEvents) }),
   } satisfies Partial<ServiceImpl<typeof NodeGatewayService>>;
-}
-
-async function submit<Payload>(
-  writer: GroupWriter<Upload<Payload>, Outcome<Payload>>,
-  { pieces, bytes }: ReadBatches<Payload>,
-  context: HandlerContext,
-): Promise<{ acknowledged: Record<string, bigint> }> {
-  const { orgId, nodeId } = nodeCaller(context);
-  using _ = writer.reserve(orgId, bytes);
-  const acknowledged: Record<string, bigint> = {};
-  for (const { batches, bytes: size } of pieces) {
-    const write = (upload: Upload<Payload>) => writer.write(orgId, upload, size);
-    const stored = await storeWhole({ nodeId, batches }, write);
-    for (const [source, at] of stored) acknowledged[source] = BigInt(at);
-  }
-  return { acknowledged };
-}
-
-/** A piece that takes several transactions: others have their turn between them. */
-async function storeWhole<Payload>(
-  upload: Upload<Payload>,
-  write: (upload: Upload<Payload>) => Promise<Outcome<Payload>>,
-): Promise<Acknowledged> {
-  let left = upload;
-  for (let turn = 0; turn < MAX_TURNS; turn += 1) {
-    const outcome = await write(left);
-    if ("refused" in outcome) throw outcome.refused;
-    if ("acknowledged" in outcome) return outcome.acknowledged;
-    left = outcome.rest;
-  }
-  throw new SlowDownProblem("server.busy", RETRY_UPLOAD_MS);
 }
