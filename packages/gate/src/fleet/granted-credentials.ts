@@ -38,14 +38,12 @@ export class AllCredentials implements GrantedCredentials {
   }
 
   require(name: string): CredentialInfo {
-    if (this.#own.has(name)) return this.#own.require(name);
+    const served = this.get(name);
+    if (served !== undefined) return served;
     const refused = this.#fleet.refused.find((one) => one.name === name);
-    if (refused !== undefined && this.#fleet.get(name) === undefined) {
-      throw new Problem("grants.not_found", {
-        detail: `${name} is not served on this node. ${refused.problem.message}`,
-      });
-    }
-    return this.#fleet.get(name) ?? this.#own.require(name);
+    if (refused === undefined || this.#own.has(name)) return this.#own.require(name);
+    const detail = `${name} is not served on this node. ${refused.problem.message}`;
+    throw new Problem("grants.not_found", { detail });
   }
 
   reveal(name: string): Promise<Secret> {
