@@ -2,9 +2,13 @@ import { randomUUID } from "node:crypto";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { openPostgres } from "@gatehouse/testbed";
+import { systemClock } from "@gatehouse/core";
+import { eventually, openPostgres } from "@gatehouse/testbed";
 import { Ack_Status, CommandPayloadSchema, Goaway_Reason, SentCommand_State } from "@gatehouse/wire";
+import { sql } from "kysely";
 import { expect, test } from "vitest";
+import { connectStore } from "../src/store/open-store.ts";
+import type { Store } from "../src/store/store.ts";
 import { FleetUnderTest, OrgUnderTest } from "./fleet-under-test.ts";
 import { ServerProcess } from "./server-process.ts";
 import { SessionUnderTest, StreamUnderTest } from "./stream-under-test.ts";
@@ -26,12 +30,25 @@ async function startReplicas() {
   }
   await b.start({ databaseUrlFile, url: a.url });
   const signal = (name: "SIGSTOP" | "SIGCONT") => void process.kill(a.pid, name);
-  const [pause, resume] = [() => signal("SIGSTOP"), () => signal("SIGCONT")];
+  const resume = () => signal("SIGCONT");
+  const store = stack.use(await connectStore({ kind: "postgres", url: postgres.url() }, systemClock));
+  // In the midst of a transaction its connection would be taken from it, and the next call there would fail for that.
+  const pause = async () => {
+    await eventually("no transaction is open", async () => (await openTransactions(store)) === 0);
+    signal("SIGSTOP");
+  };
   stack.defer(resume);
   const setupCode = readFileSync(join(a.stateDir, "setup-code"), "utf8").trim();
   const org = await FleetUnderTest.reach(a.url, ofA).createOrg("acme", setupCode);
   const viaB = new OrgUnderTest(FleetUnderTest.reach(b.url, ofB), org);
   return { pause, resume, org, viaB, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** Of others than whoever asks. */
+async function openTransactions({ shared }: Store): Promise<number> {
+  const { rows } = await sql<{ readonly open: number }>`select count(*)::int as open from pg_stat_activity
+    where xact_start is not null and backend_type = 'client backend' and pid <> pg_backend_pid()`.execute(shared);
+  return rows[0]?.open ?? 0;
 }
 
 test("a replica that stood still while its node went to another sends that node nothing more, and believes nothing it says", async () => {
@@ -52,7 +69,7 @@ test("a replica that stood still while its node went to another sends that node 
   expect((await stale.next("command")).header).toMatchObject({ commandId: first.commandId });
 
   const before = stale.received.length;
-  pause();
+  await pause();
   // What comes while it stands still is the first that it reads.
   stale.send({ case: "ack", value: { commandId: first.commandId, status: Ack_Status.INTERNAL } });
   await using stream = await StreamUnderTest.open(session, { transport: viaB.fleet.transport });
